@@ -1,0 +1,75 @@
+# Targets with a layer. A layer is a property; an arrow the table does not allow is a configure error.
+#
+#   sluice_library(net_smtp LAYER net SOURCES a.cc b.cc DEPS base EXTERNAL wolfssl)
+#   sluice_program(sluice-load LAYER bench SOURCES main.cc DEPS engine_runtime)
+#   sluice_test(net_smtp_client SOURCES client_test.cc DEPS net_smtp)          one gtest program, one ctest entry
+#   sluice_fuzzer(smtp_reply SOURCES reply_fuzz.cc DEPS net_smtp)              built by the fuzz preset
+find_package(Threads REQUIRED)
+
+set(SLUICE_MAY_USE_base base)
+set(SLUICE_MAY_USE_policy base policy)
+set(SLUICE_MAY_USE_net base net)
+set(SLUICE_MAY_USE_engine base policy net engine)
+set(SLUICE_MAY_USE_tools base policy net engine tools)
+set(SLUICE_MAY_USE_bench base policy net engine bench)
+set(SLUICE_MAY_USE_tests base policy net engine tools bench tests)
+
+function(sluice_check_layers name layer)
+  if(NOT DEFINED SLUICE_MAY_USE_${layer})
+    message(FATAL_ERROR "${name}: unknown layer '${layer}'")
+  endif()
+  foreach(dep IN LISTS ARGN)
+    if(NOT TARGET ${dep})
+      message(FATAL_ERROR "${name} (${layer}) names ${dep}, which is not defined yet: "
+                          "either a typing error or an arrow that points upwards")
+    endif()
+    get_target_property(below ${dep} SLUICE_LAYER)
+    if(NOT below IN_LIST SLUICE_MAY_USE_${layer})
+      message(FATAL_ERROR "${name} (${layer}) may not use ${dep} (${below}); see docs/architecture.md, layers")
+    endif()
+  endforeach()
+endfunction()
+
+function(sluice_library name)
+  cmake_parse_arguments(A "" "LAYER" "SOURCES;DEPS;EXTERNAL" ${ARGN})
+  sluice_check_layers(${name} ${A_LAYER} ${A_DEPS})
+  add_library(${name} STATIC ${A_SOURCES})
+  set_target_properties(${name} PROPERTIES SLUICE_LAYER ${A_LAYER})
+  target_link_libraries(${name} PUBLIC sluice_flags ${A_DEPS} ${A_EXTERNAL})
+endfunction()
+
+function(sluice_program name)
+  cmake_parse_arguments(A "" "LAYER" "SOURCES;DEPS;EXTERNAL" ${ARGN})
+  sluice_check_layers(${name} ${A_LAYER} ${A_DEPS})
+  add_executable(${name} ${A_SOURCES})
+  set_target_properties(${name} PROPERTIES SLUICE_LAYER ${A_LAYER})
+  target_link_libraries(${name} PRIVATE sluice_flags ${A_DEPS} ${A_EXTERNAL} Threads::Threads)
+endfunction()
+
+function(sluice_test name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS;EXTERNAL;LABELS" ${ARGN})
+  find_package(GTest REQUIRED)
+  sluice_check_layers(${name}_test tests ${A_DEPS})
+  add_executable(${name}_test ${A_SOURCES})
+  set_target_properties(${name}_test PROPERTIES SLUICE_LAYER tests RUNTIME_OUTPUT_DIRECTORY
+                                                                   ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${name}_test PRIVATE sluice_flags ${A_DEPS} ${A_EXTERNAL} GTest::gmock GTest::gtest
+                                             GTest::gtest_main Threads::Threads)
+  add_test(NAME ${name} COMMAND ${name}_test)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  if(A_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}")
+  endif()
+endfunction()
+
+function(sluice_fuzzer name)
+  if(NOT SLUICE_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS;EXTERNAL" ${ARGN})
+  sluice_check_layers(${name}_fuzz tests ${A_DEPS})
+  add_executable(${name}_fuzz ${A_SOURCES})
+  set_target_properties(${name}_fuzz PROPERTIES SLUICE_LAYER tests RUNTIME_OUTPUT_DIRECTORY
+                                                                   ${CMAKE_BINARY_DIR}/fuzz)
+  target_link_libraries(${name}_fuzz PRIVATE sluice_flags ${A_DEPS} ${A_EXTERNAL} -fsanitize=fuzzer)
+endfunction()
