@@ -1,0 +1,97 @@
+#pragma once
+// Messages between shards: one single-producer single-consumer ring for every ordered pair, no locks.
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "engine/runtime/reactor.h"
+#include "engine/runtime/task.h"
+
+namespace sluice::runtime {
+
+/// The mail of one world of shards.
+/// Thread:   send() on the sender's, deliver() on the receiver's; the rest before the shards run.
+/// Lifetime: outlives all reactors that joined.
+/// Limits:   kRingMax jobs in a ring; more wait in the sender's own list, in order (bounded by what the layers above
+///           allow to be under way).
+class Mailboxes {
+ public:
+  static constexpr std::size_t kRingMax = 1024;
+
+  explicit Mailboxes(std::size_t shards);
+  ~Mailboxes();
+  Mailboxes(const Mailboxes&) = delete;
+  Mailboxes& operator=(const Mailboxes&) = delete;
+
+  [[nodiscard]] std::size_t shards() const { return shards_; }
+  /// Called by Reactor::join_world on the shard's own thread.
+  void attach(Reactor& reactor);
+  /// True once every shard has attached. Sending before is a bug (asserted).
+  [[nodiscard]] bool complete() const;
+
+  void send(Reactor& from, ShardId to, Reactor::Job job);
+  /// Runs everything that has arrived for `at`, and moves what waited in its own lists on. Returns jobs run.
+  std::size_t deliver(Reactor& at);
+  /// True when mail is waiting for `at` or `at` has unsent mail.
+  [[nodiscard]] bool waiting_for(Reactor& at) const;
+  void announce_sleep(Reactor& at);
+  void end_sleep(Reactor& at);
+
+ private:
+  struct Ring;
+  struct Shard;
+  [[nodiscard]] Ring& ring(std::size_t from, std::size_t to) const;
+  void wake_if_asleep(Reactor& from, std::size_t to);
+  std::size_t shards_;
+  std::vector<std::unique_ptr<Ring>> rings_;
+  std::vector<std::unique_ptr<Shard>> slots_;
+};
+
+/// co_await call_on(here, there, fn): runs `fn` on shard `there` and resumes here with its result.
+template <class F>
+class [[nodiscard]] CallOn {
+ public:
+  using R = std::invoke_result_t<F&>;
+  CallOn(Reactor& here, ShardId there, F fn) : here_(here), there_(there), fn_(std::move(fn)) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    Reactor* here = &here_;
+    const ShardId home = here_.shard();
+    Mailboxes* boxes = here_.mailboxes();
+    here_.send_to(there_, [this, here, home, boxes, waiting] { carry_out(here, home, boxes, waiting); });
+  }
+  R await_resume() {
+    if constexpr (!std::is_void_v<R>) return std::move(*result_);
+  }
+
+ private:
+  void carry_out(Reactor* here, ShardId home, Mailboxes* boxes, std::coroutine_handle<> waiting);
+  struct Nothing {};
+  Reactor& here_;
+  ShardId there_;
+  F fn_;
+  std::optional<std::conditional_t<std::is_void_v<R>, Nothing, R>> result_;
+};
+
+/// The reactor that runs on `shard` of `boxes`. Thread: that shard's.
+[[nodiscard]] Reactor& reactor_at(Mailboxes& boxes, ShardId shard);
+
+template <class F>
+void CallOn<F>::carry_out(Reactor* here, ShardId home, Mailboxes* boxes, std::coroutine_handle<> waiting) {
+  if constexpr (std::is_void_v<R>) {
+    fn_();
+  } else {
+    result_.emplace(fn_());
+  }
+  reactor_at(*boxes, there_).send_to(home, [here, waiting] { here->post(waiting); });
+}
+
+template <class F>
+[[nodiscard]] CallOn<F> call_on(Reactor& here, ShardId there, F fn) {
+  return CallOn<F>(here, there, std::move(fn));
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,217 @@
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/runtime/op.h"
+#include "engine/runtime/timer_wheel.h"
+#include "policy/base/ip_address.h"
+#include "policy/base/result.h"
+#include "policy/base/units.h"
+
+namespace sluice::runtime {
+
+class Mailboxes;
+
+/// How a TCP listener is made.
+struct ListenOptions {
+  bool reuse_port = true;  ///< several shards listen on one endpoint and the kernel spreads connections over them
+  int backlog = 4096;
+};
+
+/// What a directory holds; sorted by name, without "." and "..".
+struct DirectoryEntry {
+  std::string name;
+  bool is_directory = false;
+  std::uint64_t size_bytes = 0;
+};
+
+struct FileSystemSpace {
+  std::uint64_t free_bytes = 0;   ///< what this process may still write
+  std::uint64_t total_bytes = 0;
+};
+
+/// One shard's event loop and its only way to the outside: time, chance, sockets, files, other shards.
+/// Thread:   everything but wake() is called on the thread that runs run(), or before run() by the thread that will.
+/// Lifetime: outlives every object that was given a reference to it.
+/// Order of a turn: mail from other shards, timers, ready coroutines (at most kReadyPerTurnMax), then submission of
+///           all I/O asked for in the turn with one system call, then completions. Nothing is ever run from inside
+///           submit(), post() or arm().
+class Reactor {
+ public:
+  using Job = std::move_only_function<void()>;
+  static constexpr std::size_t kReadyPerTurnMax = 4096;
+
+  explicit Reactor(ShardId shard, MonoTime start);
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+  virtual ~Reactor();
+
+  [[nodiscard]] ShardId shard() const { return shard_; }
+  /// Frozen for one turn.
+  [[nodiscard]] MonoTime now() const { return now_; }
+  [[nodiscard]] WallTime wall_now() const { return wall_now_; }
+  /// Read from the clock again, for measuring inside a turn.
+  [[nodiscard]] virtual MonoTime read_clock() = 0;
+  /// Unpredictable to peers in the real world, from the seed in the simulated one.
+  [[nodiscard]] virtual std::uint64_t random() = 0;
+
+  /// Resumes `ready` in this turn or a later one, in order.
+  void post(std::coroutine_handle<> ready) { ready_.push_back(ready); }
+  void arm(Timer& timer, MonoTime due) { timers_.arm(timer, due); }
+  void arm_in(Timer& timer, Duration delay) { timers_.arm(timer, now_ + delay); }
+  void disarm(Timer& timer) { timers_.disarm(timer); }
+
+  // --- I/O. Contract of the operations: op.h.
+  virtual void submit(Op& op) = 0;
+  /// Asks the world to end `op` soon; the completion (often -ECANCELED) still comes. No effect when not in flight.
+  virtual void cancel(Op& op) = 0;
+  /// The bytes of a provided buffer that a RecvMulti completion handed over.
+  [[nodiscard]] virtual std::span<std::byte> provided_buffer(std::uint16_t id) = 0;
+  virtual void return_buffer(std::uint16_t id) = 0;
+  /// Makes `memory` usable as Op::fixed_buffer; it stays pinned for the reactor's life. A world without the feature
+  /// answers kNoFixedBuffer, which is always valid to use. Errors: NoMemory (locked memory limit).
+  [[nodiscard]] virtual Result<std::uint16_t> register_buffer(std::span<std::byte> memory) = 0;
+
+  // --- Short calls that do not block: made directly, not through the ring.
+  [[nodiscard]] virtual Result<int> tcp_listener(const Endpoint& at, ListenOptions options) = 0;
+  [[nodiscard]] virtual Result<int> unix_listener(const std::string& path, std::uint32_t mode) = 0;
+  /// A stream socket for `peer`'s family, bound to `source` when given (port 0: chosen at connect).
+  [[nodiscard]] virtual Result<int> tcp_socket(bool is_v4, const IpAddress* source) = 0;
+  [[nodiscard]] virtual Result<int> unix_socket() = 0;  ///< control shard and tools; connect with connect_unix()
+  [[nodiscard]] virtual Status connect_unix(int fd, const std::string& path) = 0;
+  [[nodiscard]] virtual Result<int> udp_socket(bool is_v4, const Endpoint* bind_to) = 0;
+  /// Datagrams are small and never block: sent and received directly (receive after a Poll).
+  [[nodiscard]] virtual Result<std::size_t> send_datagram(int fd, std::span<const std::byte> bytes,
+                                                          const Endpoint* to) = 0;
+  struct Datagram {
+    std::size_t size = 0;
+    Endpoint from;
+  };
+  /// Errors: Timeout = nothing there now.
+  [[nodiscard]] virtual Result<Datagram> receive_datagram(int fd, std::span<std::byte> into) = 0;
+  [[nodiscard]] virtual Result<Endpoint> local_endpoint(int fd) = 0;
+  [[nodiscard]] virtual Result<Endpoint> peer_endpoint(int fd) = 0;
+  /// Ends both directions so that pending operations finish.
+  virtual void shutdown_socket(int fd) = 0;
+  /// Closes at once, without a completion. For descriptors with no operation in flight.
+  virtual void close_now(int fd) = 0;
+
+  // --- Files: calls that may block for a moment. At start, at rotation and on the control shard only.
+  [[nodiscard]] virtual Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) = 0;
+  [[nodiscard]] virtual Result<FileSystemSpace> space_of(const std::string& path) = 0;
+  [[nodiscard]] virtual Result<std::uint64_t> size_of(const std::string& path) = 0;
+  [[nodiscard]] virtual Status make_directories(const std::string& path, std::uint32_t mode) = 0;
+
+  // --- Other shards.
+  /// Runs `job` on shard `to`, after everything sent there before by this shard. Never blocks.
+  /// Requires join_world() before run().
+  void send_to(ShardId to, Job job);
+  /// Connects this reactor with its siblings. `boxes` outlives it.
+  void join_world(Mailboxes& boxes);
+  [[nodiscard]] Mailboxes* mailboxes() { return boxes_; }
+  /// Ends this reactor's wait. Thread: any that runs a reactor of the same world.
+  virtual void wake_from(Reactor& waker) = 0;
+
+  /// Runs until stop(). The real world also returns when its ring fails beyond repair (asserted).
+  void run();
+  void stop() { stopping_ = true; }
+  [[nodiscard]] bool stopping() const { return stopping_; }
+
+  /// Counters for `sluice doctor`, status and tests.
+  struct Counters {
+    std::uint64_t turns = 0;
+    std::uint64_t resumed = 0;
+    std::uint64_t submitted = 0;     ///< operations
+    std::uint64_t system_calls = 0;  ///< entries into the kernel for submission or waiting
+    std::uint64_t completions = 0;
+    std::uint64_t mails = 0;         ///< jobs that came from other shards
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ protected:
+  /// One turn without waiting; true when anything was done or is ready to be done. Worlds call it.
+  bool turn();
+  /// Submits what was asked for and takes completions; waits for the first until `until` (nullopt: for ever) when
+  /// `may_wait`. Returns how many completions were handled.
+  virtual std::size_t poll(bool may_wait, std::optional<MonoTime> until) = 0;
+  virtual void refresh_clock() = 0;
+  /// True when other shards have left mail since the sleep was announced.
+  [[nodiscard]] bool announce_sleep();
+  void end_sleep();
+
+  void set_time(MonoTime now, WallTime wall) {
+    now_ = now;
+    wall_now_ = wall;
+  }
+  [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
+  [[nodiscard]] const TimerWheel& timers() const { return timers_; }
+  Counters counters_;
+
+ private:
+  ShardId shard_;
+  MonoTime now_;
+  WallTime wall_now_{};
+  TimerWheel timers_;
+  std::vector<std::coroutine_handle<>> ready_;
+  std::vector<std::coroutine_handle<>> running_;
+  Mailboxes* boxes_ = nullptr;
+  bool stopping_ = false;
+};
+
+/// co_await perform(reactor, op): submits `op` and resumes with its only completion's result (>= 0, or -errno).
+/// For single-shot operations. `op.done` and `op.world` are overwritten.
+class [[nodiscard]] Perform {
+ public:
+  Perform(Reactor& reactor, Op& op) : reactor_(reactor), op_(op) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) noexcept;
+  std::int32_t await_resume() const noexcept { return result_; }
+
+ private:
+  static void on_done(Op& op, Completion completion);
+  Reactor& reactor_;
+  Op& op_;
+  std::coroutine_handle<> waiting_;
+  std::int32_t result_ = 0;
+  void* user_ = nullptr;
+};
+[[nodiscard]] inline Perform perform(Reactor& reactor, Op& op) { return Perform(reactor, op); }
+
+/// co_await sleep_until(reactor, time); co_await sleep_for(reactor, delay).
+class [[nodiscard]] Sleep {
+ public:
+  Sleep(Reactor& reactor, MonoTime due) : reactor_(reactor), due_(due) {}
+  bool await_ready() const noexcept { return due_ <= reactor_.now(); }
+  void await_suspend(std::coroutine_handle<> waiting) noexcept;
+  void await_resume() const noexcept {}
+
+ private:
+  struct Alarm : Timer {
+    explicit Alarm(Sleep& owner);
+    Sleep& owner;
+  };
+  Reactor& reactor_;
+  MonoTime due_;
+  std::coroutine_handle<> waiting_;
+  std::optional<Alarm> alarm_;
+};
+[[nodiscard]] inline Sleep sleep_until(Reactor& reactor, MonoTime due) { return {reactor, due}; }
+[[nodiscard]] inline Sleep sleep_for(Reactor& reactor, Duration delay) { return {reactor, reactor.now() + delay}; }
+
+/// co_await yield(reactor): lets the other ready coroutines run first. For long loops.
+struct [[nodiscard]] Yield {
+  Reactor& reactor;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) const { reactor.post(waiting); }
+  void await_resume() const noexcept {}
+};
+[[nodiscard]] inline Yield yield(Reactor& reactor) { return {reactor}; }
+
+}  // namespace sluice::runtime

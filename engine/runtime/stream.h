@@ -1,0 +1,115 @@
+#pragma once
+// Byte streams (TCP and Unix sockets) of one shard.
+
+#include <deque>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "engine/runtime/reactor.h"
+#include "engine/runtime/sync.h"
+#include "engine/runtime/task.h"
+
+namespace sluice::runtime {
+
+/// Bytes in a provided buffer; gives the buffer back when destroyed. Movable.
+class ReceivedBytes {
+ public:
+  ReceivedBytes() = default;
+  ReceivedBytes(Reactor& reactor, std::uint16_t buffer, std::size_t size)
+      : reactor_(&reactor), buffer_(buffer), size_(size) {}
+  ReceivedBytes(ReceivedBytes&& other) noexcept
+      : reactor_(std::exchange(other.reactor_, nullptr)), buffer_(other.buffer_), size_(other.size_) {}
+  ReceivedBytes& operator=(ReceivedBytes&& other) noexcept {
+    std::swap(reactor_, other.reactor_);
+    std::swap(buffer_, other.buffer_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~ReceivedBytes() {
+    if (reactor_ != nullptr) reactor_->return_buffer(buffer_);
+  }
+  /// Empty: the peer has ended its direction.
+  [[nodiscard]] std::span<const std::byte> bytes() const {
+    return reactor_ == nullptr ? std::span<const std::byte>() : reactor_->provided_buffer(buffer_).first(size_);
+  }
+
+ private:
+  Reactor* reactor_ = nullptr;
+  std::uint16_t buffer_ = 0;
+  std::size_t size_ = 0;
+};
+
+/// A connected socket. Receives by multishot into provided buffers, sends what it is given in full.
+/// Thread:   its reactor's shard.
+/// Lifetime: closing or destroying never waits: what the kernel still holds stays alive behind the scenes until it is
+///           released. But a send that is being awaited keeps its caller's memory: call abort() and let it finish.
+/// Limits:   at most kInputQueueMax buffers wait unread; then receiving pauses, and TCP tells the peer to.
+/// Errors:   after the deadline every operation answers Timeout; after abort() Cancelled; after the peer's reset
+///           PeerClosed. One receiver and one sender at a time.
+class Stream {
+ public:
+  static constexpr std::size_t kInputQueueMax = 8;
+
+  Stream() = default;  ///< no socket; only assignment and destruction
+  /// Takes the descriptor over.
+  Stream(Reactor& reactor, int fd);
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  ~Stream();
+
+  /// `source` null: the kernel chooses. Errors also: Refused, Unreachable, NoDescriptors (no local port left).
+  [[nodiscard]] static Task<Result<Stream>> connect(Reactor& reactor, Endpoint peer, const IpAddress* source,
+                                                    Duration timeout);
+
+  [[nodiscard]] explicit operator bool() const { return state_ != nullptr; }
+  [[nodiscard]] int fd() const;
+
+  /// The next bytes; empty bytes are the end of the stream.
+  [[nodiscard]] Task<Result<ReceivedBytes>> receive();
+  /// As receive(), but only what is there already; nullopt: nothing yet (the wakeup of notify() will be set).
+  [[nodiscard]] std::optional<Result<ReceivedBytes>> try_receive();
+  /// Sets `wakeup` whenever try_receive() has something new to say. nullptr ends it.
+  void notify(Wakeup* wakeup);
+
+  /// All of `bytes`. They stay untouched until the answer.
+  [[nodiscard]] Task<Status> send(std::span<const std::byte> bytes);
+  [[nodiscard]] Task<Status> send(std::string_view text) { return send(std::as_bytes(std::span(text))); }
+  /// All of a list, in calls of at most 1024 parts; `parts` is changed.
+  [[nodiscard]] Task<Status> send(std::span<iovec> parts);
+
+  /// Ends operations under way and later ones with Timeout at `time`. Cheap to move forward for every message.
+  void set_deadline(MonoTime time);
+  void clear_deadline();
+  /// Ends operations under way and later ones with Cancelled.
+  void abort();
+  /// Close after what was sent; drops the object's socket.
+  void close();
+
+ private:
+  struct State;
+  State* state_ = nullptr;
+};
+
+/// Accepts connections by multishot.
+/// Thread and lifetime as Stream. Errors: NoDescriptors is answered and accepting goes on at the next call.
+class Listener {
+ public:
+  Listener() = default;
+  Listener(Reactor& reactor, int fd);
+  Listener(Listener&&) noexcept;
+  Listener& operator=(Listener&&) noexcept;
+  ~Listener();
+  [[nodiscard]] static Result<Listener> open(Reactor& reactor, const Endpoint& at, ListenOptions options = {});
+  [[nodiscard]] static Result<Listener> open_unix(Reactor& reactor, const std::string& path, std::uint32_t mode);
+  [[nodiscard]] Endpoint endpoint() const;  ///< with the port the system chose
+  /// The next connection. Errors: Cancelled after stop().
+  [[nodiscard]] Task<Result<Stream>> accept();
+  void stop();
+
+ private:
+  struct State;
+  State* state_ = nullptr;
+};
+
+}  // namespace sluice::runtime
