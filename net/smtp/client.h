@@ -1,0 +1,321 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/smtp/capabilities.h"
+#include "net/smtp/dsn.h"
+#include "net/smtp/reply_parser.h"
+#include "policy/base/smtp_reply.h"
+#include "policy/base/units.h"
+
+namespace sluice::net {
+
+using Bytes = std::span<const std::byte>;
+/// Names a transaction towards its owner; the machine only hands it back.
+using TransactionTag = Strong<struct TransactionTagTag>;
+
+/// What the connection waits for: chooses the time-out, and says where a reply or a failure belongs.
+enum class ClientPhase : std::uint8_t {
+  Greeting,  ///< smtp-greeting-timeout
+  Ehlo,      ///< EHLO or HELO
+  StartTls,  ///< reply to STARTTLS, or the handshake the owner was asked for
+  Auth,
+  Idle,   ///< usable, nothing to wait for: connection-idle-timeout
+  Reset,  ///< reply to RSET in front of a transaction
+  Mail,
+  Rcpt,
+  Data,          ///< the 354
+  BodyTransfer,  ///< bytes of a body are still to be sent: data-send-timeout
+  FinalReply,    ///< all of a message is sent: smtp-data-termination-timeout
+  Quit,
+  Closed,  ///< over; only destruction is left
+};
+[[nodiscard]] std::string_view name_of(ClientPhase phase);
+
+struct OutgoingRecipient {
+  std::string_view address;  ///< local@domain, without angle brackets
+  DsnNotify notify;
+  std::string_view orcpt;  ///< "rfc822;xtext" or empty
+};
+
+/// One message for one or more recipients. The texts, the recipient list and the list of body spans are only
+/// read during Client::add(); the bytes the body spans name are sent from where they lie and have to stay
+/// there until on_finished(), and until the caller's own send operation on them is over.
+struct Transaction {
+  TransactionTag tag;
+  std::string_view sender;  ///< empty = null path
+  DsnReturn ret = DsnReturn::Unset;
+  std::string_view envid;                         ///< xtext or empty
+  std::span<const OutgoingRecipient> recipients;  ///< at least one
+  std::span<const Bytes> body;  ///< CRLF line ends, CRLF at the end, no dot stuffing; at most kBodySpansMax
+  bool eight_bit = false;       ///< body has bytes above 127
+  bool smtp_utf8 = false;       ///< addresses or headers need SMTPUTF8
+  bool has_dot_lines = false;   ///< a line of the body begins with a dot
+};
+
+/// How a transaction ended. Recipients that got a refusal of their own (on_recipient) keep it in every case.
+enum class Ending : std::uint8_t {
+  Replied,  ///< `reply` answers for all recipients that were not refused: positive only with phase FinalReply
+  AllRefused,    ///< every recipient was refused by its own reply
+  NeverStarted,  ///< connection over, no byte of it was sent: retry is safe
+  PartlySent,    ///< connection over (or the server lost step, see client.cc) before the end of the message:
+                 ///< retry is safe
+  Unknown,       ///< connection over after all of the message was sent: it may or may not have been delivered
+};
+[[nodiscard]] std::string_view name_of(Ending ending);
+
+/// Why a connection is over.
+enum class ClientFault : std::uint8_t {
+  None,     ///< quit() was answered
+  Refused,  ///< `reply` says why: greeting, EHLO and HELO, STARTTLS (if required), AUTH, RSET, or a 421
+  ConnectionLost,  ///< on_closed()
+  ProtocolError,   ///< bytes that are no reply, a reply nobody asked for, a code that does not fit (2xx to
+                   ///< DATA)
+  TlsNotOffered,   ///< TLS is required, STARTTLS was not offered
+  TlsInjection,    ///< plain bytes behind the 220 to STARTTLS (RFC 3207 6)
+};
+[[nodiscard]] std::string_view name_of(ClientFault fault);
+
+/// What the machine tells its owner. Called only from inside Client::on_bytes, consumed, on_tls_ready and
+/// on_closed; the callee calls only const functions of the Client. References are valid during the call.
+class ClientEvents {
+ public:
+  /// The server accepted us (greeting, EHLO or HELO, TLS, AUTH): add() may be used.
+  virtual void on_ready(const Capabilities& capabilities) = 0;
+  /// STARTTLS was answered with 220: do the handshake, then call on_tls_ready() or on_closed().
+  virtual void on_tls_wanted() = 0;
+  /// Reply to one RCPT; `index` counts in Transaction::recipients. Not called for the RCPTs behind a refused
+  /// MAIL.
+  virtual void on_recipient(TransactionTag tag, std::uint32_t index, const SmtpReply& reply) = 0;
+  /// Exactly once per accepted add(). `phase`: where `reply` belongs, or how far the transaction had come.
+  /// `reply` has code 0 when there is none.
+  virtual void on_finished(TransactionTag tag, Ending ending, ClientPhase phase, const SmtpReply& reply) = 0;
+  /// The connection is over: exactly once, after on_finished() of every transaction. `reply` as above; for
+  /// ProtocolError its text says what was wrong.
+  virtual void on_over(ClientFault fault, ClientPhase phase, const SmtpReply& reply) = 0;
+
+ protected:
+  ~ClientEvents() = default;
+};
+
+/// AUTH as a client (RFC 4954). Optional; given to a Client by its owner.
+class ClientAuth {
+ public:
+  /// The command line without CRLF ("AUTH PLAIN ..."), or empty when nothing fits: the session goes on
+  /// without AUTH.
+  virtual std::string_view begin(const Capabilities& capabilities) = 0;
+  /// Answer to a 334 without CRLF; `challenge` is its text (base64).
+  virtual std::string_view answer(std::string_view challenge) = 0;
+
+ protected:
+  ~ClientAuth() = default;
+};
+
+struct ClientSettings {
+  enum class Tls : std::uint8_t { Never, IfOffered, Required };  ///< use-starttls, require-starttls
+  std::string helo_name;
+  Capabilities::Ignore ignore;
+  Tls tls = Tls::Never;
+  std::uint32_t chunking_window = 4;  ///< transactions in flight with CHUNKING: 1 .. Client::kWindowMax
+  bool close_on_421 = false;          ///< smtp-421-means-mx-unavailable; else a 421 is one more 4xx
+  bool pix_workaround = true;         ///< pix-bug-workaround: the final dot gets a segment of its own
+};
+
+/// Sends many messages over one SMTP connection. No I/O, no clock: bytes come in and go out.
+///
+///   Greeting -> Ehlo -> [StartTls -> Ehlo] -> [Auth] -> Idle <-> transactions -> Quit -> Closed; any ->
+///   Closed
+///
+/// Modes, by what the server offers:
+///   lockstep     one command, one reply;
+///   PIPELINING   MAIL RCPT.. DATA in one write; after the 354 the body, the dot and the next MAIL RCPT..
+///   DATA in one;
+///   + CHUNKING   MAIL RCPT.. BDAT n LAST body in one write, `chunking_window` transactions in flight.
+///
+/// Caller, in a loop: while (free_slots() > 0 and mail is there) add(); send what output() names and report
+/// consumed(); feed what arrives to on_bytes(). A transaction ends only after all of its bytes that output()
+/// ever showed were consumed(), or with the connection, so body memory can be freed in on_finished() when no
+/// send is in flight.
+///
+/// Thread:   one at a time.
+/// Lifetime: `events` and `auth` outlive the machine. What output() returned stays valid until it is
+/// consumed, whatever is
+///   called in between: an asynchronous send may hold it. Neither copied nor moved.
+/// Limits:   kWindowMax, kRecipientsMax, kBodySpansMax; replies as ReplyParser.
+/// Errors:   everything a server can do is an event. Misuse by the caller is asserted.
+/// Memory:   buffers keep their capacity: no allocation per message in the steady state.
+/// Source:   RFC 5321, 2920 (PIPELINING), 3030 (CHUNKING), 1870 (SIZE), 3461 (DSN), 3207 (STARTTLS), 9422
+/// (LIMITS).
+class Client {
+ public:
+  static constexpr std::uint32_t kWindowMax = 16;
+  static constexpr std::uint32_t kRecipientsMax = 10'000;
+  static constexpr std::size_t kBodySpansMax = 64;
+  static constexpr std::size_t kAddressBytesMax = 1024;
+
+  Client(ClientSettings settings, ClientEvents& events, ClientAuth* auth = nullptr);
+  Client(Client&&) = delete;
+
+  enum class Add : std::uint8_t {
+    Accepted,
+    NoSlot,         ///< free_slots() == 0
+    MessageTooBig,  ///< larger than the server's SIZE
+    Needs8BitMime,  ///< 8-bit body, 8BITMIME not offered: re-encode, or clear `eight_bit` to send it all the
+                    ///< same
+    NeedsSmtpUtf8,  ///< SMTPUTF8 not offered
+    TooManyRecipients,  ///< more than LIMITS RCPTMAX or kRecipientsMax: split
+    BadInput,  ///< a control byte, blank or angle bracket in an address, envid or orcpt; no recipient; too
+               ///< long
+  };
+  /// Queues a transaction. Anything but Accepted: nothing was taken and no event will come.
+  [[nodiscard]] Add add(const Transaction& transaction);
+  /// How many more transactions add() takes now. 0 before on_ready(), after quit() and when LIMITS MAILMAX is
+  /// reached.
+  [[nodiscard]] std::uint32_t free_slots() const;
+  /// Transactions accepted and not yet finished.
+  [[nodiscard]] std::uint32_t in_flight() const { return slot_count_; }
+  /// True when LIMITS MAILMAX is used up: finish, quit, take a new connection.
+  [[nodiscard]] bool used_up() const;
+
+  /// Fills `room` with the next bytes to send, in order, and returns how many spans were filled; 0 = nothing
+  /// to send now. Shows the same bytes again until consumed() is told. Shown bytes count as possibly sent.
+  [[nodiscard]] std::size_t output(std::span<Bytes> room);
+  /// `bytes` <= the sum of what the last output() showed.
+  void consumed(std::size_t bytes);
+  /// Bytes from the server, as they arrive.
+  void on_bytes(Bytes input);
+  /// The handshake on_tls_wanted() asked for is done; EHLO follows.
+  void on_tls_ready();
+
+  /// What became of bytes that were shown but not consumed.
+  enum class Unconsumed : std::uint8_t { MayBeSent, NotSent };
+  /// The connection ended or the owner gives it up (time-out, stop): ends every transaction, then on_over().
+  /// Once; more calls and calls after on_over() do nothing.
+  void on_closed(Unconsumed unconsumed);
+  /// Asks for QUIT once nothing is in flight. on_over(None) follows its reply; the owner may also just close.
+  void quit();
+
+  [[nodiscard]] ClientPhase phase() const;
+  /// The tag that phase() and the next reply belong to; nothing when no transaction is in flight.
+  [[nodiscard]] std::optional<TransactionTag> current() const;
+  [[nodiscard]] bool is_over() const { return stage_ == Stage::Over; }
+  [[nodiscard]] bool wants_output() const { return head_ < queue_.size(); }
+  /// As offered, without what settings ignore; valid from on_ready() on.
+  [[nodiscard]] const Capabilities& capabilities() const { return capabilities_; }
+  /// A greeting with ten or more '*': a Cisco PIX in between (bounce-upon-pix-transfer-failure).
+  [[nodiscard]] bool is_pix() const { return is_pix_; }
+  [[nodiscard]] bool tls_active() const { return tls_active_; }
+  /// Reply to STARTTLS when it was refused and the session went on in plain; code 0 otherwise.
+  [[nodiscard]] const SmtpReply& tls_refusal() const { return tls_refusal_; }
+
+ private:
+  enum class Stage : std::uint8_t { Greeting, Ehlo, Helo, StartTls, TlsHandshake, Auth, Ready, Quit, Over };
+  enum class Mode : std::uint8_t { Lockstep, Pipelining, Chunking };
+  // A transaction's replies in order: [RSET] MAIL RCPT* then DATA Final, or BDAT (which counts as Final).
+  enum class Expect : std::uint8_t { Reset, Mail, Rcpt, Data, Final, Nothing };
+
+  struct Slot {
+    TransactionTag tag;
+    std::string commands;             // [RSET] MAIL RCPT* DATA|BDAT, each with CRLF
+    std::vector<std::uint32_t> ends;  // where each command ends in `commands`
+    std::vector<Bytes> body;
+    std::uint64_t body_bytes = 0;  // as in `body`, without stuffing
+    std::uint64_t base = 0;        // stream position of commands[0], while it is written in one piece
+    std::uint64_t start = 0;       // stream position of the first byte
+    std::uint64_t end = 0;         // stream position behind the last byte; 0 = last byte not yet queued
+    SmtpReply decided;             // what refused the transaction, once known
+    ClientPhase decided_phase = ClientPhase::Mail;
+    std::uint32_t recipients = 0;
+    std::uint32_t accepted = 0;
+    std::uint32_t next_reply = 0;  // index into `ends` of the command whose reply comes next
+    std::uint32_t queued = 0;      // commands already in queue_
+    bool with_reset = false;
+    bool has_dot_lines = false;
+    bool started = false;  // first byte queued
+    bool body_queued = false;
+    bool mail_refused = false;
+    bool is_decided = false;    // `decided` is set
+    bool awaits_final = false;  // body or lone dot is queued, its reply is to come
+    bool lone_dot = false;
+    bool lost_step = false;  // MAIL refused because the server had not closed the transaction before
+    bool replies_done = false;
+  };
+
+  struct Segment {
+    enum class Kind : std::uint8_t { Plain, Stuffed, LoneDot };
+    Bytes bytes;
+    Kind kind = Kind::Plain;
+    bool at_line_start = false;  // Stuffed: the first byte begins a line and its dot has not been doubled yet
+  };
+
+  [[nodiscard]] Slot& slot(std::uint32_t index) { return slots_[(first_slot_ + index) % kWindowMax]; }
+  [[nodiscard]] const Slot& slot(std::uint32_t index) const {
+    return slots_[(first_slot_ + index) % kWindowMax];
+  }
+  [[nodiscard]] Expect expectation(const Slot& slot) const;
+  [[nodiscard]] std::uint32_t window() const;
+
+  void encode(Slot& slot, const Transaction& transaction, std::uint64_t body_bytes);
+  void queue(Bytes bytes, Segment::Kind kind = Segment::Kind::Plain);
+  void queue_text(std::string_view text) { queue(std::as_bytes(std::span(text))); }
+  void queue_control(std::string_view line);
+  void queue_commands(Slot& slot, std::uint32_t upto);
+  void queue_body(Slot& slot);
+  void queue_lone_dot(Slot& slot);
+  void advance();  // opens whatever the state now allows to be sent, retires finished transactions
+  bool advance_slot(std::uint32_t index);
+  void retire();
+  static Bytes first_piece(Segment& segment);
+
+  void take_reply(const SmtpReply& reply);
+  void take_greeting(const SmtpReply& reply);
+  void take_ehlo(const SmtpReply& reply);
+  void take_starttls(const SmtpReply& reply);
+  void take_auth(const SmtpReply& reply);
+  void take_transaction_reply(const SmtpReply& reply);
+  void take_mail(Slot& slot, const SmtpReply& reply);
+  void take_data(Slot& slot, const SmtpReply& reply);
+  void after_ehlo();
+  void become_ready();
+  void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);
+  void protocol_error(std::string_view what);
+  void over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent);
+
+  ClientSettings settings_;
+  ClientEvents* events_;
+  ClientAuth* auth_;
+  Capabilities capabilities_;
+  ReplyParser parser_;
+  SmtpReply tls_refusal_;
+
+  std::array<Slot, kWindowMax> slots_;
+  std::uint32_t first_slot_ = 0;
+  std::uint32_t slot_count_ = 0;
+  std::uint64_t transactions_ = 0;
+
+  std::vector<Segment> queue_;  // to send, in order; [head_, size)
+  std::size_t head_ = 0;
+  std::string control_;               // the one control line (EHLO, QUIT, AUTH ..) that may be under way
+  std::uint64_t queued_bytes_ = 0;    // stream positions: queued ..
+  std::uint64_t shown_bytes_ = 0;     // .. shown by output() ..
+  std::uint64_t consumed_bytes_ = 0;  // .. and consumed
+  std::uint64_t control_end_ = 0;     // position behind the control line
+
+  Stage stage_ = Stage::Greeting;
+  Mode mode_ = Mode::Lockstep;
+  bool needs_reset_ = false;
+  bool window_is_one_ = false;
+  bool quit_asked_ = false;
+  bool tls_active_ = false;
+  bool tls_tried_ = false;
+  bool is_pix_ = false;
+};
+
+}  // namespace sluice::net
