@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "engine/runtime/reactor.h"
@@ -31,6 +33,8 @@ class Mailboxes {
   void attach(Reactor& reactor);
   /// True once every shard has attached. Sending before is a bug (asserted).
   [[nodiscard]] bool complete() const;
+  /// The reactor of `shard`. Only wake_from() may be called on another shard's.
+  [[nodiscard]] Reactor& at(ShardId shard) const;
 
   void send(Reactor& from, ShardId to, Reactor::Job job);
   /// Runs everything that has arrived for `at`, and moves what waited in its own lists on. Returns jobs run.

@@ -59,6 +59,7 @@ struct Op {
   bool cancel_asked = false;                            ///< kept by the reactor
   std::uint16_t fixed_buffer = kNoFixedBuffer;          ///< Read, Write: index from register_buffer() that holds `data`
   int fd = -1;
+  std::int32_t fixed_file = -1;                         ///< Read, Write: from register_file(); -1: none
   std::byte* data = nullptr;                            ///< Send never writes through it
   std::size_t size = 0;
   std::uint64_t offset = 0;
@@ -72,8 +73,10 @@ struct Op {
   RawEndpoint peer;                                     ///< Connect
   Duration timeout{0};                                  ///< > 0: the world ends the Op with -ETIMEDOUT; not for multishot
   Done done = nullptr;
-  void* world = nullptr;                                ///< the reactor's own note on this Op
+  void* user = nullptr;                                 ///< the submitter's, untouched by the world
+  void* world = nullptr;                                ///< the reactor's own notes on this Op, up to the end
   std::uint64_t world_word = 0;
+  alignas(8) std::byte world_bytes[72] = {};
 };
 
 }  // namespace sluice::runtime

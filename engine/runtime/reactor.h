@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -78,6 +78,10 @@ class Reactor {
   /// Makes `memory` usable as Op::fixed_buffer; it stays pinned for the reactor's life. A world without the feature
   /// answers kNoFixedBuffer, which is always valid to use. Errors: NoMemory (locked memory limit).
   [[nodiscard]] virtual Result<std::uint16_t> register_buffer(std::span<std::byte> memory) = 0;
+
+  /// A slot for Op::fixed_file that saves the kernel a look-up; -1 (always valid to use) when there is none to have.
+  [[nodiscard]] virtual std::int32_t register_file(int fd) = 0;
+  virtual void unregister_file(std::int32_t slot) = 0;
 
   // --- Short calls that do not block: made directly, not through the ring.
   [[nodiscard]] virtual Result<int> tcp_listener(const Endpoint& at, ListenOptions options) = 0;
@@ -166,7 +170,7 @@ class Reactor {
 };
 
 /// co_await perform(reactor, op): submits `op` and resumes with its only completion's result (>= 0, or -errno).
-/// For single-shot operations. `op.done` and `op.world` are overwritten.
+/// For single-shot operations. `op.done` and `op.user` are overwritten.
 class [[nodiscard]] Perform {
  public:
   Perform(Reactor& reactor, Op& op) : reactor_(reactor), op_(op) {}
@@ -180,7 +184,6 @@ class [[nodiscard]] Perform {
   Op& op_;
   std::coroutine_handle<> waiting_;
   std::int32_t result_ = 0;
-  void* user_ = nullptr;
 };
 [[nodiscard]] inline Perform perform(Reactor& reactor, Op& op) { return Perform(reactor, op); }
 

@@ -49,7 +49,7 @@ class ReceivedBytes {
 ///           PeerClosed. One receiver and one sender at a time.
 class Stream {
  public:
-  static constexpr std::size_t kInputQueueMax = 8;
+  static constexpr std::size_t kInputQueueMax = 4;
 
   Stream() = default;  ///< no socket; only assignment and destruction
   /// Takes the descriptor over.

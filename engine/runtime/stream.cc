@@ -1,0 +1,346 @@
+#include "engine/runtime/stream.h"
+
+#include <cerrno>
+
+#include "policy/base/assert.h"
+
+namespace sluice::runtime {
+
+// Outlives its Stream until the kernel has let go of `receive_op` and `send_op`.
+struct Stream::State {
+  State(Reactor& the_reactor, int descriptor)
+      : reactor(the_reactor), fd(descriptor), deadline([](Timer& timer) { on_deadline(timer); }, *this) {
+    receive_op.kind = OpKind::RecvMulti;
+    receive_op.fd = fd;
+    receive_op.done = &on_received;
+    receive_op.user = this;
+    send_op.fd = fd;
+    send_op.user = this;
+  }
+
+  struct Deadline : Timer {
+    Deadline(Fire fire, State& state) : Timer(fire), owner(state) {}
+    State& owner;
+  };
+
+  Reactor& reactor;
+  int fd;
+  Op receive_op;
+  Op send_op;
+  Deadline deadline;
+  MonoTime deadline_at{};         // the wanted one; the armed timer may be earlier and is then moved when it fires
+  std::deque<ReceivedBytes> input;
+  std::optional<Error> ended;     // the reason no more input comes
+  std::optional<Error> aborted;   // deadline or abort(): every later operation answers this
+  std::coroutine_handle<> receiver;
+  std::coroutine_handle<> sender;
+  std::int32_t send_result = 0;
+  Wakeup* wakeup = nullptr;
+  bool orphaned = false;
+  bool at_end = false;            // orderly end seen
+
+  void start_receiving() {
+    if (receive_op.in_flight || at_end || ended || aborted || orphaned) return;
+    reactor.submit(receive_op);
+  }
+
+  void tell_receiver() {
+    if (receiver) reactor.post(std::exchange(receiver, nullptr));
+    if (wakeup != nullptr) wakeup->set();
+  }
+
+  static void on_received(Op& op, Completion completion) {
+    auto* self = static_cast<State*>(op.user);
+    ReceivedBytes bytes;
+    if (completion.has_buffer) {
+      bytes = ReceivedBytes(self->reactor, completion.buffer_id,
+                            completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0);
+    }
+    if (completion.result > 0) {
+      if (!self->orphaned) self->input.push_back(std::move(bytes));
+    } else if (completion.result == 0) {
+      self->at_end = true;
+    } else if (completion.result != -ENOBUFS && completion.result != -ECANCELED) {
+      self->ended = Error{errc_from_errno(-completion.result), -completion.result, "receive"};
+    }
+    if (self->orphaned) {
+      self->free_if_idle();
+      return;
+    }
+    if (self->input.size() >= kInputQueueMax && completion.more) self->reactor.cancel(op);
+    // Buffers ran out, or the kernel ended the multishot: go on as soon as the reader has room.
+    if (!completion.more && self->input.size() < kInputQueueMax) self->start_receiving();
+    self->tell_receiver();
+  }
+
+  static void on_sent(Op& op, Completion completion) {
+    auto* self = static_cast<State*>(op.user);
+    self->send_result = completion.result;
+    if (self->sender) self->reactor.post(std::exchange(self->sender, nullptr));
+    if (self->orphaned) self->free_if_idle();
+  }
+
+  static void on_deadline(Timer& timer) {
+    State& self = static_cast<Deadline&>(timer).owner;
+    if (self.deadline_at > self.reactor.now()) {
+      self.reactor.arm(timer, self.deadline_at);
+      return;
+    }
+    self.end_all(Error{Errc::Timeout, 0, "stream"});
+  }
+
+  void end_all(Error why) {
+    if (!aborted) aborted = why;
+    if (receive_op.in_flight) reactor.cancel(receive_op);
+    if (send_op.in_flight) reactor.cancel(send_op);
+    tell_receiver();
+  }
+
+  void orphan() {
+    orphaned = true;
+    reactor.disarm(deadline);
+    SLUICE_ASSERT(!receiver);
+    wakeup = nullptr;
+    input.clear();
+    if (receive_op.in_flight) reactor.cancel(receive_op);
+    if (send_op.in_flight) reactor.cancel(send_op);
+    free_if_idle();
+  }
+
+  void free_if_idle() {
+    if (receive_op.in_flight || send_op.in_flight) return;
+    reactor.close_now(fd);
+    delete this;
+  }
+
+  std::optional<Result<ReceivedBytes>> take_input() {
+    if (aborted) return std::unexpected(*aborted);
+    if (!input.empty()) {
+      ReceivedBytes bytes = std::move(input.front());
+      input.pop_front();
+      if (input.size() < kInputQueueMax / 2) start_receiving();
+      return bytes;
+    }
+    if (ended) return std::unexpected(*ended);
+    if (at_end) return ReceivedBytes();
+    start_receiving();
+    return std::nullopt;
+  }
+};
+
+namespace {
+
+/// Suspends into `slot` without any condition.
+struct ParkIn {
+  std::coroutine_handle<>& slot;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) const {
+    SLUICE_ASSERT(!slot);
+    slot = waiting;
+  }
+  void await_resume() const noexcept {}
+};
+
+}  // namespace
+
+Stream::Stream(Reactor& reactor, int fd) : state_(new State(reactor, fd)) {}
+Stream::Stream(Stream&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+Stream& Stream::operator=(Stream&& other) noexcept {
+  if (this != &other) {
+    close();
+    state_ = std::exchange(other.state_, nullptr);
+  }
+  return *this;
+}
+Stream::~Stream() { close(); }
+
+void Stream::close() {
+  if (state_ != nullptr) std::exchange(state_, nullptr)->orphan();
+}
+
+int Stream::fd() const { return state_->fd; }
+
+Task<Result<Stream>> Stream::connect(Reactor& reactor, Endpoint peer, const IpAddress* source, Duration timeout) {
+  const Result<int> fd = reactor.tcp_socket(peer.address.is_v4(), source);
+  if (!fd) co_return std::unexpected(fd.error());
+  Op op;
+  op.kind = OpKind::Connect;
+  op.fd = *fd;
+  op.peer = RawEndpoint(peer);
+  op.timeout = timeout;
+  const std::int32_t result = co_await perform(reactor, op);
+  if (result < 0) {
+    reactor.close_now(*fd);
+    co_return fail_errno(-result, "connect");
+  }
+  co_return Stream(reactor, *fd);
+}
+
+std::optional<Result<ReceivedBytes>> Stream::try_receive() { return state_->take_input(); }
+
+Task<Result<ReceivedBytes>> Stream::receive() {
+  State* state = state_;
+  for (;;) {
+    if (auto input = state->take_input()) co_return std::move(*input);
+    co_await ParkIn{state->receiver};
+  }
+}
+
+void Stream::notify(Wakeup* wakeup) {
+  state_->wakeup = wakeup;
+  if (wakeup == nullptr) return;
+  state_->start_receiving();
+  if (!state_->input.empty() || state_->at_end || state_->ended || state_->aborted) wakeup->set();
+}
+
+Task<Status> Stream::send(std::span<const std::byte> bytes) {
+  State* state = state_;
+  if (state->aborted) co_return std::unexpected(*state->aborted);
+  SLUICE_ASSERT(!state->send_op.in_flight);
+  state->send_op.kind = OpKind::Send;
+  state->send_op.done = &State::on_sent;
+  state->send_op.data = const_cast<std::byte*>(bytes.data());  // Send only reads; see op.h
+  state->send_op.size = bytes.size();
+  state->reactor.submit(state->send_op);
+  co_await ParkIn{state->sender};
+  if (state->aborted) co_return std::unexpected(*state->aborted);
+  if (state->send_result < 0) co_return fail_errno(-state->send_result, "send");
+  if (static_cast<std::size_t>(state->send_result) != bytes.size()) co_return fail(Errc::PeerClosed, "send");
+  co_return Status();
+}
+
+Task<Status> Stream::send(std::span<iovec> parts) {
+  static constexpr std::size_t kPartsMax = 1024;  // IOV_MAX
+  State* state = state_;
+  while (!parts.empty()) {
+    if (state->aborted) co_return std::unexpected(*state->aborted);
+    SLUICE_ASSERT(!state->send_op.in_flight);
+    const std::span<iovec> now = parts.first(std::min(parts.size(), kPartsMax));
+    std::size_t wanted = 0;
+    for (const iovec& part : now) wanted += part.iov_len;
+    state->send_op.kind = OpKind::SendVector;
+    state->send_op.done = &State::on_sent;
+    state->send_op.vectors = now.data();
+    state->send_op.vector_count = static_cast<std::uint32_t>(now.size());
+    state->reactor.submit(state->send_op);
+    co_await ParkIn{state->sender};
+    if (state->aborted) co_return std::unexpected(*state->aborted);
+    if (state->send_result < 0) co_return fail_errno(-state->send_result, "send");
+    if (static_cast<std::size_t>(state->send_result) != wanted) co_return fail(Errc::PeerClosed, "send");
+    parts = parts.subspan(now.size());
+  }
+  co_return Status();
+}
+
+void Stream::set_deadline(MonoTime time) {
+  state_->deadline_at = time;
+  if (!state_->deadline.armed() || state_->deadline.due() > time) state_->reactor.arm(state_->deadline, time);
+}
+
+void Stream::clear_deadline() { state_->reactor.disarm(state_->deadline); }
+
+void Stream::abort() { state_->end_all(Error{Errc::Cancelled, 0, "stream"}); }
+
+// ---------------------------------------------------------------------------------------------------------------
+
+struct Listener::State {
+  State(Reactor& the_reactor, int descriptor) : reactor(the_reactor), fd(descriptor) {
+    op.kind = OpKind::Accept;
+    op.fd = fd;
+    op.done = &on_accepted;
+    op.user = this;
+  }
+  Reactor& reactor;
+  int fd;
+  Op op;
+  std::deque<int> accepted;
+  std::optional<Error> error;  // answered once
+  std::coroutine_handle<> waiting;
+  bool stopped = false;
+  bool orphaned = false;
+
+  static void on_accepted(Op& op, Completion completion) {
+    auto* self = static_cast<State*>(op.user);
+    if (completion.result >= 0) {
+      if (self->stopped) {
+        self->reactor.close_now(completion.result);
+      } else {
+        self->accepted.push_back(completion.result);
+      }
+    } else if (completion.result != -ECANCELED) {
+      self->error = Error{errc_from_errno(-completion.result), -completion.result, "accept"};
+    }
+    if (self->orphaned) {
+      self->free_if_idle();
+      return;
+    }
+    if (self->waiting) self->reactor.post(std::exchange(self->waiting, nullptr));
+  }
+  void stop() {
+    stopped = true;
+    if (op.in_flight) reactor.cancel(op);
+    for (const int one : accepted) reactor.close_now(one);
+    accepted.clear();
+    if (waiting) reactor.post(std::exchange(waiting, nullptr));
+  }
+  void orphan() {
+    stop();
+    orphaned = true;
+    free_if_idle();
+  }
+  void free_if_idle() {
+    if (op.in_flight) return;
+    SLUICE_ASSERT(!waiting);
+    reactor.close_now(fd);
+    delete this;
+  }
+};
+
+Listener::Listener(Reactor& reactor, int fd) : state_(new State(reactor, fd)) {}
+Listener::Listener(Listener&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+Listener& Listener::operator=(Listener&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+Listener::~Listener() {
+  if (state_ != nullptr) state_->orphan();
+}
+
+Result<Listener> Listener::open(Reactor& reactor, const Endpoint& at, ListenOptions options) {
+  const Result<int> fd = reactor.tcp_listener(at, options);
+  if (!fd) return std::unexpected(fd.error());
+  return Listener(reactor, *fd);
+}
+
+Result<Listener> Listener::open_unix(Reactor& reactor, const std::string& path, std::uint32_t mode) {
+  const Result<int> fd = reactor.unix_listener(path, mode);
+  if (!fd) return std::unexpected(fd.error());
+  return Listener(reactor, *fd);
+}
+
+Endpoint Listener::endpoint() const {
+  const Result<Endpoint> at = state_->reactor.local_endpoint(state_->fd);
+  return at ? *at : Endpoint{};
+}
+
+Task<Result<Stream>> Listener::accept() {
+  State* state = state_;
+  for (;;) {
+    if (state->stopped) co_return fail(Errc::Cancelled, "accept");
+    if (!state->accepted.empty()) {
+      const int fd = state->accepted.front();
+      state->accepted.pop_front();
+      co_return Stream(state->reactor, fd);
+    }
+    if (state->error) {
+      const Error error = *std::exchange(state->error, std::nullopt);
+      co_return std::unexpected(error);
+    }
+    if (!state->op.in_flight) state->reactor.submit(state->op);
+    co_await ParkIn{state->waiting};
+  }
+}
+
+void Listener::stop() { state_->stop(); }
+
+}  // namespace sluice::runtime

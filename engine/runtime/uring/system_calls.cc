@@ -1,0 +1,205 @@
+// The system calls that are made directly: socket set-up, directory look-ups.
+#include "engine/runtime/uring/system_calls.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "engine/runtime/uring/uring_reactor.h"
+#include "policy/base/assert.h"
+
+namespace sluice::runtime {
+namespace {
+
+/// A descriptor that closes itself unless released.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+bool set_option(int fd, int level, int name, int value) {
+  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+int family_of(bool is_v4) { return is_v4 ? AF_INET : AF_INET6; }
+
+Result<sockaddr_un> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+}  // namespace
+
+std::int32_t perform_now(const Op& op) {
+  if (op.kind == OpKind::Truncate) return ::ftruncate(op.fd, static_cast<off_t>(op.size)) == 0 ? 0 : -errno;
+  SLUICE_ASSERT(op.kind == OpKind::SyncDir);
+  const Descriptor directory(::open(op.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0) return -errno;
+  return ::fsync(directory.get()) == 0 ? 0 : -errno;
+}
+
+// Sockets stay in blocking mode: io_uring waits by itself, and would answer EAGAIN on O_NONBLOCK descriptors instead.
+
+Result<int> UringReactor::tcp_listener(const Endpoint& at, ListenOptions options) {
+  Descriptor fd(::socket(family_of(at.address.is_v4()), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return fail_errno(errno, "socket");
+  set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (options.reuse_port && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return fail_errno(errno, "SO_REUSEPORT");
+  if (!at.address.is_v4()) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);  // accepted sockets inherit it
+  const RawEndpoint raw(at);
+  if (::bind(fd.get(), raw.get(), raw.length) != 0) return fail_errno(errno, "bind");
+  if (::listen(fd.get(), options.backlog) != 0) return fail_errno(errno, "listen");
+  return fd.release();
+}
+
+Result<int> UringReactor::unix_listener(const std::string& path, std::uint32_t mode) {
+  const Result<sockaddr_un> address = unix_address(path);
+  if (!address) return std::unexpected(address.error());
+  Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return fail_errno(errno, "socket");
+  ::unlink(path.c_str());  // left behind by a killed process
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
+    return fail_errno(errno, "bind unix socket");
+  }
+  if (::chmod(path.c_str(), mode) != 0) return fail_errno(errno, "chmod unix socket");
+  if (::listen(fd.get(), 64) != 0) return fail_errno(errno, "listen");
+  return fd.release();
+}
+
+Result<int> UringReactor::tcp_socket(bool is_v4, const IpAddress* source) {
+  Descriptor fd(::socket(family_of(is_v4), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return fail_errno(errno, "socket");
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (source != nullptr) {
+    // The local port is chosen at connect, by the whole four-tuple: 28,000 connections to each peer, not in all.
+    set_option(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    const RawEndpoint raw(Endpoint{*source, 0});
+    if (::bind(fd.get(), raw.get(), raw.length) != 0) return fail_errno(errno, "bind to source address");
+  }
+  return fd.release();
+}
+
+Result<int> UringReactor::unix_socket() {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail_errno(errno, "socket");
+  return fd;
+}
+
+Status UringReactor::connect_unix(int fd, const std::string& path) {
+  const Result<sockaddr_un> address = unix_address(path);
+  if (!address) return std::unexpected(address.error());
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
+    return fail_errno(errno, "connect to unix socket");
+  }
+  return {};
+}
+
+Result<int> UringReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
+  Descriptor fd(::socket(family_of(is_v4), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return fail_errno(errno, "socket");
+  if (bind_to != nullptr) {
+    set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    const RawEndpoint raw(*bind_to);
+    if (::bind(fd.get(), raw.get(), raw.length) != 0) return fail_errno(errno, "bind");
+  }
+  return fd.release();
+}
+
+Result<std::size_t> UringReactor::send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) {
+  const RawEndpoint raw = to != nullptr ? RawEndpoint(*to) : RawEndpoint();
+  const ssize_t sent = ::sendto(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                to != nullptr ? raw.get() : nullptr, to != nullptr ? raw.length : 0);
+  if (sent < 0) return errno == EAGAIN ? Result<std::size_t>(fail(Errc::Timeout, "sendto")) : fail_errno(errno, "sendto");
+  return static_cast<std::size_t>(sent);
+}
+
+Result<Reactor::Datagram> UringReactor::receive_datagram(int fd, std::span<std::byte> into) {
+  RawEndpoint raw;
+  socklen_t length = sizeof raw.storage;
+  const ssize_t got = ::recvfrom(fd, into.data(), into.size(), MSG_DONTWAIT, raw.get(), &length);
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EINTR) return fail(Errc::Timeout, "recvfrom");
+    return fail_errno(errno, "recvfrom");
+  }
+  raw.length = length;
+  return Datagram{static_cast<std::size_t>(got), raw.endpoint()};
+}
+
+Result<Endpoint> UringReactor::local_endpoint(int fd) {
+  RawEndpoint raw;
+  socklen_t length = sizeof raw.storage;
+  if (::getsockname(fd, raw.get(), &length) != 0) return fail_errno(errno, "getsockname");
+  return raw.endpoint();
+}
+
+Result<Endpoint> UringReactor::peer_endpoint(int fd) {
+  RawEndpoint raw;
+  socklen_t length = sizeof raw.storage;
+  if (::getpeername(fd, raw.get(), &length) != 0) return fail_errno(errno, "getpeername");
+  return raw.endpoint();
+}
+
+void UringReactor::shutdown_socket(int fd) { ::shutdown(fd, SHUT_RDWR); }
+void UringReactor::close_now(int fd) { ::close(fd); }
+
+Result<std::vector<DirectoryEntry>> UringReactor::list_directory(const std::string& path) {
+  DIR* directory = ::opendir(path.c_str());
+  if (directory == nullptr) return fail_errno(errno, "opendir");
+  std::vector<DirectoryEntry> out;
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    struct stat found{};
+    if (::stat((path + '/' + name).c_str(), &found) != 0) continue;  // removed in between
+    out.push_back({name, S_ISDIR(found.st_mode), static_cast<std::uint64_t>(found.st_size)});
+  }
+  ::closedir(directory);
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return out;
+}
+
+Result<FileSystemSpace> UringReactor::space_of(const std::string& path) {
+  struct statvfs found{};
+  if (::statvfs(path.c_str(), &found) != 0) return fail_errno(errno, "statvfs");
+  return FileSystemSpace{std::uint64_t{found.f_bavail} * found.f_frsize, std::uint64_t{found.f_blocks} * found.f_frsize};
+}
+
+Result<std::uint64_t> UringReactor::size_of(const std::string& path) {
+  struct stat found{};
+  if (::stat(path.c_str(), &found) != 0) return fail_errno(errno, "stat");
+  return static_cast<std::uint64_t>(found.st_size);
+}
+
+Status UringReactor::make_directories(const std::string& path, std::uint32_t mode) {
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const std::string part = path.substr(0, slash);
+    if (!part.empty() && ::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, "mkdir");
+    if (slash == std::string::npos) return {};
+  }
+}
+
+}  // namespace sluice::runtime

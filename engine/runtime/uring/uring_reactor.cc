@@ -1,0 +1,489 @@
+#include "engine/runtime/uring/uring_reactor.h"
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <new>
+
+#include "engine/runtime/mailbox.h"
+#include "engine/runtime/uring/system_calls.h"
+#include "policy/base/assert.h"
+
+namespace sluice::runtime {
+namespace {
+
+constexpr std::uint16_t kBufferGroup = 0;
+// user_data of completions that belong to no Op. Ops are aligned pointers, so small odd numbers are free.
+constexpr std::uint64_t kIgnore = 1;
+constexpr std::uint64_t kWake = 3;
+
+MonoTime monotonic_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return MonoTime(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+}
+
+WallTime real_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return WallTime(std::chrono::seconds(now.tv_sec) +
+                  std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(now.tv_nsec)));
+}
+
+}  // namespace
+
+struct UringReactor::Impl {
+  io_uring ring{};
+  bool ring_made = false;
+  UringOptions options;
+  UringFeatures features;
+  // Provided buffers: the ring of descriptors and the memory they describe, one mapping.
+  io_uring_buf_ring* buffer_ring = nullptr;
+  std::byte* buffers = nullptr;
+  std::size_t mapping_bytes = 0;
+  std::vector<Op*> starved;  // RecvMulti that found no buffer; go on when one comes back
+  std::uint16_t fixed_buffers_used = 0;
+  std::vector<std::int32_t> free_files;
+  int event_fd = -1;
+  Op event_poll;
+  std::array<std::uint64_t, 4> random_state{};
+  std::uint64_t in_flight = 0;
+
+  ~Impl() {
+    if (ring_made) io_uring_queue_exit(&ring);
+    if (buffer_ring != nullptr) ::munmap(buffer_ring, mapping_bytes);
+    if (event_fd >= 0) ::close(event_fd);
+  }
+
+  Result<void> make_ring();
+  Result<void> make_buffers();
+  void probe();
+  io_uring_sqe* sqe(Counters& counters);
+  void add_buffer(std::uint16_t id) {
+    io_uring_buf_ring_add(buffer_ring, buffers + std::size_t{id} * options.buffer_bytes, options.buffer_bytes, id,
+                          io_uring_buf_ring_mask(options.buffer_count), 0);
+    io_uring_buf_ring_advance(buffer_ring, 1);
+  }
+};
+
+Result<void> UringReactor::Impl::make_ring() {
+  // Newest first. DEFER_TASKRUN (6.1) needs SINGLE_ISSUER (6.0); COOP_TASKRUN is 5.19.
+  // Not SQPOLL: no gain on two cores, and it costs a third (docs/decisions/runtime.md).
+  static constexpr std::array<unsigned, 3> kFlags{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+                                                  IORING_SETUP_COOP_TASKRUN, 0};
+  int result = 0;
+  for (const unsigned flags : kFlags) {
+    io_uring_params params{};
+    params.flags = flags | IORING_SETUP_CQSIZE;
+    params.cq_entries = options.completion_entries;
+    result = io_uring_queue_init_params(options.submission_entries, &ring, &params);
+    if (result == 0) {
+      ring_made = true;
+      features.single_issuer = (flags & IORING_SETUP_SINGLE_ISSUER) != 0;
+      features.defer_taskrun = (flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+      features.coop_taskrun = (flags & IORING_SETUP_COOP_TASKRUN) != 0;
+      if ((params.features & IORING_FEAT_NODROP) == 0) return fail(Errc::Unsupported, "io_uring: NODROP (kernel 5.5)");
+      if ((params.features & IORING_FEAT_EXT_ARG) == 0) {
+        return fail(Errc::Unsupported, "io_uring: EXT_ARG (kernel 5.11)");
+      }
+      return {};
+    }
+    if (result != -EINVAL) break;
+  }
+  return fail_errno(-result, "io_uring_setup");
+}
+
+Result<void> UringReactor::Impl::make_buffers() {
+  const std::size_t ring_bytes = (std::size_t{options.buffer_count} * sizeof(io_uring_buf) + 4095) / 4096 * 4096;
+  mapping_bytes = ring_bytes + std::size_t{options.buffer_count} * options.buffer_bytes;
+  void* memory = ::mmap(nullptr, mapping_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return fail_errno(errno, "mmap of receive buffers");
+  buffer_ring = static_cast<io_uring_buf_ring*>(memory);
+  buffers = static_cast<std::byte*>(memory) + ring_bytes;
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffer_ring);
+  registration.ring_entries = options.buffer_count;
+  registration.bgid = kBufferGroup;
+  const int result = io_uring_register_buf_ring(&ring, &registration, 0);
+  if (result == -EINVAL) return fail(Errc::Unsupported, "io_uring: provided-buffer rings (kernel 5.19)", EINVAL);
+  if (result < 0) return fail_errno(-result, "io_uring: register receive buffers");
+  io_uring_buf_ring_init(buffer_ring);
+  for (std::uint32_t id = 0; id < options.buffer_count; ++id) add_buffer(static_cast<std::uint16_t>(id));
+  return {};
+}
+
+void UringReactor::Impl::probe() {
+  io_uring_probe* found = io_uring_get_probe_ring(&ring);
+  if (found != nullptr) {
+    features.msg_ring = io_uring_opcode_supported(found, IORING_OP_MSG_RING) != 0;
+    features.send_zc = io_uring_opcode_supported(found, IORING_OP_SEND_ZC) != 0;
+    io_uring_free_probe(found);
+  }
+  if (options.wake_by_eventfd) features.msg_ring = false;
+  features.fixed_files = io_uring_register_files_sparse(&ring, kFixedFilesMax) == 0;
+  if (features.fixed_files) {
+    for (std::int32_t slot = kFixedFilesMax; slot-- > 0;) free_files.push_back(slot);
+  }
+  features.fixed_buffers = io_uring_register_buffers_sparse(&ring, kFixedBuffersMax) == 0;
+}
+
+io_uring_sqe* UringReactor::Impl::sqe(Counters& counters) {
+  io_uring_sqe* free = io_uring_get_sqe(&ring);
+  while (free == nullptr) {  // the queue is full: hand over what is there and take the next
+    ++counters.system_calls;
+    const int result = io_uring_submit(&ring);
+    SLUICE_ASSERT(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
+    free = io_uring_get_sqe(&ring);
+  }
+  return free;
+}
+
+std::string UringFeatures::text() const {
+  std::string out;
+  const auto add = [&out](bool have, const char* name) {
+    if (!have) return;
+    if (!out.empty()) out += ' ';
+    out += name;
+  };
+  add(single_issuer, "single-issuer");
+  add(defer_taskrun, "defer-taskrun");
+  add(coop_taskrun, "coop-taskrun");
+  add(msg_ring, "msg-ring");
+  add(send_zc, "send-zc");
+  add(fixed_files, "fixed-files");
+  add(fixed_buffers, "fixed-buffers");
+  return out;
+}
+
+Result<std::unique_ptr<UringReactor>> UringReactor::create(ShardId shard, const UringOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  if (auto made = impl->make_ring(); !made) return std::unexpected(made.error());
+  if (auto made = impl->make_buffers(); !made) return std::unexpected(made.error());
+  impl->probe();
+  if (::getrandom(impl->random_state.data(), sizeof impl->random_state, 0) != sizeof impl->random_state) {
+    return fail_errno(errno, "getrandom");
+  }
+  if (!impl->features.msg_ring) {
+    impl->event_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (impl->event_fd < 0) return fail_errno(errno, "eventfd");
+  }
+  std::unique_ptr<UringReactor> reactor(new UringReactor(shard, std::move(impl)));
+  return reactor;
+}
+
+std::string UringReactor::explain(const Error& error) {
+  switch (error.code) {
+    case Errc::Unsupported:
+      return "this kernel lacks a feature Sluice cannot do without; Linux 6.1 or newer is needed";
+    case Errc::NoMemory: return "the locked memory limit is too small: set LimitMEMLOCK=infinity (ulimit -l unlimited)";
+    case Errc::Permission:
+      return "io_uring is forbidden here: check the sysctl kernel.io_uring_disabled and the seccomp profile";
+    case Errc::NoDescriptors: return "too few descriptors: set LimitNOFILE=1048576 (ulimit -n)";
+    default: return "see the kernel log";
+  }
+}
+
+UringReactor::UringReactor(ShardId shard, std::unique_ptr<Impl> impl)
+    : Reactor(shard, monotonic_now()), impl_(std::move(impl)) {
+  set_time(monotonic_now(), real_now());
+  if (impl_->event_fd >= 0) {
+    Op& op = impl_->event_poll;
+    op.kind = OpKind::Poll;
+    op.fd = impl_->event_fd;
+    op.poll_events = POLLIN;
+    op.user = this;
+    op.done = [](Op& done, Completion) {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const auto got = ::read(done.fd, &count, sizeof count);
+      static_cast<UringReactor*>(done.user)->submit(done);
+    };
+    submit(op);
+  }
+}
+
+UringReactor::~UringReactor() = default;
+
+const UringFeatures& UringReactor::features() const { return impl_->features; }
+
+MonoTime UringReactor::read_clock() { return monotonic_now(); }
+
+void UringReactor::refresh_clock() { set_time(monotonic_now(), real_now()); }
+
+std::uint64_t UringReactor::random() {
+  // xoshiro256**, seeded by the kernel: for shuffles and jitter, not for secrets.
+  auto& s = impl_->random_state;
+  const auto rotate = [](std::uint64_t x, int k) { return (x << k) | (x >> (64 - k)); };
+  const std::uint64_t out = rotate(s[1] * 5, 7) * 9;
+  const std::uint64_t t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = rotate(s[3], 45);
+  return out;
+}
+
+namespace {
+
+void prepare_file_op(io_uring_sqe* sqe, const Op& op) {
+  const bool fixed = op.fixed_buffer != Op::kNoFixedBuffer;
+  const auto size = static_cast<unsigned>(op.size);
+  const int fd = op.fixed_file >= 0 ? op.fixed_file : op.fd;
+  if (op.kind == OpKind::Read) {
+    if (fixed) {
+      io_uring_prep_read_fixed(sqe, fd, op.data, size, op.offset, op.fixed_buffer);
+    } else {
+      io_uring_prep_read(sqe, fd, op.data, size, op.offset);
+    }
+  } else {
+    if (fixed) {
+      io_uring_prep_write_fixed(sqe, fd, op.data, size, op.offset, op.fixed_buffer);
+    } else {
+      io_uring_prep_write(sqe, fd, op.data, size, op.offset);
+    }
+    if (op.durable) sqe->rw_flags = RWF_DSYNC;
+  }
+  if (op.fixed_file >= 0) sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+}  // namespace
+
+void UringReactor::submit(Op& op) {
+  SLUICE_ASSERT(!op.in_flight && op.done != nullptr);
+  op.in_flight = true;
+  op.cancel_asked = false;
+  op.world = nullptr;
+  op.world_word = 0;
+  ++impl_->in_flight;
+  ++counters_.submitted;
+  if (op.kind == OpKind::SyncDir || op.kind == OpKind::Truncate) {
+    late_.push_back({&op, Completion{.result = perform_now(op)}});
+    return;
+  }
+  prepare(op, 0);
+}
+
+void UringReactor::prepare(Op& op, std::size_t already_sent) {
+  Impl& impl = *impl_;
+  if (op.timeout > Duration{0} && io_uring_sq_space_left(&impl.ring) < 2) {
+    ++counters_.system_calls;
+    io_uring_submit(&impl.ring);  // an operation and its linked timeout go in one batch
+  }
+  io_uring_sqe* sqe = impl.sqe(counters_);
+  switch (op.kind) {
+    case OpKind::Accept: io_uring_prep_multishot_accept(sqe, op.fd, nullptr, nullptr, SOCK_CLOEXEC); break;
+    case OpKind::Connect: io_uring_prep_connect(sqe, op.fd, op.peer.get(), op.peer.length); break;
+    case OpKind::Recv: io_uring_prep_recv(sqe, op.fd, op.data, op.size, 0); break;
+    case OpKind::RecvMulti:
+      io_uring_prep_recv_multishot(sqe, op.fd, nullptr, 0, 0);
+      sqe->flags |= IOSQE_BUFFER_SELECT;
+      sqe->buf_group = kBufferGroup;
+      break;
+    case OpKind::Send:
+      // WAITALL: the kernel itself continues a short send.
+      io_uring_prep_send(sqe, op.fd, op.data + already_sent, op.size - already_sent, MSG_NOSIGNAL | MSG_WAITALL);
+      break;
+    case OpKind::SendVector: {
+      static_assert(sizeof(msghdr) + sizeof(__kernel_timespec) <= sizeof op.world_bytes);
+      auto* header = new (op.world_bytes + sizeof(__kernel_timespec)) msghdr{};
+      header->msg_iov = const_cast<iovec*>(op.vectors);
+      header->msg_iovlen = op.vector_count;
+      io_uring_prep_sendmsg(sqe, op.fd, header, MSG_NOSIGNAL | MSG_WAITALL);
+      break;
+    }
+    case OpKind::SendZeroCopy:
+      io_uring_prep_send_zc(sqe, op.fd, op.data, op.size, MSG_NOSIGNAL | MSG_WAITALL, 1u << 3 /* REPORT_USAGE, 6.2 */);
+      break;
+    case OpKind::Poll: io_uring_prep_poll_add(sqe, op.fd, op.poll_events); break;
+    case OpKind::Read:
+    case OpKind::Write: prepare_file_op(sqe, op); break;
+    case OpKind::Sync: io_uring_prep_fsync(sqe, op.fd, IORING_FSYNC_DATASYNC); break;
+    case OpKind::Open: io_uring_prep_openat(sqe, AT_FDCWD, op.path, op.open_flags, op.mode); break;
+    case OpKind::Close: io_uring_prep_close(sqe, op.fd); break;
+    case OpKind::Allocate:
+      io_uring_prep_fallocate(sqe, op.fd, 0, static_cast<off_t>(op.offset), static_cast<off_t>(op.size));
+      break;
+    case OpKind::Rename: io_uring_prep_renameat(sqe, AT_FDCWD, op.path, AT_FDCWD, op.path2, 0); break;
+    case OpKind::Unlink: io_uring_prep_unlinkat(sqe, AT_FDCWD, op.path, 0); break;
+    case OpKind::MakeDir: io_uring_prep_mkdirat(sqe, AT_FDCWD, op.path, op.mode); break;
+    case OpKind::Truncate:
+    case OpKind::SyncDir: SLUICE_ASSERT(false); break;
+  }
+  io_uring_sqe_set_data64(sqe, reinterpret_cast<std::uintptr_t>(&op));
+  if (op.timeout > Duration{0}) {
+    sqe->flags |= IOSQE_IO_LINK;
+    auto* duration = new (op.world_bytes) __kernel_timespec{op.timeout / 1s, (op.timeout % 1s) / 1ns};
+    io_uring_sqe* limit = impl.sqe(counters_);
+    io_uring_prep_link_timeout(limit, duration, 0);
+    io_uring_sqe_set_data64(limit, kIgnore);
+  }
+}
+
+void UringReactor::cancel(Op& op) {
+  if (!op.in_flight || op.cancel_asked) return;
+  op.cancel_asked = true;
+  if (std::erase(impl_->starved, &op) != 0) {
+    // Not in the kernel: answered by the loop like any other.
+    late_.push_back({&op, Completion{.result = -ECANCELED}});
+    return;
+  }
+  io_uring_sqe* sqe = impl_->sqe(counters_);
+  io_uring_prep_cancel64(sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
+  io_uring_sqe_set_data64(sqe, kIgnore);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void UringReactor::finish(Op& op, Completion completion) {
+  if (!completion.more) {
+    op.in_flight = false;
+    --impl_->in_flight;
+    // The linked timeout ends an operation by cancelling it.
+    if (completion.result == -ECANCELED && !op.cancel_asked && op.timeout > Duration{0}) completion.result = -ETIMEDOUT;
+  }
+  op.done(op, completion);
+}
+
+void UringReactor::on_completion(const io_uring_cqe& cqe) {
+  ++counters_.completions;
+  if (cqe.user_data == kIgnore || cqe.user_data == kWake) return;
+  Op& op = *reinterpret_cast<Op*>(cqe.user_data);
+  Completion completion{.result = cqe.res, .more = (cqe.flags & IORING_CQE_F_MORE) != 0};
+  if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+    completion.has_buffer = true;
+    completion.buffer_id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+  }
+  switch (op.kind) {
+    case OpKind::RecvMulti:
+      if (cqe.res == -ENOBUFS && !op.cancel_asked) {
+        impl_->starved.push_back(&op);
+        return;
+      }
+      break;
+    case OpKind::Send: {
+      // Should the kernel stop short all the same (a signal, old kernels), go on where it stopped.
+      if (cqe.res > 0) {
+        op.world_word += static_cast<std::uint64_t>(cqe.res);
+        if (op.world_word < op.size && !op.cancel_asked) {
+          prepare(op, op.world_word);
+          return;
+        }
+        completion.result = static_cast<std::int32_t>(op.world_word);
+      } else if ((cqe.res == -EINTR || cqe.res == -EAGAIN) && !op.cancel_asked) {
+        prepare(op, op.world_word);
+        return;
+      }
+      break;
+    }
+    case OpKind::SendZeroCopy:
+      if ((cqe.flags & IORING_CQE_F_NOTIF) != 0) {
+        completion.more = false;
+        completion.result = (static_cast<std::uint32_t>(cqe.res) & (1u << 31)) != 0 ? Op::kCopied : 0;
+      } else if (cqe.res == -EINVAL) {
+        completion.result = -EOPNOTSUPP;
+      }
+      break;
+    default: break;
+  }
+  finish(op, completion);
+}
+
+std::size_t UringReactor::poll(bool may_wait, std::optional<MonoTime> until) {
+  io_uring* ring = &impl_->ring;
+  may_wait = may_wait && late_.empty();
+  int result = 0;
+  io_uring_cqe* first = nullptr;
+  if (may_wait) {
+    ++counters_.system_calls;
+    if (until) {
+      const Duration left = std::max(Duration{0}, *until - monotonic_now());
+      __kernel_timespec limit{left / 1s, (left % 1s) / 1ns};
+      result = io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, nullptr);
+    } else {
+      result = io_uring_submit_and_wait(ring, 1);
+    }
+  } else if (io_uring_sq_ready(ring) != 0 || impl_->features.defer_taskrun) {
+    // With DEFER_TASKRUN completions appear only when this thread enters the kernel for them.
+    ++counters_.system_calls;
+    result = io_uring_submit_and_get_events(ring);
+  }
+  // EBUSY: completions have to be taken first. ETIME, EINTR, EAGAIN: nothing, or try again next turn.
+  SLUICE_ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN);
+  std::size_t handled = 0;
+  std::array<io_uring_cqe*, 256> batch{};
+  while (const unsigned count = io_uring_peek_batch_cqe(ring, batch.data(), batch.size())) {
+    for (unsigned i = 0; i < count; ++i) on_completion(*batch[i]);
+    io_uring_cq_advance(ring, count);
+    handled += count;
+    if (handled >= kReadyPerTurnMax) break;
+  }
+  for (const auto& [op, completion] : std::exchange(late_, {})) {
+    finish(*op, completion);
+    ++handled;
+  }
+  return handled;
+}
+
+std::span<std::byte> UringReactor::provided_buffer(std::uint16_t id) {
+  return {impl_->buffers + std::size_t{id} * impl_->options.buffer_bytes, impl_->options.buffer_bytes};
+}
+
+void UringReactor::return_buffer(std::uint16_t id) {
+  impl_->add_buffer(id);
+  if (impl_->starved.empty()) return;
+  Op* op = impl_->starved.back();
+  impl_->starved.pop_back();
+  prepare(*op, 0);
+}
+
+Result<std::uint16_t> UringReactor::register_buffer(std::span<std::byte> memory) {
+  Impl& impl = *impl_;
+  if (!impl.features.fixed_buffers || impl.fixed_buffers_used == kFixedBuffersMax) return Op::kNoFixedBuffer;
+  iovec vector{memory.data(), memory.size()};
+  __u64 tag = 0;
+  const int result = io_uring_register_buffers_update_tag(&impl.ring, impl.fixed_buffers_used, &vector, &tag, 1);
+  if (result < 0) return fail_errno(-result, "io_uring: register buffer");
+  return impl.fixed_buffers_used++;
+}
+
+std::int32_t UringReactor::register_file(int fd) {
+  Impl& impl = *impl_;
+  if (impl.free_files.empty()) return -1;
+  const std::int32_t slot = impl.free_files.back();
+  if (io_uring_register_files_update(&impl.ring, static_cast<unsigned>(slot), &fd, 1) != 1) return -1;
+  impl.free_files.pop_back();
+  return slot;
+}
+
+void UringReactor::unregister_file(std::int32_t slot) {
+  if (slot < 0) return;
+  const int none = -1;
+  io_uring_register_files_update(&impl_->ring, static_cast<unsigned>(slot), &none, 1);
+  impl_->free_files.push_back(slot);
+}
+
+void UringReactor::wake_from(Reactor& waker) {
+  if (impl_->event_fd >= 0) {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(impl_->event_fd, &one, sizeof one);
+    return;
+  }
+  auto& from = static_cast<UringReactor&>(waker);
+  io_uring_sqe* sqe = from.impl_->sqe(from.counters_);
+  io_uring_prep_msg_ring(sqe, impl_->ring.ring_fd, 0, kWake, 0);
+  io_uring_sqe_set_data64(sqe, kIgnore);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+}  // namespace sluice::runtime
