@@ -1,0 +1,99 @@
+#pragma once
+// What the cache holds for one question: an immutable, packed, counted block.
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "net/dns/message.h"
+#include "policy/base/ip_address.h"
+#include "policy/base/units.h"
+
+namespace sluice::resolver {
+
+class RrsetRef;
+
+/// The answer to one question (name, type): records, or why there are none. Immutable once made, except for its
+/// bookkeeping. Memory: 32 bytes + name + 4 (A), 16 (AAAA), 3 + name (MX), 2 + size (others) for each record.
+/// Thread: one shard (the count is not atomic).
+class Rrset {
+ public:
+  enum class Kind : std::uint8_t {
+    Records,   ///< at least one
+    NoData,    ///< the name exists, records of this type do not
+    NxDomain,  ///< the name does not exist; said by its zone (AA set, or the zone's SOA enclosed)
+    Failure,   ///< SERVFAIL, timeout, refused, nonsense: nothing is known
+  };
+  static constexpr std::size_t kRecordsMax = 64;  ///< of one question; more are cut
+  static constexpr std::size_t kPayloadBytesMax = 16384;
+
+  struct Mx {
+    std::uint16_t preference;
+    std::string_view host;
+  };
+
+  [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] net::dns::Type type() const { return type_; }
+  [[nodiscard]] std::string_view name() const;
+  [[nodiscard]] MonoTime expires() const { return expires_; }
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] std::size_t bytes() const;  ///< memory this block takes
+  /// Of type A or AAAA and MX; asserted.
+  [[nodiscard]] IpAddress address(std::size_t index) const;
+  /// Walks the records in ascending preference. `cursor` starts at 0; false at the end.
+  [[nodiscard]] bool next_mx(std::size_t& cursor, Mx& out) const;
+  /// Walks the records of any other type, as on the wire.
+  [[nodiscard]] bool next_raw(std::size_t& cursor, std::span<const std::byte>& out) const;
+
+  /// Packs `records` (all of `type`; others are skipped). At most kRecordsMax and kPayloadBytesMax; of MX records the
+  /// most preferred stay. With none left the kind is NoData.
+  [[nodiscard]] static RrsetRef of_records(std::string_view name, net::dns::Type type,
+                                           std::span<const net::dns::Record> records, MonoTime expires);
+  [[nodiscard]] static RrsetRef of_nothing(std::string_view name, net::dns::Type type, Kind kind, MonoTime expires);
+
+ private:
+  friend class RrsetRef;
+  friend class RrsetCache;
+  Rrset() = default;
+  [[nodiscard]] static Rrset* allocate(std::string_view name, net::dns::Type type, std::size_t payload_bytes);
+  [[nodiscard]] const std::byte* payload() const;
+  [[nodiscard]] std::byte* payload();
+
+  MonoTime expires_{};
+  std::uint32_t references_ = 0;
+  std::uint32_t hash_ = 0;  // kept by the cache
+  std::uint16_t payload_bytes_ = 0;
+  net::dns::Type type_ = net::dns::Type::A;
+  std::uint8_t count_ = 0;
+  std::uint8_t name_bytes_ = 0;
+  Kind kind_ = Kind::NoData;
+  bool used_ = false;  // kept by the cache: its second chance
+};
+static_assert(sizeof(Rrset) == 32 || sizeof(void*) != 8);
+
+/// Counted reference to an Rrset; may be empty.
+class RrsetRef {
+ public:
+  RrsetRef() = default;
+  explicit RrsetRef(Rrset* set) : set_(set) {
+    if (set_ != nullptr) ++set_->references_;
+  }
+  RrsetRef(const RrsetRef& other) : RrsetRef(other.set_) {}
+  RrsetRef(RrsetRef&& other) noexcept : set_(std::exchange(other.set_, nullptr)) {}
+  RrsetRef& operator=(RrsetRef other) noexcept {
+    std::swap(set_, other.set_);
+    return *this;
+  }
+  ~RrsetRef();
+  [[nodiscard]] explicit operator bool() const { return set_ != nullptr; }
+  [[nodiscard]] const Rrset& operator*() const { return *set_; }
+  [[nodiscard]] const Rrset* operator->() const { return set_; }
+
+ private:
+  friend class RrsetCache;
+  Rrset* set_ = nullptr;
+};
+
+}  // namespace sluice::resolver
