@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/spool/message.h"
 #include "policy/base/units.h"
 
 namespace sluice::journal {
@@ -36,6 +37,12 @@ struct Event {
   std::uint32_t attempts = 0;       ///< made so far, this one included
   WallTime next_due{};              ///< Transient: when the next attempt may start
   std::uint64_t dlv_size_bytes = 0;
+  std::uint8_t priority = 50;       ///< recipient-priority, 0 .. 100
+
+  /// Received only: what recovery needs to know of the message without reading it. Filled by the spool's sink.
+  spool::MessagePlace place;
+  std::uint32_t recipient_count = 0;
+  spool::MessageFlags flags;
 
   std::string_view orig, rcpt, orcpt;
   std::string_view dsn_action, dsn_status, dsn_diag, dsn_mta, bounce_cat;
