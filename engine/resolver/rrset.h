@@ -28,6 +28,7 @@ class Rrset {
   };
   static constexpr std::size_t kRecordsMax = 64;  ///< of one question; more are cut
   static constexpr std::size_t kPayloadBytesMax = 16384;
+  static_assert(kRecordsMax <= 255 && kPayloadBytesMax <= 65535, "they fit count_ and payload_bytes_");
 
   struct Mx {
     std::uint16_t preference;
@@ -40,11 +41,11 @@ class Rrset {
   [[nodiscard]] MonoTime expires() const { return expires_; }
   [[nodiscard]] std::size_t count() const { return count_; }
   [[nodiscard]] std::size_t bytes() const;  ///< memory this block takes
-  /// Of type A or AAAA and MX; asserted.
+  /// Requires type A or AAAA and index < count().
   [[nodiscard]] IpAddress address(std::size_t index) const;
-  /// Walks the records in ascending preference. `cursor` starts at 0; false at the end.
+  /// Walks the records of type MX, most preferred first. `cursor` starts at 0; false at the end.
   [[nodiscard]] bool next_mx(std::size_t& cursor, Mx& out) const;
-  /// Walks the records of any other type, as on the wire.
+  /// Walks the records of a type other than A, AAAA and MX, as on the wire.
   [[nodiscard]] bool next_raw(std::size_t& cursor, std::span<const std::byte>& out) const;
 
   /// Packs `records` (all of `type`; others are skipped). At most kRecordsMax and kPayloadBytesMax; of MX records the
@@ -52,16 +53,22 @@ class Rrset {
   [[nodiscard]] static RrsetRef of_records(std::string_view name, net::dns::Type type,
                                            std::span<const net::dns::Record> records, MonoTime expires);
   [[nodiscard]] static RrsetRef of_nothing(std::string_view name, net::dns::Type type, Kind kind, MonoTime expires);
+  /// The same answer, to be used until `expires` although its time is over (RFC 8767). Keeps first_expired().
+  [[nodiscard]] static RrsetRef stale_copy(const Rrset& old, MonoTime expires);
+  /// When the answer's own TTL ended, of a stale copy; expires() of every other.
+  [[nodiscard]] MonoTime first_expired() const { return first_expired_; }
 
  private:
   friend class RrsetRef;
   friend class RrsetCache;
   Rrset() = default;
+  ~Rrset() = default;
   [[nodiscard]] static Rrset* allocate(std::string_view name, net::dns::Type type, std::size_t payload_bytes);
   [[nodiscard]] const std::byte* payload() const;
   [[nodiscard]] std::byte* payload();
 
   MonoTime expires_{};
+  MonoTime first_expired_{};
   std::uint32_t references_ = 0;
   std::uint32_t hash_ = 0;  // kept by the cache
   std::uint16_t payload_bytes_ = 0;
@@ -69,7 +76,8 @@ class Rrset {
   std::uint8_t count_ = 0;
   std::uint8_t name_bytes_ = 0;
   Kind kind_ = Kind::NoData;
-  bool used_ = false;  // kept by the cache: its second chance
+  bool used_ : 1 = false;   // kept by the cache: its second chance
+  bool known_ : 1 = false;  // kept by the cache: this question has had a good answer before
 };
 static_assert(sizeof(Rrset) == 32 || sizeof(void*) != 8);
 
