@@ -9,7 +9,8 @@ import time
 
 from measure import Failure, free_port, listens, program, wait_until
 
-# What an operator who wants rate would set. Durability stays as shipped: a file per message, fsync before the 250.
+# What an operator who wants rate would set. Durability stays as shipped: a file per message, fsync before the
+# 250.
 MAIN_CF = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue

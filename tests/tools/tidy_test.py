@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Goal: every rule of tools/tidy fires on a bad sample, at the right line, and stays silent on the good twin.
-# How: each case is a tiny tree written to a temporary folder; the whole checker runs over it. Only the rule under
-# test is looked at, so that a sample may be three lines long.
+# How: each case is a tiny tree written to a temporary folder; the whole checker runs over it. Only the rule
+# under test is looked at, so that a sample may be three lines long.
 
 import importlib.machinery
 import importlib.util

@@ -1,5 +1,5 @@
-# Shared by the scripts in tools/, tests/fresh and bench/peers: where the tree is, how to speak, how many jobs.
-# Sourced, never run: `source "$(dirname "$0")/shell/common.sh"`. Bash 5 (Debian 12).
+# Shared by the scripts in tools/, tests/fresh and bench/peers: where the tree is, how to speak, how many
+# jobs. Sourced, never run: `source "$(dirname "$0")/shell/common.sh"`. Bash 5 (Debian 12).
 
 SLUICE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -10,8 +10,8 @@ die() {
   exit 1
 }
 
-# Parallel compile jobs. A coroutine-heavy file can take 1.5 GB in the compiler, so memory counts as well as cores.
-# SLUICE_JOBS overrides.
+# Parallel compile jobs. A coroutine-heavy file can take 1.5 GB in the compiler, so memory counts as well as
+# cores. SLUICE_JOBS overrides.
 compile_jobs() {
   if [[ -n ${SLUICE_JOBS:-} ]]; then
     echo "$SLUICE_JOBS"

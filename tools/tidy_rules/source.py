@@ -9,8 +9,8 @@ SKIPPED_FOLDERS = {".git", "build", "Testing", "__pycache__", "node_modules", ".
 CPP_ENDINGS = (".h", ".cc")
 SCRIPT_ENDINGS = (".py", ".sh")
 
-# `// tidy: allow RULE: reason` (or `# tidy: ...`) on the line itself or the line above silences one rule there.
-# Without a reason it silences nothing.
+# `// tidy: allow RULE: reason` (or `# tidy: ...`) on the line itself or the line above silences one rule
+# there. Without a reason it silences nothing.
 ALLOW = re.compile(r"tidy: allow ([a-z-]+):\s*\S{3,}")
 
 

@@ -127,8 +127,8 @@ def test_openings(tree):
                     yield Finding("test-opening", source.path, 1, f"a test opens with a comment that has '{word}'")
 
 
-# Files a sentence may speak of. Prose is held to every name; a comment to documents and to names with a folder,
-# because a comment may well speak of the .cc it is going to have.
+# Files a sentence may speak of. Prose is held to every name; a comment to documents and to names with a
+# folder, because a comment may well speak of the .cc it is going to have.
 NAME = r"(?<![\w./<*$@%{-])((?:\.{1,2}/)*\w[\w.-]*(?:/[\w.-]+)*\.(?:md|h|cc|py|cmake))(?![\w/*(<-])"
 REFERENCE = re.compile(NAME)
 FOREIGN_HEADERS = re.compile(r"^(?:\w+/)?(?:liburing|ares|mimalloc|xxhash|options|ssl|linux|sys|netinet|arpa)\b")
