@@ -30,6 +30,8 @@ ORDER = {"engine/CMakeLists.txt": "add_subdirectory(runtime)\nadd_subdirectory(s
 CASES = [
     ("file-size", {"net/a.cc": "int a;\n" * 801}, ("net/a.cc", 0), {"net/a.cc": "int a;\n" * 400}),
     ("line-length", {"net/a.cc": "\n// " + "x" * 118 + "\n"}, ("net/a.cc", 2), {"net/a.cc": "// " + "x" * 107 + "\n"}),
+    ("line-length", {"net/a.cc": "// clang-format off\n// clang-format on\n// " + "x" * 118 + "\n"}, ("net/a.cc", 3),
+     {"net/a.cc": "// clang-format off\n// " + "x" * 118 + "\n// clang-format on\n"}),
     ("whitespace", {"net/a.cc": "int a; \n"}, ("net/a.cc", 1), {"net/a.cc": "int a;\n"}),
     ("whitespace", {"net/a.cc": "int a;\n\tint b;\n"}, ("net/a.cc", 2), {"net/a.cc": "  int b;\n"}),
     ("whitespace", {"net/a.cc": "int a;"}, ("net/a.cc", 1), {"net/a.cc": "int a;\n"}),
@@ -48,6 +50,8 @@ CASES = [
      {"engine/queue/a.cc": "auto t = record.time(0);\n"}),
     ("random", {"net/a.cc": "int x = std::rand();\n"}, ("net/a.cc", 1), {"net/a.cc": "int x = operand(1);\n"}),
     ("raw-new", {"net/a.cc": "auto* a = new Thing(1);\n"}, ("net/a.cc", 1), {"net/a.cc": "new (place) Thing(1);\n"}),
+    ("raw-new", {"net/a.cc": "take(new Thing(1));\n"}, ("net/a.cc", 1),
+     {"net/a.cc": "return std::unique_ptr<Thing>(new Thing(1));\n"}),
     ("raw-new", {"net/a.cc": "int a;\n delete thing;\n"}, ("net/a.cc", 2),
      {"net/a.cc": "A(const A&) = delete;\nvoid operator delete(void* p);\n"}),
     ("regex", {"bench/a.cc": "std::regex r;\n"}, ("bench/a.cc", 1), {"bench/a.cc": "RE2 r;\n"}),

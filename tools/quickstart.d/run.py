@@ -215,9 +215,9 @@ def what_next(installation, keep):
               f"Change {folder}/sluice.conf and say\n  {sluice} reload\nEnd it with\n"
               f"  {sluice} shutdown; kill {pids}")
     else:
-        print("\nNext: tools/quickstart --keep leaves it running to be spoken with; tools/quickstart.d/sluice.conf and\n"
-              "providers.conf are made to be changed; docs/architecture.md follows one message through the code;\n"
-              "bench/README.md measures; tools/test runs every test.")
+        print("\nNext: tools/quickstart --keep leaves it running to be spoken with; tools/quickstart.d/sluice.conf\n"
+              "and providers.conf are made to be changed; docs/architecture.md follows one message through the\n"
+              "code; bench/README.md measures; tools/test runs every test.")
 
 
 def main():

@@ -23,9 +23,16 @@ def file_size(source):
 
 
 def line_length(source):
+    """Rows of a table, one case or one directive to a line, may be as long as they are: between the comments
+    `clang-format off` and `clang-format on` nobody counts columns."""
     if not source.is_code:
         return
+    table = False
     for number, line in enumerate(source.lines, 1):
+        if "clang-format o" in line and source.is_cpp:
+            table = "clang-format off" in line
+        if table:
+            continue
         if len(line) > LINE_COLUMNS_MAX:
             yield Finding("line-length", source.path, number, f"{len(line)} columns, at most {LINE_COLUMNS_MAX}")
         elif len(line) > LINE_COLUMNS_WARN:
