@@ -5,7 +5,7 @@
 
 namespace sluice::net {
 
-/// What one pass over a message body saw. Counts the bytes as given, before any repair.
+/// What one pass over a message body saw.
 struct BodyFacts {
   std::uint64_t bytes = 0;           ///< of the message as the owner got it (unstuffed, repaired)
   std::uint64_t line_bytes_max = 0;  ///< longest line without its line end; RFC 5322 allows 998
@@ -36,23 +36,29 @@ class BodyScan {
 
   /// Looks at `size` bytes that follow what was seen before.
   Result scan(const std::byte* input, std::size_t size, Stops stops);
-  /// Takes note of bytes the caller handled itself: one byte that is neither CR nor LF (a dot), or a line
-  /// end.
-  void note_byte();
-  void note_line_end();
-  /// A dot line the caller was stopped at stays in the message (unstuffed or not a stuffed one).
+  /// The dot that stopped the scan was taken out: what follows is the line's first byte, and no reason to stop.
+  void skip_line_start() { at_line_start_ = false; }
+  /// The LF that stopped the scan was replaced by CRLF.
+  void note_repaired_lf();
+  /// A line of the message begins with a dot (one is left after unstuffing).
   void note_dot_line() { facts_.has_dot_lines = true; }
   /// End of input: a CR that nothing follows is a bare one.
   void finish();
   void reset();
 
   [[nodiscard]] const BodyFacts& facts() const { return facts_; }
+  /// True behind CRLF and before the first byte.
   [[nodiscard]] bool at_line_start() const { return at_line_start_; }
-  [[nodiscard]] bool after_cr() const { return after_cr_; }
+  /// True when the bytes so far are whole lines, a repaired LF counted as a line end.
+  [[nodiscard]] bool ends_with_line() const { return at_line_start_ || after_bare_lf_; }
 
  private:
+  struct Masks;
+  std::size_t take_block(const Masks& masks, std::size_t size, Stops stops, Stop& stop);
+  void take_line_ends(std::uint64_t line_feeds, std::uint64_t behind_cr, std::size_t size);
+
   BodyFacts facts_;
-  std::uint64_t line_bytes_ = 0;  // of the line under way, without a CR that may end it
+  std::uint64_t line_bytes_ = 0;  // of the line under way
   bool after_cr_ = false;
   bool at_line_start_ = true;  // strictly: behind CRLF or at the very beginning
   bool after_bare_lf_ = false;

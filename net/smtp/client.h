@@ -218,33 +218,31 @@ class Client {
  private:
   enum class Stage : std::uint8_t { Greeting, Ehlo, Helo, StartTls, TlsHandshake, Auth, Ready, Quit, Over };
   enum class Mode : std::uint8_t { Lockstep, Pipelining, Chunking };
-  // A transaction's replies in order: [RSET] MAIL RCPT* then DATA Final, or BDAT (which counts as Final).
+  // The replies of a transaction in order: [Reset] Mail Rcpt* then Data Final, or for BDAT only Final.
   enum class Expect : std::uint8_t { Reset, Mail, Rcpt, Data, Final, Nothing };
 
   struct Slot {
     TransactionTag tag;
-    std::string commands;             // [RSET] MAIL RCPT* DATA|BDAT, each with CRLF
+    std::string commands;             // MAIL RCPT* DATA|BDAT, each with CRLF
     std::vector<std::uint32_t> ends;  // where each command ends in `commands`
     std::vector<Bytes> body;
-    std::uint64_t body_bytes = 0;  // as in `body`, without stuffing
-    std::uint64_t base = 0;        // stream position of commands[0], while it is written in one piece
-    std::uint64_t start = 0;       // stream position of the first byte
-    std::uint64_t end = 0;         // stream position behind the last byte; 0 = last byte not yet queued
-    SmtpReply decided;             // what refused the transaction, once known
+    std::uint64_t start = 0;  // stream position of the first byte (of a RSET, if there is one)
+    std::uint64_t base = 0;   // stream position of commands[0]
+    std::uint64_t end = 0;    // stream position behind the last byte queued so far
+    SmtpReply decided;        // what answers for the whole transaction, once known
     ClientPhase decided_phase = ClientPhase::Mail;
     std::uint32_t recipients = 0;
     std::uint32_t accepted = 0;
     std::uint32_t next_reply = 0;  // index into `ends` of the command whose reply comes next
     std::uint32_t queued = 0;      // commands already in queue_
-    bool with_reset = false;
     bool has_dot_lines = false;
-    bool started = false;  // first byte queued
-    bool body_queued = false;
+    bool started = false;       // first byte queued
+    bool awaits_reset = false;  // RSET went in front and is not yet answered
+    bool complete = false;      // the last byte is queued: body and dot, BDAT's body, or a lone dot
     bool mail_refused = false;
-    bool is_decided = false;    // `decided` is set
-    bool awaits_final = false;  // body or lone dot is queued, its reply is to come
-    bool lone_dot = false;
-    bool lost_step = false;  // MAIL refused because the server had not closed the transaction before
+    bool is_decided = false;  // `decided` is set
+    bool suspect = false;     // the transaction before failed when this one was already on its way
+    bool lost_step = false;   // .. and the server answered 503 to MAIL
     bool replies_done = false;
   };
 
@@ -253,40 +251,53 @@ class Client {
     Bytes bytes;
     Kind kind = Kind::Plain;
     bool at_line_start = false;  // Stuffed: the first byte begins a line and its dot has not been doubled yet
+    [[nodiscard]] Bytes front() const;
+    void drop_front(std::size_t bytes);
   };
 
   [[nodiscard]] Slot& slot(std::uint32_t index) { return slots_[(first_slot_ + index) % kWindowMax]; }
   [[nodiscard]] const Slot& slot(std::uint32_t index) const {
     return slots_[(first_slot_ + index) % kWindowMax];
   }
+  /// Index of the transaction the next reply belongs to; slot_count_ when none waits for one.
+  [[nodiscard]] std::uint32_t waiting_slot() const;
   [[nodiscard]] Expect expectation(const Slot& slot) const;
+  [[nodiscard]] ClientPhase phase_of(const Slot& slot) const;
   [[nodiscard]] std::uint32_t window() const;
 
-  void encode(Slot& slot, const Transaction& transaction, std::uint64_t body_bytes);
-  void queue(Bytes bytes, Segment::Kind kind = Segment::Kind::Plain);
+  // client_send.cc: what goes out
+  [[nodiscard]] Add check(const Transaction& transaction, std::uint64_t body_bytes) const;
+  void encode(Slot& slot, const Transaction& transaction, std::uint64_t body_bytes) const;
+  void queue(Bytes bytes, Segment::Kind kind = Segment::Kind::Plain, bool at_line_start = false);
   void queue_text(std::string_view text) { queue(std::as_bytes(std::span(text))); }
   void queue_control(std::string_view line);
   void queue_commands(Slot& slot, std::uint32_t upto);
   void queue_body(Slot& slot);
-  void queue_lone_dot(Slot& slot);
-  void advance();  // opens whatever the state now allows to be sent, retires finished transactions
+  void queue_dot(Slot& slot);
+  void advance();  // opens whatever the state now allows to be sent, ends finished transactions
   bool advance_slot(std::uint32_t index);
   void retire();
-  static Bytes first_piece(Segment& segment);
+  void tell_end(const Slot& slot);
 
+  // client.cc: what comes in
   void take_reply(const SmtpReply& reply);
   void take_greeting(const SmtpReply& reply);
   void take_ehlo(const SmtpReply& reply);
   void take_starttls(const SmtpReply& reply);
   void take_auth(const SmtpReply& reply);
   void take_transaction_reply(const SmtpReply& reply);
-  void take_mail(Slot& slot, const SmtpReply& reply);
-  void take_data(Slot& slot, const SmtpReply& reply);
+  void take_mail(std::uint32_t index, const SmtpReply& reply);
+  void take_rcpt(Slot& slot, const SmtpReply& reply);
+  void take_data(std::uint32_t index, const SmtpReply& reply);
+  void take_final(std::uint32_t index, const SmtpReply& reply);
+  [[nodiscard]] bool was_asked_for(const Slot& slot) const;
   void after_ehlo();
   void become_ready();
-  void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);
+  void leave_transaction_open(std::uint32_t index);
+  static void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);
   void protocol_error(std::string_view what);
-  void over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent);
+  void over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent_bytes);
+  void tell_lost(const Slot& slot, const SmtpReply& reply, std::uint64_t sent_bytes);
 
   ClientSettings settings_;
   ClientEvents* events_;
@@ -302,7 +313,9 @@ class Client {
 
   std::vector<Segment> queue_;  // to send, in order; [head_, size)
   std::size_t head_ = 0;
-  std::string control_;               // the one control line (EHLO, QUIT, AUTH ..) that may be under way
+  // Control lines (EHLO, QUIT, AUTH ..). Two, because the reply to one may be here before its consumed() is.
+  std::array<std::string, 2> control_;
+  std::uint32_t control_next_ = 0;
   std::uint64_t queued_bytes_ = 0;    // stream positions: queued ..
   std::uint64_t shown_bytes_ = 0;     // .. shown by output() ..
   std::uint64_t consumed_bytes_ = 0;  // .. and consumed

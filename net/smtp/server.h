@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "net/smtp/body_scan.h"
+#include "net/smtp/command.h"
 #include "net/smtp/dsn.h"
 #include "policy/base/mail_address.h"
 #include "policy/base/units.h"
@@ -35,8 +36,6 @@ struct Answer {
   }
 };
 
-enum class BodyType : std::uint8_t { SevenBit, EightBitMime };
-
 /// MAIL FROM. Valid during the call.
 struct MailCommand {
   const MailAddress& sender;  ///< null path: sender.is_null(); may lack a domain (auto-qualify-domain)
@@ -62,11 +61,11 @@ enum class Dropped : std::uint8_t {
   Closed,       ///< the connection ended before the end of data
   TooBig,       ///< max-message-size
   BareLineEnd,  ///< bare CR or LF (RFC 5321 2.3.8)
-  Refused,      ///< a BDAT out of step, RSET between chunks, or on_bytes said no
+  Refused,      ///< on_message_bytes said no, or RSET, EHLO or QUIT between chunks
 };
 
-/// The engine's side. Called only from inside Server::feed, answer, answer_message, on_closed and start; the
-/// callee calls only const functions of the Server. Order per message: on_mail, on_rcpt.., on_data,
+/// The engine's side. Called only from inside functions of the Server, also answer() and consumed() which may let
+/// kept bytes be worked on; the callee calls only const functions of the Server. Order per message: on_mail, on_rcpt.., on_data,
 /// on_message_bytes.., then exactly one of on_message_end and on_message_dropped. on_reset ends a transaction
 /// whose message was not begun.
 class ServerOwner {
@@ -76,7 +75,7 @@ class ServerOwner {
   virtual Answer on_mail(const MailCommand& mail) = 0;
   virtual Answer on_rcpt(const RcptCommand& rcpt) = 0;
   /// DATA or the first BDAT of a message with at least one accepted recipient. A refusal keeps the
-  /// transaction open (DATA) or swallows the chunks (BDAT). May not be pending for BDAT.
+  /// transaction open (DATA), or ends it with on_reset and swallows the chunks (BDAT).
   virtual Answer on_data(std::uint32_t recipients) = 0;
   /// Message bytes in order, with CRLF line ends, unstuffed. `bytes` is often part of what feed() was given:
   /// copy or use it now. An answer that refuses drops the message; the rest is swallowed and the answer given
@@ -104,7 +103,8 @@ struct ServerSettings {
   bool too_many_rcpts_fails_message = false;    ///< refuse at DATA instead of per RCPT
   bool disconnect_on_transient_error = false;   ///< close instead of a 4xx
   bool accept_invalid_recipients = false;
-  bool accept_no_domain = true;  ///< auto-qualify-domain: addresses without a domain reach the owner
+  bool accept_no_domain = true;    ///< auto-qualify-domain: addresses without a domain reach the owner
+  bool accept_loose_dots = false;  ///< AddressRules::allow_loose_dots
   std::uint16_t local_part_bytes_max = 64;
   /// What becomes of LF without CR in a message. A bare CR is refused in both cases. Neither ever ends the
   /// data.
@@ -113,12 +113,12 @@ struct ServerSettings {
   /// Bytes behind EHLO, HELO or DATA before our reply: 554 and close instead of working on them.
   bool refuse_unauthorised_pipelining = false;
   std::uint32_t command_line_bytes_max = 2048;
-  std::uint32_t bad_commands_max = 20;  ///< then 421; of the whole connection
-  std::uint32_t idle_commands_max =
-      100;  ///< NOOP, RSET, VRFY, HELP and hellos between two messages; then 421
+  std::uint32_t bad_commands_max = 20;    ///< then 421; of the whole connection
+  std::uint32_t idle_commands_max = 100;  ///< NOOP, RSET, VRFY, HELP, hellos between two messages; then 421
   std::optional<std::uint32_t> transactions_max;  ///< messages per connection; then 421 to MAIL
   /// Message ends that may wait for answer_message() while the commands behind them are already worked on.
-  std::uint32_t unanswered_max = 4;  ///< 1 .. Server::kUnansweredMax
+  /// 0: every command behind a message end waits for its answer.
+  std::uint32_t unanswered_max = 4;  ///< below Server::kUnansweredMax
 };
 
 /// Receives mail over one SMTP connection. No I/O, no clock: bytes come in and go out.
@@ -191,31 +191,37 @@ class Server {
   [[nodiscard]] std::uint32_t bad_commands() const { return bad_commands_; }
 
  private:
-  enum class State : std::uint8_t { Command, SkipLine, Data, Chunk, Waiting, Closing };
+  enum class State : std::uint8_t { Command, SkipLine, Data, Chunk, Waiting };
   enum class Wait : std::uint8_t { Hello, Mail, Rcpt, Data };
-  enum class Verb : std::uint8_t;
   // Reading the end of data across fragments: how much of CRLF.CRLF was seen and held back.
   enum class Dot : std::uint8_t { None, Seen, SeenCr };
 
   struct Unanswered {
     MessageSeq seq;
     bool answered = false;
-    std::string reply;  // complete line once answered
     bool close = false;
-    std::size_t held_end = 0;  // end in held_ of the replies between this message and the next unanswered one
+    std::string reply;   // complete line once answered
+    std::string behind;  // replies to the commands between this message end and the next
   };
 
   // server.cc: input, output, order of replies
+  [[nodiscard]] bool can_work() const;
   std::size_t work(std::span<const std::byte> input);
   std::size_t work_commands(std::span<const std::byte> input);
   void keep(std::span<const std::byte> rest);
   void work_backlog();
-  [[nodiscard]] bool can_work() const;
   void say(std::uint16_t code, std::string_view text);
-  void say_raw(std::string_view lines);
+  void say_lines(std::string_view lines);
   void say_answer(const Answer& answer, std::uint16_t usual_code, std::string_view usual_text);
+  [[nodiscard]] bool append_answer(std::string& out, const Answer& answer, std::uint16_t usual_code,
+                                   std::string_view usual_text) const;
+  /// Where the next reply goes.
+  std::string& reply_end();
+  [[nodiscard]] const std::string& reply_end() const;
   void release_replies();
+  void end_session(std::uint16_t code, std::string_view text);
   void begin_closing();
+  void abandon_transaction(Dropped why);
 
   // server_commands.cc
   void take_line(std::string_view line, bool more_follows);
@@ -224,20 +230,25 @@ class Server {
   void take_rcpt(std::string_view argument);
   void take_data(std::string_view argument);
   void take_bdat(std::string_view argument);
+  void take_other(const CommandLine& command);
   void bad_command(std::uint16_t code, std::string_view text);
-  [[nodiscard]] bool count_idle_command();
+  [[nodiscard]] bool is_flood();
+  [[nodiscard]] AddressRules address_rules(bool bare) const;
   void finish_hello(const Answer& answer);
   void finish_mail(const Answer& answer);
   void finish_rcpt(const Answer& answer);
   void finish_data(const Answer& answer);
-  void reset_transaction();
+  void forget_transaction();
 
   // server_body.cc
-  void begin_body();
+  void begin_message();
+  void begin_chunk();
   std::size_t work_data(std::span<const std::byte> input);
   std::size_t work_chunk(std::span<const std::byte> input);
+  std::size_t scan_and_pass(std::span<const std::byte> input, bool stop_at_dot_lines, BodyScan::Stop& stop);
   void pass(std::span<const std::byte> bytes);
-  void drop(Dropped why, std::uint16_t code, std::string_view text);
+  void drop(Dropped why, const Answer& answer);
+  void refuse_chunk(const Answer& answer);
   void end_message();
   void end_chunk();
 
@@ -255,6 +266,7 @@ class Server {
   bool esmtp_ = false;
   std::string hello_name_;
   std::string pending_name_;
+  bool pending_esmtp_ = false;
   std::uint32_t bad_commands_ = 0;
   std::uint32_t idle_commands_ = 0;
   std::uint32_t messages_ = 0;
@@ -262,23 +274,20 @@ class Server {
   // the transaction
   bool in_mail_ = false;
   bool utf8_ = false;
+  bool too_many_ = false;  // a recipient beyond recipients_max, with too_many_rcpts_fails_message
   std::uint32_t accepted_ = 0;
-  std::uint32_t refused_for_count_ = 0;
   MailAddress sender_;
   MailAddress recipient_;
 
   // the message
   bool in_message_ = false;  // on_data was accepted, neither ended nor dropped
   bool by_chunks_ = false;   // BDAT was used in this transaction
-  bool chunk_last_ = false;
-  bool drops_ = false;  // bytes are swallowed
-  bool chunks_failed_ = false;
+  bool drops_ = false;       // bytes are swallowed, drop_answer_ says why
+  BdatArguments chunk_;      // the chunk under way
   std::uint64_t chunk_left_bytes_ = 0;
-  std::uint64_t chunk_bytes_ = 0;
   BodyScan scan_;
   Dot dot_ = Dot::None;
   Answer drop_answer_;
-  std::uint64_t body_bytes_ = 0;
 
   // bytes
   std::string line_;     // the beginning of a command line
@@ -286,7 +295,6 @@ class Server {
   std::string sending_;  // shown by output()
   std::size_t sent_ = 0;
   std::string ready_;  // may be sent next
-  std::string held_;   // behind an unanswered message
   std::array<Unanswered, kUnansweredMax> unanswered_;
   std::uint32_t unanswered_first_ = 0;
   std::uint32_t unanswered_count_ = 0;

@@ -27,6 +27,8 @@ struct AddressRules {
   bool allow_no_domain = false;  ///< "<postmaster>"; the caller qualifies it (auto-qualify-domain)
   bool allow_utf8 = false;       ///< SMTPUTF8 (RFC 6531)
   bool bare = false;             ///< without angle brackets: headers, configuration, x-receiver
+  /// "a..b@x" and "a.@x": not RFC 5321, but addresses of old Japanese mobile carriers look like this.
+  bool allow_loose_dots = false;
   /// RFC 5321 says 64. VERP senders write longer ones, so an operator may allow more; never above 254.
   std::uint16_t local_bytes_max = 64;
 };
