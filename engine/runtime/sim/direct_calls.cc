@@ -1,0 +1,127 @@
+// The calls a reactor makes without the ring.
+#include <cerrno>
+
+#include "engine/runtime/sim/sim_reactor.h"
+#include "engine/runtime/sim/world.h"
+
+namespace sluice::runtime::sim {
+
+Result<int> SimReactor::descriptor_for(std::shared_ptr<Socket> socket) {
+  auto file = std::make_shared<OpenFile>();
+  file->machine = machine_.index();
+  file->network = &machine_.world().network();
+  file->socket = std::move(socket);
+  return machine_.add_descriptor(std::move(file));
+}
+
+Result<int> SimReactor::tcp_listener(const Endpoint& at, ListenOptions options) {
+  auto socket = machine_.world().network().listen(machine_, at, options.reuse_port,
+                                                  static_cast<std::size_t>(std::max(1, options.backlog)));
+  if (!socket) return std::unexpected(socket.error());
+  return descriptor_for(std::move(*socket));
+}
+
+Result<int> SimReactor::unix_listener(const std::string& path, std::uint32_t) {
+  auto socket = machine_.world().network().listen_unix(machine_, path);
+  if (!socket) return std::unexpected(socket.error());
+  return descriptor_for(std::move(*socket));
+}
+
+Result<int> SimReactor::tcp_socket(bool is_v4, const IpAddress* source) {
+  auto socket = machine_.world().network().make_stream(machine_, is_v4, source, false);
+  if (!socket) return std::unexpected(socket.error());
+  return descriptor_for(std::move(*socket));
+}
+
+Result<int> SimReactor::unix_socket() {
+  auto socket = machine_.world().network().make_stream(machine_, true, nullptr, true);
+  if (!socket) return std::unexpected(socket.error());
+  return descriptor_for(std::move(*socket));
+}
+
+Status SimReactor::connect_unix(int fd, const std::string& path) {
+  const auto file = machine_.file(fd);
+  const auto stream = file == nullptr ? nullptr : std::dynamic_pointer_cast<StreamSocket>(file->socket);
+  if (stream == nullptr) return fail_errno(EBADF, "connect to unix socket");
+  return machine_.world().network().connect_unix(stream, path);
+}
+
+Result<int> SimReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
+  auto socket = machine_.world().network().make_datagram(machine_, is_v4, bind_to);
+  if (!socket) return std::unexpected(socket.error());
+  return descriptor_for(std::move(*socket));
+}
+
+Result<std::size_t> SimReactor::send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) {
+  const auto file = machine_.file(fd);
+  auto* socket = file == nullptr ? nullptr : dynamic_cast<DatagramSocket*>(file->socket.get());
+  if (socket == nullptr) return fail_errno(EBADF, "sendto");
+  if (to == nullptr && !socket->connected) return fail_errno(EDESTADDRREQ, "sendto");
+  return machine_.world().network().send_datagram(*socket, bytes, to == nullptr ? socket->remote : *to);
+}
+
+Result<Reactor::Datagram> SimReactor::receive_datagram(int fd, std::span<std::byte> into) {
+  const auto file = machine_.file(fd);
+  auto* socket = file == nullptr ? nullptr : dynamic_cast<DatagramSocket*>(file->socket.get());
+  if (socket == nullptr) return fail_errno(EBADF, "recvfrom");
+  if (socket->error != 0) return fail_errno(std::exchange(socket->error, 0), "recvfrom");
+  if (socket->queue.empty()) return fail(Errc::Timeout, "recvfrom");
+  const DatagramSocket::Datagram datagram = std::move(socket->queue.front());
+  socket->queue.pop_front();
+  const std::size_t size = std::min(into.size(), datagram.bytes.size());
+  std::copy_n(datagram.bytes.begin(), size, into.begin());
+  return Datagram{size, datagram.from};
+}
+
+Result<Endpoint> SimReactor::local_endpoint(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr) return fail_errno(EBADF, "getsockname");
+  if (file->socket == nullptr) return fail_errno(ENOTSOCK, "getsockname");
+  return file->socket->local;
+}
+
+Result<Endpoint> SimReactor::peer_endpoint(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr) return fail_errno(EBADF, "getpeername");
+  if (file->socket == nullptr) return fail_errno(ENOTSOCK, "getpeername");
+  const auto* stream = dynamic_cast<StreamSocket*>(file->socket.get());
+  const bool has_peer = stream == nullptr ? file->socket->remote.port != 0 : stream->state == StreamSocket::State::Open;
+  if (!has_peer) return fail_errno(ENOTCONN, "getpeername");
+  return file->socket->remote;
+}
+
+void SimReactor::shutdown_socket(int fd) {
+  if (dead_) return;
+  const auto file = machine_.file(fd);
+  SLUICE_ASSERT(file != nullptr);
+  if (file->socket != nullptr) machine_.world().network().shutdown(*file->socket);
+}
+
+void SimReactor::close_now(int fd) {
+  if (dead_) return;
+  const auto file = machine_.file(fd);
+  SLUICE_ASSERT(file != nullptr);  // closed twice, or never opened
+  for (const auto& [id, op] : in_flight_) SLUICE_ASSERT(op->file != file);
+  machine_.remove_descriptor(fd);
+}
+
+Result<std::vector<DirectoryEntry>> SimReactor::list_directory(const std::string& path) {
+  return machine_.disk().list(path);
+}
+
+Result<FileSystemSpace> SimReactor::space_of(const std::string& path) {
+  if (!machine_.disk().exists(path)) return fail_errno(ENOENT, "statvfs");
+  return machine_.disk().space();
+}
+
+Result<std::uint64_t> SimReactor::size_of(const std::string& path) {
+  const NodePtr node = machine_.disk().find(path);
+  if (node == nullptr) return fail_errno(ENOENT, "stat");
+  return node->image.size();
+}
+
+Status SimReactor::make_directories(const std::string& path, std::uint32_t) {
+  return machine_.disk().make_directories(path, machine_.world().now());
+}
+
+}  // namespace sluice::runtime::sim
