@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <functional>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -96,6 +97,53 @@ void CallOn<F>::carry_out(Reactor* here, ShardId home, Mailboxes* boxes, std::co
 template <class F>
 [[nodiscard]] CallOn<F> call_on(Reactor& here, ShardId there, F fn) {
   return CallOn<F>(here, there, std::move(fn));
+}
+
+namespace detail {
+template <class T>
+struct RemoteRun {
+  std::optional<T> result;
+  std::coroutine_handle<> waiting;
+  Reactor* here = nullptr;
+};
+
+template <class T>
+Detached run_there(Mailboxes* boxes, ShardId there, std::move_only_function<Task<T>()> make, RemoteRun<T>* run) {
+  run->result.emplace(co_await make());
+  Reactor* const here = run->here;
+  const std::coroutine_handle<> waiting = run->waiting;
+  reactor_at(*boxes, there).send_to(here->shard(), [here, waiting] { here->post(waiting); });
+}
+}  // namespace detail
+
+/// co_await run_on<T>(here, there, make): starts the task `make()` answers with on shard `there`, waits for its end and
+/// resumes here with its result. `make` is called on `there` and lives until the end.
+template <class T>
+class [[nodiscard]] RunOn {
+ public:
+  RunOn(Reactor& here, ShardId there, std::move_only_function<Task<T>()> make)
+      : there_(there), make_(std::move(make)) {
+    run_.here = &here;
+  }
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    run_.waiting = waiting;
+    Mailboxes* const boxes = run_.here->mailboxes();
+    // Copied out first: once sent, the other shard may finish and this object end at any moment.
+    run_.here->send_to(there_, [boxes, there = there_, make = std::move(make_), run = &run_]() mutable {
+      detail::run_there<T>(boxes, there, std::move(make), run);
+    });
+  }
+  T await_resume() { return std::move(*run_.result); }
+
+ private:
+  ShardId there_;
+  std::move_only_function<Task<T>()> make_;
+  detail::RemoteRun<T> run_;
+};
+template <class T>
+[[nodiscard]] RunOn<T> run_on(Reactor& here, ShardId there, std::move_only_function<Task<T>()> make) {
+  return RunOn<T>(here, there, std::move(make));
 }
 
 }  // namespace sluice::runtime

@@ -26,7 +26,12 @@ target_compile_options(sluice_flags INTERFACE
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(sluice_flags INTERFACE -march=x86-64-v2)
 endif()
+# A field that a designated initializer leaves out has the default its struct gives it: that is the idiom here.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(sluice_flags INTERFACE -Wno-missing-designated-field-initializers)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(sluice_flags INTERFACE -Wno-missing-field-initializers)
   # g++ 12 reports false positives here when coroutine frames are inlined (GCC bugs 105562, 108000).
   target_compile_options(sluice_flags INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-array-bounds
                                                 -Wno-stringop-overflow -Wno-stringop-overread)

@@ -1,0 +1,493 @@
+#include "engine/delivery/connection.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/delivery/static_route.h"
+#include "policy/base/assert.h"
+#include "policy/classify/status_text.h"
+
+namespace sluice::delivery {
+namespace {
+
+net::DsnReturn to_net(spool::DsnReturn ret) {
+  switch (ret) {
+    case spool::DsnReturn::Unset: return net::DsnReturn::Unset;
+    case spool::DsnReturn::Full: return net::DsnReturn::Full;
+    case spool::DsnReturn::Headers: return net::DsnReturn::Headers;
+  }
+  return net::DsnReturn::Unset;
+}
+
+net::ClientSettings client_settings(const config::DomainSettings& settings, std::string ehlo) {
+  return {.helo_name = std::move(ehlo),
+          .ignore = {.pipelining = settings.ignore_pipelining,
+                     .chunking = settings.ignore_chunking,
+                     .eight_bit_mime = settings.ignore_8bitmime,
+                     .dsn = settings.ignore_dsn},
+          .tls = net::ClientSettings::Tls::Never,
+          .close_on_421 = settings.smtp_421_means_mx_unavailable,
+          .pix_workaround = settings.pix_bug_workaround};
+}
+
+/// "ECONNREFUSED connecting to DOM (IP)": the words operators' tools know.
+std::string connect_failure_text(const Error& error, std::string_view domain, const Endpoint& to) {
+  const std::string where = std::string(domain) + " (" + to.address.text() + ')';
+  switch (error.sys_errno) {
+    case ECONNREFUSED: return "ECONNREFUSED connecting to " + where;
+    case ETIMEDOUT: return "ETIMEDOUT in connection to " + where;
+    case ECONNRESET: return "ECONNRESET connecting to " + where;
+    case EHOSTUNREACH: return "EHOSTUNREACH connecting to " + where;
+    case ENETUNREACH: return "ENETUNREACH connecting to " + where;
+    case EADDRNOTAVAIL: return "EADDRNOTAVAIL connecting to " + where;
+    default: break;
+  }
+  return error.text() + " connecting to " + where;
+}
+
+}  // namespace
+
+Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting)
+    : dispatcher_(dispatcher),
+      reactor_(dispatcher.reactor()),
+      queue_(queue),
+      connecting_(connecting),
+      snapshot_(dispatcher.snapshot()),
+      settings_(queue.settings),
+      wakeup_(reactor_),
+      linger_(
+          [](runtime::Timer& timer) {
+            Connection& self = static_cast<LingerTimer&>(timer).owner;
+            self.linger_over_ = true;
+            self.wakeup_.set();
+          },
+          *this) {}
+
+Connection::~Connection() {
+  reactor_.disarm(linger_);
+  for (const Active& slot : active_) SLUICE_ASSERT(!slot.used);
+}
+
+void Connection::leave_connecting() {
+  if (std::exchange(holds_connecting_, false)) connecting_.give_back();
+}
+
+void Connection::finish() {
+  finishing_ = true;
+  wakeup_.set();
+}
+
+void Connection::cut() {
+  finishing_ = true;
+  cut_ = true;
+  if (stream_) stream_.abort();
+  wakeup_.set();
+}
+
+void Connection::work_available() { wakeup_.set(); }
+
+runtime::Task<void> Connection::run() {
+  const resolver::RouteAnswer route = co_await find_route();
+  if (!route.ok()) {
+    leave_connecting();
+    co_await fail_route(route);
+    co_return;
+  }
+  After after = After::QueueFailed;
+  std::uint32_t attempts = 0;
+  for (const resolver::RouteHop& hop : route.hops) {
+    if (dispatcher_.stopping() || finishing_) {
+      after = After::Done;
+      break;
+    }
+    if (attempts++ >= settings_->mx_connection_attempts) break;
+    after = co_await try_hop(route, hop);
+    if (after != After::NextHop) break;
+  }
+  leave_connecting();
+  if (after != After::Done) dispatcher_.failed(queue_, Dispatcher::Cause::Delivery, &hop_, failure_);
+}
+
+runtime::Task<resolver::RouteAnswer> Connection::find_route() {
+  const queue::Identity& identity = snapshot_->identity(queue_.vmta);
+  const resolver::RouteOptions options{
+      .families = {.v4 = identity.has_v4, .v6 = identity.has_v6}, .port = settings_->default_smtp_port};
+  if (!settings_->smtp_hosts.empty()) {
+    const routing::HostList hosts = to_routing(settings_->smtp_hosts);
+    co_return co_await dispatcher_.resolver().resolve_static_hosts(hosts, options);
+  }
+  if (auto cached = dispatcher_.resolver().find_mail_hosts(queue_.domain(), options)) co_return std::move(*cached);
+  co_return co_await dispatcher_.resolver().resolve_mail_hosts(std::string(queue_.domain()), options);
+}
+
+runtime::Task<void> Connection::fail_route(const resolver::RouteAnswer& route) {
+  Failure failure{route.status(), "smtp;" + route.error_text()};
+  if (routing::is_permanent(route.outcome)) {
+    co_await dispatcher_.bounce_ready(queue_, std::move(failure), journal::Ending::Bounced);
+    co_return;
+  }
+  failure.diag = route.error_text();
+  dispatcher_.failed(queue_, Dispatcher::Cause::Dns, nullptr, failure);
+}
+
+runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
+                                                     const resolver::RouteHop& hop) {
+  const queue::Identity& identity = snapshot_->identity(queue_.vmta);
+  const Endpoint& to = hop.endpoint;
+  const std::string name(route.host_of(hop));
+  hop_ = {.mta = name + " (" + to.address.text() + ')',
+          .source_ip = "0.0.0.0",
+          .destination_ip = to.address.text(),
+          .esmtp = {}};
+  const queue::SourceAddress* source = identity.next_source(to.address.is_v4());
+  if (source == nullptr) {
+    failure_ = {{4, 4, 1}, "no source address for " + hop_.mta};
+    co_return After::NextHop;
+  }
+  if (source->address) hop_.source_ip = source->address->text();
+  Result<runtime::Stream> connected = co_await runtime::Stream::connect(
+      reactor_, to, source->address ? &*source->address : nullptr, settings_->connect_timeout);
+  if (!connected) {
+    failure_ = {{4, 4, 1}, connect_failure_text(connected.error(), name, to)};
+    co_return After::NextHop;
+  }
+  stream_ = std::move(*connected);
+  if (!source->address) {
+    if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();
+  }
+  client_.emplace(client_settings(*settings_, source->ehlo), *this);
+  ready_ = false;
+  quit_said_ = false;
+  fault_ = net::ClientFault::None;
+  lost_why_.clear();
+  finished_ = 0;
+  co_await converse();
+  const bool was_ready = ready_;
+  stream_.close();
+  client_.reset();
+  if (fault_ == net::ClientFault::None || cut_) co_return After::Done;
+  failure_.status = fault_reply_.code != 0 ? status_of_reply(fault_reply_, ReplyPhase::Other, {}) : EnhancedStatus{4, 4, 2};
+  failure_.diag = fault_reply_.code != 0
+                      ? "Error: \"" + fault_reply_.full_text() + "\" while connected from " + source->ehlo + " (" +
+                            hop_.source_ip + ") to " + hop_.mta
+                      : lost_why_ + " in connection to " + hop_.mta;
+  // Mail went through before: this host is fine, and whatever is left takes a new connection.
+  if (was_ready && finished_ > 0) co_return After::Done;
+  if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() && settings_->bounce_upon_5xx_greeting) {
+    leave_connecting();
+    co_await dispatcher_.bounce_ready(
+        queue_, {status_of_reply(fault_reply_, ReplyPhase::Other, {}), "smtp;" + fault_reply_.full_text()}, journal::Ending::Bounced);
+    co_return After::Done;
+  }
+  co_return After::NextHop;
+}
+
+runtime::Task<void> Connection::converse() {
+  stream_.notify(&wakeup_);
+  while (!client_->is_over()) {
+    read_input();
+    if (client_->is_over()) break;
+    if (ready_) co_await add_transactions();
+    if (client_->is_over()) break;
+    if (client_->wants_output()) {
+      co_await send_output();
+      continue;
+    }
+    co_await wait_for_events();
+  }
+  stream_.notify(nullptr);
+}
+
+void Connection::read_input() {
+  while (!client_->is_over()) {
+    std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
+    if (!input) return;
+    if (!*input) {
+      const Error& error = input->error();
+      if (error.code == Errc::Timeout) {
+        connection_ended("ETIMEDOUT (" + std::string(name_of(client_->phase())) + ')');
+      } else if (error.code == Errc::Cancelled) {
+        connection_ended("server shutdown");
+      } else {
+        connection_ended("EDISCON");
+      }
+      return;
+    }
+    if ((*input)->bytes().empty()) {
+      connection_ended("EDISCON");
+      return;
+    }
+    client_->on_bytes((*input)->bytes());
+  }
+}
+
+void Connection::connection_ended(std::string why) {
+  lost_why_ = std::move(why);
+  client_->on_closed(net::Client::Unconsumed::NotSent);
+}
+
+std::size_t Connection::recipients_at_most() const {
+  std::size_t most = net::Client::kRecipientsMax;
+  if (client_->capabilities().rcpt_max) most = std::min<std::size_t>(most, *client_->capabilities().rcpt_max);
+  return most;
+}
+
+bool Connection::may_take_more() const {
+  if (finishing_ || quit_said_ || client_->used_up()) return false;
+  if (settings_->max_msg_per_connection && messages_ >= *settings_->max_msg_per_connection) return false;
+  if (settings_->max_errors_per_connection && errors_ >= *settings_->max_errors_per_connection) return false;
+  return true;
+}
+
+runtime::Task<void> Connection::add_transactions() {
+  rate_wait_ = {};
+  while (may_take_more() && client_->free_slots() > 0) {
+    const auto slot = std::find_if(active_.begin(), active_.end(), [](const Active& one) { return !one.used; });
+    SLUICE_ASSERT(slot != active_.end());
+    if (!co_await add_one(*slot)) co_return;
+  }
+}
+
+runtime::Task<bool> Connection::add_one(Active& slot) {
+  slot.items.clear();
+  const Dispatcher::Taken taken = dispatcher_.take(queue_, slot.items, recipients_at_most());
+  if (const auto* wait = std::get_if<Dispatcher::WaitUntil>(&taken)) {
+    rate_wait_ = wait->time;
+    co_return false;
+  }
+  if (std::holds_alternative<Dispatcher::NothingToDo>(taken)) co_return false;
+  const spool::StoredMessage& message = *slot.items.front()->message;
+  slot.used = true;
+  if (auto lease = dispatcher_.reader().try_open(message)) {
+    slot.lease = std::move(*lease);
+  } else {
+    Result<spool::MessageLease> read = co_await dispatcher_.reader().open(message);
+    if (!read) {
+      for (queue::Item* item : slot.items) dispatcher_.settler().lost(queue_, *item, read.error());
+      slot.used = false;
+      co_return true;
+    }
+    slot.lease = std::move(*read);
+    // While the disk was read the connection may have gone; then the mail goes back where it came from.
+    read_input();
+    if (client_->is_over() || client_->free_slots() == 0 || finishing_) {
+      for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) queue_.put_back(**item);
+      slot.lease.reset();
+      slot.used = false;
+      co_return false;
+    }
+  }
+  if (offer(slot)) ++messages_;
+  co_return true;
+}
+
+bool Connection::offer(Active& slot) {
+  const spool::MessageView& message = slot.lease.view();
+  recipients_.clear();
+  for (const queue::Item* item : slot.items) {
+    const spool::Recipient one = message.recipient(item->recipient);
+    recipients_.push_back({.address = one.address, .notify = net::DsnNotify{one.notify.bits}, .orcpt = one.orcpt});
+  }
+  const net::Bytes body = message.body;
+  net::Transaction transaction{
+      .tag = net::TransactionTag{static_cast<std::uint64_t>(&slot - active_.data())},
+      .sender = message.orig,
+      .ret = to_net(message.ret),
+      .envid = message.env_id,
+      .recipients = recipients_,
+      .body = std::span(&body, 1),
+      .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
+      .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
+      .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)};
+  net::Client::Add added = client_->add(transaction);
+  if (added == net::Client::Add::Needs8BitMime) {
+    // Every server of today passes eight bits on; re-encoding would break DKIM signatures, refusing would lose mail.
+    transaction.eight_bit = false;
+    added = client_->add(transaction);
+  }
+  switch (added) {
+    case net::Client::Add::Accepted: return true;
+    case net::Client::Add::MessageTooBig:
+      end_all_items(slot, {{5, 3, 4}, "smtp;message exceeds the size the remote host announced"}, true);
+      return false;
+    case net::Client::Add::NeedsSmtpUtf8:
+      end_all_items(slot, {{5, 6, 7}, "smtp;remote host does not offer SMTPUTF8"}, true);
+      return false;
+    case net::Client::Add::BadInput:
+      end_all_items(slot, {{5, 1, 3}, "smtp;address cannot be sent"}, true);
+      return false;
+    case net::Client::Add::NoSlot:
+    case net::Client::Add::TooManyRecipients:
+    case net::Client::Add::Needs8BitMime: break;
+  }
+  SLUICE_ASSERT(false);  // free_slots() and recipients_at_most() were obeyed
+  return false;
+}
+
+void Connection::end_all_items(Active& slot, const Failure& failure, bool permanent) {
+  for (queue::Item*& item : slot.items) {
+    if (item == nullptr) continue;
+    if (permanent) {
+      dispatcher_.settler().bounced(queue_, *item, slot.lease.view(), &hop_, failure);
+    } else {
+      dispatcher_.settler().deferred(queue_, *item, slot.lease.view(), &hop_, failure);
+    }
+    item = nullptr;
+  }
+  slot.lease.reset();
+  slot.items.clear();
+  slot.used = false;
+}
+
+runtime::Task<void> Connection::send_output() {
+  std::array<net::Bytes, kOutputPartsMax> room;
+  const std::size_t count = client_->output(room);
+  std::size_t total = 0;
+  parts_.clear();
+  for (std::size_t i = 0; i < count; ++i) {
+    parts_.push_back({const_cast<std::byte*>(room[i].data()), room[i].size()});  // iovec has no const; send only reads
+    total += room[i].size();
+  }
+  stream_.set_deadline(reactor_.now() + settings_->data_send_timeout);
+  const Status sent = co_await stream_.send(std::span(parts_));
+  if (!sent) {
+    // What the server said last (a 421, a refusal) may still lie here unread; it explains more than our EPIPE.
+    read_input();
+    if (!client_->is_over()) {
+      lost_why_ = sent.error().code == Errc::Timeout ? "ETIMEDOUT (sending)" : "EDISCON";
+      client_->on_closed(net::Client::Unconsumed::MayBeSent);
+    }
+    co_return;
+  }
+  client_->consumed(total);
+}
+
+Duration Connection::phase_timeout() const {
+  switch (client_->phase()) {
+    case net::ClientPhase::Greeting: return settings_->smtp_greeting_timeout;
+    case net::ClientPhase::BodyTransfer: return settings_->data_send_timeout;
+    case net::ClientPhase::FinalReply: return settings_->smtp_data_termination_timeout;
+    case net::ClientPhase::Quit: return 5s;  // nothing depends on its answer
+    case net::ClientPhase::Ehlo:
+    case net::ClientPhase::StartTls:
+    case net::ClientPhase::Auth:
+    case net::ClientPhase::Reset:
+    case net::ClientPhase::Mail:
+    case net::ClientPhase::Rcpt:
+    case net::ClientPhase::Data:
+    case net::ClientPhase::Idle:
+    case net::ClientPhase::Closed: break;
+  }
+  return settings_->smtp_multiple_line_response_timeout;
+}
+
+runtime::Task<void> Connection::wait_for_events() {
+  if (!ready_ || client_->in_flight() > 0 || quit_said_) {
+    stream_.set_deadline(reactor_.now() + phase_timeout());
+    co_await wakeup_.wait();
+    co_return;
+  }
+  // Nothing under way and nothing to take.
+  const MonoTime now = reactor_.now();
+  const bool rate_is_near = rate_wait_ > now && rate_wait_ - now <= kRateWaitMax;
+  if (!may_take_more() || (linger_over_ && !rate_is_near)) {
+    reactor_.disarm(linger_);
+    quit_said_ = true;
+    client_->quit();
+    co_return;
+  }
+  stream_.clear_deadline();
+  const Duration linger = std::max(settings_->connection_idle_timeout, Dispatcher::kLinger);
+  reactor_.arm(linger_, std::max(now + linger, rate_is_near ? rate_wait_ + Dispatcher::kLinger : now));
+  linger_over_ = false;
+  dispatcher_.stand_by(queue_, *this);
+  co_await wakeup_.wait();
+  dispatcher_.withdraw(queue_, *this);
+  if (!linger_over_) reactor_.disarm(linger_);
+}
+
+// --- net::ClientEvents ----------------------------------------------------------------------------------------------
+
+void Connection::on_ready(const net::Capabilities& capabilities) {
+  ready_ = true;
+  hop_.esmtp = capabilities.listed;
+  leave_connecting();
+  if (!std::exchange(ever_established_, true)) dispatcher_.established(queue_);
+}
+
+void Connection::on_tls_wanted() { SLUICE_ASSERT(false); }  // ClientSettings::Tls::Never
+
+void Connection::judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt) {
+  queue::Item*& item = slot.items[index];
+  const Failure failure{
+      status_of_reply(reply, at_rcpt ? ReplyPhase::Rcpt : ReplyPhase::Other,
+                      {.smtp_553_means_invalid_mailbox = settings_->smtp_553_means_invalid_mailbox}),
+      "smtp;" + reply.full_text()};
+  if (reply.permanent()) {
+    dispatcher_.settler().bounced(queue_, *item, slot.lease.view(), &hop_, failure);
+  } else {
+    dispatcher_.settler().deferred(queue_, *item, slot.lease.view(), &hop_, failure);
+  }
+  item = nullptr;
+  ++errors_;
+}
+
+void Connection::on_recipient(net::TransactionTag tag, std::uint32_t index, const SmtpReply& reply) {
+  if (!reply.positive()) judge(active_[tag.raw()], index, reply, true);
+}
+
+void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::ClientPhase phase,
+                             const SmtpReply& reply) {
+  Active& slot = active_[tag.raw()];
+  switch (ending) {
+    case net::Ending::Replied:
+      ++finished_;
+      for (std::size_t i = 0; i < slot.items.size(); ++i) {
+        if (slot.items[i] == nullptr) continue;
+        if (reply.positive() && phase == net::ClientPhase::FinalReply) {
+          dispatcher_.settler().delivered(queue_, *std::exchange(slot.items[i], nullptr), slot.lease.view(), &hop_,
+                                          reply);
+          dispatcher_.succeeded(queue_);
+        } else {
+          judge(slot, i, reply, false);
+        }
+      }
+      break;
+    case net::Ending::AllRefused: ++finished_; break;
+    case net::Ending::NeverStarted:
+      for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
+        if (*item != nullptr) queue_.put_back(**item);
+      }
+      break;
+    case net::Ending::PartlySent:
+      // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
+      end_all_items(slot, {{4, 4, 2}, lost_why_ + " during the transaction"}, settings_->bounce_upon_transfer_failure);
+      break;
+    case net::Ending::Unknown:
+      if (settings_->assume_delivery_upon_data_termination_timeout) {
+        for (queue::Item* item : slot.items) {
+          if (item == nullptr) continue;
+          dispatcher_.settler().delivered(queue_, *item, slot.lease.view(), &hop_,
+                                          {.code = 0, .enhanced = {}, .text = "no reply to the final dot"});
+        }
+      } else {
+        end_all_items(slot, {{4, 4, 2}, lost_why_ + " after the final dot, delivery unknown"}, false);
+      }
+      break;
+  }
+  slot.lease.reset();
+  slot.items.clear();
+  slot.used = false;
+}
+
+void Connection::on_over(net::ClientFault fault, net::ClientPhase phase, const SmtpReply& reply) {
+  fault_ = fault;
+  fault_phase_ = phase;
+  fault_reply_ = reply;
+  if (fault == net::ClientFault::ProtocolError) {
+    lost_why_ = "protocol error (" + reply.text + ')';
+    fault_reply_.code = 0;
+  }
+}
+
+}  // namespace sluice::delivery

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/delivery/dispatcher.h"
+#include "engine/queue/queue.h"
+#include "engine/resolver/route_answer.h"
+#include "engine/runtime/stream.h"
+#include "engine/runtime/sync.h"
+#include "net/smtp/client.h"
+
+namespace sluice::delivery {
+
+/// One outbound connection of a queue: finds a mail host, speaks SMTP, takes recipients from the queue as long as there
+/// are any, and hands every outcome to the Settler.
+/// Thread:   one shard. Lifetime: run() has ended before destruction; dispatcher and queue outlive it.
+/// Limits:   one mail at a time in lockstep, two with PIPELINING, up to four with CHUNKING; what the queue's settings say
+///           about messages and errors per connection.
+class Connection final : public net::ClientEvents, public queue::Worker {
+ public:
+  /// `connecting`: a unit of it was taken for this connection and is given back once a host has greeted it.
+  Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  [[nodiscard]] runtime::Task<void> run();
+  [[nodiscard]] bool established() const { return ever_established_; }
+  /// Takes nothing new, ends what is under way, says QUIT.
+  void finish();
+  /// Ends at once; transactions under way are classified by what was sent.
+  void cut();
+
+  void work_available() override;
+
+ private:
+  static constexpr std::size_t kOutputPartsMax = 64;
+  /// A rate that allows the next recipient within this time keeps the connection open.
+  static constexpr Duration kRateWaitMax = 2s;
+
+  /// A transaction under way. Reused, so that a message costs no allocation.
+  struct Active {
+    bool used = false;
+    spool::MessageLease lease;
+    queue::Batch items;  // an entry becomes null when its recipient has its outcome
+  };
+  enum class After : std::uint8_t { Done, NextHop, QueueFailed };
+
+  runtime::Task<resolver::RouteAnswer> find_route();
+  runtime::Task<void> fail_route(const resolver::RouteAnswer& route);
+  runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
+  runtime::Task<void> converse();
+  void read_input();
+  runtime::Task<void> add_transactions();
+  runtime::Task<bool> add_one(Active& slot);
+  bool offer(Active& slot);
+  runtime::Task<void> send_output();
+  runtime::Task<void> wait_for_events();
+  [[nodiscard]] Duration phase_timeout() const;
+  [[nodiscard]] std::size_t recipients_at_most() const;
+  [[nodiscard]] bool may_take_more() const;
+  void connection_ended(std::string why);
+  void end_all_items(Active& slot, const Failure& failure, bool permanent);
+  void judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt);
+  void leave_connecting();
+
+  // net::ClientEvents
+  void on_ready(const net::Capabilities& capabilities) override;
+  void on_tls_wanted() override;
+  void on_recipient(net::TransactionTag tag, std::uint32_t index, const SmtpReply& reply) override;
+  void on_finished(net::TransactionTag tag, net::Ending ending, net::ClientPhase phase,
+                   const SmtpReply& reply) override;
+  void on_over(net::ClientFault fault, net::ClientPhase phase, const SmtpReply& reply) override;
+
+  struct LingerTimer : runtime::Timer {
+    LingerTimer(Fire fire, Connection& one) : Timer(fire), owner(one) {}
+    Connection& owner;
+  };
+
+  Dispatcher& dispatcher_;
+  runtime::Reactor& reactor_;
+  queue::Queue& queue_;
+  queue::SharedBudget& connecting_;
+  // Of the moment the connection began: a reload changes new connections only.
+  std::shared_ptr<const queue::Snapshot> snapshot_;
+  std::shared_ptr<const config::DomainSettings> settings_;
+
+  runtime::Wakeup wakeup_;
+  LingerTimer linger_;
+  runtime::Stream stream_;
+  std::optional<net::Client> client_;
+  std::array<Active, net::Client::kWindowMax> active_;
+  HopFacts hop_;
+  Failure failure_;                   // the last thing that went wrong on this run
+  std::string lost_why_;              // why the connection was lost, for outcomes without a reply
+  net::ClientFault fault_ = net::ClientFault::None;
+  net::ClientPhase fault_phase_ = net::ClientPhase::Greeting;
+  SmtpReply fault_reply_;
+  std::vector<net::OutgoingRecipient> recipients_;
+  std::vector<iovec> parts_;
+  MonoTime rate_wait_{};
+  std::uint64_t messages_ = 0;
+  std::uint64_t finished_ = 0;        // transactions that got their final reply
+  std::uint64_t errors_ = 0;
+  bool holds_connecting_ = true;
+  bool ever_established_ = false;
+  bool ready_ = false;
+  bool finishing_ = false;
+  bool cut_ = false;
+  bool linger_over_ = false;
+  bool quit_said_ = false;
+};
+
+}  // namespace sluice::delivery

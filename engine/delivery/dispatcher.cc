@@ -1,0 +1,422 @@
+#include "engine/delivery/dispatcher.h"
+
+#include <algorithm>
+
+#include "engine/delivery/connection.h"
+#include "engine/delivery/queue_pattern.h"
+#include "policy/base/assert.h"
+#include "policy/retry/retry.h"
+
+namespace sluice::delivery {
+namespace {
+
+constexpr Duration kSlotRetry = 20ms;  // slots other shards give back are noticed this late at most
+
+void set_rate(std::unique_ptr<TokenBucket>& bucket, const config::RateLimit& rate) {
+  if (!rate) {
+    bucket.reset();
+  } else if (bucket) {
+    bucket->set_rate(*rate);
+  } else {
+    bucket = std::make_unique<TokenBucket>(*rate);
+  }
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader,
+                       Settler& settler, queue::ItemPool& items, queue::SharedState& shared)
+    : reactor_(reactor),
+      resolver_(resolver),
+      reader_(reader),
+      settler_(settler),
+      items_(items),
+      shared_(shared),
+      slot_timer_(&on_slot_timer, *this) {}
+
+Dispatcher::~Dispatcher() {
+  SLUICE_ASSERT(tasks_.running() == 0);
+  reactor_.disarm(slot_timer_);
+  // The process ends or the test does: the spool remembers what the queues held.
+  queues_.for_each([this](queue::Queue& queue) { reactor_.disarm(queue.timer); });
+}
+
+void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
+  snapshot_ = std::move(snapshot);
+  settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
+  settler_.set_snapshot(snapshot_);
+  queues_.for_each([this](queue::Queue& queue) {
+    apply_settings(queue);
+    if (started_) consider(queue);
+  });
+}
+
+void Dispatcher::apply_settings(queue::Queue& queue) {
+  const auto vmta = snapshot_->config->find_vmta(queue.vmta_name());
+  queue.vmta_exists = vmta.has_value();
+  queue.vmta = vmta.value_or(config::kDefaultVmta);
+  // Shares the cache's life: a connection may hold settings of a snapshot long replaced.
+  queue.settings = {settings_, &settings_->settings_for(queue.domain(), queue.vmta)};
+  set_rate(queue.message_rate, queue.settings->max_msg_rate);
+  set_rate(queue.connect_rate, queue.settings->max_connect_rate);
+}
+
+queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vmta) {
+  if (queue::Queue* found = queues_.find({domain, vmta})) return *found;
+  queue::Queue& made =
+      queues_.add(std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
+  apply_settings(made);
+  return made;
+}
+
+void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta) {
+  queue::Queue& queue = queue_for(domain, vmta);
+  queue::Item& item = *items_.make();
+  item.message = arrival.message;
+  item.recipient = arrival.recipient;
+  item.attempts = arrival.attempts;
+  item.priority = arrival.priority;
+  item.due = arrival.due;
+  if (arrival.due > reactor_.now()) {
+    queue.wait(item, false);
+  } else {
+    queue.push(item);
+  }
+  if (started_) consider(queue);
+}
+
+void Dispatcher::start() {
+  started_ = true;
+  queues_.for_each([this](queue::Queue& queue) { consider(queue); });
+}
+
+void Dispatcher::on_queue_timer(runtime::Timer& timer) {
+  auto& queue_timer = static_cast<queue::Queue::QueueTimer&>(timer);
+  static_cast<Dispatcher*>(queue_timer.owner)->consider(queue_timer.queue);
+}
+
+void Dispatcher::set_timer(queue::Queue& queue, std::optional<MonoTime> extra) {
+  std::optional<MonoTime> at = queue.next_wake();
+  if (extra && (!at || *extra < *at)) at = extra;
+  if (!at && queue.size() == 0 && queue.connections == 0 && queue.held == 0) at = queue.emptied_at + kQueueIdleMax;
+  if (!at) {
+    reactor_.disarm(queue.timer);
+  } else if (!queue.timer.armed() || queue.timer.due() != *at) {
+    reactor_.arm(queue.timer, *at);
+  }
+}
+
+std::size_t Dispatcher::wanted_connections(const queue::Queue& queue) {
+  const std::size_t for_ready = (queue.ready() + kRecipientsPerConnection - 1) / kRecipientsPerConnection;
+  const std::size_t busy = queue.connections - queue.idle.size();
+  const std::size_t wanted = std::max(for_ready, queue.ready() > 0 && busy == 0 ? std::size_t{1} : busy);
+  return std::min<std::size_t>(wanted, queue.settings->max_smtp_out.value_or(~std::uint32_t{0}));
+}
+
+void Dispatcher::consider(queue::Queue& queue) {
+  const MonoTime now = reactor_.now();
+  queue.wake(now);
+  if (queue.size() == 0) {
+    if (queue.connections == 0 && queue.held == 0) {
+      forget_if_idle(queue);
+    } else {
+      set_timer(queue, std::nullopt);
+    }
+    return;
+  }
+  if (stopping_ || !started_ || queue.paused || queue.ready() == 0) {
+    set_timer(queue, std::nullopt);
+    return;
+  }
+  if (!queue.vmta_exists) {
+    if (queue.held == 0) {
+      tasks_.spawn(bounce_ready(queue, {{5, 3, 5}, "smtp;specified VirtualMTA does not exist"}, journal::Ending::Bounced));
+    }
+    return;
+  }
+  if (queue.retry_until > now) {
+    set_timer(queue, queue.retry_until);
+    return;
+  }
+  if (queue.message_rate && !queue.message_rate->ready(now)) {
+    set_timer(queue, queue.message_rate->next_time(now));
+    return;
+  }
+  // Idle connections first, the one that has rested least: the others may then time out.
+  for (std::size_t work = queue.ready(); work > 0 && !queue.idle.empty(); --work) {
+    queue::Worker* worker = queue.idle.back();
+    queue.idle.pop_back();
+    worker->work_available();
+    if (queue.ready() <= queue.connections - queue.idle.size()) break;
+  }
+  MonoTime again{};
+  bool waits = false;
+  while (queue.connections < wanted_connections(queue)) {
+    if (!open_connection(queue, again)) {
+      waits = again > now;
+      break;
+    }
+  }
+  set_timer(queue, waits ? std::optional(again) : std::nullopt);
+}
+
+bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
+  const MonoTime now = reactor_.now();
+  if (queue.connect_not_before > now) {
+    again_at = queue.connect_not_before;
+    return false;
+  }
+  if (queue.connect_rate && !queue.connect_rate->ready(now)) {
+    again_at = queue.connect_rate->next_time(now);
+    return false;
+  }
+  queue::SharedBudget& of_vmta = snapshot_->identity(queue.vmta).state->connections;
+  if (!shared_.connecting.try_take()) {
+    want_slot(queue);
+    return false;
+  }
+  if (!shared_.outbound.try_take()) {
+    shared_.connecting.give_back();
+    want_slot(queue);
+    return false;
+  }
+  if (!of_vmta.try_take()) {
+    shared_.connecting.give_back();
+    shared_.outbound.give_back();
+    want_slot(queue);
+    return false;
+  }
+  if (queue.connect_rate) {
+    const auto token = queue.connect_rate->try_take(now);
+    SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
+  }
+  ++queue.connections;
+  ++connections_running_;
+  tasks_.spawn(run_connection(queue));
+  return true;
+}
+
+runtime::Task<void> Dispatcher::run_connection(queue::Queue& queue) {
+  const std::shared_ptr<queue::IdentityState> identity = snapshot_->identity(queue.vmta).state;
+  bool was_established = false;
+  {
+    Connection connection(*this, queue, shared_.connecting);
+    running_.push_back(&connection);
+    co_await connection.run();
+    was_established = connection.established();
+    std::erase(running_, &connection);
+  }
+  if (was_established) --queue.established;
+  shared_.outbound.give_back();
+  identity->connections.give_back();
+  --queue.connections;
+  --connections_running_;
+  if (queue.size() == 0) queue.emptied_at = reactor_.now();
+  consider(queue);
+  offer_slots();
+}
+
+void Dispatcher::want_slot(queue::Queue& queue) {
+  if (!queue.wants_slot) {
+    queue.wants_slot = true;
+    slot_line_.push_back(&queue);
+  }
+  // Other shards give slots back without telling this one.
+  if (!slot_timer_.armed()) reactor_.arm_in(slot_timer_, kSlotRetry);
+}
+
+void Dispatcher::on_slot_timer(runtime::Timer& timer) { static_cast<SlotTimer&>(timer).owner.offer_slots(); }
+
+void Dispatcher::offer_slots() {
+  // Everybody in line is asked once, in order; who still finds no slot is behind the others afterwards.
+  for (std::size_t left = slot_line_.size(); left > 0; --left) {
+    if (shared_.outbound.used() >= shared_.outbound.limit() || shared_.connecting.used() >= shared_.connecting.limit()) {
+      break;
+    }
+    queue::Queue* next = slot_line_.front();
+    slot_line_.pop_front();
+    next->wants_slot = false;
+    consider(*next);
+  }
+  if (!slot_line_.empty() && !slot_timer_.armed() && !stopping_) reactor_.arm_in(slot_timer_, kSlotRetry);
+}
+
+void Dispatcher::forget_if_idle(queue::Queue& queue) {
+  const MonoTime now = reactor_.now();
+  if (queue.emptied_at == MonoTime{}) queue.emptied_at = now;
+  // A rate that still owes time is part of the promise: the queue stays until it is paid.
+  MonoTime until = queue.emptied_at + kQueueIdleMax;
+  if (queue.message_rate) until = std::max(until, queue.message_rate->next_time(now));
+  if (queue.connect_rate) until = std::max(until, queue.connect_rate->next_time(now));
+  until = std::max(until, queue.retry_until);
+  if (now < until || queue.paused || queue.wants_slot) {
+    if (queue.paused || queue.wants_slot) until = now + kQueueIdleMax;
+    reactor_.arm(queue.timer, until);
+    return;
+  }
+  reactor_.disarm(queue.timer);
+  queues_.remove(queue);
+}
+
+// --- For connections ------------------------------------------------------------------------------------------------
+
+Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std::size_t most) {
+  const MonoTime now = reactor_.now();
+  queue.wake(now);
+  if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists) {
+    return NothingToDo{};
+  }
+  const auto limit = static_cast<std::uint32_t>(
+      std::min<std::size_t>(most, queue.settings->max_rcpt_per_message.value_or(~std::uint32_t{0})));
+  queue.take(into, limit);
+  const auto wanted = static_cast<std::uint32_t>(into.size());
+  std::uint32_t granted = wanted;
+  std::optional<TokenBucket::Grant> own;
+  if (queue.message_rate) {
+    const auto taken = queue.message_rate->try_take(now, granted);
+    if (!taken) {
+      while (!into.empty()) {
+        queue.put_back(*into.back());
+        into.pop_back();
+      }
+      set_timer(queue, taken.error());
+      return WaitUntil{taken.error()};
+    }
+    own = *taken;
+    granted = taken->count();
+  }
+  const std::shared_ptr<TokenBucket>& of_vmta = snapshot_->identity(queue.vmta).messages;
+  if (of_vmta) {
+    const auto taken = of_vmta->try_take(now, granted);
+    const std::uint32_t passed = taken ? taken->count() : 0;
+    if (own) queue.message_rate->give_back(*own, granted - passed);
+    granted = passed;
+    if (!taken) {
+      while (!into.empty()) {
+        queue.put_back(*into.back());
+        into.pop_back();
+      }
+      set_timer(queue, taken.error());
+      return WaitUntil{taken.error()};
+    }
+  }
+  while (into.size() > granted) {
+    queue.put_back(*into.back());
+    into.pop_back();
+  }
+  return std::monostate{};
+}
+
+void Dispatcher::stand_by(queue::Queue& queue, queue::Worker& worker) {
+  queue.idle.push_back(&worker);
+  if (queue.size() == 0) queue.emptied_at = reactor_.now();
+  set_timer(queue, std::nullopt);
+}
+
+void Dispatcher::withdraw(queue::Queue& queue, queue::Worker& worker) { std::erase(queue.idle, &worker); }
+
+void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
+
+void Dispatcher::succeeded(queue::Queue& queue) { queue.retry_index = 0; }
+
+void Dispatcher::failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure) {
+  if (stopping_) return;
+  settler_.queue_failed(queue, hop, failure);
+  const config::DomainSettings& settings = *queue.settings;
+  const MonoTime now = reactor_.now();
+  if (queue.established > 0) {
+    // Others of this queue are talking: no reason to stop them, but none to knock at that door again at once either.
+    queue.connect_not_before = now + kConnectPause;
+    return;
+  }
+  const RetryRules rules{.retry_after = settings.retry_after,
+                         .retry_after_dns_error = settings.retry_after_dns_error,
+                         .retry_recipients_after = settings.retry_recipients_after,
+                         .bounce_after = settings.bounce_after,
+                         .retries_after_shutoff = std::nullopt};
+  const QueueFailure what{
+      .kind = cause == Cause::Dns ? QueueFailureKind::Dns : QueueFailureKind::Delivery,
+      .failures_before = static_cast<std::uint32_t>(queue.retry_index),
+      .asked_by_rule = std::nullopt};
+  queue.retry_until = now + queue_wait(rules, what);
+  ++queue.retry_index;
+  tasks_.spawn(expire_ready(queue, failure));
+}
+
+runtime::Task<void> Dispatcher::expire_ready(queue::Queue& queue, Failure last) {
+  // Items stand in the order of their arrival, apart from retries: the first one that is young enough ends the search.
+  ++queue.held;
+  queue::Batch batch;
+  while (queue.front() != nullptr && Settler::is_expired(queue, *queue.front(), reactor_.wall_now())) {
+    batch.clear();
+    queue.take(batch, 1);
+    Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
+    if (lease) {
+      settler_.expired(queue, *batch.front(), lease->view(), last);
+    } else {
+      settler_.lost(queue, *batch.front(), lease.error());
+    }
+  }
+  --queue.held;
+  consider(queue);
+}
+
+runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending) {
+  ++queue.held;
+  queue::Batch batch;
+  for (std::size_t left = queue.ready(); left > 0 && queue.ready() > 0 && !stopping_;) {
+    batch.clear();
+    queue.take(batch, std::min<std::size_t>(left, 100));
+    left -= batch.size();
+    Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
+    for (queue::Item* item : batch) {
+      if (lease) {
+        settler_.bounced(queue, *item, lease->view(), nullptr, failure, ending);
+      } else {
+        settler_.lost(queue, *item, lease.error());
+      }
+    }
+    co_await runtime::yield(reactor_);
+  }
+  --queue.held;
+  consider(queue);
+}
+
+// --- Commands -------------------------------------------------------------------------------------------------------
+
+std::size_t Dispatcher::pause(std::string_view pattern, bool paused) {
+  std::vector<queue::Queue*> found;
+  queues_.for_each([&](queue::Queue& queue) {
+    if (matches_queue(pattern, queue.name())) found.push_back(&queue);
+  });
+  for (queue::Queue* queue : found) {
+    queue->paused = paused;
+    consider(*queue);
+  }
+  return found.size();
+}
+
+std::size_t Dispatcher::schedule(std::string_view pattern, bool also_recipients) {
+  std::vector<queue::Queue*> found;
+  queues_.for_each([&](queue::Queue& queue) {
+    if (matches_queue(pattern, queue.name())) found.push_back(&queue);
+  });
+  for (queue::Queue* queue : found) {
+    queue->retry_until = {};
+    if (also_recipients) queue->wake_all();
+    consider(*queue);
+  }
+  return found.size();
+}
+
+runtime::Task<void> Dispatcher::stop(Duration grace) {
+  stopping_ = true;
+  reactor_.disarm(slot_timer_);
+  for (Connection* connection : std::vector(running_)) connection->finish();
+  const MonoTime deadline = reactor_.now() + grace;
+  while (tasks_.running() > 0 && reactor_.now() < deadline) co_await runtime::sleep_for(reactor_, 5ms);
+  for (Connection* connection : std::vector(running_)) connection->cut();
+  co_await tasks_.join();
+}
+
+}  // namespace sluice::delivery

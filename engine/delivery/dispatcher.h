@@ -1,0 +1,137 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "engine/delivery/settler.h"
+#include "engine/queue/queue_table.h"
+#include "engine/queue/snapshot.h"
+#include "engine/resolver/resolver.h"
+#include "engine/runtime/sync.h"
+#include "engine/runtime/task.h"
+#include "engine/spool/message_lease.h"
+#include "policy/config/config.h"
+
+namespace sluice::delivery {
+
+class Connection;
+
+/// A recipient on its way into a queue: from injection, from recovery, from another shard.
+struct Arrival {
+  spool::StoredMessage* message = nullptr;
+  std::uint32_t recipient = 0;
+  std::uint16_t attempts = 0;
+  std::uint8_t priority = 50;
+  MonoTime due{};  ///< in the future: waits until then
+};
+
+/// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
+/// Thread:   one shard.
+/// Lifetime: everything passed in outlives it; stop() has answered before destruction (asserted).
+/// Limits:   per queue max-smtp-out, max-msg-rate, max-connect-rate; per VMTA and daemon by shared counts and rates.
+///           Queues that want a connection and get no slot stand in line and are served in turn.
+/// Fairness: a queue has work in hand for its own connections only; connecting ones of all queues together hold at
+///           most half of the daemon's connections, so dead hosts leave room for living ones.
+class Dispatcher {
+ public:
+  /// A queue without mail and connections is forgotten after this time (its rate state with it: longer than any
+  /// bucket's memory at rates of a few a minute would matter, so see forget_if_idle()).
+  static constexpr Duration kQueueIdleMax = 60s;
+  /// One more connection for every so many waiting recipients, up to max-smtp-out.
+  static constexpr std::size_t kRecipientsPerConnection = 4;
+  /// An established connection without work stays this long even when connection-idle-timeout is 0: closing and
+  /// reopening for mail that comes a moment later costs both sides a handshake.
+  static constexpr Duration kLinger = 100ms;
+  /// After a failed connection while others of the queue work: no new one for this long.
+  static constexpr Duration kConnectPause = 10s;
+
+  Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader, Settler& settler,
+             queue::ItemPool& items, queue::SharedState& shared);
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+  ~Dispatcher();
+
+  /// Puts the configuration in force: queues get their new settings, running connections keep theirs.
+  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
+  /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells it. A VMTA
+  /// that has gone meanwhile: the recipient bounces.
+  void enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta);
+  /// Starts work; before, enqueue() only collects (recovery comes first).
+  void start();
+  /// No new connections; transactions under way may finish for `grace`, then connections are cut.
+  [[nodiscard]] runtime::Task<void> stop(Duration grace);
+
+  // --- Commands. `pattern`: "domain[/vmta]" with `*` on either side. They answer how many queues matched.
+  std::size_t pause(std::string_view pattern, bool paused);
+  std::size_t schedule(std::string_view pattern, bool also_recipients);
+  [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
+  [[nodiscard]] std::uint64_t connections() const { return connections_running_; }
+
+  // --- For connections.
+  struct WaitUntil {
+    MonoTime time;
+  };
+  struct NothingToDo {};
+  /// A batch in `into`; or nothing for now; or not before a time because of a rate.
+  using Taken = std::variant<std::monostate, NothingToDo, WaitUntil>;
+  [[nodiscard]] Taken take(queue::Queue& queue, queue::Batch& into, std::size_t most);
+  /// `worker` stands by for work_available(). Taken off the list when called, or by withdraw().
+  void stand_by(queue::Queue& queue, queue::Worker& worker);
+  void withdraw(queue::Queue& queue, queue::Worker& worker);
+  void established(queue::Queue& queue);
+  /// Mail was delivered: the retry intervals begin anew.
+  void succeeded(queue::Queue& queue);
+  enum class Cause : std::uint8_t { Delivery, Dns };
+  /// A connection run failed for the whole queue.
+  void failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure);
+  /// All recipients that are ready get this bounce. Sequential: one lease at a time.
+  [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending);
+  [[nodiscard]] bool stopping() const { return stopping_; }
+  [[nodiscard]] const std::shared_ptr<const queue::Snapshot>& snapshot() const { return snapshot_; }
+  [[nodiscard]] runtime::Reactor& reactor() { return reactor_; }
+  [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
+  [[nodiscard]] spool::MessageReader& reader() { return reader_; }
+  [[nodiscard]] Settler& settler() { return settler_; }
+
+ private:
+  queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
+  void apply_settings(queue::Queue& queue);
+  /// The one place of decision: looks at a queue after anything about it changed.
+  void consider(queue::Queue& queue);
+  bool open_connection(queue::Queue& queue, MonoTime& again_at);
+  runtime::Task<void> run_connection(queue::Queue& queue);
+  runtime::Task<void> expire_ready(queue::Queue& queue, Failure last);
+  void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
+  void want_slot(queue::Queue& queue);
+  void offer_slots();
+  void forget_if_idle(queue::Queue& queue);
+  [[nodiscard]] static std::size_t wanted_connections(const queue::Queue& queue);
+  static void on_queue_timer(runtime::Timer& timer);
+  static void on_slot_timer(runtime::Timer& timer);
+
+  struct SlotTimer : runtime::Timer {
+    SlotTimer(Fire fire, Dispatcher& one) : Timer(fire), owner(one) {}
+    Dispatcher& owner;
+  };
+  runtime::Reactor& reactor_;
+  resolver::Resolver& resolver_;
+  spool::MessageReader& reader_;
+  Settler& settler_;
+  queue::ItemPool& items_;
+  queue::SharedState& shared_;
+  std::shared_ptr<const queue::Snapshot> snapshot_;
+  std::shared_ptr<config::DomainSettingsCache> settings_;
+  queue::QueueTable queues_;
+  std::deque<queue::Queue*> slot_line_;
+  SlotTimer slot_timer_;
+  runtime::TaskGroup tasks_;
+  std::vector<Connection*> running_;
+  std::uint64_t connections_running_ = 0;
+  bool started_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace sluice::delivery

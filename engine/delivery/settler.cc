@@ -1,0 +1,188 @@
+#include "engine/delivery/settler.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "policy/classify/status_text.h"
+#include "policy/retry/retry.h"
+
+namespace sluice::delivery {
+namespace {
+
+RetryRules rules_of(const queue::Queue& queue) {
+  const config::DomainSettings& settings = *queue.settings;
+  return RetryRules{.retry_after = settings.retry_after,
+                    .retry_after_dns_error = settings.retry_after_dns_error,
+                    .retry_recipients_after = settings.retry_recipients_after,
+                    .bounce_after = settings.bounce_after,
+                    .retries_after_shutoff = std::nullopt};
+}
+
+void count_attempt(queue::Item& item) {
+  if (item.attempts < std::numeric_limits<std::uint16_t>::max()) ++item.attempts;
+}
+
+}  // namespace
+
+Settler::Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::ItemPool& items)
+    : reactor_(reactor), journal_(journal), items_(items) {}
+
+void Settler::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) { snapshot_ = std::move(snapshot); }
+
+void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
+                   const spool::MessageView& message, const HopFacts* hop) {
+  const spool::Recipient recipient = message.recipient(item.recipient);
+  event.headers.clear();
+  event.ending = journal::Ending::None;
+  event.time_logged = reactor_.wall_now();
+  event.time_queued = message.received;
+  event.time_first_attempt = {};
+  event.message = message.id;
+  event.recipient = item.recipient;
+  event.attempts = item.attempts;
+  event.next_due = {};
+  event.dlv_size_bytes = 0;
+  event.orig = message.orig;
+  event.rcpt = recipient.address;
+  event.orcpt = recipient.orcpt;
+  event.src_type = message.src_type;
+  event.src_mta = message.src_mta;
+  event.vmta = queue.vmta_name();
+  event.vmta_pool = message.vmta_pool;
+  event.job_id = message.job_id;
+  event.env_id = message.env_id;
+  event.rcv_smtp_user = message.rcv_smtp_user;
+  event.queue = queue.name();
+  event.dlv_type = "smtp";
+  event.dsn_mta = hop != nullptr ? std::string_view(hop->mta) : std::string_view();
+  event.dlv_source_ip = hop != nullptr ? std::string_view(hop->source_ip) : std::string_view();
+  event.dlv_destination_ip = hop != nullptr ? std::string_view(hop->destination_ip) : std::string_view();
+  event.dlv_esmtp_available = hop != nullptr ? std::string_view(hop->esmtp) : std::string_view();
+  message.for_each_header([&event](const spool::HeaderField& header) { event.headers.push_back(header); });
+}
+
+void Settler::classify(journal::Event& event, const Failure& failure) {
+  status_ = sluice::status_text(failure.status);
+  diag_ = failure.diag;
+  event.dsn_status = status_;
+  event.dsn_diag = diag_;
+  event.bounce_cat = snapshot_->bounce_categories->classify(failure.status, diag_).category;
+}
+
+void Settler::end(queue::Queue& queue, queue::Item& item, const journal::Event& event) {
+  journal_.append(event, item.message);
+  queue.ended(item);
+  items_.give_back(&item);
+}
+
+void Settler::delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                        const HopFacts* hop, const SmtpReply& reply) {
+  count_attempt(item);
+  fill(event_, queue, item, message, hop);
+  event_.kind = journal::EventKind::Delivered;
+  event_.ending = journal::Ending::Delivered;
+  event_.dsn_action = "relayed";
+  event_.dsn_status = "2.0.0 (success)";
+  diag_.assign("smtp;");
+  diag_ += reply.full_text();
+  event_.dsn_diag = diag_;
+  event_.bounce_cat = {};
+  event_.dlv_size_bytes = message.body.size();
+  ++counters_.delivered;
+  counters_.delivered_bytes += message.body.size();
+  ++queue.delivered;
+  queue::Traffic& traffic = snapshot_->identity(queue.vmta).state->traffic;
+  traffic.delivered.fetch_add(1, std::memory_order_relaxed);
+  traffic.delivered_bytes.fetch_add(message.body.size(), std::memory_order_relaxed);
+  end(queue, item, event_);
+}
+
+void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
+                      const Failure& failure, journal::Ending ending) {
+  count_attempt(item);
+  fill(event_, queue, item, message, hop);
+  event_.kind = journal::EventKind::Bounced;
+  event_.ending = ending;
+  event_.dsn_action = "failed";
+  classify(event_, failure);
+  ++counters_.bounced;
+  ++queue.bounced;
+  snapshot_->identity(queue.vmta).state->traffic.bounced.fetch_add(1, std::memory_order_relaxed);
+  end(queue, item, event_);
+}
+
+void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
+                       const Failure& failure) {
+  const RetryDecision decision =
+      decide_recipient_retry(rules_of(queue), {.age = reactor_.wall_now() - message.received});
+  if (decision.kind == RetryDecision::Kind::Expire) {
+    expired(queue, item, message, failure);
+    return;
+  }
+  count_attempt(item);
+  fill(event_, queue, item, message, hop);
+  event_.kind = journal::EventKind::Transient;
+  event_.dsn_action = "delayed";
+  event_.next_due = reactor_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(decision.wait);
+  classify(event_, failure);
+  journal_.append(event_);
+  ++counters_.deferred;
+  ++queue.deferred;
+  snapshot_->identity(queue.vmta).state->traffic.deferred.fetch_add(1, std::memory_order_relaxed);
+  item.due = reactor_.now() + decision.wait;
+  queue.wait(item, true);
+}
+
+void Settler::queue_failed(queue::Queue& queue, const HopFacts* hop, const Failure& failure) {
+  event_ = journal::Event{};
+  event_.kind = journal::EventKind::QueueTransient;
+  event_.time_logged = reactor_.wall_now();
+  event_.vmta = queue.vmta_name();
+  event_.queue = queue.name();
+  event_.dlv_type = "smtp";
+  if (hop != nullptr) {
+    event_.dsn_mta = hop->mta;
+    event_.dlv_source_ip = hop->source_ip;
+    event_.dlv_destination_ip = hop->destination_ip;
+  }
+  classify(event_, failure);
+  event_.bounce_cat = {};
+  journal_.append(event_);
+  ++counters_.queue_failures;
+  queue.note(reactor_.wall_now(), true, failure.diag);
+}
+
+bool Settler::is_expired(const queue::Queue& queue, const queue::Item& item, WallTime now) {
+  return sluice::is_expired(rules_of(queue), now - item.message->received());
+}
+
+void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {
+  if (error.code != Errc::Corrupt) {
+    item.due = reactor_.now() + queue.settings->retry_recipients_after;
+    queue.wait(item, true);
+    return;
+  }
+  event_ = journal::Event{};
+  event_.kind = journal::EventKind::Bounced;
+  event_.ending = journal::Ending::Bounced;
+  event_.time_logged = reactor_.wall_now();
+  event_.time_queued = item.message->received();
+  event_.message = item.message->id();
+  event_.recipient = item.recipient;
+  event_.attempts = item.attempts;
+  event_.dsn_action = "failed";
+  event_.vmta = queue.vmta_name();
+  event_.queue = queue.name();
+  classify(event_, {{5, 3, 0}, "smtp;stored message is damaged; its bytes are kept in the spool's damaged folder"});
+  ++counters_.bounced;
+  ++queue.bounced;
+  end(queue, item, event_);
+}
+
+void Settler::expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const Failure& last) {
+  Failure failure{{4, 4, 7}, last.diag};
+  if (failure.diag.empty()) failure.diag = "smtp;message older than bounce-after";
+  bounced(queue, item, message, nullptr, failure, journal::Ending::Expired);
+}
+
+}  // namespace sluice::delivery

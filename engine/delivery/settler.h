@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/journal/journal.h"
+#include "engine/queue/item.h"
+#include "engine/queue/queue.h"
+#include "engine/queue/snapshot.h"
+#include "engine/runtime/reactor.h"
+#include "engine/spool/message_lease.h"
+#include "policy/base/smtp_reply.h"
+#include "policy/classify/bounce_category.h"
+
+namespace sluice::delivery {
+
+/// What accounting says about the connection an outcome came from. Views live as long as the connection.
+struct HopFacts {
+  std::string mta;             ///< "mx.example.com (192.0.2.1)"
+  std::string source_ip;
+  std::string destination_ip;
+  std::string esmtp;           ///< "ENHANCEDSTATUSCODES,8BITMIME"
+};
+
+/// Why something failed: what accounting, DSNs and the queue's error list show.
+struct Failure {
+  EnhancedStatus status{4, 0, 0};
+  std::string diag;  ///< "smtp;450 4.2.1 ..." for a remote's words; plain text for ours
+};
+
+/// Numbers of one shard, for status.
+struct DeliveryCounters {
+  std::uint64_t delivered = 0;  ///< recipients
+  std::uint64_t delivered_messages = 0;
+  std::uint64_t delivered_bytes = 0;
+  std::uint64_t bounced = 0;
+  std::uint64_t deferred = 0;
+  std::uint64_t queue_failures = 0;
+};
+
+/// Gives every attempt its outcome: the journal event, the numbers, and the item's further way. Nothing else ends or
+/// defers an item.
+/// Thread: one shard. Lifetime: everything passed in outlives it.
+class Settler {
+ public:
+  Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::ItemPool& items);
+
+  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
+
+  /// The remote took it. `hop` null for queue types without one.
+  void delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
+                 const SmtpReply& reply);
+  /// Never again.
+  void bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
+               const Failure& failure, journal::Ending ending = journal::Ending::Bounced);
+  /// Later again, after `retry-recipients-after`, or never when `bounce-after` has passed by then.
+  void deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
+                const Failure& failure);
+  /// The queue as a whole failed; no recipient is concerned.
+  void queue_failed(queue::Queue& queue, const HopFacts* hop, const Failure& failure);
+  /// Ends an item that is past `bounce-after` while its queue rests.
+  void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const Failure& last);
+
+  /// The stored message cannot be read: the recipient ends with 5.3.0, and its address stays in the damaged record that
+  /// the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
+  void lost(queue::Queue& queue, queue::Item& item, const Error& error);
+
+  [[nodiscard]] static bool is_expired(const queue::Queue& queue, const queue::Item& item, WallTime now);
+  [[nodiscard]] const DeliveryCounters& counters() const { return counters_; }
+
+ private:
+  void fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
+            const spool::MessageView& message, const HopFacts* hop);
+  void classify(journal::Event& event, const Failure& failure);
+  void end(queue::Queue& queue, queue::Item& item, const journal::Event& event);
+
+  runtime::Reactor& reactor_;
+  journal::Journal& journal_;
+  queue::ItemPool& items_;
+  std::shared_ptr<const queue::Snapshot> snapshot_;
+  DeliveryCounters counters_;
+  // Reused for every event: no allocation once warm.
+  journal::Event event_;
+  std::string diag_;
+  std::string status_;
+};
+
+}  // namespace sluice::delivery

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/injection/intake.h"
+#include "engine/queue/snapshot.h"
+#include "engine/runtime/stream.h"
+#include "engine/runtime/task.h"
+
+namespace sluice::injection {
+
+class SmtpSession;
+
+/// One `smtp-listener` on one shard. Every shard listens on the same endpoint and the kernel spreads connections.
+/// Thread:   one shard. Lifetime: stop() has answered before destruction (asserted).
+/// Limits:   total-max-smtp-in over all shards: above it 421, or, with `smtp-await-slot`, the client waits unaccepted.
+class SmtpListener {
+ public:
+  /// `settings.address` is a single address here; a network was expanded before.
+  SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared, config::SmtpListener settings);
+  SmtpListener(const SmtpListener&) = delete;
+  SmtpListener& operator=(const SmtpListener&) = delete;
+  ~SmtpListener();
+
+  /// Errors: Exists (port in use), Permission (port below 1024 without the capability), Io.
+  [[nodiscard]] Status open();
+  [[nodiscard]] Endpoint endpoint() const { return listener_.endpoint(); }
+  void start();
+  /// Accepts no more, ends sessions with 421 when they have no message under way, the others after `grace`.
+  [[nodiscard]] runtime::Task<void> stop(Duration grace);
+  [[nodiscard]] std::size_t sessions() const { return running_.size(); }
+
+ private:
+  runtime::Task<void> accept_all();
+  runtime::Task<void> serve(runtime::Stream stream);
+  [[nodiscard]] std::string greeting_name(const config::SourceSettings& rules, const IpAddress& local) const;
+  [[nodiscard]] std::shared_ptr<const config::SourceSettings> rules_for(const IpAddress& client);
+
+  runtime::Reactor& reactor_;
+  Intake& intake_;
+  queue::SharedState& shared_;
+  config::SmtpListener settings_;
+  runtime::Listener listener_;
+  runtime::TaskGroup tasks_;
+  std::vector<SmtpSession*> running_;
+  bool stopping_ = false;
+  // The rules of the client seen last: injectors come back from the same few addresses.
+  IpAddress rules_client_;
+  std::uint64_t rules_snapshot_ = 0;
+  std::shared_ptr<const config::SourceSettings> rules_;
+};
+
+}  // namespace sluice::injection

@@ -1,0 +1,206 @@
+#include "engine/injection/smtp_session.h"
+
+#include "policy/base/ascii.h"
+#include "policy/base/assert.h"
+
+namespace sluice::injection {
+namespace {
+
+// A spare submission keeps its buffer for the next message, unless a giant passed through it.
+constexpr std::size_t kSpareTextMax = 256 * kKiB;
+
+std::uint8_t to_spool(net::DsnReturn ret) {
+  switch (ret) {
+    case net::DsnReturn::Unset: return static_cast<std::uint8_t>(spool::DsnReturn::Unset);
+    case net::DsnReturn::Headers: return static_cast<std::uint8_t>(spool::DsnReturn::Headers);
+    case net::DsnReturn::Full: return static_cast<std::uint8_t>(spool::DsnReturn::Full);
+  }
+  return 0;
+}
+
+}  // namespace
+
+SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
+                         Endpoint local, std::shared_ptr<const config::SourceSettings> rules, std::string host,
+                         std::string listener_virtual_mta)
+    : reactor_(reactor),
+      intake_(intake),
+      stream_(std::move(stream)),
+      client_(client),
+      local_(local),
+      rules_(std::move(rules)),
+      listener_virtual_mta_(std::move(listener_virtual_mta)),
+      wakeup_(reactor),
+      server_(server_settings(*rules_, std::move(host)), *this) {}
+
+SmtpSession::~SmtpSession() {
+  if (current_) recycle(std::move(current_));
+}
+
+net::ServerSettings SmtpSession::server_settings(const config::SourceSettings& rules, std::string host) {
+  net::ServerSettings out;
+  out.host = std::move(host);
+  out.offer_chunking = rules.allow_chunking;
+  out.offer_smtp_utf8 = rules.allow_smtputf8;
+  if (rules.max_message_size) out.message_bytes_max = rules.max_message_size->raw();
+  out.recipients_max = rules.max_rcpt_per_message;
+  out.too_many_rcpts_fails_message = rules.too_many_rcpts_fails_message;
+  out.disconnect_on_transient_error = rules.disconnect_on_transient_error;
+  out.accept_invalid_recipients = rules.accept_invalid_recipients;
+  out.accept_no_domain = rules.auto_qualify_domain;
+  out.unanswered_max = kUnansweredMax;
+  return out;
+}
+
+runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
+  if (refusal) {
+    server_.refuse_client(*refusal);
+  } else {
+    server_.start();
+  }
+  stream_.notify(&wakeup_);
+  for (;;) {
+    if (!server_.output().empty()) {
+      const std::span<const std::byte> output = server_.output();
+      stream_.set_deadline(reactor_.now() + rules_->smtp_command_timeout);
+      if (!co_await stream_.send(output)) break;
+      server_.consumed(output.size());
+      continue;
+    }
+    if (server_.wants_close() || gone_) break;
+    if (server_.wants_input()) feed_input();
+    if (!server_.output().empty() || server_.wants_close() || gone_) continue;
+    switch (server_.phase()) {
+      case net::Server::Phase::Body: stream_.set_deadline(reactor_.now() + rules_->smtp_data_timeout); break;
+      case net::Server::Phase::Command: stream_.set_deadline(reactor_.now() + rules_->smtp_command_timeout); break;
+      case net::Server::Phase::Answer:
+      case net::Server::Phase::Closing: stream_.clear_deadline(); break;
+    }
+    co_await wakeup_.wait();
+  }
+  stream_.notify(nullptr);
+  stream_.close();
+  server_.on_closed();
+  co_await submissions_.join();  // they refer to this session; what they store stays stored
+}
+
+void SmtpSession::feed_input() {
+  while (server_.wants_input() && !server_.wants_close()) {
+    std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
+    if (!input) return;
+    if (!*input) {
+      if (input->error().code == Errc::Timeout) server_.on_timeout();
+      gone_ = true;
+      return;
+    }
+    if ((*input)->bytes().empty()) {
+      gone_ = true;
+      return;
+    }
+    server_.feed((*input)->bytes());
+  }
+}
+
+void SmtpSession::hang_up() {
+  server_.hang_up(net::Answer::hang_up(421, "4.3.2 server is shutting down"));
+  wakeup_.set();
+}
+
+net::Answer SmtpSession::on_hello(std::string_view name, bool) {
+  client_name_ = name;
+  return net::Answer::accept();
+}
+
+net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
+  if (!intake_.accepting()) return net::Answer::reply(452, "4.3.1 insufficient system storage, try again later");
+  if (rules_->require_auth) return net::Answer::reply(530, "5.7.0 authentication required");
+  if (!current_) {
+    if (spare_.empty()) {
+      current_ = std::make_unique<Submission>();
+    } else {
+      current_ = std::move(spare_.back());
+      spare_.pop_back();
+    }
+  }
+  current_->reset();
+  current_->sender = mail.sender.text();
+  if (!mail.sender.is_null() && !mail.sender.has_domain()) {
+    const std::string& suffix = intake_.snapshot()->domain_suffix;
+    current_->sender += '@';
+    current_->sender += suffix;
+  }
+  current_->env_id = mail.envid;
+  current_->ret = to_spool(mail.ret);
+  current_->smtp_utf8 = mail.smtp_utf8;
+  return net::Answer::accept();
+}
+
+net::Answer SmtpSession::on_rcpt(const net::RcptCommand& rcpt) {
+  std::string_view address = rcpt.recipient.text();
+  std::string_view domain = rcpt.recipient.domain();
+  std::string qualified;
+  if (!rcpt.recipient.has_domain()) {
+    domain = intake_.snapshot()->domain_suffix;
+    qualified = std::string(address) + '@' + std::string(domain);
+    address = qualified;
+  }
+  if (!intake_.may_relay(*rules_, address, domain)) {
+    const bool debug = intake_.snapshot()->config->globals.relay_debug;
+    return net::Answer::reply(debug ? 450 : 550, debug ? "4.7.1 relaying denied" : "5.7.1 relaying denied");
+  }
+  SubmittedRecipient& one = current_->add_recipient();
+  one.address.assign(address);
+  one.domain = to_lower(domain);
+  one.orcpt.assign(rcpt.orcpt);
+  one.notify_bits = rcpt.notify.bits;
+  return net::Answer::accept();
+}
+
+net::Answer SmtpSession::on_data(std::uint32_t) { return net::Answer::accept(); }
+
+net::Answer SmtpSession::on_message_bytes(std::span<const std::byte> bytes) {
+  if (!intake_.try_take_memory(bytes.size())) {
+    return net::Answer::reply(452, "4.3.2 Server resources temporarily exhausted");
+  }
+  current_->text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return net::Answer::accept();
+}
+
+net::Answer SmtpSession::on_message_end(net::MessageSeq seq, const net::BodyFacts& facts) {
+  current_->rules = rules_;
+  current_->client_name = client_name_;
+  current_->client = client_;
+  current_->local = local_;
+  current_->listener_virtual_mta = listener_virtual_mta_;
+  current_->eight_bit = facts.eight_bit;
+  current_->has_dot_lines = facts.has_dot_lines;
+  submissions_.spawn(submit(std::move(current_), seq));
+  return net::Answer::later();
+}
+
+void SmtpSession::on_message_dropped(net::Dropped) {
+  if (current_) recycle(std::move(current_));
+}
+
+void SmtpSession::on_reset() {
+  if (current_) recycle(std::move(current_));
+}
+
+runtime::Task<void> SmtpSession::submit(std::unique_ptr<Submission> submission, net::MessageSeq seq) {
+  // Not in the turn of on_message_end: the machine is in the middle of its input there and expects no answer yet.
+  co_await runtime::yield(reactor_);
+  const Verdict verdict = co_await intake_.submit(*submission);
+  recycle(std::move(submission));
+  server_.answer_message(seq, verdict.accepted() ? net::Answer::accept()
+                                                 : net::Answer::reply(verdict.code, verdict.text));
+  wakeup_.set();
+}
+
+void SmtpSession::recycle(std::unique_ptr<Submission> submission) {
+  intake_.give_back_memory(submission->text.size());
+  submission->reset();
+  if (submission->text.capacity() > kSpareTextMax) submission->text = {};
+  if (spare_.size() < kUnansweredMax) spare_.push_back(std::move(submission));
+}
+
+}  // namespace sluice::injection

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "engine/injection/intake.h"
+#include "engine/injection/submission.h"
+#include "engine/runtime/stream.h"
+#include "engine/runtime/sync.h"
+#include "net/smtp/server.h"
+
+namespace sluice::injection {
+
+/// One injecting client over SMTP.
+/// Thread:   one shard. Lifetime: run() has ended before destruction; `intake` outlives it.
+/// Limits:   net::ServerSettings; `unanswered_max` messages wait for the disk at once; time-outs of the <source>.
+class SmtpSession final : public net::ServerOwner {
+ public:
+  SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client, Endpoint local,
+              std::shared_ptr<const config::SourceSettings> rules, std::string host, std::string listener_virtual_mta);
+  SmtpSession(const SmtpSession&) = delete;
+  SmtpSession& operator=(const SmtpSession&) = delete;
+  ~SmtpSession();
+
+  /// `refusal`: said instead of the greeting, then the connection is closed.
+  [[nodiscard]] runtime::Task<void> run(std::optional<net::Answer> refusal);
+  /// 421 after what is under way, then close.
+  void hang_up();
+  /// Ends the connection now.
+  void cut() {
+    if (stream_) stream_.abort();
+  }
+
+ private:
+  static constexpr std::uint32_t kUnansweredMax = 8;
+
+  // net::ServerOwner
+  net::Answer on_hello(std::string_view name, bool esmtp) override;
+  net::Answer on_mail(const net::MailCommand& mail) override;
+  net::Answer on_rcpt(const net::RcptCommand& rcpt) override;
+  net::Answer on_data(std::uint32_t recipients) override;
+  net::Answer on_message_bytes(std::span<const std::byte> bytes) override;
+  net::Answer on_message_end(net::MessageSeq seq, const net::BodyFacts& facts) override;
+  void on_message_dropped(net::Dropped why) override;
+  void on_reset() override;
+
+  runtime::Task<void> submit(std::unique_ptr<Submission> submission, net::MessageSeq seq);
+  void recycle(std::unique_ptr<Submission> submission);
+  void feed_input();
+  static net::ServerSettings server_settings(const config::SourceSettings& rules, std::string host);
+
+  runtime::Reactor& reactor_;
+  Intake& intake_;
+  runtime::Stream stream_;
+  Endpoint client_;
+  Endpoint local_;
+  std::shared_ptr<const config::SourceSettings> rules_;
+  std::string listener_virtual_mta_;
+  runtime::Wakeup wakeup_;
+  runtime::TaskGroup submissions_;
+  net::Server server_;
+  std::string client_name_;
+  std::unique_ptr<Submission> current_;
+  std::vector<std::unique_ptr<Submission>> spare_;
+  bool gone_ = false;
+};
+
+}  // namespace sluice::injection

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "engine/spool/message.h"
+#include "policy/base/units.h"
+
+namespace sluice::queue {
+
+/// One queued recipient: all that memory keeps of it besides its StoredMessage. 32 bytes, so that a million of them
+/// cost 32 MB.
+struct Item {
+  Item* next = nullptr;
+  spool::StoredMessage* message = nullptr;
+  MonoTime due{};               ///< meaningful while it waits for its retry
+  std::uint32_t recipient = 0;  ///< index in the message's envelope
+  std::uint16_t attempts = 0;   ///< made so far; stops counting at 65535
+  std::uint8_t priority = 50;
+  std::uint8_t reserved = 0;
+};
+static_assert(sizeof(Item) == 32);
+
+/// Memory for items in blocks, given back to the system only at the end: a queue that drained will fill again.
+/// Thread: one shard. Lifetime: every item has been given back before destruction, or the process ends.
+class ItemPool {
+ public:
+  ItemPool() = default;
+  ItemPool(const ItemPool&) = delete;
+  ItemPool& operator=(const ItemPool&) = delete;
+
+  [[nodiscard]] Item* make() {
+    if (free_ == nullptr) grow();
+    Item* item = free_;
+    free_ = item->next;
+    ++live_;
+    return new (item) Item{};
+  }
+  void give_back(Item* item) {
+    item->next = free_;
+    free_ = item;
+    --live_;
+  }
+  [[nodiscard]] std::size_t live() const { return live_; }
+
+ private:
+  static constexpr std::size_t kItemsPerBlock = 2048;  // 64 KiB
+  void grow() {
+    blocks_.push_back(std::make_unique<Item[]>(kItemsPerBlock));
+    for (std::size_t i = kItemsPerBlock; i-- > 0;) {
+      blocks_.back()[i].next = free_;
+      free_ = &blocks_.back()[i];
+    }
+  }
+  std::vector<std::unique_ptr<Item[]>> blocks_;
+  Item* free_ = nullptr;
+  std::size_t live_ = 0;
+};
+
+}  // namespace sluice::queue

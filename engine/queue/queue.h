@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/queue/item.h"
+#include "engine/runtime/timer_wheel.h"
+#include "policy/limits/token_bucket.h"
+#include "policy/settings/domain_settings.h"
+#include "policy/settings/values.h"
+
+namespace sluice::queue {
+
+/// Something went wrong or changed in a queue; `show queues --errors` lists the newest.
+struct QueueEvent {
+  WallTime time{};
+  bool is_error = true;
+  std::string text;
+};
+
+/// Somebody without work who wants to hear of new work: an idle connection.
+class Worker {
+ public:
+  virtual void work_available() = 0;
+
+ protected:
+  ~Worker() = default;
+};
+
+/// What one connection takes at a time: recipients of one message.
+using Batch = std::vector<Item*>;
+
+/// All recipients for one `domain/vmta`. Holds and orders items; when one may go is the Dispatcher's business.
+/// Thread:   the shard that owns the queue.
+/// Lifetime: owned by its QueueTable; empty (asserted) when destroyed, unless the process ends.
+/// Cost:     push and take O(1), waiting O(log n).
+class Queue {
+ public:
+  static constexpr std::size_t kEventsMax = 10;
+
+  Queue(std::string domain, std::string vmta_name, runtime::Timer::Fire fire, void* owner);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::string_view domain() const { return std::string_view(name_).substr(0, domain_size_); }
+  [[nodiscard]] std::string_view vmta_name() const { return std::string_view(name_).substr(domain_size_ + 1); }
+
+  // --- Contents.
+  [[nodiscard]] std::size_t size() const { return ready_count_ + waiting_.size() + taken_; }
+  [[nodiscard]] std::size_t ready() const { return ready_count_; }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  /// A new or recovered recipient that may go at once.
+  void push(Item& item);
+  /// A recipient taken and not attempted: goes to the front again.
+  void put_back(Item& item);
+  /// A recipient that waits until item.due: new (`taken` false) or taken before.
+  void wait(Item& item, bool taken);
+  /// Moves what is due at `now` to the ready list; answers how many.
+  std::size_t wake(MonoTime now);
+  /// Moves everything that waits to the ready list (`schedule --retry-recipients`).
+  std::size_t wake_all();
+  [[nodiscard]] std::optional<MonoTime> next_wake() const;
+  [[nodiscard]] const Item* front() const { return head_; }
+  /// The first ready recipient and those of the same message right behind it, at most `most`. Empty when none is ready.
+  void take(Batch& into, std::size_t most);
+  /// A taken recipient is gone for good.
+  void ended(const Item& item);
+
+  // --- State the dispatcher keeps for the queue.
+  struct QueueTimer : runtime::Timer {
+    QueueTimer(Fire fire, Queue& one, void* the_owner) : Timer(fire), queue(one), owner(the_owner) {}
+    Queue& queue;
+    void* owner;
+  };
+  QueueTimer timer;
+  std::shared_ptr<const config::DomainSettings> settings;  ///< effective, of the snapshot in force
+  config::VmtaId vmta;                                     ///< in the snapshot in force
+  bool vmta_exists = true;
+  bool paused = false;
+  MonoTime retry_until{};          ///< queue-level retry; in the past: none
+  std::size_t retry_index = 0;     ///< into `retry-after`
+  MonoTime connect_not_before{};   ///< after a failed connection while others of the queue work
+  std::uint32_t held = 0;          ///< tasks that refer to the queue besides its connections
+  std::uint32_t connections = 0;   ///< under way, connecting ones included
+  std::uint32_t established = 0;   ///< of these, past EHLO
+  std::vector<Worker*> idle;       ///< established connections without work, longest idle first
+  bool wants_slot = false;         ///< stands in the dispatcher's list for a connection slot
+  std::unique_ptr<TokenBucket> message_rate;  ///< max-msg-rate; null: unlimited
+  std::unique_ptr<TokenBucket> connect_rate;  ///< max-connect-rate
+  MonoTime emptied_at{};
+  std::uint64_t delivered = 0;
+  std::uint64_t bounced = 0;
+  std::uint64_t deferred = 0;
+
+  void note(WallTime time, bool is_error, std::string text);
+  [[nodiscard]] const std::deque<QueueEvent>& events() const { return events_; }
+
+ private:
+  void add_bytes(const Item& item);
+  void append_ready(Item& item);
+  std::string name_;
+  std::size_t domain_size_;
+  Item* head_ = nullptr;
+  Item* tail_ = nullptr;
+  std::size_t ready_count_ = 0;
+  std::size_t taken_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::vector<Item*> waiting_;  // heap by due
+  std::deque<QueueEvent> events_;
+};
+
+}  // namespace sluice::queue

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "engine/queue/queue.h"
+
+namespace sluice::queue {
+
+/// The queues of one shard by name. Thread: its shard. Cost: one hash probe; memory about 700 bytes a queue.
+class QueueTable {
+ public:
+  struct Key {
+    std::string_view domain;
+    std::string_view vmta;
+  };
+
+  /// The queue, or null.
+  [[nodiscard]] Queue* find(Key key) const;
+  /// Adds a queue. Requires that there is none of that name.
+  Queue& add(std::unique_ptr<Queue> queue);
+  /// Removes an empty queue without connections (asserted by ~Queue's members).
+  void remove(Queue& queue);
+  [[nodiscard]] std::size_t size() const { return queues_.size(); }
+  template <class F>
+  void for_each(F&& visit) const {
+    for (const auto& [name, queue] : queues_) visit(*queue);
+  }
+
+ private:
+  // Looked up by its two parts without building "domain/vmta".
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const noexcept;
+    std::size_t operator()(Key key) const noexcept;
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
+    bool operator()(Key a, std::string_view b) const noexcept {
+      return b.size() == a.domain.size() + 1 + a.vmta.size() && b.starts_with(a.domain) && b.ends_with(a.vmta) &&
+             b[a.domain.size()] == '/';
+    }
+    bool operator()(std::string_view a, Key b) const noexcept { return (*this)(b, a); }
+  };
+  std::unordered_map<std::string_view, std::unique_ptr<Queue>, Hash, Equal> queues_;  // keys view the queues' names
+};
+
+}  // namespace sluice::queue

@@ -1,0 +1,185 @@
+#include "engine/queue/snapshot.h"
+
+#include <algorithm>
+#include <functional>
+#include <unordered_map>
+
+#include "policy/base/ascii.h"
+#include "policy/base/assert.h"
+
+namespace sluice::queue {
+namespace {
+
+/// Groups of VMTAs that share a source address, by union and find.
+class Groups {
+ public:
+  explicit Groups(std::size_t count) : parent_(count) {
+    for (std::size_t i = 0; i < count; ++i) parent_[i] = i;
+  }
+  std::size_t find(std::size_t one) {
+    while (parent_[one] != one) one = parent_[one] = parent_[parent_[one]];
+    return one;
+  }
+  void join(std::size_t a, std::size_t b) { parent_[std::max(find(a), find(b))] = std::min(find(a), find(b)); }
+
+ private:
+  std::vector<std::size_t> parent_;
+};
+
+const std::string& ehlo_of(const config::SourceHost& host, const config::IdentitySettings& vmta,
+                           const config::GlobalSettings& global, const std::string& fallback) {
+  if (!host.ehlo.empty()) return host.ehlo;
+  if (!vmta.ehlo_hostname.empty()) return vmta.ehlo_hostname;
+  if (!vmta.host_name.empty()) return vmta.host_name;
+  if (!global.ehlo_hostname.empty()) return global.ehlo_hostname;
+  return global.host_name.empty() ? fallback : global.host_name.front();
+}
+
+void add_sources(Identity& out, const config::Vmta& vmta, const config::GlobalSettings& global,
+                 const std::vector<IpAddress>& local_addresses) {
+  static const std::string kNoName = "localhost";
+  const auto& hosts =
+      vmta.settings.smtp_source_host.empty() ? global.smtp_source_host : vmta.settings.smtp_source_host;
+  for (const config::SourceHost& host : hosts) {
+    const std::string& ehlo = ehlo_of(host, vmta.settings, global, kNoName);
+    if (host.is_single()) {
+      out.sources.push_back({host.source.address(), ehlo});
+      continue;
+    }
+    for (const IpAddress& local : local_addresses) {
+      if (host.source.contains(local) && !local.is_loopback()) out.sources.push_back({local, ehlo});
+    }
+  }
+  if (out.sources.empty()) {
+    out.sources.push_back({std::nullopt, ehlo_of({}, vmta.settings, global, kNoName)});
+    out.has_v4 = out.has_v6 = true;
+    return;
+  }
+  const auto is_v4 = [](const SourceAddress& source) { return source.address->is_v4(); };
+  out.has_v4 = std::any_of(out.sources.begin(), out.sources.end(), is_v4);
+  out.has_v6 = !std::all_of(out.sources.begin(), out.sources.end(), is_v4);
+}
+
+void assign_homes(Snapshot& snapshot) {
+  Groups groups(snapshot.identities.size());
+  std::unordered_map<IpAddress, std::size_t> first_user;
+  for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
+    for (const SourceAddress& source : snapshot.identities[i].sources) {
+      if (!source.address) continue;
+      const auto [at, is_new] = first_user.try_emplace(*source.address, i);
+      if (!is_new) groups.join(at->second, i);
+    }
+  }
+  // Groups are dealt out in the order of the configuration, so that the same file gives the same layout.
+  std::unordered_map<std::size_t, ShardId> home_of_group;
+  std::uint32_t next = 0;
+  for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
+    Identity& identity = snapshot.identities[i];
+    if (!identity.sources.front().address) continue;
+    const auto [at, is_new] = home_of_group.try_emplace(groups.find(i), ShardId{next % snapshot.shards});
+    if (is_new) ++next;
+    identity.home = at->second;
+  }
+}
+
+std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categories(const config::Config& config) {
+  std::vector<BounceRule> rules;
+  for (const config::BounceCategoryRule& rule : config.bounce_categories) {
+    rules.push_back({rule.pattern.text, rule.category});
+  }
+  auto made = BounceClassifier::make(rules);
+  if (made) return std::make_shared<const BounceClassifier>(std::move(*made));
+  const config::Origin& at = config.bounce_categories[made.error().rule].pattern.origin;
+  return std::unexpected("Error in line " + std::to_string(at.line) + " of " + config.files[at.file] +
+                         ": bounce category pattern: " + made.error().message);
+}
+
+/// Headers that accounting files ask for by `header_NAME`, each once.
+std::vector<std::string> accounted_headers(const config::Config& config) {
+  std::vector<std::string> out;
+  const auto add = [&out](std::string_view name) {
+    for (const std::string& known : out) {
+      if (iequals(known, name)) return;
+    }
+    out.emplace_back(name);
+  };
+  for (const config::AcctFile& file : config.acct_files) {
+    for (const config::RecordFields& fields : file.record_fields) {
+      for (const std::string& field : fields.fields) {
+        if (istarts_with(field, "header_")) add(std::string_view(field).substr(7));
+      }
+    }
+    for (const config::HeaderToField& map : file.map_header_to_field) add(map.header);
+  }
+  return out;
+}
+
+std::string domain_suffix(const config::GlobalSettings& global) {
+  if (!global.domain_suffix.empty()) return global.domain_suffix;
+  if (global.host_name.empty()) return "localdomain";
+  const std::string& host = global.host_name.front();
+  const std::size_t dot = host.find('.');
+  return dot == std::string::npos ? host : host.substr(dot + 1);
+}
+
+}  // namespace
+
+const SourceAddress* Identity::next_source(bool is_v4) const {
+  const std::uint32_t start = state->rotation.fetch_add(1, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const SourceAddress& source = sources[(start + i) % sources.size()];
+    if (!source.address || source.address->is_v4() == is_v4) return &source;
+  }
+  return nullptr;
+}
+
+ShardId Snapshot::home_of(config::VmtaId vmta, std::string_view domain) const {
+  const Identity& one = identity(vmta);
+  if (one.home) return *one.home;
+  return ShardId{static_cast<std::uint32_t>(std::hash<std::string_view>{}(domain) % shards)};
+}
+
+std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
+    std::shared_ptr<const config::Config> config, std::uint32_t shards, std::uint64_t number,
+    const std::vector<IpAddress>& local_addresses, SharedState& shared) {
+  SLUICE_ASSERT(shards > 0);
+  auto out = std::make_shared<Snapshot>();
+  out->config = std::move(config);
+  out->shards = shards;
+  out->number = number;
+  auto categories = bounce_categories(*out->config);
+  if (!categories) return std::unexpected(categories.error());
+  out->bounce_categories = std::move(*categories);
+  out->accounted_headers = accounted_headers(*out->config);
+  const config::GlobalSettings& global = out->config->globals;
+  out->domain_suffix = domain_suffix(global);
+  shared.outbound.set_limit(global.total_max_smtp_out);
+  shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
+  shared.inbound.set_limit(global.total_max_smtp_in);
+  for (const config::Vmta& vmta : out->config->vmtas) {
+    Identity identity;
+    identity.name = vmta.name;
+    add_sources(identity, vmta, global, local_addresses);
+    auto& state = shared.identities[vmta.name];
+    if (!state) state = std::make_shared<IdentityState>();
+    if (vmta.settings.max_smtp_out) {
+      state->connections.set_limit(*vmta.settings.max_smtp_out);
+    } else {
+      state->connections.clear_limit();
+    }
+    if (vmta.settings.max_smtp_msg_rate) {
+      if (state->messages) {
+        state->messages->set_rate(*vmta.settings.max_smtp_msg_rate);
+      } else {
+        state->messages = std::make_shared<TokenBucket>(*vmta.settings.max_smtp_msg_rate);
+      }
+      identity.messages = state->messages;
+    }
+    identity.state = state;
+    out->identities.push_back(std::move(identity));
+  }
+  assign_homes(*out);
+  return out;
+}
+
+}  // namespace sluice::queue

@@ -1,0 +1,160 @@
+#include "engine/shard/data_shard.h"
+
+#include <map>
+
+#include "engine/delivery/queue_pattern.h"
+#include "policy/base/assert.h"
+
+namespace sluice::shard {
+
+DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<resolver::DnsTransport> dns,
+                     journal::StorageOptions storage)
+    : reactor_(reactor),
+      world_(world),
+      log_(reactor, world.control, world.log),
+      dns_(std::move(dns)),
+      resolver_(reactor, *dns_),
+      storage_(reactor, world.storage, std::move(storage)),
+      settler_(reactor, storage_.journal, items_),
+      dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
+      intake_(reactor, storage_.spool, world.dispatchers) {
+  SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
+  world.dispatchers[reactor.shard().raw()] = &dispatcher_;
+}
+
+DataShard::~DataShard() = default;
+
+runtime::Task<Status> DataShard::start(journal::Recovered& found, std::shared_ptr<const queue::Snapshot> snapshot) {
+  dispatcher_.set_snapshot(snapshot);
+  intake_.set_snapshot(std::move(snapshot));
+  co_return co_await storage_.start(found, *this);
+}
+
+void DataShard::recovered(spool::StoredMessage& message,
+                          std::span<const journal::RecoveredRecipient> recipients) {
+  const queue::Snapshot& snapshot = *intake_.snapshot();
+  const WallTime wall = reactor_.wall_now();
+  for (const journal::RecoveredRecipient& one : recipients) {
+    // The queue of its last event keeps rollups and reroutes; a recipient that never got that far goes by its domain.
+    std::string_view domain = one.domain;
+    std::string_view vmta = one.vmta;
+    if (const std::size_t slash = one.queue.find('/'); slash != std::string_view::npos) {
+      domain = one.queue.substr(0, slash);
+      vmta = one.queue.substr(slash + 1);
+    }
+    const auto vmta_id = snapshot.config->find_vmta(vmta);
+    delivery::Arrival arrival{.message = &message,
+                              .recipient = one.index,
+                              .attempts = static_cast<std::uint16_t>(std::min(one.attempts, 0xffffu)),
+                              .priority = one.priority,
+                              .due = {}};
+    if (one.next_due > wall) arrival.due = reactor_.now() + (one.next_due - wall);
+    const ShardId home = snapshot.home_of(vmta_id.value_or(config::kDefaultVmta), domain);
+    if (home == reactor_.shard()) {
+      dispatcher_.enqueue(arrival, domain, vmta);
+      continue;
+    }
+    delivery::Dispatcher* there = world_.dispatchers[home.raw()];
+    reactor_.send_to(home, [there, arrival, to = std::string(domain), by = std::string(vmta)] {
+      there->enqueue(arrival, to, by);
+    });
+  }
+}
+
+std::expected<void, std::string> DataShard::listen() {
+  for (const config::SmtpListener& settings : intake_.snapshot()->config->listeners) {
+    auto listener = std::make_unique<injection::SmtpListener>(reactor_, intake_, world_.shared, settings);
+    if (const Status opened = listener->open(); !opened) {
+      const Endpoint at{settings.address.address(), settings.port};
+      return std::unexpected("cannot listen on " + at.text() + ": " + opened.error().text());
+    }
+    listener->start();
+    listeners_.push_back(std::move(listener));
+  }
+  dispatcher_.start();
+  return {};
+}
+
+void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
+  intake_.set_snapshot(snapshot);
+  dispatcher_.set_snapshot(std::move(snapshot));
+}
+
+runtime::Task<void> DataShard::stop_traffic(Duration grace) {
+  for (auto& listener : listeners_) co_await listener->stop(grace);
+  listeners_.clear();
+  co_await dispatcher_.stop(grace);
+  co_await resolver_.stop();
+}
+
+runtime::Task<Status> DataShard::stop_storage() { co_return co_await storage_.stop(); }
+
+ShardStatus DataShard::status() const {
+  ShardStatus out;
+  const injection::IntakeCounters& in = intake_.counters();
+  out.in_messages = in.messages;
+  out.in_recipients = in.recipients;
+  out.in_bytes = in.bytes;
+  const delivery::DeliveryCounters& delivered = settler_.counters();
+  out.out_recipients = delivered.delivered;
+  out.out_messages = delivered.delivered_messages;
+  out.out_bytes = delivered.delivered_bytes;
+  out.bounced = delivered.bounced;
+  out.deferred = delivered.deferred;
+  out.queue_failures = delivered.queue_failures;
+  dispatcher_.queues().for_each([&out](const queue::Queue& queue) {
+    out.queued_recipients += queue.size();
+    out.queued_bytes += queue.bytes();
+    out.queues += queue.size() > 0 ? 1 : 0;
+  });
+  const resolver::Resolver::Counters names = resolver_.counters();
+  out.names_cached = names.cache_entries;
+  out.queries_pending = names.in_flight + names.waiting;
+  out.spool = storage_.spool.stats();
+  out.journal = storage_.journal.stats();
+  out.runtime = reactor_.counters();
+  return out;
+}
+
+std::vector<QueueStatus> DataShard::queues(std::string_view pattern) const {
+  std::vector<QueueStatus> out;
+  const MonoTime now = reactor_.now();
+  dispatcher_.queues().for_each([&](const queue::Queue& queue) {
+    if (queue.size() == 0 && queue.connections == 0 && !queue.paused) return;
+    if (!delivery::matches_queue(pattern, queue.name())) return;
+    QueueStatus one{.name = queue.name(),
+                    .recipients = queue.size(),
+                    .bytes = queue.bytes(),
+                    .connections = queue.connections,
+                    .paused = queue.paused,
+                    .in_retry = queue.retry_until > now,
+                    .retry_in = std::max(Duration{0}, queue.retry_until - now),
+                    .last_error = {}};
+    if (!queue.events().empty()) one.last_error = queue.events().front().text;
+    out.push_back(std::move(one));
+  });
+  return out;
+}
+
+std::vector<VmtaStatus> DataShard::vmtas() const {
+  std::map<std::string_view, VmtaStatus> found;
+  dispatcher_.queues().for_each([&found](const queue::Queue& queue) {
+    VmtaStatus& one = found[queue.vmta_name()];
+    one.name = queue.vmta_name();
+    one.domains += queue.size() > 0 ? 1 : 0;
+    one.recipients += queue.size();
+    one.bytes += queue.bytes();
+    one.connections += queue.connections;
+  });
+  std::vector<VmtaStatus> out;
+  for (auto& [name, one] : found) out.push_back(std::move(one));
+  return out;
+}
+
+std::vector<Endpoint> DataShard::endpoints() const {
+  std::vector<Endpoint> out;
+  for (const auto& listener : listeners_) out.push_back(listener->endpoint());
+  return out;
+}
+
+}  // namespace sluice::shard

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/control/log.h"
+#include "engine/delivery/dispatcher.h"
+#include "engine/delivery/settler.h"
+#include "engine/injection/intake.h"
+#include "engine/injection/smtp_listener.h"
+#include "engine/journal/storage.h"
+#include "engine/queue/snapshot.h"
+#include "engine/resolver/resolver.h"
+#include "engine/runtime/reactor.h"
+#include "engine/runtime/task.h"
+
+namespace sluice::shard {
+
+/// What a queue looks like to an operator.
+struct QueueStatus {
+  std::string name;
+  std::uint64_t recipients = 0;
+  std::uint64_t bytes = 0;
+  std::uint32_t connections = 0;
+  bool paused = false;
+  bool in_retry = false;
+  Duration retry_in{0};
+  std::string last_error;
+};
+
+/// Numbers of one shard at one moment; sums over shards make `show status`.
+struct ShardStatus {
+  std::uint64_t in_messages = 0, in_recipients = 0, in_bytes = 0;
+  std::uint64_t out_recipients = 0, out_messages = 0, out_bytes = 0;
+  std::uint64_t bounced = 0, deferred = 0, queue_failures = 0;
+  std::uint64_t queued_recipients = 0, queued_bytes = 0, queues = 0;
+  std::uint64_t names_cached = 0, queries_pending = 0;
+  spool::Spool::Stats spool;
+  journal::Journal::Stats journal;
+  runtime::Reactor::Counters runtime;
+};
+
+/// Queued recipients and traffic of a virtual MTA on one shard.
+struct VmtaStatus {
+  std::string name;
+  std::uint64_t domains = 0;
+  std::uint64_t recipients = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t connections = 0;
+};
+
+/// Everything that works on one data core: listeners, spool, journal, queues, resolver, connections.
+/// Thread:   its reactor's, all of it.
+/// Lifetime: constructed on all shards before any is started; destroyed after all are stopped.
+class DataShard final : public journal::RecoveredVisitor {
+ public:
+  /// What the shards of a node share. Borrowed for the life of the shards.
+  struct World {
+    journal::StorageWorld& storage;
+    queue::SharedState& shared;
+    control::Log& log;
+    ShardId control;
+    std::vector<delivery::Dispatcher*> dispatchers;  ///< [i] set by shard i's constructor
+  };
+
+  DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<resolver::DnsTransport> dns,
+            journal::StorageOptions storage);
+  ~DataShard() override;
+
+  /// Takes the recovered queue over. Listeners open in listen(), when every shard has got that far.
+  [[nodiscard]] runtime::Task<Status> start(journal::Recovered& found, std::shared_ptr<const queue::Snapshot> snapshot);
+  /// Opens the snapshot's listeners and begins delivery. Errors name the endpoint.
+  [[nodiscard]] std::expected<void, std::string> listen();
+  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
+  /// Listeners first, then deliveries (`grace` each), then the logs.
+  [[nodiscard]] runtime::Task<void> stop_traffic(Duration grace);
+  [[nodiscard]] runtime::Task<Status> stop_storage();
+
+  [[nodiscard]] ShardStatus status() const;
+  [[nodiscard]] std::vector<QueueStatus> queues(std::string_view pattern) const;
+  [[nodiscard]] std::vector<VmtaStatus> vmtas() const;
+  [[nodiscard]] delivery::Dispatcher& dispatcher() { return dispatcher_; }
+  [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
+  /// Endpoints really bound, with the ports the system chose for port 0.
+  [[nodiscard]] std::vector<Endpoint> endpoints() const;
+
+  void recovered(spool::StoredMessage& message, std::span<const journal::RecoveredRecipient> recipients) override;
+
+ private:
+  runtime::Reactor& reactor_;
+  World& world_;
+  control::ShardLog log_;
+  std::unique_ptr<resolver::DnsTransport> dns_;
+  resolver::Resolver resolver_;
+  journal::Storage storage_;
+  queue::ItemPool items_;
+  delivery::Settler settler_;
+  delivery::Dispatcher dispatcher_;
+  injection::Intake intake_;
+  std::vector<std::unique_ptr<injection::SmtpListener>> listeners_;
+};
+
+}  // namespace sluice::shard
