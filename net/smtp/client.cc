@@ -89,6 +89,7 @@ void Client::on_bytes(Bytes input) {
       return;
     }
     take_reply(parser_.reply());
+    if (stage_ == Stage::Ready) retire();  // so that events keep the order of replies
     if (stage_ == Stage::TlsHandshake && input.empty()) events_->on_tls_wanted();
   }
   advance();
