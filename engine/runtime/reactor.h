@@ -104,6 +104,10 @@ class Reactor {
   [[nodiscard]] virtual Result<Endpoint> peer_endpoint(int fd) = 0;
   /// Ends both directions so that pending operations finish.
   virtual void shutdown_socket(int fd) = 0;
+  /// Ends our direction: the peer sees the end of the stream and may still answer.
+  virtual void end_output(int fd) = 0;
+  /// Addresses of this host's interfaces that are up, loopback included.
+  [[nodiscard]] virtual std::vector<IpAddress> local_addresses() = 0;
   /// Closes at once, without a completion. For descriptors with no operation in flight.
   virtual void close_now(int fd) = 0;
 

@@ -97,6 +97,16 @@ void SimReactor::shutdown_socket(int fd) {
   if (file->socket != nullptr) machine_.world().network().shutdown(*file->socket);
 }
 
+void SimReactor::end_output(int fd) {
+  if (dead_) return;
+  const auto file = machine_.file(fd);
+  SLUICE_ASSERT(file != nullptr);
+  if (auto* stream = dynamic_cast<StreamSocket*>(file->socket.get())) machine_.world().network().shutdown_write(*stream);
+}
+
+// Every address exists in the simulated world; none is listed, so that networks in a configuration stay empty.
+std::vector<IpAddress> SimReactor::local_addresses() { return {}; }
+
 void SimReactor::close_now(int fd) {
   if (dead_) return;
   const auto file = machine_.file(fd);

@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -164,6 +166,24 @@ Result<Endpoint> UringReactor::peer_endpoint(int fd) {
 }
 
 void UringReactor::shutdown_socket(int fd) { ::shutdown(fd, SHUT_RDWR); }
+void UringReactor::end_output(int fd) { ::shutdown(fd, SHUT_WR); }
+
+std::vector<IpAddress> UringReactor::local_addresses() {
+  std::vector<IpAddress> out;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return out;
+  for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || (one->ifa_flags & IFF_UP) == 0) continue;
+    const int family = one->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    RawEndpoint raw;
+    std::memcpy(raw.storage.data(), one->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    out.push_back(raw.endpoint().address);
+  }
+  ::freeifaddrs(list);
+  return out;
+}
+
 void UringReactor::close_now(int fd) { ::close(fd); }
 
 Result<std::vector<DirectoryEntry>> UringReactor::list_directory(const std::string& path) {

@@ -71,6 +71,8 @@ class UringReactor final : public Reactor {
   Result<Endpoint> local_endpoint(int fd) override;
   Result<Endpoint> peer_endpoint(int fd) override;
   void shutdown_socket(int fd) override;
+  void end_output(int fd) override;
+  std::vector<IpAddress> local_addresses() override;
   void close_now(int fd) override;
   Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) override;
   Result<FileSystemSpace> space_of(const std::string& path) override;

@@ -1,0 +1,147 @@
+#include "engine/control/command.h"
+
+#include "policy/base/ascii.h"
+#include "policy/base/assert.h"
+
+namespace sluice::control {
+
+std::optional<Command> Command::of(const std::vector<std::string>& arguments) {
+  Command out;
+  for (const std::string& one : arguments) {
+    if (!one.starts_with("--")) {
+      out.words.push_back(one);
+      continue;
+    }
+    const std::size_t equals = one.find('=');
+    out.options.emplace_back(to_lower(std::string_view(one).substr(2, equals == std::string::npos ? equals : equals - 2)),
+                             equals == std::string::npos ? std::string() : one.substr(equals + 1));
+  }
+  if (out.words.empty()) return std::nullopt;
+  return out;
+}
+
+std::optional<std::string_view> Command::option(std::string_view name) const {
+  for (const auto& [key, value] : options) {
+    if (key == name) return value;
+  }
+  return std::nullopt;
+}
+
+bool Command::starts_with(std::initializer_list<std::string_view> names) const {
+  if (words.size() < names.size()) return false;
+  std::size_t at = 0;
+  for (const std::string_view name : names) {
+    const std::string& word = words[at++];
+    // Three letters at least, so that "s" does not mean "shutdown".
+    if (!istarts_with(name, word) || (word.size() < 3 && word.size() < name.size())) return false;
+  }
+  return true;
+}
+
+std::string encode_request(const std::vector<std::string>& arguments) {
+  std::string out;
+  for (const std::string& one : arguments) {
+    out += one;
+    out += '\0';
+  }
+  return out;
+}
+
+std::optional<std::vector<std::string>> decode_request(std::string_view bytes) {
+  std::vector<std::string> out;
+  while (!bytes.empty()) {
+    const std::size_t end = bytes.find('\0');
+    if (end == std::string_view::npos) return std::nullopt;
+    out.emplace_back(bytes.substr(0, end));
+    bytes.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+std::optional<Answer> decode_answer(std::string_view bytes) {
+  if (bytes.empty() || (bytes.front() != '+' && bytes.front() != '-')) return std::nullopt;
+  return Answer{bytes.front() == '+', std::string(bytes.substr(1))};
+}
+
+CommandServer::CommandServer(runtime::Reactor& reactor, CommandHandler handler)
+    : reactor_(reactor), handler_(std::move(handler)) {}
+
+CommandServer::~CommandServer() { SLUICE_ASSERT(tasks_.running() == 0); }
+
+Status CommandServer::open(const std::string& path) {
+  Result<runtime::Listener> opened = runtime::Listener::open_unix(reactor_, path, 0660);
+  if (!opened) return std::unexpected(opened.error());
+  listener_ = std::move(*opened);
+  tasks_.spawn(accept_all());
+  return {};
+}
+
+runtime::Task<void> CommandServer::accept_all() {
+  for (;;) {
+    Result<runtime::Stream> client = co_await listener_.accept();
+    if (!client) {
+      if (client.error().code == Errc::Cancelled) co_return;
+      co_await runtime::sleep_for(reactor_, 100ms);
+      continue;
+    }
+    if (clients_ < kClientsMax) tasks_.spawn(serve(std::move(*client)));
+  }
+}
+
+runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
+  ++clients_;
+  stream.set_deadline(reactor_.now() + kClientTimeout);
+  std::string request;
+  bool complete = false;
+  while (request.size() <= kRequestBytesMax) {
+    const Result<runtime::ReceivedBytes> input = co_await stream.receive();
+    if (!input) break;
+    const auto bytes = input->bytes();
+    if (bytes.empty()) {
+      complete = true;
+      break;
+    }
+    request.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  const auto arguments = complete ? decode_request(request) : std::nullopt;
+  if (arguments) {
+    const std::optional<Command> command = Command::of(*arguments);
+    stream.clear_deadline();
+    const Answer answer = command ? co_await handler_(*command) : Answer::error("no command given\n");
+    stream.set_deadline(reactor_.now() + kClientTimeout);
+    const std::string reply = (answer.ok ? "+" : "-") + answer.text;
+    [[maybe_unused]] const Status sent = co_await stream.send(reply);  // a client that went away misses its answer
+  }
+  --clients_;
+}
+
+runtime::Task<void> CommandServer::stop() {
+  listener_.stop();
+  co_await tasks_.join();
+}
+
+runtime::Task<Result<Answer>> ask(runtime::Reactor& reactor, std::string path, std::vector<std::string> arguments) {
+  const Result<int> fd = reactor.unix_socket();
+  if (!fd) co_return std::unexpected(fd.error());
+  if (const Status connected = reactor.connect_unix(*fd, path); !connected) {
+    reactor.close_now(*fd);
+    co_return std::unexpected(connected.error());
+  }
+  runtime::Stream stream(reactor, *fd);
+  const std::string request = encode_request(arguments);
+  if (const Status sent = co_await stream.send(request); !sent) co_return std::unexpected(sent.error());
+  reactor.end_output(*fd);
+  std::string reply;
+  for (;;) {
+    const Result<runtime::ReceivedBytes> input = co_await stream.receive();
+    if (!input) co_return std::unexpected(input.error());
+    const auto bytes = input->bytes();
+    if (bytes.empty()) break;
+    reply.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  const auto answer = decode_answer(reply);
+  if (!answer) co_return fail(Errc::PeerClosed, "the daemon closed without an answer");
+  co_return *answer;
+}
+
+}  // namespace sluice::control

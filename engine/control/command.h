@@ -1,0 +1,72 @@
+#pragma once
+// Commands as `sluice` sends them over the Unix socket, and answers as it prints them.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/runtime/stream.h"
+#include "engine/runtime/task.h"
+
+namespace sluice::control {
+
+/// Words of a command with its options taken apart: "show queues gmail.com/* --errors --maxitems=5".
+struct Command {
+  std::vector<std::string> words;
+  std::vector<std::pair<std::string, std::string>> options;  ///< without "--"; value empty when none was given
+
+  /// One word or option an entry, as the shell gave them. Fails on an empty command.
+  [[nodiscard]] static std::optional<Command> of(const std::vector<std::string>& arguments);
+  [[nodiscard]] std::optional<std::string_view> option(std::string_view name) const;
+  [[nodiscard]] bool has(std::string_view name) const { return option(name).has_value(); }
+  /// True when the first words are `names`; words may be cut short ("show stat"), as pmta allows.
+  [[nodiscard]] bool starts_with(std::initializer_list<std::string_view> names) const;
+};
+
+/// What a command answers. `ok` false: the text is an error and the exit status 1.
+struct Answer {
+  bool ok = true;
+  std::string text;  ///< lines, with the last line end
+  static Answer error(std::string text) { return {false, std::move(text)}; }
+};
+
+/// The wire: the client sends its arguments, each ended by NUL, then closes its direction; the server answers with "+" or
+/// "-", the text, and closes.
+/// Limits: a command has at most kRequestBytesMax bytes.
+inline constexpr std::size_t kRequestBytesMax = 64 * 1024;
+[[nodiscard]] std::string encode_request(const std::vector<std::string>& arguments);
+[[nodiscard]] std::optional<std::vector<std::string>> decode_request(std::string_view bytes);
+/// Nothing when the server closed without an answer.
+[[nodiscard]] std::optional<Answer> decode_answer(std::string_view bytes);
+
+using CommandHandler = std::function<runtime::Task<Answer>(Command)>;
+
+/// Serves commands on a Unix socket that only its owner and group may open.
+/// Thread: the control shard. Lifetime: stop() before destruction (asserted); `handler` outlives it.
+/// Limits: kClientsMax clients at once; each has kClientTimeout to send its command.
+class CommandServer {
+ public:
+  static constexpr std::size_t kClientsMax = 64;
+  static constexpr Duration kClientTimeout = 10s;
+  CommandServer(runtime::Reactor& reactor, CommandHandler handler);
+  ~CommandServer();
+  [[nodiscard]] Status open(const std::string& path);
+  [[nodiscard]] runtime::Task<void> stop();
+
+ private:
+  runtime::Task<void> accept_all();
+  runtime::Task<void> serve(runtime::Stream stream);
+  runtime::Reactor& reactor_;
+  CommandHandler handler_;
+  runtime::Listener listener_;
+  runtime::TaskGroup tasks_;
+  std::size_t clients_ = 0;
+};
+
+/// Sends a command to the server at `path` and waits for its answer.
+[[nodiscard]] runtime::Task<Result<Answer>> ask(runtime::Reactor& reactor, std::string path,
+                                                std::vector<std::string> arguments);
+
+}  // namespace sluice::control
