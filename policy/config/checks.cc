@@ -1,0 +1,186 @@
+// What is missing, what names nothing, and what loads but probably does not mean what it seems to.
+#include <algorithm>
+#include <unordered_set>
+
+#include "policy/base/ascii.h"
+#include "policy/config/loader.h"
+
+namespace sluice::config {
+
+void Finisher::missing(Origin where, std::string_view what, std::string_view name, std::vector<std::string_view> known) {
+  const std::string_view nearest = nearest_name(name, known);
+  error(where, std::string(what) + " \"" + std::string(name) + "\" is not defined",
+        nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?");
+}
+
+bool Finisher::is_identity(std::string_view name) const {
+  return config_.find_vmta(name).has_value() || config_.find_pool(name).has_value();
+}
+
+std::vector<std::string_view> Finisher::identity_names() const {
+  std::vector<std::string_view> out;
+  for (const Vmta& vmta : config_.vmtas) out.push_back(vmta.name);
+  for (const Pool& pool : config_.pools) out.push_back(pool.name);
+  return out;
+}
+
+void Finisher::check_required() {
+  GlobalSettings& globals = config_.globals;
+  if (config_.listeners.empty()) {
+    SmtpListener listener;
+    if (globals.smtp_ip) listener.address = Cidr(*globals.smtp_ip, globals.smtp_ip->is_any() ? 0 : globals.smtp_ip->bit_count());
+    listener.port = globals.smtp_port.value_or(25);
+    config_.listeners.push_back(std::move(listener));
+  }
+  if (globals.control_socket.empty()) globals.control_socket = globals.run_dir + "/control";
+  if (reporter_.options().fragment) return;
+  if (globals.log_file.empty()) error({}, "No logging file specified", "log-file FILE");
+  if (config_.spools.empty()) error({}, "no spool specified", "<spool DIR> ... </spool>");
+  const bool writable = std::any_of(config_.spools.begin(), config_.spools.end(), [](const Spool& s) { return !s.deliver_only; });
+  if (!config_.spools.empty() && !writable) error(config_.spools.front().origin, "every spool is deliver-only: nothing can be accepted");
+  if (globals.postmaster.empty()) warn({}, "no postmaster specified", "postmaster ADDRESS");
+}
+
+void Finisher::check_domain_references(const DomainLayer& layer) {
+  for (const DomainBlock& block : layer.blocks) {
+    for (const Assignment& assignment : block.assignments) {
+      const std::string_view name = table_.rows()[assignment.row].name;
+      const std::string& value = assignment.value;
+      if (value == "\"\"") continue;
+      if (name == "smtp-pattern-list" && value.find_first_of(" \t\"") == std::string::npos) {
+        std::vector<std::string_view> known;
+        for (const ReplyList& list : config_.reply_lists) known.push_back(list.name);
+        if (config_.find_reply_list(value) == nullptr) missing(assignment.origin, "smtp-pattern-list", value, std::move(known));
+      } else if (name == "bounce-actions" && config_.find_bounce_actions(value) == nullptr) {
+        std::vector<std::string_view> known;
+        for (const BounceActionList& list : config_.bounce_actions) known.push_back(list.name);
+        missing(assignment.origin, "bounce-actions", value, std::move(known));
+      } else if (name == "reroute-to-virtual-mta" || name == "backoff-reroute-to-virtual-mta" || name == "route-to-pool") {
+        if (!is_identity(value)) missing(assignment.origin, "virtual MTA or pool", value, identity_names());
+      }
+    }
+  }
+}
+
+void Finisher::check_source_references() {
+  for (const SourceBlock& block : config_.sources) {
+    for (const Assignment& assignment : block.assignments) {
+      const std::string_view name = table_.rows()[assignment.row].name;
+      const std::string& value = assignment.value;
+      if (value == "\"\"") continue;
+      if (name == "default-virtual-mta" && value != "by-smtp-source-ip" && !is_identity(value)) {
+        missing(assignment.origin, "virtual MTA or pool", value, identity_names());
+      } else if (name == "pattern-list") {
+        const PatternList* list = config_.find_pattern_list(value);
+        std::vector<std::string_view> known;
+        for (const PatternList& candidate : config_.pattern_lists) known.push_back(candidate.name);
+        if (list == nullptr) missing(assignment.origin, "pattern-list", value, std::move(known));
+      } else if (name == "rewrite-list" && config_.find_rewrite_list(value) == nullptr) {
+        std::vector<std::string_view> known;
+        for (const RewriteList& list : config_.rewrite_lists) known.push_back(list.name);
+        missing(assignment.origin, "rewrite-list", value, std::move(known));
+      } else if (name == "suppression-lists") {
+        for (const std::string_view item : split_list(value)) {
+          std::vector<std::string_view> known;
+          for (const AddressList& list : config_.address_lists) known.push_back(list.name);
+          if (config_.find_address_list(item) == nullptr) missing(assignment.origin, "address-list", item, std::move(known));
+        }
+      } else if (name == "source-group") {
+        std::vector<std::string_view> known;
+        for (const SourceGroup& group : config_.source_groups) known.push_back(group.name);
+        if (std::none_of(known.begin(), known.end(), [&](std::string_view item) { return iequals(item, value); })) {
+          missing(assignment.origin, "source-group", value, std::move(known));
+        }
+      }
+    }
+  }
+}
+
+void Finisher::check_references() {
+  if (reporter_.options().fragment) return;
+  for (const DomainLayer& layer : config_.layers_.layers) check_domain_references(layer);
+  check_source_references();
+  std::vector<std::string_view> sources;
+  for (const SourceBlock& block : config_.sources) {
+    if (!block.cidr) sources.push_back(block.name);
+  }
+  for (const SmtpListener& listener : config_.listeners) {
+    if (!listener.source.empty() && !config_.has_source(listener.source)) missing(listener.origin, "source", listener.source, sources);
+    if (!listener.default_virtual_mta.empty() && !is_identity(listener.default_virtual_mta)) {
+      missing(listener.origin, "virtual MTA or pool", listener.default_virtual_mta, identity_names());
+    }
+  }
+  for (const SmtpUser& user : config_.smtp_users) {
+    if (user.source != "{auth}" && !config_.has_source(user.source)) missing(user.origin, "source", user.source, sources);
+  }
+  const auto check_identity = [&](const IdentitySettings& settings, Origin origin) {
+    for (const std::string& cold : settings.cold_virtual_mta) {
+      if (!config_.find_vmta(cold)) missing(origin, "cold virtual MTA", cold, identity_names());
+    }
+    if (!settings.rewrite_list.empty() && config_.find_rewrite_list(settings.rewrite_list) == nullptr) {
+      missing(origin, "rewrite-list", settings.rewrite_list, {});
+    }
+  };
+  for (const Vmta& vmta : config_.vmtas) check_identity(vmta.settings, vmta.origin);
+  for (const Pool& pool : config_.pools) check_identity(pool.settings, pool.origin);
+  const std::string& fallback = config_.globals.invalid_virtual_mta_fallback;
+  if (!fallback.empty() && !config_.find_vmta(fallback)) missing({}, "virtual MTA", fallback, identity_names());
+}
+
+void Finisher::check_traps() {
+  for (const AcctFile& file : config_.acct_files) {
+    if (file.move_interval_given && file.move_to.empty() && !file.is_pipe() && !file.is_webhook()) {
+      reporter_.add(file.origin, 0, {Severity::Note, "move-interval without move-to: a new file begins every " +
+                                                         format_duration(file.move_interval) + " and stays in place", {}, {}});
+    }
+    if (file.is_webhook() && !file.move_to.empty()) warn(file.origin, "move-to has no effect on a webhook");
+    for (const RecordFields& fields : file.record_fields) {
+      if (std::find(file.records.begin(), file.records.end(), fields.type) == file.records.end()) {
+        warn(fields.origin, "record-fields for " + std::string(short_name(fields.type)) + " records, which this file does not write",
+             "add " + std::string(short_name(fields.type)) + " to records");
+      }
+    }
+    if (!file.queue_filter.empty() &&
+        std::all_of(file.queue_filter.begin(), file.queue_filter.end(), [](const QueueFilter& f) { return f.negative; })) {
+      warn(file.origin, "queue-filter only excludes: nothing is written", "add */* at its end");
+    }
+  }
+  for (const HttpAccess& access : config_.globals.http_access) {
+    if (access.client.prefix_bits() == 0 && access.level != AccessLevel::None) {
+      warn({}, "http-access opens the web monitor to everybody");
+    }
+  }
+  for (std::size_t i = 0; i + 1 < config_.bounce_categories.size(); ++i) {
+    const Regex& pattern = config_.bounce_categories[i].pattern;
+    if (!pattern.text.empty()) continue;
+    warn(config_.bounce_categories[i + 1].pattern.origin, "never reached: the empty pattern above matches everything");
+    break;
+  }
+  for (const ReplyList& list : config_.reply_lists) {
+    if (list.rules.empty()) warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
+  }
+  for (const PatternList& list : config_.pattern_lists) {
+    for (std::size_t i = 0; i + 1 < list.patterns.size(); ++i) {
+      if (list.patterns[i].kind == MessagePatternKind::Any) {
+        warn(list.patterns[i + 1].origin, "never reached: the * above matches everything");
+        break;
+      }
+    }
+  }
+  check_domain_traps();
+}
+
+void Finisher::check_domain_traps() {
+  for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
+    for (const DomainBlock& block : config_.layers_.layers[l].blocks) {
+      for (const Assignment& assignment : block.assignments) {
+        const std::string_view name = table_.rows()[assignment.row].name;
+        if (name == "max-smtp-out" && assignment.value == "0") {
+          warn(assignment.origin, "max-smtp-out 0 opens no connection: the mail stays queued");
+        }
+      }
+    }
+  }
+}
+
+}  // namespace sluice::config

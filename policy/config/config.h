@@ -1,0 +1,177 @@
+#pragma once
+// The configuration as one immutable value. Start here: load_config() makes it, a shard asks it through
+// DomainSettingsCache and Config::resolve_source().
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "policy/config/diagnostic.h"
+#include "policy/config/domain_layer.h"
+#include "policy/config/file_source.h"
+#include "policy/settings/blocks.h"
+#include "policy/settings/domain_settings.h"
+#include "policy/settings/global_settings.h"
+#include "policy/settings/source_settings.h"
+
+namespace sluice::config {
+
+/// One `<source X>` block as written.
+struct SourceBlock {
+  std::string name;          ///< as written: "0/0", "{auth}", "app1"
+  std::optional<Cidr> cidr;  ///< empty: a named source
+  std::vector<Assignment> assignments;
+  Origin origin;
+};
+
+/// Where one effective value comes from.
+struct SettingOrigin {
+  std::string_view directive;
+  std::string value;                   ///< as `sluice settings` prints it
+  std::optional<Origin> origin;        ///< empty: the language's default
+  std::string block;                   ///< "<domain gmail.com> in <virtual-mta a>", "default"
+};
+
+/// A snapshot of the whole configuration.
+/// Thread:   immutable after load_config; read from any shard without locks.
+/// Lifetime: held by shared_ptr because shards swap to a newer snapshot at different moments.
+class Config {
+ public:
+  GlobalSettings globals;
+  std::vector<std::string> files;  ///< main file and includes, in the order first read; Origin::file indexes it
+  std::vector<Spool> spools;
+  std::vector<SmtpListener> listeners;  ///< never empty: 0.0.0.0:25 when nothing is configured
+  std::vector<SourceBlock> sources;
+  std::vector<SmtpUser> smtp_users;
+  std::vector<SourceGroup> source_groups;
+  std::vector<Vmta> vmtas;  ///< index = VmtaId; [0] is {default}
+  std::vector<Pool> pools;  ///< index = PoolId
+  std::vector<AcctFile> acct_files;
+  std::vector<MxRollup> mx_rollups;
+  std::vector<ReplyList> reply_lists;
+  std::vector<PatternList> pattern_lists;
+  std::vector<BounceCategoryRule> bounce_categories;  ///< file order; first match wins
+  std::vector<AddressList> address_lists;
+  std::vector<RewriteList> rewrite_lists;
+  std::vector<DomainKeyList> domain_key_lists;
+  std::vector<BounceActionList> bounce_actions;
+  std::optional<ReportProcessor> bounce_processor;
+  std::vector<ReportProcessor> feedback_loop_processors;
+  DnsSettings dns;
+  std::optional<TransmissionsApi> transmissions_api;
+  std::vector<ApiListener> api_listeners;
+  std::vector<Proxy> proxies;
+  std::optional<Vault> vault;
+  /// `domain-macro` after expansion, names in lower case.
+  std::unordered_map<std::string, std::vector<std::string>> domain_macros;
+
+  /// Names compare without case.
+  [[nodiscard]] std::optional<VmtaId> find_vmta(std::string_view name) const;
+  [[nodiscard]] std::optional<PoolId> find_pool(std::string_view name) const;
+  [[nodiscard]] const Vmta& vmta(VmtaId id) const { return vmtas[id.raw()]; }
+  [[nodiscard]] const Pool& pool(PoolId id) const { return pools[id.raw()]; }
+  [[nodiscard]] const ReplyList* find_reply_list(std::string_view name) const;
+  [[nodiscard]] const PatternList* find_pattern_list(std::string_view name) const;
+  [[nodiscard]] const AddressList* find_address_list(std::string_view name) const;
+  [[nodiscard]] const RewriteList* find_rewrite_list(std::string_view name) const;
+  [[nodiscard]] const BounceActionList* find_bounce_actions(std::string_view name) const;
+  [[nodiscard]] const SmtpUser* find_smtp_user(std::string_view name) const;
+
+  /// Rules for a client: every block whose network holds it, the more specific over the less specific, then the named
+  /// source over all of them. An unknown name adds nothing.
+  [[nodiscard]] SourceSettings resolve_source(const IpAddress& client, std::string_view named_source = {}) const;
+  /// Only `<source NAME>`, for {pickup} and other entries without a client address.
+  [[nodiscard]] SourceSettings resolve_named_source(std::string_view name) const;
+  [[nodiscard]] bool has_source(std::string_view name) const;
+  /// Every directive of a source with its origin.
+  [[nodiscard]] std::vector<SettingOrigin> explain_source(const IpAddress& client,
+                                                          std::string_view named_source = {}) const;
+
+  /// Effective settings of a queue. Walks the blocks each time: shards use DomainSettingsCache.
+  [[nodiscard]] DomainSettings flatten(std::string_view domain, VmtaId vmta) const;
+  [[nodiscard]] std::vector<SettingOrigin> explain(std::string_view domain, VmtaId vmta) const;
+
+  /// Blocks that make up the settings of a queue, from general to specific. VMTAs of one domain_scope() share them.
+  using BlockChain = std::vector<const DomainBlock*>;
+  void collect_blocks(std::string_view domain, VmtaId vmta, BlockChain& out) const;
+  [[nodiscard]] static DomainSettings flatten(std::span<const DomainBlock* const> chain);
+  /// Dense number of a distinct set of <domain> blocks; equal for all VMTAs without blocks of their own.
+  [[nodiscard]] std::uint32_t domain_scope(VmtaId vmta) const { return domain_scopes_[vmta.raw()]; }
+
+ private:
+  friend class Finisher;
+  friend class Loader;
+  /// global < pool < VMTA.
+  struct Layers {
+    std::vector<DomainLayer> layers;     ///< [0] is the global one
+    std::vector<std::uint32_t> of_vmta;  ///< by VmtaId; 0: none of its own
+    std::vector<std::uint32_t> of_pool;  ///< by PoolId; 0: none of its own
+  } layers_;
+  std::vector<std::uint32_t> domain_scopes_;
+  std::unordered_map<std::string, VmtaId> vmta_ids_;  ///< lower case
+  std::unordered_map<std::string, PoolId> pool_ids_;
+};
+
+/// Effective settings of queues, remembered. One object per shard.
+/// Thread:   one. Lifetime: keeps the snapshot alive; references stay valid as long as the cache.
+/// Limits:   kQueuesMax remembered queue names; a lookup beyond that walks the patterns (about 1 us) instead of one
+///           hash probe. Settings are held once per distinct chain of blocks, not per domain.
+class DomainSettingsCache {
+ public:
+  static constexpr std::size_t kQueuesMax = 1u << 16;
+  explicit DomainSettingsCache(std::shared_ptr<const Config> config);
+  /// `domain` in lower case.
+  [[nodiscard]] const DomainSettings& settings_for(std::string_view domain, VmtaId vmta);
+  [[nodiscard]] const Config& config() const { return *config_; }
+  /// Distinct settings held; for tests and the memory report.
+  [[nodiscard]] std::size_t distinct() const { return flattened_.size(); }
+
+ private:
+  struct ChainHash {
+    [[nodiscard]] std::size_t operator()(const Config::BlockChain& chain) const noexcept;
+  };
+  std::shared_ptr<const Config> config_;
+  std::unordered_map<Config::BlockChain, std::unique_ptr<const DomainSettings>, ChainHash> flattened_;
+  std::unordered_map<std::string, const DomainSettings*> queues_;
+  Config::BlockChain scratch_;
+  std::string key_;
+};
+
+struct LoadOptions {
+  bool lenient = false;   ///< unknown directives and blocks are warnings
+  bool fragment = false;  ///< a part of a configuration: nothing is required, names may be unknown
+  /// Vendor defaults, read before the main file so that the user's lines win; empty: none. May be missing.
+  std::string defaults_path;
+};
+
+struct LoadResult {
+  std::shared_ptr<const Config> config;  ///< null when there is an error
+  std::vector<Diagnostic> diagnostics;   ///< in file order, at most kDiagnosticsMax
+  [[nodiscard]] bool ok() const { return config != nullptr; }
+};
+
+inline constexpr std::size_t kDiagnosticsMax = 1000;
+inline constexpr std::size_t kIncludeDepthMax = 16;
+inline constexpr std::size_t kFilesMax = 100'000;
+inline constexpr std::size_t kMacroExpansionMax = 1'000'000;  ///< domains all macro expressions make together
+
+/// Reads a configuration with everything it includes. Reports all errors of one run.
+/// Errors: in the diagnostics; a file that cannot be read is one of them.
+[[nodiscard]] LoadResult load_config(std::string_view main_path, FileSource& files, const LoadOptions& options = {});
+
+/// `name value` per line, in the layout of `show settings`: "" for empty, yes/no, short times.
+[[nodiscard]] std::string settings_listing(const DomainSettings& settings);
+[[nodiscard]] std::string settings_listing(const SourceSettings& settings);
+[[nodiscard]] std::string settings_listing(const GlobalSettings& settings);
+[[nodiscard]] std::string settings_listing(const IdentitySettings& settings, bool pool);
+[[nodiscard]] std::string settings_listing(const AcctFile& file);
+
+}  // namespace sluice::config

@@ -1,0 +1,245 @@
+// What needs the whole configuration: names, macros, pools, indexes. Checks and warnings are in checks.cc.
+#include <algorithm>
+#include <map>
+
+#include "policy/base/ascii.h"
+#include "policy/base/assert.h"
+#include "policy/config/loader.h"
+
+namespace sluice::config {
+
+Finisher::Finisher(Config& config, Reporter& reporter, const std::unordered_map<std::string, MacroDefinition>& macros,
+                   const std::vector<std::uint32_t>& implicit_blocks)
+    : config_(config), reporter_(reporter), macros_(macros), implicit_blocks_(implicit_blocks),
+      table_(DirectiveTable::get()) {}
+
+void Finisher::run() {
+  name_identities();
+  resolve_pools();
+  expand_macros();
+  index_domains();
+  fill_ehlo_names();
+  number_scopes();
+  check_required();
+  check_references();
+  check_traps();
+}
+
+void Finisher::error(Origin where, std::string message, std::string suggestion) {
+  reporter_.add(where, 0, {Severity::Error, std::move(message), {}, std::move(suggestion)});
+}
+
+void Finisher::warn(Origin where, std::string message, std::string suggestion) {
+  reporter_.add(where, 0, {Severity::Warning, std::move(message), {}, std::move(suggestion)});
+}
+
+void Finisher::name_identities() { config_.vmta_ids_[std::string(kDefaultVmtaName)] = kDefaultVmta; }
+
+void Finisher::resolve_pools() {
+  for (Pool& pool : config_.pools) {
+    for (PoolMember& member : pool.settings.members) {
+      const auto id = config_.find_vmta(member.name);
+      if (!id) {
+        if (!reporter_.options().fragment) missing(member.origin, "virtual MTA", member.name, identity_names());
+        continue;
+      }
+      member.id = *id;
+      if (config_.layers_.of_pool[pool.id.raw()] == 0) continue;
+      auto& domain_pool = config_.vmtas[id->raw()].domain_pool;
+      if (domain_pool && *domain_pool != pool.id) {
+        error(member.origin, "virtual MTA \"" + member.name + "\" is in two pools with <domain> blocks, \"" +
+                                 config_.pool(*domain_pool).name + "\" and \"" + pool.name + '"');
+      }
+      domain_pool = pool.id;
+    }
+    // Members that are unknown in a fragment must not pass for {default}.
+    std::erase_if(pool.settings.members, [&](const PoolMember& member) { return !config_.find_vmta(member.name); });
+    if (pool.settings.members.empty()) warn(pool.origin, "pool \"" + pool.name + "\" has no members");
+  }
+}
+
+const std::vector<std::string>* Finisher::macro(std::string_view name, Origin origin, std::vector<std::string>& open) {
+  std::string key = to_lower(name);
+  if (const auto done = config_.domain_macros.find(key); done != config_.domain_macros.end()) return &done->second;
+  const auto it = macros_.find(key);
+  if (it == macros_.end()) {
+    std::vector<std::string_view> known;
+    for (const auto& [known_name, definition] : macros_) known.push_back(known_name);
+    missing(origin, "domain macro", key, std::move(known));
+    return &config_.domain_macros[key];
+  }
+  if (std::find(open.begin(), open.end(), key) != open.end()) {
+    error(it->second.origin, "domain macro \"" + key + "\" uses itself");
+    return &config_.domain_macros[key];
+  }
+  open.push_back(key);
+  std::vector<std::string> out;
+  for (const std::string& item : it->second.items) {
+    // Items may use macros themselves.
+    std::vector<std::string> parts{""};
+    std::string_view rest = item;
+    while (!rest.empty()) {
+      const std::size_t dollar = rest.find('$');
+      for (std::string& part : parts) part += rest.substr(0, dollar);
+      if (dollar == std::string_view::npos) break;
+      rest.remove_prefix(dollar + 1);
+      std::size_t length = 0;
+      while (length < rest.size() && (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_')) ++length;
+      const auto* inner = macro(rest.substr(0, length), it->second.origin, open);
+      rest.remove_prefix(length);
+      std::vector<std::string> product;
+      for (const std::string& part : parts) {
+        for (const std::string& domain : *inner) {
+          if (++expanded_ > kMacroExpansionMax) break;
+          product.push_back(part + domain);
+        }
+      }
+      parts = std::move(product);
+    }
+    out.insert(out.end(), parts.begin(), parts.end());
+  }
+  open.pop_back();
+  // unordered_map keeps addresses of its elements.
+  return &(config_.domain_macros[key] = std::move(out));
+}
+
+std::vector<std::string> Finisher::expand(std::string_view expression, Origin origin, bool& from_macro) {
+  std::vector<std::string> out{""};
+  std::string_view rest = expression;
+  from_macro = false;
+  while (!rest.empty()) {
+    const std::size_t dollar = rest.find('$');
+    for (std::string& part : out) part += rest.substr(0, dollar);
+    if (dollar == std::string_view::npos) break;
+    from_macro = true;
+    rest.remove_prefix(dollar + 1);
+    std::size_t length = 0;
+    while (length < rest.size() && (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_')) ++length;
+    std::vector<std::string> open;
+    const auto* domains = macro(rest.substr(0, length), origin, open);
+    rest.remove_prefix(length);
+    std::vector<std::string> product;
+    for (const std::string& part : out) {
+      for (const std::string& domain : *domains) {
+        if (++expanded_ > kMacroExpansionMax) break;
+        product.push_back(part + domain);
+      }
+    }
+    out = std::move(product);
+  }
+  return out;
+}
+
+void Finisher::expand_patterns(std::vector<DomainPattern>& patterns) {
+  std::vector<DomainPattern> out;
+  for (DomainPattern& pattern : patterns) {
+    if (pattern.domain.find('$') == std::string::npos) {
+      out.push_back(std::move(pattern));
+      continue;
+    }
+    bool from_macro = false;
+    for (const std::string& text : expand(pattern.text(), {}, from_macro)) {
+      if (auto expanded = DomainPattern::parse(text)) out.push_back(std::move(*expanded));
+    }
+  }
+  patterns = std::move(out);
+}
+
+void Finisher::expand_keys(std::vector<DomainKey>& keys) {
+  std::vector<DomainKey> out;
+  for (DomainKey& key : keys) {
+    if (key.domain.find('$') == std::string::npos) {
+      out.push_back(std::move(key));
+      continue;
+    }
+    bool from_macro = false;
+    for (const std::string& domain : expand(key.domain, key.origin, from_macro)) {
+      out.push_back({key.selector, normalise_domain(domain), key.path, key.origin});
+    }
+  }
+  keys = std::move(out);
+}
+
+void Finisher::expand_macros() {
+  for (const auto& [name, definition] : macros_) {
+    std::vector<std::string> open;
+    macro(name, definition.origin, open);
+  }
+  expand_patterns(config_.globals.relay_domain);
+  expand_keys(config_.globals.domain_key);
+  for (Vmta& vmta : config_.vmtas) expand_keys(vmta.settings.domain_key);
+  for (Pool& pool : config_.pools) expand_keys(pool.settings.domain_key);
+  for (DomainKeyList& list : config_.domain_key_lists) expand_keys(list.keys);
+  const auto expand_entries = [&](std::vector<AddressEntry>& entries) {
+    std::vector<AddressEntry> out;
+    for (AddressEntry& entry : entries) {
+      bool from_macro = false;
+      if (entry.kind != AddressEntry::Kind::Domain || entry.text.find('$') == std::string::npos) {
+        out.push_back(std::move(entry));
+        continue;
+      }
+      for (std::string& domain : expand(entry.text, entry.origin, from_macro)) {
+        out.push_back({AddressEntry::Kind::Domain, normalise_domain(domain), entry.origin});
+      }
+    }
+    entries = std::move(out);
+  };
+  for (AddressList& list : config_.address_lists) expand_entries(list.entries);
+  if (config_.bounce_processor) expand_entries(config_.bounce_processor->addresses);
+  for (ReportProcessor& processor : config_.feedback_loop_processors) expand_entries(processor.addresses);
+}
+
+void Finisher::index_domains() {
+  auto& layers = config_.layers_.layers;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const std::uint32_t implicit = l < implicit_blocks_.size() ? implicit_blocks_[l] : 0;
+    for (std::uint32_t b = 0; b < layers[l].blocks.size(); ++b) {
+      const DomainBlock& block = layers[l].blocks[b];
+      bool from_macro = false;
+      for (const std::string& text : expand(block.expression, block.origin, from_macro)) {
+        if (expanded_ > kMacroExpansionMax) {
+          error(block.origin, "domain macros make too many domains");
+          return;
+        }
+        const auto pattern = DomainPattern::parse(trim(text));
+        if (!pattern) {
+          error(block.origin, '"' + text + "\" is not a domain pattern", "*, example.com, *.example.com, [*.]example.com or [10/8]");
+          continue;
+        }
+        // Settings outside of <domain> rank below the scope's own `<domain *>`, as macros rank below literals.
+        layers[l].add(*pattern, b, from_macro || b + 1 == implicit);
+      }
+    }
+    layers[l].seal();
+  }
+}
+
+void Finisher::fill_ehlo_names() {
+  const auto fill = [](std::vector<SourceHost>& hosts, const std::string& name) {
+    for (SourceHost& host : hosts) {
+      if (host.ehlo.empty()) host.ehlo = normalise_domain(name);
+    }
+  };
+  GlobalSettings& globals = config_.globals;
+  const std::string first_host = globals.host_name.empty() ? std::string() : globals.host_name.front();
+  fill(globals.smtp_source_host, globals.ehlo_hostname.empty() ? first_host : globals.ehlo_hostname);
+  for (Vmta& vmta : config_.vmtas) {
+    IdentitySettings& settings = vmta.settings;
+    if (settings.host_name.empty()) settings.host_name = settings.ehlo_hostname;
+    settings.host_name = normalise_domain(settings.host_name);
+    const std::string& own = settings.ehlo_hostname.empty() ? settings.host_name : settings.ehlo_hostname;
+    fill(settings.smtp_source_host, own.empty() ? first_host : own);
+  }
+}
+
+/// VMTAs without <domain> blocks of their own and with the same pool share one number.
+void Finisher::number_scopes() {
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> known;
+  for (const Vmta& vmta : config_.vmtas) {
+    const std::uint32_t pool = vmta.domain_pool ? config_.layers_.of_pool[vmta.domain_pool->raw()] : 0;
+    const std::pair layers{pool, config_.layers_.of_vmta[vmta.id.raw()]};
+    config_.domain_scopes_.push_back(known.try_emplace(layers, static_cast<std::uint32_t>(known.size())).first->second);
+  }
+}
+
+}  // namespace sluice::config

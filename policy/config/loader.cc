@@ -1,0 +1,314 @@
+// Files, lines and directives. Blocks are in blocks.cc, lines with a grammar of their own in special_lines.cc.
+#include "policy/config/loader.h"
+
+#include <algorithm>
+
+#include "policy/base/ascii.h"
+#include "policy/base/assert.h"
+
+namespace sluice::config {
+namespace {
+
+bool opens_blocks(std::string_view tag) { return DirectiveTable::get().find_block(tag) != nullptr; }
+
+std::string folder_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash + 1));
+}
+
+/// First word of a line, as a directive's name.
+std::string_view name_in(std::string_view line) {
+  line = trim(line);
+  return line.starts_with('/') ? line.substr(0, 1) : line.substr(0, line.find_first_of(" \t"));
+}
+
+/// A /regex/ token in `text` that is never closed.
+bool has_open_regex(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') {
+      const std::size_t end = text.find('"', i + 1);
+      if (end == std::string_view::npos) return false;
+      i = end;
+    } else if (text[i] == '/' && (i == 0 || is_blank(text[i - 1]) || text[i - 1] == ',')) {
+      const std::size_t length = regex_length(text.substr(i));
+      if (length == 0) return true;
+      i += length - 1;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Loader::Loader(FileSource& files, const LoadOptions& options)
+    : files_(files), options_(options), table_(DirectiveTable::get()), reporter_(options),
+      config_(std::make_shared<Config>()) {
+  config_->vmtas.push_back({std::string(kDefaultVmtaName), kDefaultVmta, {}, {}, {}});
+  config_->layers_.layers.emplace_back();
+  config_->layers_.of_vmta.push_back(0);
+  Frame top;
+  top.record = &config_->globals;
+  frames_.push_back(std::move(top));
+}
+
+LoadResult Loader::run(std::string_view main_path) {
+  LoadResult result;
+  if (!options_.defaults_path.empty()) read_file(options_.defaults_path, {}, true);
+  if (read_file(main_path, {}, false)) {
+    for (const std::size_t index : legacy_spools_) {
+      if (legacy_spool_min_free_ > 0) config_->spools[index].min_free_space = ByteCount{legacy_spool_min_free_ * kMiB};
+    }
+    config_->files = reporter_.paths();
+    Finisher(*config_, reporter_, macros_, implicit_blocks_).run();
+  }
+  if (reporter_.error_count() == 0) result.config = config_;
+  result.diagnostics = reporter_.take();
+  return result;
+}
+
+bool Loader::read_file(std::string_view path, Origin asked_from, bool optional) {
+  const auto finding = [&](std::string message, std::string suggestion = {}) {
+    reporter_.add(asked_from, 0, {Severity::Error, std::move(message), {}, std::move(suggestion)});
+    return false;
+  };
+  if (reading_.size() >= kIncludeDepthMax) return finding("too many files inside of each other");
+  if (reporter_.file_count() >= kFilesMax) return finding("too many files");
+  if (std::find(reading_.begin(), reading_.end(), path) != reading_.end()) {
+    return finding("\"" + std::string(path) + "\" includes itself");
+  }
+  auto contents = files_.read(path);
+  if (!contents) {
+    if (optional && contents.error().code == Errc::NotFound) return false;
+    return finding("cannot read \"" + std::string(path) + "\": " + std::string(name_of(contents.error().code)));
+  }
+  if (contents->size() > kConfigFileBytesMax) return finding("\"" + std::string(path) + "\" is too large");
+  const std::uint32_t file = reporter_.add_file(std::string(path), std::move(*contents));
+  const Position outer = position_;
+  reading_.emplace_back(path);
+  const std::size_t depth = frames_.size();
+  read_lines(file);
+  while (frames_.size() > depth) {
+    unclosed(frames_.back());
+    pop_frame();
+  }
+  reading_.pop_back();
+  position_ = outer;
+  return true;
+}
+
+void Loader::unclosed(const Frame& frame) {
+  reporter_.add(frame.origin, 0,
+                {Severity::Error, '<' + frame.tag + "> is never closed", "</" + frame.tag + '>', {}});
+}
+
+void Loader::read_lines(std::uint32_t file) {
+  LineReader reader(reporter_.contents(file));
+  LogicalLine line;
+  while (reader.next(line)) {
+    position_ = {&line, file};
+    complete_line(reader, line);
+    on_line(line, file);
+  }
+}
+
+/// Joins lines that continue: lists behind a comma, seeds behind a backslash, regexes wrapped by a paste.
+void Loader::complete_line(LineReader& reader, LogicalLine& line) {
+  static constexpr std::size_t kWrappedRegexLinesMax = 4;
+  const auto trimmed = [&] { return trim(line.text); };
+  while (line.text.ends_with("\\") && line.text.size() > 1 && is_blank(line.text[line.text.size() - 2])) {
+    line.text.pop_back();
+    while (!line.text.empty() && is_blank(line.text.back())) line.text.pop_back();
+    if (!reader.extend(line, true)) break;
+  }
+  const std::string name = to_lower(name_in(line.text));
+  if (name.empty() || name.front() == '<') return;
+  const Scope scope = frames_.back().scope;
+  const Directive* row = table_.find(name, scope);
+  if (row == nullptr && (scope == Scope::Vmta || scope == Scope::Pool)) row = table_.find(name, Scope::Domain);
+  if (row == nullptr) return;
+  if (row->has(kList)) {
+    while (trimmed().ends_with(',')) {
+      const std::string_view next = reader.peek();
+      if (next.starts_with('<') || !reader.extend(line, true)) break;
+    }
+  }
+  if (!row->has(kRegex) || !has_open_regex(trimmed())) return;
+  LineReader ahead = reader;
+  LogicalLine joined = line;
+  for (std::size_t i = 0; i < kWrappedRegexLinesMax; ++i) {
+    const std::string_view next = ahead.peek();
+    const std::string_view first = name_in(next);
+    if (next.starts_with('<') || (first != "/" && table_.find(first, scope) != nullptr) || next.starts_with('/')) break;
+    if (!ahead.extend(joined, false)) break;
+    if (has_open_regex(joined.text)) continue;
+    line = std::move(joined);
+    reader = ahead;
+    report(Severity::Warning, trimmed(), "regular expression over several lines", {}, "write it on one line");
+    return;
+  }
+}
+
+void Loader::on_line(const LogicalLine& line, std::uint32_t file) {
+  position_ = {&line, file};
+  std::vector<Statement> statements;
+  const StatementError bad = split_statements(line.text, &opens_blocks, statements);
+  for (const Statement& statement : statements) {
+    switch (statement.kind) {
+      case Statement::Kind::Open: open_block(statement); break;
+      case Statement::Kind::Close: close_block(statement); break;
+      case Statement::Kind::Element:
+      case Statement::Kind::Directive: on_directive(statement); break;
+    }
+  }
+  if (bad.message != nullptr) error(std::string_view(line.text).substr(bad.offset), bad.message, bad.expected);
+}
+
+Origin Loader::here(std::string_view at) const {
+  const LogicalLine& line = *position_.line;
+  std::size_t offset = 0;
+  if (at.data() >= line.text.data() && at.data() <= line.text.data() + line.text.size()) {
+    offset = static_cast<std::size_t>(at.data() - line.text.data());
+  }
+  return {position_.file, line.piece_at(offset).line};
+}
+
+void Loader::report(Severity severity, std::string_view at, std::string message, std::string expected,
+                    std::string suggestion) {
+  const LogicalLine& line = *position_.line;
+  std::uint32_t column = 0;
+  if (at.data() >= line.text.data() && at.data() <= line.text.data() + line.text.size()) {
+    const auto offset = static_cast<std::size_t>(at.data() - line.text.data());
+    const LogicalLine::Piece& piece = line.piece_at(offset);
+    column = static_cast<std::uint32_t>(piece.column + (offset - piece.offset) + 1);
+  }
+  reporter_.add(here(at), column, {severity, std::move(message), std::move(expected), std::move(suggestion)});
+}
+
+void Loader::unknown(std::string_view at, std::string message, std::string expected, std::string suggestion) {
+  report(options_.lenient ? Severity::Warning : Severity::Error, at, std::move(message), std::move(expected),
+         std::move(suggestion));
+}
+
+/// Reports what `value` found; false when it failed. `at` is the value's text inside the line.
+bool Loader::report_value(const Value& value, std::string_view at) {
+  const auto place = [&](std::size_t offset) { return at.substr(std::min(offset, at.size())); };
+  for (const ValueFailure& warning : value.warnings()) {
+    report(Severity::Warning, place(warning.offset), warning.message, {}, warning.suggestion);
+  }
+  if (!value.failed()) return true;
+  const ValueFailure& failure = *value.failure();
+  error(place(failure.offset), failure.message, failure.expected, failure.suggestion);
+  return false;
+}
+
+void Loader::on_directive(const Statement& statement) {
+  Frame& frame = frames_.back();
+  if (frame.scope == Scope::Ignored || frame.scope == Scope::GmImprinter) return;
+  const std::string lower = to_lower(statement.name);
+  std::string_view argument = statement.argument;
+  if (const Directive* row = table_.find(lower, frame.scope)) {
+    notes_on(*row, statement.name);
+    if (row->action != LoaderAction::None) return run_action(*row, argument, frame);
+    return apply(*row, argument, frame);
+  }
+  if (frame.scope == Scope::Vmta || frame.scope == Scope::Pool) {
+    if (const Directive* row = table_.find(lower, Scope::Domain)) {
+      notes_on(*row, statement.name);
+      return apply_implicit(*row, argument, frame);
+    }
+  }
+  unknown_directive(statement);
+}
+
+void Loader::unknown_directive(const Statement& statement) {
+  const std::string name(statement.name);
+  const Scope scope = frames_.back().scope;
+  const Directive* elsewhere = table_.find_anywhere(to_lower(name));
+  if (elsewhere != nullptr) {
+    ScopeMask scopes = 0;
+    for (const Directive& row : table_.rows()) {
+      if (row.name == elsewhere->name) scopes |= row.scopes;
+    }
+    return unknown(statement.name, '"' + name + "\" does not belong in " + describe(scope), {},
+                   "it belongs in " + describe(scopes));
+  }
+  if (opens_blocks(to_lower(name))) {
+    return unknown(statement.name, "unknown directive \"" + name + '"', '<' + to_lower(name) + " ...>", {});
+  }
+  const std::string_view nearest = table_.nearest(name, scope);
+  unknown(statement.name, "unknown directive \"" + name + '"', {},
+          nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?");
+}
+
+void Loader::notes_on(const Directive& row, std::string_view at) {
+  if (row.has(kIgnored)) {
+    report(Severity::Note, at, '"' + std::string(row.name) + "\" has no effect", {},
+           row.replacement.empty() ? std::string(row.doc) : "use " + std::string(row.replacement));
+  } else if (row.has(kDeprecated)) {
+    report(Severity::Note, at, '"' + std::string(row.name) + "\" is an old name", {},
+           "use " + std::string(row.replacement));
+  }
+}
+
+void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {
+  if (row.apply == nullptr) return;
+  if (text.empty()) return error(text, "argument missing", std::string(row.grammar));
+  Value value(text, row.rules, here(text));
+  SLUICE_ASSERT(frame.record != nullptr);
+  row.apply(value, frame.record);
+  if (!report_value(value, text)) return;
+  if (frame.assignments != nullptr) {
+    frame.assignments->push_back({static_cast<std::uint32_t>(table_.index_of(row)), std::string(text), here(text)});
+  }
+}
+
+/// A <domain> directive that stands in a virtual MTA or pool itself holds for all domains of it, below its own
+/// `<domain *>`.
+void Loader::apply_implicit(const Directive& row, std::string_view text, Frame& frame) {
+  const std::uint32_t layer = layer_of(frame);
+  auto& blocks = config_->layers_.layers[layer].blocks;
+  if (implicit_blocks_.size() <= layer) implicit_blocks_.resize(layer + 1);
+  if (implicit_blocks_[layer] == 0) {
+    blocks.push_back({"*", frame.tag.empty() ? "the top level" : '<' + frame.tag + ' ' + frame.name + '>', {}, here(text)});
+    implicit_blocks_[layer] = static_cast<std::uint32_t>(blocks.size());
+  }
+  Frame inner;
+  inner.scope = Scope::Domain;
+  inner.record = &domain_scratch_;
+  inner.assignments = &blocks[implicit_blocks_[layer] - 1].assignments;
+  domain_scratch_ = DomainSettings();
+  apply(row, text, inner);
+}
+
+void Loader::include(std::string_view text) {
+  static const ValueRules kAnything;
+  Value value(text, kAnything, here(text));
+  auto path = unquote(text, value);
+  if (!report_value(value, text) || !path || path->empty()) {
+    if (!value.failed()) error(text, "argument missing", "FILE, a pattern like /etc/sluice/vmtas/*.conf, or a URL");
+    return;
+  }
+  const Origin origin = here(text);
+  const bool is_url = path->starts_with("http://") || path->starts_with("https://");
+  if (!is_url && path->front() != '/' && path->find(':') == std::string::npos) {
+    *path = folder_of(reading_.back()) + *path;
+  }
+  if (is_url && path->find_first_of("?@") != std::string::npos) {
+    return error(text, "a URL to include has no user, query or fragment");
+  }
+  if (is_url || path->find_first_of("*?[") == std::string::npos) {
+    read_file(*path, origin, false);
+    return;
+  }
+  auto found = files_.glob(*path);
+  if (!found) return error(text, "cannot search \"" + *path + "\": " + std::string(name_of(found.error().code)));
+  if (found->empty()) report(Severity::Warning, text, "no file matches \"" + *path + '"');
+  std::sort(found->begin(), found->end());
+  for (const std::string& file : *found) read_file(file, origin, false);
+}
+
+LoadResult load_config(std::string_view main_path, FileSource& files, const LoadOptions& options) {
+  return Loader(files, options).run(main_path);
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,189 @@
+#pragma once
+// Builds a Config from text. Internal to policy/config: others call load_config().
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/config/config.h"
+#include "policy/config/directive.h"
+#include "policy/config/lexer.h"
+
+namespace sluice::config {
+
+/// `domain-macro` as written.
+struct MacroDefinition {
+  std::vector<std::string> items;
+  Origin origin;
+};
+
+/// Collects findings and shows the line each one is about.
+class Reporter {
+ public:
+  explicit Reporter(const LoadOptions& options) : options_(options) {}
+  /// Registers a file; its text is kept to quote lines from it.
+  std::uint32_t add_file(std::string path, std::string contents);
+  [[nodiscard]] std::string_view contents(std::uint32_t file) const { return *texts_[file].contents; }
+  [[nodiscard]] const std::string& path(std::uint32_t file) const { return texts_[file].path; }
+  [[nodiscard]] std::size_t file_count() const { return texts_.size(); }
+  [[nodiscard]] std::vector<std::string> paths() const;
+
+  struct Finding {
+    Severity severity = Severity::Error;
+    std::string message;
+    std::string expected = {};
+    std::string suggestion = {};
+  };
+  /// `column` from 1; 0: the whole line.
+  void add(Origin where, std::uint32_t column, Finding finding);
+  void add(Finding finding) { add(Origin{}, 0, std::move(finding)); }
+  [[nodiscard]] std::size_t error_count() const { return errors_; }
+  [[nodiscard]] const LoadOptions& options() const { return options_; }
+  /// In file order.
+  [[nodiscard]] std::vector<Diagnostic> take();
+
+ private:
+  struct Text {
+    std::string path;
+    std::unique_ptr<const std::string> contents;
+    std::vector<std::size_t> lines;  ///< start of each line; filled when first needed
+  };
+  struct Entry {
+    Origin where;
+    std::size_t sequence = 0;
+    Diagnostic diagnostic;
+  };
+  [[nodiscard]] std::string line_text(Origin where);
+  const LoadOptions& options_;
+  std::vector<Text> texts_;
+  std::vector<Entry> entries_;
+  std::size_t errors_ = 0;
+};
+
+/// Reads files line by line and fills a Config. One use per object.
+class Loader {
+ public:
+  Loader(FileSource& files, const LoadOptions& options);
+  [[nodiscard]] LoadResult run(std::string_view main_path);
+
+ private:
+  struct Frame {
+    const BlockKind* kind = nullptr;  ///< null: the top level
+    Scope scope = Scope::Global;
+    std::string tag;
+    Origin origin;
+    void* record = nullptr;
+    std::vector<Assignment>* assignments = nullptr;  ///< <source> and <domain> keep their lines
+    std::uint32_t layer = 0;                         ///< of nested <domain> blocks; for VMTAs and pools 0 = none yet
+    std::string name;                                ///< block argument
+  };
+  struct Position {  ///< of the statement at hand
+    const LogicalLine* line = nullptr;
+    std::uint32_t file = 0;
+  };
+
+  // Files and lines.
+  bool read_file(std::string_view path, Origin asked_from, bool optional);
+  void read_lines(std::uint32_t file);
+  void complete_line(LineReader& reader, LogicalLine& line);
+  void on_line(const LogicalLine& line, std::uint32_t file);
+  void include(std::string_view value);
+
+  // Blocks.
+  void open_block(const Statement& statement);
+  void close_block(const Statement& statement);
+  void pop_frame();
+  void unclosed(const Frame& frame);
+  [[nodiscard]] bool start_record(const BlockKind& kind, std::string_view argument, std::string_view at, Frame& frame);
+  bool start_source(std::string_view argument, Frame& frame);
+  bool start_identity(const BlockKind& kind, std::string_view argument, std::string_view at, Frame& frame);
+  bool start_domain(std::string_view argument, Frame& frame);
+  void start_bounce_actions(std::string_view argument, Frame& frame);
+  bool start_listener(std::string_view argument, std::string_view at, Frame& frame);
+  [[nodiscard]] std::uint32_t layer_of(Frame& frame);
+
+  // Directives.
+  void on_directive(const Statement& statement);
+  void unknown_directive(const Statement& statement);
+  void apply(const Directive& row, std::string_view value, Frame& frame);
+  void apply_implicit(const Directive& row, std::string_view value, Frame& frame);
+  void notes_on(const Directive& row, std::string_view at);
+  void run_action(const Directive& row, std::string_view value, Frame& frame);
+  void domain_macro(std::string_view value);
+  void listener_line(std::string_view value);
+  void spool_line(std::string_view value);
+  void address_entry(const Directive& row, std::string_view value, Frame& frame);
+  void pattern_line(const Directive& row, std::string_view value, Frame& frame);
+  void message_pattern(const Directive& row, std::string_view value, Frame& frame);
+  [[nodiscard]] bool pattern_results(std::string_view text, MessagePattern& pattern, Value& value);
+
+  // Findings.
+  [[nodiscard]] Origin here(std::string_view at) const;
+  void report(Severity severity, std::string_view at, std::string message, std::string expected = {},
+              std::string suggestion = {});
+  void error(std::string_view at, std::string message, std::string expected = {}, std::string suggestion = {}) {
+    report(Severity::Error, at, std::move(message), std::move(expected), std::move(suggestion));
+  }
+  /// Error, or a warning when lenient.
+  void unknown(std::string_view at, std::string message, std::string expected, std::string suggestion);
+  bool report_value(const Value& value, std::string_view at);
+
+  FileSource& files_;
+  const LoadOptions& options_;
+  const DirectiveTable& table_;
+  Reporter reporter_;
+  std::shared_ptr<Config> config_;
+  std::vector<Frame> frames_;
+  std::vector<std::string> reading_;  ///< files being read, outermost first
+  std::unordered_map<std::string, MacroDefinition> macros_;
+  std::vector<std::uint32_t> implicit_blocks_;  ///< by layer: block index + 1 of settings given outside of <domain>
+  std::uint64_t legacy_spool_min_free_ = 0;
+  std::vector<std::size_t> legacy_spools_;
+  Position position_;
+  DomainSettings domain_scratch_;  ///< values are checked by reading them into these
+  SourceSettings source_scratch_;
+  std::uint32_t anonymous_ = 0;
+};
+
+/// Resolves names, expands macros, checks what needs the whole. Continues where the Loader ends.
+class Finisher {
+ public:
+  Finisher(Config& config, Reporter& reporter, const std::unordered_map<std::string, MacroDefinition>& macros,
+           const std::vector<std::uint32_t>& implicit_blocks);
+  void run();
+
+ private:
+  void name_identities();
+  void resolve_pools();
+  void expand_macros();
+  void index_domains();
+  void expand_patterns(std::vector<DomainPattern>& patterns);
+  void expand_keys(std::vector<DomainKey>& keys);
+  void fill_ehlo_names();
+  void check_required();
+  void check_references();
+  void check_domain_references(const DomainLayer& layer);
+  void check_source_references();
+  void check_traps();
+  void check_domain_traps();
+  void number_scopes();
+  /// Domains an expression stands for; `from_macro` tells whether it named a macro.
+  [[nodiscard]] std::vector<std::string> expand(std::string_view expression, Origin origin, bool& from_macro);
+  const std::vector<std::string>* macro(std::string_view name, Origin origin, std::vector<std::string>& open);
+  void error(Origin where, std::string message, std::string suggestion = {});
+  void warn(Origin where, std::string message, std::string suggestion = {});
+  void missing(Origin where, std::string_view what, std::string_view name, std::vector<std::string_view> known);
+  [[nodiscard]] bool is_identity(std::string_view name) const;
+  [[nodiscard]] std::vector<std::string_view> identity_names() const;
+
+  Config& config_;
+  Reporter& reporter_;
+  const std::unordered_map<std::string, MacroDefinition>& macros_;
+  const std::vector<std::uint32_t>& implicit_blocks_;
+  const DirectiveTable& table_;
+  std::size_t expanded_ = 0;
+};
+
+}  // namespace sluice::config
