@@ -65,6 +65,12 @@ class SimReactor final : public Reactor {
   Status make_directories(const std::string& path, std::uint32_t mode) override;
   void wake_from(Reactor& waker) override;
 
+  // --- For peers in tests: what a socket can do beyond the Reactor's calls.
+  /// RST: both sides learn of it. Requires an open connection's descriptor.
+  void reset_connection(int fd);
+  /// FIN: says nothing more and goes on receiving.
+  void half_close(int fd);
+
   // --- For the world and the network.
   /// Queues a completion for the next poll. Requires that the last one has not been queued.
   void answer(InFlight& op, Completion completion);
