@@ -24,11 +24,10 @@ struct JournalOptions {
   std::uint32_t reserve_segments = 2;
 };
 
-/// Place of an event: behind the last one a reader has handled. Ordered in one shard's journal.
+/// A place between two groups of events: behind the last one a reader has handled. Ordered in one directory.
 struct JournalPosition {
   std::uint32_t segment = 0;
   std::uint32_t offset = 0;  ///< bytes, of a group in the segment file
-  std::uint32_t record = 0;  ///< records of that group already passed
   friend auto operator<=>(const JournalPosition&, const JournalPosition&) = default;
 };
 
@@ -66,6 +65,9 @@ class Journal final : public spool::DurableSink {
   /// Resolves once everything appended before the call is durable. Errors: Io, NoSpace.
   [[nodiscard]] runtime::Task<Status> flush();
   [[nodiscard]] bool healthy() const;
+
+  /// Segments of `directory_shard` (the own or an adopted one) before `keep_from` are needed no more.
+  void trim(std::uint32_t directory_shard, JournalPosition keep_from);
 
   // spool::DurableSink: the Received events, one per recipient.
   void message_durable(spool::StoredMessage& message, const spool::MessageView& view,

@@ -11,6 +11,7 @@
 
 #include "engine/journal/event.h"
 #include "engine/journal/journal.h"
+#include "engine/log/aligned.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
 #include "policy/base/result.h"
@@ -22,7 +23,7 @@ namespace sluice::journal {
 struct JournalCursor {
   static constexpr std::size_t kTextBytesMax = 64 * kKiB;
   std::vector<std::pair<std::uint32_t, JournalPosition>> positions;  ///< directory shard -> position, sorted
-  /// "1 0:12:4096:17 1:3:8192:0": version, then directory:segment:offset:record.
+  /// "1 0:12:4096 1:3:8192": version, then directory:segment:offset.
   [[nodiscard]] std::string text() const;
   [[nodiscard]] static std::optional<JournalCursor> parse(std::string_view text);
   [[nodiscard]] JournalPosition at(std::uint32_t directory_shard) const;  ///< zero position when absent
@@ -36,13 +37,13 @@ struct EventBatch {
   std::vector<Event> events;
   JournalPosition after;         ///< set this in the cursor once the batch has been handled
   std::uint64_t damaged = 0;     ///< stretches passed over because they failed their checks
-  std::vector<std::byte> bytes;
+  log::AlignedMemory bytes;
 };
 
 /// Reads durable events only, those of one shard directory in order; directories take turns.
 /// Thread:   one shard, typically the control shard. It reads with its own descriptors.
 /// Lifetime: open() at start, stop() before destruction (asserted). `directory` outlives it.
-/// Limits:   a batch holds at most kBatchBytes of journal (one group).
+/// Limits:   a batch comes from at most kReadBytes of journal, or from one group larger than that.
 /// Keeping:  a journal segment stays until every reader that JournalDirectory knows has acknowledged it.
 class JournalReader {
  public:

@@ -77,7 +77,8 @@ struct MessageDraft {
 /// Thread: any, as long as the bytes stay. Lifetime: views the bytes it was made from.
 class MessageView {
  public:
-  /// Reads the payload of a message record. Errors: Corrupt. Every length is checked; recipients are checked too.
+  /// Reads the payload of a message record. Errors: Corrupt. Every length is checked; recipients when they are asked
+  /// for (a message of a million recipients is opened a million times).
   [[nodiscard]] static Result<MessageView> decode(std::span<const std::byte> payload);
 
   MessageId id;
@@ -89,7 +90,7 @@ class MessageView {
   std::span<const std::byte> body;
 
   [[nodiscard]] std::uint32_t recipient_count() const { return recipient_count_; }
-  /// Requires index < recipient_count(). O(1).
+  /// Requires index < recipient_count(). O(1). Bytes that make no sense answer an empty address.
   [[nodiscard]] Recipient recipient(std::uint32_t index) const;
   [[nodiscard]] std::uint32_t header_count() const { return header_count_; }
   /// Calls `visit(HeaderField)` for each stored header, in order.
@@ -142,7 +143,7 @@ class StoredMessage {
   friend class Spool;
   friend class MessageReader;
   friend class MessageSlab;
-  friend class Mover;
+  friend class SpoolCore;
   MessageId id_;
   /// Slot of the segment, offset and commit buffer in one word (place_word.h): relocation changes them together.
   std::atomic<std::uint64_t> where_{0};

@@ -36,10 +36,11 @@ struct SpoolOptions {
   /// `move_from_segments` segments are in use.
   double move_live_share = 0.10;
   std::uint32_t move_from_segments = 8;
+  bool prefill = true;  ///< new segment files are written once with zeros (log/segment_store.h)
 };
 
-/// What recovery found in the directories a shard looks after; made by journal::recover().
-struct SpoolInheritance;
+class SpoolCore;
+struct SpoolInheritance;  // inheritance.h: what recovery found in the directories a shard looks after
 
 /// Stores messages; see the file comment.
 /// Thread:   home shard only, except what message_lease.h says. Lifetime: start() before use, stop() before
@@ -87,13 +88,10 @@ class Spool {
     Result<StoredMessage*> await_resume() { return answer_; }
 
    private:
-    friend class Spool;
-    friend class Committer;
+    friend class SpoolCore;
     Spool& spool_;
     const MessageDraft& draft_;
     std::coroutine_handle<> waiting_;
-    Append* next_ = nullptr;
-    StoredMessage* message_ = nullptr;
     Result<StoredMessage*> answer_ = nullptr;
   };
   [[nodiscard]] Append append(const MessageDraft& draft) { return Append(*this, draft); }
@@ -108,6 +106,8 @@ class Spool {
   /// Recovery only: makes the StoredMessage of a message found on disk. nullptr when its segment is gone.
   [[nodiscard]] StoredMessage* adopt(MessageId id, const MessagePlace& place, WallTime received, MessageFlags flags,
                                      std::uint32_t outstanding);
+  /// Recovery only: every message of the inherited segments has been adopted; those without any may be used again.
+  void all_adopted();
 
   struct Stats {
     std::uint64_t messages_live = 0;
@@ -126,9 +126,7 @@ class Spool {
 
  private:
   friend class MessageReader;
-  friend class Append;
-  struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<SpoolCore> core_;
 };
 
 }  // namespace sluice::spool

@@ -1,0 +1,126 @@
+#include "engine/log/scan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/log/bytes.h"
+
+namespace sluice::log {
+
+namespace {
+bool looks_like_ours(std::span<const std::byte> window, SegmentSeed seed) {
+  return std::memcmp(window.data(), "SLGR", 4) == 0 && load<std::uint64_t>(window.data() + 48) == seed.salt;
+}
+}  // namespace
+
+SegmentScanner::SegmentScanner(const SegmentHeader& header, std::uint64_t from)
+    : header_(header), seed_(seed_of(header)), end_(from),
+      next_sequence_(header.first_sequence) {
+  need_ = {from, kBlockBytes};
+}
+
+SegmentScanner::Step SegmentScanner::step(std::span<const std::byte> window) {
+  const std::uint64_t at = need_.offset;
+  if (window.size() < kGroupHeaderBytes || at >= header_.bytes) {
+    if (gap_from_) close_gap(at + window.size(), true);
+    return Step::End;
+  }
+  const auto found = decode_group_header(window, seed_);
+  const bool fits = found && at + found->bytes <= header_.bytes;
+  const bool in_order = fits && (found->sequence >= next_sequence_);
+  if (!in_order) {
+    if (!gap_from_) {
+      gap_from_ = at;
+      gap_why_ = "no valid group header";
+      gap_is_ours_ = looks_like_ours(window, seed_);
+    }
+    return search(window);
+  }
+  const std::size_t padded = round_up(found->bytes, kBlockBytes);
+  if (found->bytes > window.size()) {
+    if (need_.bytes < padded) {
+      need_.bytes = padded;
+      return Step::Again;
+    }
+    // The file ends inside the group: keep what is there of it.
+  }
+  if (gap_from_) close_gap(at, false);
+  group_.offset = at;
+  group_.header = *found;
+  parse_group(window.first(std::min<std::size_t>(found->bytes, window.size())));
+  next_sequence_ = found->sequence + 1;
+  committed_ = std::max(committed_, found->committed);
+  end_ = at + padded;
+  need_ = {end_, kBlockBytes};
+  return Step::Group;
+}
+
+// Records one by one; a bad one is passed over to the next place where one passes its check.
+void SegmentScanner::parse_group(std::span<const std::byte> bytes) {
+  group_.records.clear();
+  std::optional<std::size_t> bad_from;
+  const auto close = [&](std::size_t until) {
+    if (!bad_from) return;
+    stretches_.push_back({group_.offset + *bad_from, until - *bad_from, group_.header.sequence, "record checksum"});
+    bad_from.reset();
+  };
+  std::size_t at = kGroupHeaderBytes;
+  std::uint64_t vain_bytes = 0;
+  while (at + kRecordHeaderBytes <= bytes.size()) {
+    const auto record = parse_record(bytes.subspan(at), static_cast<std::uint32_t>(group_.offset + at), seed_);
+    if (!record) {
+      if (!bad_from) bad_from = at;
+      vain_bytes += claimed_bytes(bytes.subspan(at));
+      if (vain_bytes > kVainChecksumsMax * bytes.size()) break;
+      at += kRecordAlign;
+      continue;
+    }
+    close(at);
+    group_.records.push_back(*record);
+    at += record_bytes(record->payload.size());
+  }
+  if (!bad_from && group_.header.bytes > bytes.size()) bad_from = std::min(at, bytes.size());
+  close(std::max<std::size_t>(group_.header.bytes, at));
+}
+
+SegmentScanner::Step SegmentScanner::search(std::span<const std::byte> window) {
+  // Forward by blocks, without parsing: only a header that passes its check counts.
+  std::size_t at = kBlockBytes;
+  for (; at + kGroupHeaderBytes <= window.size(); at += kBlockBytes) {
+    const auto found = decode_group_header(window.subspan(at), seed_);
+    if (found && found->sequence >= next_sequence_) break;
+  }
+  const bool at_end = window.size() < need_.bytes;
+  need_ = {need_.offset + at, kBlockBytes};
+  if (at_end && at + kGroupHeaderBytes > window.size()) {
+    close_gap(need_.offset, true);
+    return Step::End;
+  }
+  return Step::Again;
+}
+
+// At the end of the log the rest of the file is blank or of an earlier use; only what shows our mark is torn.
+void SegmentScanner::close_gap(std::uint64_t until, bool at_end) {
+  if (until > *gap_from_ && (!at_end || gap_is_ours_)) {
+    stretches_.push_back({*gap_from_, until - *gap_from_, next_sequence_, gap_why_});
+  }
+  gap_from_.reset();
+}
+
+SegmentScanner::Verdict SegmentScanner::verdict(std::optional<std::uint64_t> sealed_by) const {
+  Verdict out;
+  const std::uint64_t durable = std::max(committed_, sealed_by ? *sealed_by - 1 : 0);
+  for (const DamagedStretch& one : stretches_) {
+    (one.first_sequence <= durable ? out.damaged : out.torn).push_back(one);
+  }
+  if (sealed_by && *sealed_by > next_sequence_) {
+    out.groups_missing = *sealed_by - next_sequence_;
+    const bool known = !out.damaged.empty() && out.damaged.back().offset >= end_;
+    if (!known && end_ < header_.bytes) {
+      out.damaged.push_back({end_, header_.bytes - end_, next_sequence_, "groups missing at the end"});
+    }
+  }
+  return out;
+}
+
+}  // namespace sluice::log

@@ -1,0 +1,86 @@
+#pragma once
+// Finding groups and records in bytes that may be torn or damaged. Pure: the caller reads the file.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/log/format.h"
+
+namespace sluice::log {
+
+/// A stretch that holds nothing valid.
+struct DamagedStretch {
+  std::uint64_t offset = 0;          ///< in the segment
+  std::uint64_t bytes = 0;
+  std::uint64_t first_sequence = 0;  ///< first group that is missing or hurt
+  const char* why = "";
+};
+
+/// A group that was found, with those of its records that pass their check.
+struct ScannedGroup {
+  std::uint64_t offset = 0;  ///< in the segment
+  GroupHeader header;
+  std::vector<RecordView> records;
+};
+
+/// Walks one segment. The caller shows it windows of the file; it asks for more when a group does not fit.
+///   loop: step(window at need().offset) -> Group | Again (ask need()) | End
+/// Thread: any. Lifetime: record views point into the last window.
+/// Rule: after something invalid it goes on at the next block that begins with a valid header of this segment and a
+/// sequence above the last one. What it passed over is damaged() if a later group (or `sealed_by`, the first sequence
+/// of the next segment) proves that it had been durable, and torn() otherwise: then nobody was told that it was there.
+class SegmentScanner {
+ public:
+  enum class Step : std::uint8_t { Group, Again, End };
+  struct Need {
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;  ///< at least; more is welcome
+  };
+  /// Looking for the next good record behind a bad one stops once this many times the group's size was checksummed
+  /// in vain: bodies are strangers' bytes and might be made to look like a great many records.
+  static constexpr std::uint64_t kVainChecksumsMax = 16;
+
+  /// `from`: where the first group is expected (a block boundary, normally kBlockBytes).
+  SegmentScanner(const SegmentHeader& header, std::uint64_t from = kBlockBytes);
+
+  [[nodiscard]] Need need() const { return need_; }
+  /// `window` holds the file from need().offset on; shorter than need().bytes means that the file ends there.
+  Step step(std::span<const std::byte> window);
+  [[nodiscard]] const ScannedGroup& group() const { return group_; }
+
+  /// Offset behind the last valid group; sequence expected next.
+  [[nodiscard]] std::uint64_t end() const { return end_; }
+  [[nodiscard]] std::uint64_t next_sequence() const { return next_sequence_; }
+  [[nodiscard]] std::uint64_t committed() const { return committed_; }
+
+  /// After End. `sealed_by`: first sequence of the next segment, when there is one.
+  struct Verdict {
+    std::vector<DamagedStretch> damaged;
+    std::vector<DamagedStretch> torn;
+    std::uint64_t groups_missing = 0;  ///< acknowledged groups of which nothing is left (a disk that lied)
+  };
+  [[nodiscard]] Verdict verdict(std::optional<std::uint64_t> sealed_by = std::nullopt) const;
+
+ private:
+  void parse_group(std::span<const std::byte> bytes);
+  Step search(std::span<const std::byte> window);
+  void close_gap(std::uint64_t until, bool at_end);
+
+  SegmentHeader header_;
+  SegmentSeed seed_;
+  Need need_;
+  ScannedGroup group_;
+  std::uint64_t end_ = kBlockBytes;
+  std::uint64_t next_sequence_ = 0;
+  std::uint64_t committed_ = 0;
+  std::optional<std::uint64_t> gap_from_;  // searching since here
+  const char* gap_why_ = "";
+  bool gap_is_ours_ = false;               // begins with a group header's magic and this segment's salt
+  std::vector<DamagedStretch> stretches_;
+};
+
+}  // namespace sluice::log

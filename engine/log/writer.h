@@ -1,0 +1,174 @@
+#pragma once
+// Group commit: records are put into groups in memory, groups are written durably and acknowledged in order.
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+
+#include "engine/log/segment_store.h"
+#include "engine/runtime/op.h"
+#include "engine/runtime/reactor.h"
+#include "engine/runtime/sync.h"
+#include "engine/runtime/task.h"
+
+namespace sluice::log {
+
+/// Memory that mirrors a stretch of a segment. Several groups lie in one, one behind the other.
+struct Buffer {
+  std::span<std::byte> memory;                  ///< block-aligned, a multiple of kBlockBytes
+  std::uint16_t fixed_buffer = runtime::Op::kNoFixedBuffer;
+  Segment* segment = nullptr;
+  std::uint64_t file_offset = 0;                ///< of memory[0] in the segment
+  std::size_t used = 0;
+  std::uint32_t groups_under_way = 0;           ///< sealed, not yet done
+  bool closed = false;                          ///< no further group will begin in it
+};
+
+/// Who owns the buffers. Thread: the writer's shard.
+class BufferSource {
+ public:
+  virtual ~BufferSource() = default;
+  /// A buffer of at least `bytes_min`, with used == 0; nullptr: none free now, room() comes when there is.
+  virtual Buffer* take_buffer(std::size_t bytes_min) = 0;
+  /// The writer is finished with it: closed, and all its groups done.
+  virtual void buffer_done(Buffer& buffer) = 0;
+};
+
+/// A group that is durable, or will never be.
+struct GroupDone {
+  std::uint64_t sequence = 0;
+  std::uint32_t segment = 0;   ///< number
+  std::uint64_t end = 0;       ///< offset behind the group in the segment
+  Status status;
+};
+
+/// Who is told. Thread: the writer's shard; called from the loop, never from inside begin().
+class GroupSink {
+ public:
+  virtual ~GroupSink() = default;
+  /// This group and all before it are durable, or none after the first error will ever be. In order of sequence.
+  virtual void group_done(const GroupDone& done) = 0;
+  /// begin() refused for want of a buffer or a segment; now it may succeed.
+  virtual void room() = 0;
+};
+
+struct WriterOptions {
+  std::uint32_t shard = 0;             ///< of the directory
+  std::uint32_t incarnation = 0;
+  std::size_t in_flight_max = 4;
+  /// While a write is under way, the next one starts only with this much; else it waits for the first one's end and
+  /// becomes a larger group.
+  std::size_t eager_bytes = 128 * kKiB;
+  Duration gap_min{0};                 ///< between starts, unless eager_bytes wait
+};
+
+/// Thread:   one shard.
+/// Lifetime: stop() has answered before destruction (asserted); store, source and sink outlive it.
+/// Errors:   after the first failed write nothing is ever acknowledged again: later groups are answered with the same
+///           error even when their own write succeeded, since a gap would lie before them.
+class Writer {
+ public:
+  Writer(runtime::Reactor& reactor, WriterOptions options, SegmentStore& store, BufferSource& source, GroupSink& sink);
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer();
+
+  void start(std::uint64_t next_sequence);
+  /// For the segments opened from now on.
+  void set_incarnation(std::uint32_t incarnation) { options_.incarnation = incarnation; }
+  /// Commits what there is and waits for it.
+  [[nodiscard]] runtime::Task<void> stop();
+
+  /// Room for one record. Fill `payload`, then end() at once: nothing may come in between.
+  struct Reserved {
+    std::span<std::byte> payload;
+    Segment* segment = nullptr;
+    Buffer* buffer = nullptr;
+    std::uint32_t offset = 0;        ///< of the record in the segment
+    std::uint64_t sequence = 0;      ///< of its group
+  };
+  /// Errors: NoMemory (no buffer now), NoSpace (no segment now), BadInput (never fits), Io (failed).
+  [[nodiscard]] Result<Reserved> begin(std::size_t payload_bytes);
+  void end(const Reserved& reserved, RecordType type);
+
+  /// Ignores gap_min for what is waiting now.
+  void hurry();
+  [[nodiscard]] bool failed() const { return !error_.has_value(); }
+  [[nodiscard]] const Status& error() const { return error_; }
+  [[nodiscard]] std::uint64_t next_sequence() const { return next_sequence_; }
+  /// Every group below was acknowledged.
+  [[nodiscard]] std::uint64_t done_sequence() const { return done_sequence_; }
+  [[nodiscard]] Segment* segment() const { return segment_; }
+  /// Offset behind the last group handed out in segment().
+  [[nodiscard]] std::uint64_t next_offset() const { return next_offset_; }
+  [[nodiscard]] std::uint64_t waiting_bytes() const { return waiting_bytes_; }
+  [[nodiscard]] std::uint64_t groups_done() const { return groups_done_; }
+  [[nodiscard]] std::uint64_t bytes_done() const { return bytes_done_; }
+  [[nodiscard]] static constexpr std::size_t payload_bytes_max(std::uint64_t segment_bytes) {
+    return segment_bytes - 2 * kBlockBytes;
+  }
+
+ private:
+  struct Group : runtime::Op {
+    Writer* writer = nullptr;
+    Buffer* buffer = nullptr;
+    Segment* segment = nullptr;
+    std::size_t from = 0;              // in the buffer, the segment header included when it goes along
+    std::size_t bytes = 0;
+    std::size_t written = 0;
+    std::uint64_t sequence = 0;
+    bool submitted = false;
+    bool done = false;
+    Status status;
+  };
+  struct GapTimer : runtime::Timer {
+    explicit GapTimer(Writer& owner);
+    Writer& owner;
+  };
+  [[nodiscard]] bool fits(std::size_t record) const;
+  [[nodiscard]] Status make_room(std::size_t record);
+  void open_group();
+  void seal_group();
+  void close_buffer();
+  void put_segment_header();
+  void pump();
+  void submit_next();
+  void write_rest(Group& group);
+  static void on_written(runtime::Op& op, runtime::Completion completion);
+  void settle();
+  runtime::Task<void> pump_at_end_of_turn();
+
+  runtime::Reactor& reactor_;
+  WriterOptions options_;
+  SegmentStore& store_;
+  BufferSource& source_;
+  GroupSink& sink_;
+
+  Segment* segment_ = nullptr;
+  Buffer* buffer_ = nullptr;
+  std::uint64_t next_offset_ = 0;
+  std::uint64_t next_sequence_ = 1;   // of the open group, or of the next one
+  std::uint64_t done_sequence_ = 0;
+  std::size_t group_from_ = 0;        // in buffer_: where the write begins
+  std::size_t group_at_ = 0;          // in buffer_: where the group header stands
+  std::uint32_t group_records_ = 0;
+  bool group_open_ = false;
+  bool header_pending_ = false;       // the next group carries the segment header along
+
+  std::deque<Group> groups_;          // oldest first: under way, then sealed
+  std::size_t in_flight_ = 0;
+  std::uint64_t waiting_bytes_ = 0;
+  std::uint64_t groups_done_ = 0;
+  std::uint64_t bytes_done_ = 0;
+  Status error_;
+  MonoTime last_start_{};
+  bool hurry_ = false;
+  bool stopping_ = false;
+  runtime::Wakeup wakeup_;
+  runtime::Wakeup idle_;
+  GapTimer gap_timer_;
+  runtime::TaskGroup tasks_;
+};
+
+}  // namespace sluice::log

@@ -1,0 +1,169 @@
+// Moving the last messages out of a segment, so that a few that are hard to deliver do not pin 64 MiB each.
+//
+// Order of a move: copy into the open segment -> durable -> readers are sent to the copy (one atomic word) -> the
+// journal knows the new place -> durable -> the old copy counts no more. A crash at any point leaves one copy that the
+// journal names.
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/log/aligned.h"
+#include "engine/log/bytes.h"
+#include "engine/spool/spool_core.h"
+#include "policy/base/assert.h"
+
+namespace sluice::spool {
+namespace {
+
+struct Alarm : runtime::Timer {
+  explicit Alarm(runtime::Wakeup& target)
+      : Timer([](Timer& timer) { static_cast<Alarm&>(timer).wakeup.set(); }), wakeup(target) {}
+  runtime::Wakeup& wakeup;
+};
+
+constexpr Duration kLookEvery = 1s;
+
+}  // namespace
+
+void SpoolCore::finish_moved_copy(const Pending& pending, const Status& status) {
+  StoredMessage& message = *pending.message;
+  if (!status) {
+    // The copy is not to be trusted; the message stays where it was. The spool has failed anyway.
+    const std::uint32_t bytes = bytes_of(message);
+    moves_.erase(&message);
+    message.state_ &= static_cast<std::uint8_t>(~MessageSlab::kMoving);
+    if ((message.state_ & MessageSlab::kEnded) != 0) forget(message);
+    drop_copy(pending.slot, bytes);
+    return;
+  }
+  message.where_.store(pending.word);  // seq_cst: pairs with the readers' count, see retire_if_done()
+  ++moved_;
+  sink_.message_moved(message, moves_.at(&message).from, pending.place);
+}
+
+void SpoolCore::move_durable(StoredMessage& message) {
+  const auto found = moves_.find(&message);
+  SLUICE_ASSERT(found != moves_.end());
+  const Move move = found->second;
+  const std::uint32_t bytes = bytes_of(message);
+  moves_.erase(found);
+  message.state_ &= static_cast<std::uint8_t>(~MessageSlab::kMoving);
+  if ((message.state_ & MessageSlab::kEnded) != 0) forget(message);
+  drop_copy(move.from_slot, bytes);
+  move_wakeup_.set();
+}
+
+// The emptiest sealed segment below the limit, once enough of them lie around.
+log::Segment* SpoolCore::segment_to_empty() const {
+  log::Segment* best = nullptr;
+  std::uint32_t in_use = 0;
+  for (std::uint32_t slot = 0; slot < store_.slots(); ++slot) {
+    log::Segment& segment = store_.at(slot);
+    if (segment.state != log::Segment::State::Sealed) continue;
+    ++in_use;
+    const auto limit =
+        static_cast<std::uint64_t>(static_cast<double>(segment.header.bytes) * options_.move_live_share);
+    if (segment.live_records == 0 || segment.live_bytes > limit || segment.unmovable) continue;
+    if (best == nullptr || segment.live_bytes < best->live_bytes) best = &segment;
+  }
+  return in_use + 1 >= options_.move_from_segments ? best : nullptr;
+}
+
+runtime::Task<void> SpoolCore::move_forever() {
+  Alarm alarm(move_wakeup_);
+  while (!stopping_ && !writer_.failed()) {
+    for (log::Segment* one : std::exchange(retire_later_, {})) retire_if_done(*one);
+    log::Segment* segment = accepting() ? segment_to_empty() : nullptr;
+    if (segment != nullptr) {
+      co_await empty_segment(*segment);
+      continue;
+    }
+    reactor_.arm_in(alarm, kLookEvery);
+    do {
+      co_await move_wakeup_.wait();
+    } while (alarm.armed() && !stopping_);  // other signals are for moves under way
+    reactor_.disarm(alarm);
+  }
+}
+
+runtime::Task<void> SpoolCore::empty_segment(log::Segment& segment) {
+  const std::uint32_t before = segment.live_records;
+  std::size_t looked = 0;
+  for (std::size_t i = 0; i < slab_.capacity() && segment.live_records > 0; ++i) {
+    if (stopping_ || writer_.failed()) co_return;
+    if (++looked % kMessagesPerSliceMax == 0) co_await runtime::yield(reactor_);
+    StoredMessage* message = slab_.find(i);
+    if (message == nullptr || (message->state_ & ~MessageSlab::kUsed) != 0) continue;
+    if (PlaceWord::unpack(message->where_.load(std::memory_order_relaxed)).slot != segment.slot) continue;
+    while (moves_.size() >= kMovesUnderWayMax && !stopping_ && !writer_.failed()) co_await move_wakeup_.wait();
+    // It may have ended while this waited.
+    if (stopping_ || slab_.find(i) != message || (message->state_ & ~MessageSlab::kUsed) != 0) continue;
+    (void)co_await move_one(*message, segment);
+  }
+  while (!moves_.empty() && !stopping_ && !writer_.failed()) co_await move_wakeup_.wait();
+  // What cannot be read is left in peace until it ends.
+  if (segment.live_records == before) segment.unmovable = true;
+}
+
+runtime::Task<Status> SpoolCore::move_one(StoredMessage& message, log::Segment& from) {
+  const std::uint64_t old_word = message.where_.load(std::memory_order_relaxed);
+  const PlaceWord old_place = PlaceWord::unpack(old_word);
+  const std::uint32_t bytes = bytes_of(message);
+  const std::uint64_t begin = old_place.offset / log::kBlockBytes * log::kBlockBytes;
+  const std::size_t size = log::round_up(old_place.offset + std::size_t{bytes} - begin, log::kBlockBytes);
+  const MessageId id = message.id_;
+  moves_.emplace(&message, Move{place_of(message, old_word), from.slot});
+  message.state_ |= MessageSlab::kMoving;
+
+  const log::AlignedMemory memory = log::AlignedMemory::make(size);
+  const Result<std::size_t> read = co_await from.file.read(memory.bytes(), begin);
+  Status status;
+  std::optional<log::RecordView> record;
+  if (read && *read >= old_place.offset - begin) {
+    record = log::parse_record(memory.bytes().first(*read).subspan(old_place.offset - begin), old_place.offset,
+                               from.seed);
+  }
+  if (!record || record->payload.size() != std::size_t{message.envelope_bytes_} + message.body_bytes_ ||
+      log::load<std::uint64_t>(record->payload.data()) != id.raw()) {
+    status = fail(Errc::Corrupt, "spool: message to move");
+  }
+  Result<log::Writer::Reserved> room = fail(Errc::Corrupt, "spool: message to move");
+  while (status) {
+    room = writer_.begin(record->payload.size());
+    if (room) break;
+    const bool later = !stopping_ && !writer_.failed() && room.error().code != Errc::BadInput &&
+                       (room.error().code != Errc::NoSpace || store_.has_room());
+    if (!later) {
+      status = std::unexpected(room.error());
+    } else {
+      co_await move_wakeup_.wait();
+    }
+  }
+  if (!status) {
+    moves_.erase(&message);
+    message.state_ &= static_cast<std::uint8_t>(~MessageSlab::kMoving);
+    if ((message.state_ & MessageSlab::kEnded) != 0) forget(message);
+    co_return status;
+  }
+  std::memcpy(room->payload.data(), record->payload.data(), record->payload.size());
+  writer_.end(*room, log::RecordType::MovedMessage);
+  note_roll();
+  auto& buffer = static_cast<CommitBuffer&>(*room->buffer);
+  buffers_.publish(buffer);
+  ++room->segment->live_records;
+  room->segment->live_bytes += bytes;
+  PlaceWord word{room->segment->slot, room->offset, std::nullopt};
+  if (!buffer.large) word.buffer = buffer.index;
+  Pending pending;
+  pending.message = &message;
+  pending.payload = room->payload;
+  pending.sequence = room->sequence;
+  pending.slot = room->segment->slot;
+  pending.word = word.pack();
+  pending.place = place_of(message, pending.word);
+  pending.moved = true;
+  pending_.push_back(pending);
+  co_return status;
+}
+
+}  // namespace sluice::spool
