@@ -150,6 +150,8 @@ Status CaresTransport::State::start() {
   ares_options options{};
   // With everything given c-ares reads neither files nor environment. IGNTC: truncated answers come to us.
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_IGNTC;
+  // A single server's SERVFAIL is the answer; asking it again at once, as c-ares would, only feeds a storm.
+  if (options_.servers.size() == 1) options.flags |= ARES_FLAG_NOCHECKRESP;
   options.timeout = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(options_.timeout).count());
   options.tries = static_cast<int>(std::max(1u, options_.tries));
   options.ndots = 1;
