@@ -17,8 +17,9 @@ struct Mark {
   std::string_view stands_for;
 };
 constexpr Mark kMarks[] = {
-    {"{who}", "(user(name|id)?|mail ?-?box|recipients?|rcpt|account|address(ee)?|e-?mail address|inbox|subscriber|"
-              "local ?-?part|alias|mail-?drop|login)"},
+    {"{who}",
+     "(user(name|id)?|mail ?-?box|recipients?|rcpt|account|address(ee)?|e-?mail address|inbox|subscriber|"
+     "local ?-?part|alias|mail-?drop|login)"},
     // The status, or the enhanced code of the reply when that one was not believed because its class disagreed.
     {"{code}", R"(^([45]\.0\.0;smtp; ?\d\d\d[ -])?[45])"},
 };
@@ -38,7 +39,8 @@ re2::StringPiece piece(std::string_view text) { return re2::StringPiece(text.dat
 std::string without_marks(std::string_view pattern) {
   std::string out(pattern);
   for (const Mark& mark : kMarks) {
-    for (std::size_t at = 0; (at = out.find(mark.name, at)) != std::string::npos; at += mark.stands_for.size()) {
+    for (std::size_t at = 0; (at = out.find(mark.name, at)) != std::string::npos;
+         at += mark.stands_for.size()) {
       out.replace(at, mark.name.size(), mark.stands_for);
     }
   }
@@ -138,7 +140,8 @@ BounceClassifier::Verdict BounceClassifier::classify_subject(std::string_view su
   return {rules_->categories[*first], first};
 }
 
-BounceClassifier::Verdict BounceClassifier::classify(const EnhancedStatus& status, std::string_view diag) const {
+BounceClassifier::Verdict BounceClassifier::classify(const EnhancedStatus& status,
+                                                     std::string_view diag) const {
   std::string subject = status.text();
   subject += ';';
   subject += diag.substr(0, kSubjectBytesMax);

@@ -52,9 +52,11 @@ class BounceClassifier {
     std::string message;
   };
   /// The operator's rules come before the shipped ones. Errors: the first pattern that neither engine accepts.
-  [[nodiscard]] static std::expected<BounceClassifier, RuleError> make(std::span<const BounceRule> user_rules);
+  [[nodiscard]] static std::expected<BounceClassifier, RuleError> make(
+      std::span<const BounceRule> user_rules);
   /// Without the shipped rules, for tests and for configurations that replace them.
-  [[nodiscard]] static std::expected<BounceClassifier, RuleError> make_bare(std::span<const BounceRule> rules);
+  [[nodiscard]] static std::expected<BounceClassifier, RuleError> make_bare(
+      std::span<const BounceRule> rules);
   BounceClassifier(BounceClassifier&&) noexcept;
   BounceClassifier& operator=(BounceClassifier&&) noexcept;
   ~BounceClassifier();

@@ -25,7 +25,8 @@ std::expected<LimitedPcre, std::string> LimitedPcre::compile(std::string_view pa
   LimitedPcre out;
   // Bytes, not UTF-8: replies need not be valid UTF-8. Callouts and \C would only serve to harm.
   out.code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                PCRE2_CASELESS | PCRE2_DOTALL | PCRE2_NEVER_BACKSLASH_C, &error, &at, nullptr));
+                                PCRE2_CASELESS | PCRE2_DOTALL | PCRE2_NEVER_BACKSLASH_C, &error, &at,
+                                nullptr));
   if (!out.code_) {
     char text[160];
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(text), sizeof text);

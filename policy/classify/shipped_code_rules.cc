@@ -8,8 +8,8 @@ namespace {
 constexpr ShippedBounceRule kCodeRules[] = {
     {R"({code}\.1\.[1346]\b)", "bad-mailbox", "550 5.1.1 <x@b.example> rejected\n450 4.1.6 moved away"},
     {R"({code}\.1\.(2|10)\b)", "bad-domain", "550 5.1.2 rejected\n=5.1.10;\n=5.1.2;"},
-    {R"({code}\.(1\.[789]|7\.27)\b)",
-     "invalid-sender", "550 5.1.8 Access denied\n553 5.1.7 <b@>: address syntax"},
+    {R"({code}\.(1\.[789]|7\.27)\b)", "invalid-sender",
+     "550 5.1.8 Access denied\n553 5.1.7 <b@>: address syntax"},
     {R"({code}\.(2\.1|7\.13)\b)", "inactive-mailbox", "550 5.2.1 not accepting messages\n525 5.7.13 sorry"},
     {R"({code}\.(2\.[23]|3\.[14])\b)", "quota-issues", "452 4.2.2 try later\n=5.3.4;\n452 4.3.1 system full"},
     {R"({code}\.2\.4\b)", "bad-mailbox", "550 5.2.4 mailing list expansion problem"},

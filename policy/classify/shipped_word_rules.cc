@@ -60,7 +60,8 @@ constexpr ShippedBounceRule kWordRules[] = {
      "550 5.7.1 Unauthenticated email from a.example is not accepted due to domain's DMARC policy.\n"
      "550 5.7.515 Access denied, sending domain a.example does not meet the required authentication level.\n"
      "550 5.7.23 The message was rejected because of Sender Policy Framework violation\n"
-     "421-4.7.0 This message does not have authentication information or fails to pass authentication checks."},
+     "421-4.7.0 This message does not have authentication information or fails to pass authentication "
+     "checks."},
     {R"(reverse[- ](dns|hostname|lookup|address|name|record|resol)|\bptr\b|\brdns\b|)"
      R"(cannot find your (reverse )?hostname|no reverse|(helo|ehlo)( command)?( \S+)? (rejected|)"
      R"(refused|is invalid|name)|invalid (helo|ehlo)|fully[- ]qualified hostname)",
@@ -193,7 +194,8 @@ constexpr ShippedBounceRule kWordRules[] = {
      "550 Invalid recipient x@b.example\n"
      "550 5.1.1 Bad destination mailbox address\n"
      "550 5.7.1 No such user!\n"
-     "550 Message was not accepted -- invalid mailbox. Local mailbox x@b.example is unavailable: user not found"},
+     "550 Message was not accepted -- invalid mailbox. Local mailbox x@b.example is unavailable: user not "
+     "found"},
     {R"({who}(\b.*)? (is |was |are |has been |were )?((currently )?unknown|not (be )?(found|known|)"
      R"(exist\w*|recogni[sz]ed|listed|present|on file|our customer|a valid|valid|local|here)|)"
      R"(n't (exist|found|be found)|does ?(n't| not) ?exist|doesn.t exist|unrecogni[sz]ed|invalid|)"

@@ -142,7 +142,8 @@ EnhancedStatus status_of_reply(const SmtpReply& reply, ReplyPhase phase, const S
   switch (reply_class) {
     case 2: return {2, 0, 0};
     case 5:
-      if (reply.code == 553 && phase == ReplyPhase::Rcpt && rules.smtp_553_means_invalid_mailbox) return {5, 1, 1};
+      if (reply.code == 553 && phase == ReplyPhase::Rcpt && rules.smtp_553_means_invalid_mailbox)
+        return {5, 1, 1};
       return {5, 0, 0};
     default: return {4, 0, 0};
   }

@@ -38,7 +38,8 @@ std::expected<TokenBucket::Grant, MonoTime> TokenBucket::try_take(MonoTime now, 
     // The division is paid only by those who ask for more than one.
     const std::int64_t count = most == 1 ? 1 : std::min<std::int64_t>(most, slack / gap + 1);
     const std::int64_t after = start + count * gap;
-    if (tat_.compare_exchange_weak(tat, after, kOrder)) return Grant(static_cast<std::uint32_t>(count), after);
+    if (tat_.compare_exchange_weak(tat, after, kOrder))
+      return Grant(static_cast<std::uint32_t>(count), after);
   }
 }
 

@@ -66,7 +66,8 @@ class TokenBucket {
 
   /// When the next token conforms: `now` or later. Asking takes nothing.
   [[nodiscard]] MonoTime next_time(MonoTime now) const {
-    return std::max(now, to_time(tat_.load(std::memory_order_relaxed) - tau_.load(std::memory_order_relaxed)));
+    return std::max(now,
+                    to_time(tat_.load(std::memory_order_relaxed) - tau_.load(std::memory_order_relaxed)));
   }
   [[nodiscard]] bool ready(MonoTime now) const { return next_time(now) == now; }
 

@@ -14,7 +14,8 @@ namespace sluice {
 /// The settings of one queue that matter here, in the mode it is in: the caller passes the `backoff-` list in backoff.
 /// Lifetime: `retry_after` points into the snapshot the caller holds.
 struct RetryRules {
-  std::span<const Duration> retry_after;  ///< `retry-after` / `backoff-retry-after`; at least one entry, each > 0
+  std::span<const Duration>
+      retry_after;  ///< `retry-after` / `backoff-retry-after`; at least one entry, each > 0
   Duration retry_after_dns_error = 1min;
   Duration retry_recipients_after = 10min;
   Duration bounce_after = 108h;
@@ -55,7 +56,8 @@ struct RetryDecision {
 };
 
 /// After a 4xx to this recipient.
-[[nodiscard]] RetryDecision decide_recipient_retry(const RetryRules& rules, const WaitingRecipient& recipient);
+[[nodiscard]] RetryDecision decide_recipient_retry(const RetryRules& rules,
+                                                   const WaitingRecipient& recipient);
 
 /// True once `age` is beyond `bounce-after`: exactly that old is still young enough. Asked before every attempt, and
 /// for recipients of a queue that rests.

@@ -62,10 +62,10 @@ TEST(ShippedBounceRules, EverySampleReachesItsOwnRule) {
 
 TEST(ShippedBounceRules, CategoriesArePowerMtas) {
   const std::set<std::string_view> known = {
-      "spam-related",    "virus-related",   "content-related",    "quota-issues",  "invalid-sender",
-      "inactive-mailbox", "bad-mailbox",     "bad-domain",         "relaying-issues", "policy-related",
-      "protocol-errors", "routing-errors",  "bad-configuration",  "bad-connection", "no-answer-from-host",
-      "message-expired", "other"};
+      "spam-related",     "virus-related",  "content-related",   "quota-issues",    "invalid-sender",
+      "inactive-mailbox", "bad-mailbox",    "bad-domain",        "relaying-issues", "policy-related",
+      "protocol-errors",  "routing-errors", "bad-configuration", "bad-connection",  "no-answer-from-host",
+      "message-expired",  "other"};
   std::set<std::string_view> met;
   for (const BounceRule& rule : shipped_bounce_rules()) {
     EXPECT_TRUE(known.contains(rule.category)) << rule.category;
@@ -111,7 +111,8 @@ TEST(BounceClassifier, PatternsSeeStatusAndDiagnostic) {
 }
 
 TEST(BounceClassifier, AnEmptyPatternMatchesAllAndNoRulesMatchNothing) {
-  EXPECT_EQ(make({{"", "everything"}}, true).classify({5, 1, 1}, "smtp;550 user unknown").category, "everything");
+  EXPECT_EQ(make({{"", "everything"}}, true).classify({5, 1, 1}, "smtp;550 user unknown").category,
+            "everything");
   EXPECT_EQ(make({}, false).classify({5, 1, 1}, "x").category, "other");
 }
 

@@ -16,21 +16,24 @@ namespace sluice {
 namespace {
 
 struct Loop {
-  Duration late_max{};        // a wake-up comes up to this much after its time
-  Duration tick{};            // and is rounded up to this first
+  Duration late_max{};  // a wake-up comes up to this much after its time
+  Duration tick{};      // and is rounded up to this first
   std::uint32_t batch = 1;
   int shards = 1;
-  bool gives_back = false;    // now and then part of a grant is returned unused
+  bool gives_back = false;  // now and then part of a grant is returned unused
 };
 
 /// Takes as often as the bucket allows until `until`; answers the times of all events, sorted.
-std::vector<MonoTime> run(TokenBucket& bucket, MonoTime from, MonoTime until, const Loop& loop, unsigned seed) {
+std::vector<MonoTime> run(TokenBucket& bucket, MonoTime from, MonoTime until, const Loop& loop,
+                          unsigned seed) {
   std::mt19937_64 random(seed);
   std::vector<MonoTime> events;
   const auto late = [&](MonoTime due) {
-    if (loop.tick > Duration{0}) due = MonoTime{(due.time_since_epoch() + loop.tick - 1ns) / loop.tick * loop.tick};
+    if (loop.tick > Duration{0})
+      due = MonoTime{(due.time_since_epoch() + loop.tick - 1ns) / loop.tick * loop.tick};
     if (loop.late_max == Duration{0}) return due;
-    return due + Duration{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(loop.late_max.count() + 1))};
+    return due + Duration{static_cast<std::int64_t>(random() %
+                                                    static_cast<std::uint64_t>(loop.late_max.count() + 1))};
   };
   std::vector<MonoTime> wake(static_cast<std::size_t>(loop.shards));
   for (MonoTime& time : wake) time = late(from);
@@ -104,8 +107,8 @@ TEST(TokenBucket, NoWindowIsExceededAndTheMeanIsRight) {
     const MonoTime from{Duration{12'345'678'901}};
     const auto events = run(bucket, from, from + c.span, c.loop, 7);
     EXPECT_LE(fullest_window(events, c.rate.per), c.rate.events);
-    const double wanted = static_cast<double>(c.rate.events) * (static_cast<double>(c.span.count()) /
-                                                                static_cast<double>(c.rate.per.count()));
+    const double wanted = static_cast<double>(c.rate.events) *
+                          (static_cast<double>(c.span.count()) / static_cast<double>(c.rate.per.count()));
     EXPECT_GE(static_cast<double>(events.size()), wanted * 0.99 - 1);
     EXPECT_LE(static_cast<double>(events.size()), wanted + 1);
   }
@@ -209,7 +212,8 @@ TEST(TokenBucket, ARestartRemembers) {
 
   TokenBucket cut(rate);
   cut.restore(MonoTime{}, 24h * 365);
-  EXPECT_LE(cut.next_time(MonoTime{}), MonoTime{24h + 1s}) << "a jumped clock does not stop the queue for a year";
+  EXPECT_LE(cut.next_time(MonoTime{}), MonoTime{24h + 1s})
+      << "a jumped clock does not stop the queue for a year";
   TokenBucket rested(rate);
   rested.restore(MonoTime{9h}, -3h);
   EXPECT_TRUE(rested.ready(MonoTime{9h}));
