@@ -4,6 +4,7 @@ Everything here runs on Linux /proc and needs no rights. Only processes started 
 only by their own process id.
 """
 
+import json
 import os
 import re
 import resource
@@ -153,6 +154,42 @@ class SmtpSink:
     def stop(self):
         stop(self.process)
         self.errors.close()
+
+
+class OwnSink:
+    """sluice-sink as one provider that takes everything."""
+
+    def __init__(self, folder, build):
+        self.socket = os.path.join(folder, "sink.socket")
+        output = os.path.join(folder, "sluice-sink.log")
+        self.log = open(output, "wb")
+        self.process = subprocess.Popen(
+            [program("sluice-sink", os.path.join(build, "bin")), "--listen", "127.0.0.1:0",
+             "--stats-socket", self.socket], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+
+        def said():
+            with open(output, encoding="utf-8", errors="replace") as file:
+                return file.read()
+
+        wait_until(lambda: "\nready\n" in said(), 10, "starting sluice-sink", self.process)
+        self.port = int(re.search(r"^listen .*:(\d+)$", said(), re.MULTILINE).group(1))
+
+    @property
+    def count(self):
+        """Messages so far. Asked for twenty times a second while a round ends, not more."""
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(5)
+            door.connect(self.socket)
+            door.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            reply = b""
+            while chunk := door.recv(65536):
+                reply += chunk
+        figures = json.loads(reply.partition(b"\r\n\r\n")[2])
+        return sum(provider["messages"] for provider in figures["providers"])
+
+    def stop(self):
+        stop(self.process)
+        self.log.close()
 
 
 def smtp_source_command(target, messages, connections, size):

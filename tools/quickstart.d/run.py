@@ -6,7 +6,9 @@ Every part is a child of this process, in its own process group, and ends with i
 """
 
 import argparse
+import glob
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -41,8 +43,8 @@ class Failure(Exception):
     """What went wrong, and where to look."""
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
+def free_port():
+    with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
@@ -59,16 +61,18 @@ class Installation:
     def __init__(self, build, folder):
         self.bin = os.path.join(build, "bin")
         self.folder = folder
-        self.ports = {"SMTP": free_port(), "SINK": free_port(), "DNS": free_port(socket.SOCK_DGRAM)}
+        self.ports = {"SMTP": free_port()}
         self.running = []
         os.makedirs(os.path.join(folder, "spool"), exist_ok=True)
-        for name in ("sluice.conf", "providers.conf"):
-            with open(os.path.join(HERE, name), encoding="utf-8") as file:
-                text = file.read().replace("@FOLDER@", folder)
-            for what, port in self.ports.items():
-                text = text.replace(f"@{what}_PORT@", str(port))
-            with open(self.path(name), "w", encoding="utf-8") as file:
-                file.write(text)
+
+    def render(self, name):
+        """Copies a sample file into the folder, with what is between @ signs filled in."""
+        with open(os.path.join(HERE, name), encoding="utf-8") as file:
+            text = file.read().replace("@FOLDER@", self.folder)
+        for what, port in self.ports.items():
+            text = text.replace(f"@{what}_PORT@", str(port))
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -98,9 +102,12 @@ class Installation:
                 raise Failure(f"{what} is not ready after {START_SECONDS_MAX} seconds:\n{self.tail(process.part)}")
             time.sleep(0.05)
 
-    def tail(self, part):
+    def output(self, part):
         with open(self.path(f"{part}.out"), encoding="utf-8", errors="replace") as file:
-            return "".join(file.readlines()[-15:]).rstrip()
+            return file.read()
+
+    def tail(self, part):
+        return "\n".join(self.output(part).rstrip().split("\n")[-15:])
 
     def ask(self, *words):
         """What the command line answers; errors are text, too."""
@@ -109,11 +116,18 @@ class Installation:
         return (done.stdout + done.stderr).rstrip()
 
     def start_sink(self):
-        sink = self.start("sluice-sink", "--providers", self.path("providers.conf"), "--dns",
-                          f"127.0.0.1:{self.ports['DNS']}", "--ledger", self.path("sink.ledger"))
-        self.wait_for(lambda: listens(self.ports["SINK"], "127.0.2.1"), "sluice-sink", sink)
+        """The sink chooses free ports and says which, before the configuration that has to name them is written."""
+        self.ports["SINK"] = 0
+        self.render("providers.conf")
+        sink = self.start("sluice-sink", "--providers", self.path("providers.conf"), "--dns", "127.0.0.1:0",
+                          "--ledger", self.path("sink.ledger"), "--stats-socket", self.path("sink.socket"))
+        self.wait_for(lambda: "\nready\n" in self.output("sluice-sink"), "sluice-sink", sink)
+        said = self.output("sluice-sink")
+        self.ports["SINK"] = re.search(r"^listen .*:(\d+)$", said, re.MULTILINE).group(1)
+        self.ports["DNS"] = re.search(r"^dns .*:(\d+)$", said, re.MULTILINE).group(1)
 
     def start_daemon(self):
+        self.render("sluice.conf")
         checked = subprocess.run([self.program("sluiced"), "--check", self.path("sluice.conf")], text=True,
                                  capture_output=True, timeout=30, check=False)
         if checked.returncode:
@@ -181,9 +195,10 @@ def audit(installation):
     """Lets sluice-audit compare what was promised with what arrived; its word decides the exit status."""
     ledgers = [word for vmta, *_ in STREAMS if os.path.exists(path := installation.path(f"load-{vmta}.ledger"))
                for word in ("--injected", path)]
-    done = subprocess.run([installation.program("sluice-audit"), *ledgers, "--received",
-                           installation.path("sink.ledger"), "--accounting", installation.folder], text=True,
-                          capture_output=True, timeout=300, check=False)
+    received = glob.glob(installation.path("sink.ledger") + ".*")
+    done = subprocess.run(
+        [installation.program("sluice-audit"), *ledgers, "--received", *received, "--accounting", installation.folder],
+        text=True, capture_output=True, timeout=300, check=False)
     return done.returncode, (done.stdout + done.stderr).rstrip()
 
 
