@@ -59,8 +59,8 @@ Message TableTransport::zone_reply(const std::string& name, Type type) const {
     reply.answers.push_back(alias->second.front());
     current = std::get<net::dns::NameData>(alias->second.front().data).name;
   }
-  const bool exists = std::any_of(zone_.begin(), zone_.end(), [&](const auto& entry) { return entry.first.first == current; });
-  if (!exists) reply.header.rcode = Rcode::NxDomain;
+  const auto any_type = zone_.lower_bound(Key{current, Type{0}});
+  if (any_type == zone_.end() || any_type->first.first != current) reply.header.rcode = Rcode::NxDomain;
   net::dns::SoaData soa;
   soa.minimum = kNegativeTtl;
   reply.authority.push_back({"", Type::Soa, net::dns::kClassInternet, kNegativeTtl, soa});

@@ -12,7 +12,7 @@
 
 #include "policy/base/assert.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 namespace {
 
 /// A port free for UDP and TCP at this moment. Another program may take it before Knot does: then the test fails to get
@@ -105,4 +105,4 @@ std::string KnotServer::log() const {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-}  // namespace sluice::tests
+}  // namespace sluice::test

@@ -7,7 +7,7 @@
 
 #include "policy/base/ip_address.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 
 /// Lifetime: the server is stopped and its directory removed at destruction.
 class KnotServer {
@@ -34,4 +34,4 @@ class KnotServer {
   int process_ = -1;
 };
 
-}  // namespace sluice::tests
+}  // namespace sluice::test

@@ -9,7 +9,7 @@
 #include "tests/e2e/dns/knot_server.h"
 #include "tests/engine/resolver/real_world.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 namespace {
 
 using net::dns::Type;
@@ -174,4 +174,4 @@ Task<void> server_dies(World& setup) {
 TEST_F(Knot, ServerDies) { run(server_dies); }
 
 }  // namespace
-}  // namespace sluice::tests
+}  // namespace sluice::test

@@ -7,7 +7,7 @@
 #include "engine/resolver/cares_transport.h"
 #include "tests/engine/resolver/stub_server.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 namespace {
 
 using net::dns::Message;
@@ -300,4 +300,4 @@ TEST(CaresTransport, WithoutServersTheSystemsAreUsed) {
 }
 
 }  // namespace
-}  // namespace sluice::tests
+}  // namespace sluice::test

@@ -10,7 +10,7 @@
 #include "engine/runtime/uring/uring_reactor.h"
 #include "policy/base/assert.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 
 class RealWorld {
  public:
@@ -53,4 +53,4 @@ class RealWorld {
   std::unique_ptr<runtime::UringReactor> reactor_;
 };
 
-}  // namespace sluice::tests
+}  // namespace sluice::test

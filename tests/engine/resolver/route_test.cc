@@ -5,7 +5,7 @@
 
 #include "tests/engine/resolver/resolver_fixture.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 namespace {
 
 using net::dns::Message;
@@ -288,7 +288,7 @@ TEST_F(Route, StaticHosts) {
   dns_->add_a("mx2.dom.example", "192.0.2.12");
   const auto list = routing::parse_host_list("h1.example:26, gone.example; [192.0.2.9]:2525; lookup-mx:dom.example; h2.example");
   ASSERT_TRUE(list);
-  const RouteAnswer answer = reactor_.run_task(resolver_->resolve_static_hosts(*list, options_));
+  const RouteAnswer answer = time_.run_task(resolver_->resolve_static_hosts(*list, options_));
   EXPECT_THAT(lines(answer), ElementsAre("0 h1.example 192.0.2.1:26", "0 [192.0.2.9] 192.0.2.9:2525",
                                          "10 mx1.dom.example 192.0.2.11:25", "20 mx2.dom.example 192.0.2.12:25",
                                          "0 h2.example 192.0.2.2:25"));
@@ -298,23 +298,23 @@ TEST_F(Route, StaticHosts) {
 TEST_F(Route, StaticHostsWithoutAny) {
   const auto list = routing::parse_host_list("gone.example, lookup-mx:gone2.example");
   ASSERT_TRUE(list);
-  EXPECT_EQ(reactor_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::NoAddress);
+  EXPECT_EQ(time_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::NoAddress);
   dns_->script_all([](Message reply) { return with_rcode(std::move(reply), Rcode::ServFail); });
   resolver_->clear_cache();
-  EXPECT_EQ(reactor_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::TempFail);
+  EXPECT_EQ(time_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::TempFail);
 }
 
 TEST_F(Route, LookupOfOtherTypes) {
   dns_->add({"_25._tcp.mx.example", Type::Tlsa, 1, 300s, net::dns::RawData{{std::byte{3}, std::byte{1}, std::byte{1}}}});
-  const resolver::RrsetRef set = reactor_.run_task(resolver_->lookup("_25._TCP.mx.example", Type::Tlsa));
+  const resolver::RrsetRef set = time_.run_task(resolver_->lookup("_25._TCP.mx.example", Type::Tlsa));
   ASSERT_EQ(set->kind(), resolver::Rrset::Kind::Records);
   std::size_t cursor = 0;
   std::span<const std::byte> raw;
   ASSERT_TRUE(set->next_raw(cursor, raw));
   EXPECT_EQ(raw.size(), 3u);
   EXPECT_FALSE(set->next_raw(cursor, raw));
-  EXPECT_EQ(reactor_.run_task(resolver_->lookup("gone.example", Type::Txt))->kind(), resolver::Rrset::Kind::NxDomain);
+  EXPECT_EQ(time_.run_task(resolver_->lookup("gone.example", Type::Txt))->kind(), resolver::Rrset::Kind::NxDomain);
 }
 
 }  // namespace
-}  // namespace sluice::tests
+}  // namespace sluice::test

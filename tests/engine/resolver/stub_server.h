@@ -12,7 +12,7 @@
 #include "net/dns/message.h"
 #include "tests/engine/resolver/real_world.h"
 
-namespace sluice::tests {
+namespace sluice::test {
 
 class StubServer {
  public:
@@ -125,4 +125,4 @@ class StubServer {
   bool tcp_ = false;
 };
 
-}  // namespace sluice::tests
+}  // namespace sluice::test
