@@ -8,7 +8,9 @@ from measure import Failure, free_port, listens, program, stop, wait_until
 
 CONFIG = """
 host-name peer.bench.example
+postmaster postmaster@peer.bench.example
 smtp-listener 127.0.0.1:{port}
+run-dir {folder}
 log-file {folder}/log
 {extra}
 <spool {folder}/spool>

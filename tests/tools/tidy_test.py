@@ -24,7 +24,8 @@ def load_tidy():
 
 TIDY = load_tidy()
 ONCE = "#pragma once\n"
-ORDER = {"engine/CMakeLists.txt": "add_subdirectory(runtime)\nadd_subdirectory(spool)\nadd_subdirectory(queue)\n"}
+ORDER = {"engine/CMakeLists.txt": "add_subdirectory(runtime)\n"
+         "foreach(folder spool queue)\n  add_subdirectory(${folder})\nendforeach()\n"}
 
 # (rule, bad tree, path and line the finding names, good tree). A tree is {path: text}.
 CASES = [

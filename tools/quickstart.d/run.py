@@ -111,7 +111,7 @@ class Installation:
 
     def ask(self, *words):
         """What the command line answers; errors are text, too."""
-        done = subprocess.run([self.program("sluice"), "--socket", self.path("sluiced.socket"), *words], text=True,
+        done = subprocess.run([self.program("sluice"), "--socket", self.path("control"), *words], text=True,
                               capture_output=True, timeout=30, check=False)
         return (done.stdout + done.stderr).rstrip()
 
@@ -221,7 +221,7 @@ def what_next(installation, keep):
     folder = installation.folder
     print(f"\nspool and journal  {folder}/spool\nlog                {folder}/log\n"
           f"accounting CSV     {folder}/acct-*.csv\nconfiguration      {folder}/sluice.conf, {folder}/providers.conf")
-    sluice = f"{installation.program('sluice')} --socket {installation.path('sluiced.socket')}"
+    sluice = f"{installation.program('sluice')} --socket {installation.path('control')}"
     if keep:
         pids = " ".join(str(process.pid) for process in installation.running if process.poll() is None)
         print(f"\nStill running (process ids {pids}). Speak with it:\n"

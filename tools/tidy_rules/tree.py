@@ -18,7 +18,8 @@ MAY_INCLUDE = {
     "tests": ("policy", "net", "engine", "tools", "bench", "tests"),
 }
 FOLDER_SOURCES_WARN = 12
-SUBDIRECTORY = re.compile(r"^\s*add_subdirectory\(\s*([\w./-]+)", re.MULTILINE)
+# `add_subdirectory(name)`, or the list of a `foreach(folder a b c)` around it.
+SUBDIRECTORY = re.compile(r"^[ \t]*(?:add_subdirectory\(\s*|foreach\(folder\s+)([\w./ -]+)", re.MULTILINE)
 
 
 class Tree:
@@ -37,7 +38,7 @@ class Tree:
             parts = path.split("/")
             self.tails.update("/".join(parts[at:]) for at in range(len(parts)))
         engine = self.by_path.get("engine/CMakeLists.txt")
-        self.engine_order = SUBDIRECTORY.findall(engine.text) if engine else []
+        self.engine_order = " ".join(SUBDIRECTORY.findall(engine.text)).split() if engine else []
 
     def listed(self, source):
         """Whether a CMakeLists.txt in the file's folder or above names it by its path from there."""
