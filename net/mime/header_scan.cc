@@ -26,10 +26,11 @@ std::size_t name_size(std::string_view line, std::size_t& colon) {
   return colon < line.size() && line[colon] == ':' ? size : 0;
 }
 
-std::string_view without_line_end(std::string_view text) {
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  if (text.ends_with('\r')) text.remove_suffix(1);
-  return text;
+/// Without blanks and line ends at both ends.
+std::string_view trim_folding(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
 }  // namespace
@@ -41,7 +42,6 @@ bool HeaderScan::next(HeaderField& field) {
     return false;
   };
   if (at_ >= text_.size()) return end_here(Ended::EndOfText, text_.size());
-  if (fields_ >= kFieldsMax) return end_here(Ended::TooLarge, at_);
 
   const std::size_t first_end = line_end(text_, at_);
   const std::string_view first = text_.substr(at_, first_end - at_);
@@ -49,6 +49,7 @@ bool HeaderScan::next(HeaderField& field) {
   std::size_t colon = 0;
   const std::size_t name = name_size(first, colon);
   if (name == 0) return end_here(Ended::NoField, at_);
+  if (fields_ >= kFieldsMax) return end_here(Ended::TooLarge, at_);
 
   std::size_t end = first_end;
   while (end < text_.size() && is_blank(text_[end])) {
@@ -58,7 +59,7 @@ bool HeaderScan::next(HeaderField& field) {
   if (end > kHeaderBytesMax) return end_here(Ended::TooLarge, at_);
   field.whole = text_.substr(at_, end - at_);
   field.name = first.substr(0, name);
-  field.value = trim(without_line_end(field.whole.substr(colon + 1)));
+  field.value = trim_folding(field.whole.substr(colon + 1));
   field.offset = at_;
   at_ = end;
   ++fields_;

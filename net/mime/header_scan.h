@@ -9,9 +9,8 @@ namespace sluice::net {
 
 /// One header field as it lies in the message; views into the scanned text.
 struct HeaderField {
-  std::string_view name;   ///< without the colon and blanks before it; empty for a line that is no field
-  std::string_view value;  ///< behind the colon up to the end of the last line, folding kept, no final line
-                           ///< end; blanks at both ends removed
+  std::string_view name;   ///< without the colon and blanks before it; never empty
+  std::string_view value;  ///< behind the colon, folding inside kept, blanks and line ends around it removed
   std::string_view whole;  ///< everything, with the final line end: what to cut out to strip the field
   std::size_t offset = 0;  ///< of `whole` in the scanned text
 };
@@ -19,7 +18,7 @@ struct HeaderField {
 /// Goes through the header section of a message (RFC 5322 2.2) in one pass.
 /// Thread:   one at a time. Lifetime: the text outlives the scan and all fields.
 /// Limits:   kHeaderBytesMax, kFieldsMax: what lies behind them is not read (Ended::TooLarge).
-/// Errors:   none; what is no field has an empty name. Lines may end with CRLF or LF; a line that begins with
+/// Errors:   none. Lines may end with CRLF or LF; a line that begins with
 /// a blank or
 ///           TAB belongs to the field before it. The first line that is neither a field nor such a line ends
 ///           the headers, as the empty line does, because a body without the empty line has to stay a body.

@@ -71,8 +71,9 @@ ReplyParser::Step ReplyParser::feed(std::span<const std::byte> input) {
     const std::size_t size =
         newline == nullptr ? rest.size() : static_cast<std::size_t>(newline - rest.data()) + 1;
     reply_bytes_ += size;
-    if (partial_.size() + size > kLineBytesMax || reply_bytes_ > kReplyBytesMax) {
-      fault_ = reply_bytes_ > kReplyBytesMax ? ReplyFault::ReplyTooLong : ReplyFault::LineTooLong;
+    const bool line_too_long = partial_.size() + size > kLineBytesMax;
+    if (line_too_long || reply_bytes_ > kReplyBytesMax) {
+      fault_ = line_too_long ? ReplyFault::LineTooLong : ReplyFault::ReplyTooLong;
       rest.remove_prefix(size);
       return {State::Faulty, used()};
     }
