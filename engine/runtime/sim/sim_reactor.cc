@@ -54,23 +54,24 @@ void SimReactor::submit(Op& op) {
   const std::uint64_t id = ++ops_made_;
   auto& made = in_flight_[id] = std::make_unique<InFlight>(op, *this, id);
   op.world = made.get();
-  requests_.push_back({&op, false});
+  requests_.push_back({id, false});
 }
 
 void SimReactor::cancel(Op& op) {
   if (!op.in_flight || op.cancel_asked || dead_) return;
   op.cancel_asked = true;
-  requests_.push_back({&op, true});
+  requests_.push_back({static_cast<InFlight*>(op.world)->id, true});
 }
 
 void SimReactor::start_requests() {
   serve_starved();
   for (const Request& request : std::exchange(requests_, {})) {
-    auto& op = *static_cast<InFlight*>(request.op->world);
+    InFlight* op = find(request.id);
+    if (op == nullptr) continue;
     if (request.is_cancel) {
-      abandon(op, ECANCELED);
+      abandon(*op, ECANCELED);
     } else {
-      begin(op);
+      begin(*op);
     }
   }
 }

@@ -97,7 +97,7 @@ class SimReactor final : public Reactor {
     Completion completion;
   };
   struct Request {
-    Op* op;
+    std::uint64_t id;  // not a pointer: the operation may have ended before its cancel is carried out
     bool is_cancel;
   };
   void start_requests();
