@@ -4,6 +4,7 @@
 #include <functional>
 #include <unordered_map>
 
+#include "policy/accounting/record_layout.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 
@@ -94,22 +95,19 @@ std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categ
                          ": bounce category pattern: " + made.error().message);
 }
 
-/// Headers that accounting files ask for by `header_NAME`, each once.
-std::vector<std::string> accounted_headers(const config::Config& config) {
+/// Headers that accounting files ask for, each once: injection keeps them with the message.
+std::expected<std::vector<std::string>, std::string> accounted_headers(const config::Config& config) {
   std::vector<std::string> out;
-  const auto add = [&out](std::string_view name) {
-    for (const std::string& known : out) {
-      if (iequals(known, name)) return;
-    }
-    out.emplace_back(name);
-  };
   for (const config::AcctFile& file : config.acct_files) {
-    for (const config::RecordFields& fields : file.record_fields) {
-      for (const std::string& field : fields.fields) {
-        if (istarts_with(field, "header_")) add(std::string_view(field).substr(7));
+    const auto layout = accounting::RecordLayout::make(file);
+    if (!layout) return std::unexpected(file.path + ": " + layout.error().message);
+    for (const config::RecordType type : {config::RecordType::Delivery, config::RecordType::Bounce,
+                                          config::RecordType::Transient, config::RecordType::Reception}) {
+      for (std::string& name : layout->headers_needed(type)) {
+        const auto same = [&name](const std::string& known) { return iequals(known, name); };
+        if (std::none_of(out.begin(), out.end(), same)) out.push_back(std::move(name));
       }
     }
-    for (const config::HeaderToField& map : file.map_header_to_field) add(map.header);
   }
   return out;
 }
@@ -150,7 +148,9 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   auto categories = bounce_categories(*out->config);
   if (!categories) return std::unexpected(categories.error());
   out->bounce_categories = std::move(*categories);
-  out->accounted_headers = accounted_headers(*out->config);
+  auto headers = accounted_headers(*out->config);
+  if (!headers) return std::unexpected(headers.error());
+  out->accounted_headers = std::move(*headers);
   const config::GlobalSettings& global = out->config->globals;
   out->domain_suffix = domain_suffix(global);
   shared.outbound.set_limit(global.total_max_smtp_out);

@@ -7,6 +7,28 @@
 
 namespace sluice::shard {
 
+ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
+  in_messages += other.in_messages;
+  in_recipients += other.in_recipients;
+  in_bytes += other.in_bytes;
+  out_recipients += other.out_recipients;
+  out_messages += other.out_messages;
+  out_bytes += other.out_bytes;
+  bounced += other.bounced;
+  deferred += other.deferred;
+  queue_failures += other.queue_failures;
+  queued_recipients += other.queued_recipients;
+  queued_bytes += other.queued_bytes;
+  queues += other.queues;
+  names_cached += other.names_cached;
+  queries_pending += other.queries_pending;
+  spool.segments_in_use += other.spool.segments_in_use;
+  spool.segments_spare += other.spool.segments_spare;
+  spool.disk_bytes += other.spool.disk_bytes;
+  journal.backlog_bytes += other.journal.backlog_bytes;
+  return *this;
+}
+
 DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<resolver::DnsTransport> dns,
                      journal::StorageOptions storage)
     : reactor_(reactor),
@@ -80,11 +102,12 @@ void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   dispatcher_.set_snapshot(std::move(snapshot));
 }
 
-runtime::Task<void> DataShard::stop_traffic(Duration grace) {
+runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   for (auto& listener : listeners_) co_await listener->stop(grace);
   listeners_.clear();
   co_await dispatcher_.stop(grace);
   co_await resolver_.stop();
+  co_return Status();
 }
 
 runtime::Task<Status> DataShard::stop_storage() { co_return co_await storage_.stop(); }
@@ -112,7 +135,6 @@ ShardStatus DataShard::status() const {
   out.queries_pending = names.in_flight + names.waiting;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
-  out.runtime = reactor_.counters();
   return out;
 }
 

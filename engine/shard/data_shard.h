@@ -38,7 +38,7 @@ struct ShardStatus {
   std::uint64_t names_cached = 0, queries_pending = 0;
   spool::Spool::Stats spool;
   journal::Journal::Stats journal;
-  runtime::Reactor::Counters runtime;
+  ShardStatus& operator+=(const ShardStatus& other);
 };
 
 /// Queued recipients and traffic of a virtual MTA on one shard.
@@ -74,9 +74,10 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] std::expected<void, std::string> listen();
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   /// Listeners first, then deliveries (`grace` each), then the logs.
-  [[nodiscard]] runtime::Task<void> stop_traffic(Duration grace);
+  [[nodiscard]] runtime::Task<Status> stop_traffic(Duration grace);
   [[nodiscard]] runtime::Task<Status> stop_storage();
 
+  [[nodiscard]] ShardId id() const { return reactor_.shard(); }
   [[nodiscard]] ShardStatus status() const;
   [[nodiscard]] std::vector<QueueStatus> queues(std::string_view pattern) const;
   [[nodiscard]] std::vector<VmtaStatus> vmtas() const;

@@ -1,0 +1,234 @@
+// The commands of the `sluice` command line, answered by the node. Layouts follow PowerMTA's, because tools read them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+
+#include "engine/shard/node.h"
+#include "policy/base/ascii.h"
+
+namespace sluice::shard {
+namespace {
+
+std::string local_time(WallTime time) {
+  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  char buffer[32];
+  return {buffer, std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S", &local)};
+}
+
+std::uint64_t kilobytes(std::uint64_t bytes) { return (bytes + 1023) / 1024; }
+
+std::string traffic_row(std::string_view name, const TrafficCount& in, const TrafficCount& out) {
+  return fmt::format("{:>11}  {:>10} {:>9} {:>11}  {:>10} {:>9} {:>11}\n", name, in.recipients, in.messages,
+                     kilobytes(in.bytes), out.recipients, out.messages, kilobytes(out.bytes));
+}
+
+std::size_t max_items(const control::Command& command, std::size_t usual) {
+  const auto given = command.option("maxitems");
+  std::size_t value = usual;
+  if (given) std::from_chars(given->data(), given->data() + given->size(), value);
+  return value;
+}
+
+std::string uptime_text(Duration up) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(up).count();
+  return fmt::format("{:>3} {:>2}:{:02}:{:02}", seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+}
+
+constexpr std::string_view kHelp =
+    "show status                      traffic, connections, queues, spool\n"
+    "show version\n"
+    "show queues [PATTERN]            queues with mail; --maxitems=N, --sort=name|rcpt|size\n"
+    "show topqueues [PATTERN]         the same, largest first\n"
+    "show vmtas                       virtual MTAs with what is queued and what went through them\n"
+    "show settings DOMAIN[/VMTA]      effective settings of a queue\n"
+    "pause queue PATTERN              no new deliveries; PATTERN is domain[/vmta] with *\n"
+    "resume queue PATTERN\n"
+    "schedule PATTERN                 end the retry wait; --retry-recipients for single recipients too\n"
+    "rotate acct [FILE]               begin a new accounting file\n"
+    "reload                           load the configuration again\n"
+    "shutdown                         finish what is under way, then stop\n";
+
+}  // namespace
+
+runtime::Task<control::Answer> Node::execute(control::Command command) {
+  if (command.starts_with({"show", "status"})) co_return co_await show_status(command);
+  if (command.starts_with({"show", "version"})) {
+    co_return control::Answer{true, fmt::format("PowerMTA v5.0r1 (Sluice {}).\n", settings_.version)};
+  }
+  if (command.starts_with({"show", "queues"}) || command.starts_with({"show", "topqueues"})) {
+    co_return co_await show_queues(command);
+  }
+  if (command.starts_with({"show", "vmtas"})) co_return co_await show_vmtas(command);
+  if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
+  if (command.starts_with({"pause", "queue"})) {
+    co_return co_await for_queues(
+        command, 2, [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, true); },
+        "Queue(s) paused.\n");
+  }
+  if (command.starts_with({"resume", "queue"})) {
+    co_return co_await for_queues(
+        command, 2, [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, false); },
+        "Queue(s) resumed.\n");
+  }
+  if (command.starts_with({"schedule"})) {
+    const bool recipients = command.has("retry-recipients");
+    co_return co_await for_queues(
+        command, 1,
+        [recipients](delivery::Dispatcher& there, const std::string& which) { return there.schedule(which, recipients); },
+        {});
+  }
+  if (command.starts_with({"rotate", "acct"})) co_return co_await rotate_accounting(command);
+  if (command.starts_with({"reload"})) co_return co_await reload();
+  if (command.starts_with({"shutdown"})) {
+    request_shutdown();
+    co_return control::Answer{true, "Shutting down.\n"};
+  }
+  if (command.starts_with({"help"})) co_return control::Answer{true, std::string(kHelp)};
+  std::string words;
+  for (const std::string& word : command.words) words += (words.empty() ? "" : " ") + word;
+  co_return control::Answer::error("unknown command \"" + words + "\"; `sluice help` lists what there is\n");
+}
+
+runtime::Task<control::Answer> Node::show_status(const control::Command&) {
+  const ShardStatus now = co_await total_status();
+  inbound_.refresh({now.in_recipients, now.in_messages, now.in_bytes});
+  outbound_.refresh({now.out_recipients, now.out_messages, now.out_bytes});
+  const auto& names = snapshot_->config->globals.host_name;
+  std::string out = fmt::format("PowerMTA v5.0r1 status on {} on {}\n\n", names.empty() ? "localhost" : names.front(),
+                                local_time(control_.wall_now()));
+  out += "  Traffic    ------------inbound------------  ------------outbound-----------\n";
+  out += "                 rcpts      msgs      kbytes      rcpts      msgs      kbytes\n";
+  out += traffic_row("Total", inbound_.total(), outbound_.total());
+  out += traffic_row("Last Hour", inbound_.last_hour(), outbound_.last_hour());
+  out += traffic_row("Top/Hour", inbound_.top_hour(), outbound_.top_hour());
+  out += traffic_row("Last Min.", inbound_.last_minute(), outbound_.last_minute());
+  out += traffic_row("Top/Min.", inbound_.top_minute(), outbound_.top_minute());
+  out += "\n Connections    active       top     maximum  Domain       cached     pending\n";
+  out += fmt::format("    Inbound {:>9} {:>9} {:>11}  Names   {:>11} {:>11}\n", shared_.inbound.used(),
+                     shared_.inbound.top(), shared_.inbound.limit(), now.names_cached, now.queries_pending);
+  out += fmt::format("   Outbound {:>9} {:>9} {:>11}\n", shared_.outbound.used(), shared_.outbound.top(),
+                     shared_.outbound.limit());
+  out += "\n     Queues      rcpts   domains      kbytes  Spool        in use    recycled\n";
+  out += fmt::format("       SMTP {:>10} {:>9} {:>11}  Files   {:>11} {:>11}\n", now.queued_recipients, now.queues,
+                     kilobytes(now.queued_bytes), now.spool.segments_in_use, now.spool.segments_spare);
+  out += fmt::format("    bounced {:>10}  deferred {:>11}  queue failures {}\n", now.bounced, now.deferred,
+                     now.queue_failures);
+  out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
+                     shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
+                     uptime_text(control_.wall_now() - started_));
+  co_return control::Answer{true, std::move(out)};
+}
+
+runtime::Task<control::Answer> Node::show_queues(const control::Command& command) {
+  const std::string pattern = command.words.size() > 2 ? command.words[2] : "*";
+  const bool top = istarts_with(command.words[1], "top");
+  std::vector<QueueStatus> queues;
+  for (DataShard* shard : shards_) {
+    auto some = co_await runtime::call_on(control_, shard->id(), [shard, pattern] { return shard->queues(pattern); });
+    std::move(some.begin(), some.end(), std::back_inserter(queues));
+  }
+  const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
+  std::sort(queues.begin(), queues.end(), [sort](const QueueStatus& a, const QueueStatus& b) {
+    if (sort == "rcpt" && a.recipients != b.recipients) return a.recipients > b.recipients;
+    if (sort == "size" && a.bytes != b.bytes) return a.bytes > b.bytes;
+    return a.name < b.name;
+  });
+  std::string out = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", "queue", "#rcpt", "kbytes", "conn", "st",
+                                "retry", "last error");
+  const std::size_t shown = std::min(max_items(command, 20), queues.size());
+  for (std::size_t i = 0; i < shown; ++i) {
+    const QueueStatus& one = queues[i];
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(one.retry_in).count();
+    const std::string retry =
+        one.in_retry ? fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60) : std::string();
+    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", one.name, one.recipients, kilobytes(one.bytes),
+                       one.connections, one.paused ? "P" : one.in_retry ? "R" : "", retry, one.last_error);
+  }
+  out += fmt::format("{} of {} matching queues.\n", shown, queues.size());
+  co_return control::Answer{true, std::move(out)};
+}
+
+runtime::Task<control::Answer> Node::show_vmtas(const control::Command& command) {
+  struct Row {
+    VmtaStatus queued;
+    std::uint64_t accepted = 0, delivered = 0, bounced = 0, deferred = 0;
+  };
+  std::vector<Row> rows;
+  for (const queue::Identity& identity : snapshot_->identities) {
+    const queue::Traffic& traffic = identity.state->traffic;
+    Row row{.queued = {.name = identity.name},
+            .accepted = traffic.accepted.load(std::memory_order_relaxed),
+            .delivered = traffic.delivered.load(std::memory_order_relaxed),
+            .bounced = traffic.bounced.load(std::memory_order_relaxed),
+            .deferred = traffic.deferred.load(std::memory_order_relaxed)};
+    rows.push_back(std::move(row));
+  }
+  std::uint64_t total = 0;
+  for (DataShard* shard : shards_) {
+    const auto some = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->vmtas(); });
+    for (const VmtaStatus& one : some) {
+      const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.queued.name == one.name; });
+      if (row == rows.end()) continue;
+      row->queued.domains += one.domains;
+      row->queued.recipients += one.recipients;
+      row->queued.bytes += one.bytes;
+      row->queued.connections += one.connections;
+      total += one.recipients;
+    }
+  }
+  std::string out = fmt::format("{:<24} {:>8} {:>9} {:>4} {:>10} {:>5} {:>10} {:>10} {:>9} {:>9}\n", "name", "domains",
+                                "#rcpt", "%", "kbytes", "conn", "accepted", "delivered", "bounced", "deferred");
+  const std::size_t shown = std::min(max_items(command, 1000), rows.size());
+  for (std::size_t i = 0; i < shown; ++i) {
+    const Row& row = rows[i];
+    const std::uint64_t share = total == 0 ? 0 : row.queued.recipients * 100 / total;
+    out += fmt::format("{:<24} {:>8} {:>9} {:>4} {:>10} {:>5} {:>10} {:>10} {:>9} {:>9}\n", row.queued.name,
+                       row.queued.domains, row.queued.recipients, share, kilobytes(row.queued.bytes),
+                       row.queued.connections, row.accepted, row.delivered, row.bounced, row.deferred);
+  }
+  out += fmt::format("{} of {} virtual MTAs.\n", shown, rows.size());
+  co_return control::Answer{true, std::move(out)};
+}
+
+runtime::Task<control::Answer> Node::show_settings(const control::Command& command) {
+  if (command.words.size() < 3) co_return control::Answer::error("usage: show settings DOMAIN[/VMTA]\n");
+  const std::string& name = command.words[2];
+  const std::size_t slash = name.find('/');
+  const std::string domain = to_lower(name.substr(0, slash));
+  config::VmtaId vmta = config::kDefaultVmta;
+  if (slash != std::string::npos) {
+    const auto found = snapshot_->config->find_vmta(name.substr(slash + 1));
+    if (!found) co_return control::Answer::error("no virtual MTA named \"" + name.substr(slash + 1) + "\"\n");
+    vmta = *found;
+  }
+  co_return control::Answer{true, config::settings_listing(snapshot_->config->vmta(vmta).settings, false) + "\n" +
+                                      config::settings_listing(snapshot_->config->flatten(domain, vmta))};
+}
+
+runtime::Task<control::Answer> Node::for_queues(
+    const control::Command& command, std::size_t first_word,
+    std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done) {
+  if (command.words.size() <= first_word) {
+    co_return control::Answer::error("which queue? For example: gmail.com/vmta1, gmail.com/*, *\n");
+  }
+  const std::string pattern = command.words[first_word];
+  std::size_t matched = 0;
+  std::size_t all = 0;
+  for (DataShard* shard : shards_) {
+    const auto [some, of] = co_await runtime::call_on(control_, shard->id(), [shard, &pattern, &act] {
+      return std::pair(act(shard->dispatcher(), pattern), shard->dispatcher().queues().size());
+    });
+    matched += some;
+    all += of;
+  }
+  if (matched == 0) co_return control::Answer::error("no queue matches \"" + pattern + "\"\n");
+  if (done.empty()) done = fmt::format("{} of {} matching queues scheduled.\n", matched, all);
+  log_.write(fmt::format("{}: {} queue(s), {}", command.words[0], matched, pattern));
+  co_return control::Answer{true, std::move(done)};
+}
+
+}  // namespace sluice::shard

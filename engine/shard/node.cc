@@ -1,0 +1,172 @@
+#include "engine/shard/node.h"
+
+#include "engine/accounting/accounting_writer.h"
+#include "engine/journal/checkpointer.h"
+#include "policy/base/assert.h"
+
+namespace sluice::shard {
+
+Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settings)
+    : control_(control),
+      boxes_(boxes),
+      settings_(std::move(settings)),
+      log_(control),
+      shards_(settings_.shards),
+      all_ready_(control),
+      shutdown_(control),
+      sampler_(control) {}
+
+std::string Node::socket_path() const {
+  const config::GlobalSettings& global = snapshot_->config->globals;
+  return global.control_socket.empty() ? global.run_dir + "/control" : global.control_socket;
+}
+
+void Node::shard_ready(DataShard& shard) {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    if (world_->dispatchers[i] == &shard.dispatcher()) shards_[i] = &shard;
+  }
+  if (++shards_ready_ == shards_.size()) all_ready_.open();
+}
+
+runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<const config::Config> config,
+                                                            Launch launch) {
+  const config::GlobalSettings& global = config->globals;
+  started_ = control_.wall_now();
+  if (const Status opened = co_await log_.open(global.log_file, global.log_file_world_readable); !opened) {
+    co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
+  }
+  log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
+  auto made = queue::make_snapshot(config, settings_.shards, 1, control_.local_addresses(), shared_);
+  if (!made) co_return std::unexpected(made.error());
+  snapshot_ = *made;
+  if (config->spools.empty()) co_return std::unexpected(std::string("no spool directory is configured"));
+  const std::string& root = config->spools.front().dir;
+  if (const Status there = control_.make_directories(root, 0750); !there) {
+    co_return std::unexpected("cannot make the spool directory " + root + ": " + there.error().text());
+  }
+  Result<journal::Recovered> found = co_await journal::recover(control_, {.directory = root, .shards = settings_.shards});
+  if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
+  found_ = std::make_unique<journal::Recovered>(std::move(*found));
+  const journal::RecoveryReport& report = found_->report();
+  log_.write("Recovered " + std::to_string(report.recipients) + " recipients of " + std::to_string(report.messages) +
+             " messages from " + root);
+  for (const journal::Damage& damage : report.damage) {
+    log_.write("Damaged: " + std::to_string(damage.bytes) + " bytes at " + std::to_string(damage.offset) + " of " +
+               damage.file + " (" + damage.why + "), kept as " + damage.kept_as);
+  }
+  storage_ = std::make_unique<journal::StorageWorld>(root, settings_.shards, *found_);
+  world_ = std::make_unique<DataShard::World>(DataShard::World{
+      .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
+  world_->dispatchers.resize(settings_.shards);
+  journal::StorageOptions storage = settings_.storage;
+  if (config->spools.front().min_free_space) {
+    storage.spool.min_free_disk_bytes = config->spools.front().min_free_space->raw();
+  }
+  launch(*world_, storage);
+  co_await all_ready_.wait();
+  if (auto accounted = co_await start_accounting(); !accounted) co_return accounted;
+  checkpointer_ = std::make_unique<journal::Checkpointer>(control_, storage_->directory(),
+                                                          journal::CheckpointerOptions{.root = root});
+  if (auto started = co_await start_shards(); !started) co_return started;
+  tasks_.spawn(checkpointer_->run());
+  tasks_.spawn(sample_traffic());
+  if (settings_.command_socket) {
+    if (const Status there = control_.make_directories(global.run_dir, 0755); !there) {
+      co_return std::unexpected("cannot make run-dir " + global.run_dir + ": " + there.error().text());
+    }
+    commands_ = std::make_unique<control::CommandServer>(
+        control_, [this](control::Command command) { return execute(std::move(command)); });
+    if (const Status opened = commands_->open(socket_path()); !opened) {
+      co_return std::unexpected("cannot open the control socket " + socket_path() + ": " + opened.error().text());
+    }
+  }
+  log_.write("Ready");
+  co_return std::expected<void, std::string>();
+}
+
+runtime::Task<std::expected<void, std::string>> Node::start_shards() {
+  storage_started_ = true;
+  for (DataShard* shard : shards_) {
+    const Status started = co_await runtime::run_on<Status>(
+        control_, shard->id(), [shard, this] { return shard->start(*found_, snapshot_); });
+    if (!started) co_return std::unexpected("cannot start the spool: " + started.error().text());
+  }
+  // Listeners last: with every queue in place, the first new message already finds its home.
+  for (DataShard* shard : shards_) {
+    auto listening = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->listen(); });
+    if (!listening) co_return std::unexpected(listening.error());
+  }
+  co_return std::expected<void, std::string>();
+}
+
+runtime::Task<void> Node::stop() {
+  if (std::exchange(stopping_, true)) co_return;
+  log_.write("Shutting down");
+  if (commands_) co_await commands_->stop();
+  sampler_.set();
+  if (storage_started_) {
+    for (DataShard* shard : shards_) {
+      co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_traffic(kGrace); });
+    }
+    for (DataShard* shard : shards_) {
+      const Status stopped = co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_storage(); });
+      if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
+    }
+  }
+  // The journals are complete now: accounting reads them to the end.
+  co_await stop_accounting();
+  if (checkpointer_) checkpointer_->stop();
+  co_await tasks_.join();
+  log_.write("Stopped");
+  co_await log_.stop();
+}
+
+runtime::Task<control::Answer> Node::reload() {
+  config::LoadResult loaded = settings_.load();
+  if (!loaded.ok()) {
+    const std::string text = config::format(loaded.diagnostics);
+    log_.write("Reload refused, the old configuration stays");
+    co_return control::Answer::error(text + "Configuration not reloaded.\n");
+  }
+  auto made = queue::make_snapshot(loaded.config, settings_.shards, snapshot_->number + 1, control_.local_addresses(),
+                                   shared_);
+  if (!made) co_return control::Answer::error(made.error() + "\nConfiguration not reloaded.\n");
+  if (auto taken = co_await reload_accounting(**made); !taken) {
+    co_return control::Answer::error(taken.error() + "\nConfiguration not reloaded.\n");
+  }
+  snapshot_ = *made;
+  co_await apply_snapshot();
+  log_.write("Configuration reloaded");
+  co_return control::Answer{true, config::format(loaded.diagnostics) + "Configuration reloaded.\n"};
+}
+
+runtime::Task<void> Node::apply_snapshot() {
+  for (DataShard* shard : shards_) {
+    co_await runtime::call_on(control_, shard->id(),
+                              [shard, snapshot = snapshot_] { shard->set_snapshot(snapshot); });
+  }
+  const config::GlobalSettings& global = snapshot_->config->globals;
+  if (const Status opened = co_await log_.open(global.log_file, global.log_file_world_readable); !opened) {
+    log_.write("cannot open log-file " + global.log_file + ": " + opened.error().text());
+  }
+}
+
+runtime::Task<ShardStatus> Node::total_status() {
+  ShardStatus sum;
+  for (DataShard* shard : shards_) {
+    const ShardStatus one = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->status(); });
+    sum += one;
+  }
+  co_return sum;
+}
+
+runtime::Task<void> Node::sample_traffic() {
+  while (!stopping_) {
+    const ShardStatus now = co_await total_status();
+    inbound_.sample({now.in_recipients, now.in_messages, now.in_bytes});
+    outbound_.sample({now.out_recipients, now.out_messages, now.out_bytes});
+    co_await runtime::sleep_for(control_, 1s);
+  }
+}
+
+}  // namespace sluice::shard

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/control/command.h"
+#include "engine/control/log.h"
+#include "engine/journal/recovery.h"
+#include "engine/journal/storage.h"
+#include "engine/queue/snapshot.h"
+#include "engine/runtime/mailbox.h"
+#include "engine/shard/data_shard.h"
+#include "engine/shard/traffic_history.h"
+#include "policy/config/config.h"
+
+namespace sluice::accounting {
+class AccountingWriter;
+}
+namespace sluice::journal {
+class Checkpointer;
+}
+
+namespace sluice::shard {
+
+/// The whole daemon but for threads and signals: recovery, data shards, accounting, commands, reload, shutdown.
+/// The same code runs on io_uring and in the simulated world; only `launch` differs.
+/// Thread:   the control shard's, all of it.
+/// Lifetime: stop() has answered before destruction (asserted). `control` and `boxes` outlive it.
+class Node {
+ public:
+  static constexpr Duration kGrace = 10s;  ///< transactions under way may take this long at a shutdown
+
+  struct Settings {
+    std::string version;                         ///< "0.1.0"
+    std::uint32_t shards = 1;                    ///< data shards; the control shard is number `shards`
+    std::function<config::LoadResult()> load;    ///< reads the configuration again
+    journal::StorageOptions storage;             ///< directories are filled in
+    bool command_socket = true;
+  };
+  /// Makes the data shards' threads (or simulated counterparts): each constructs a DataShard with `world` and `storage`
+  /// on its own thread and then calls shard_ready() on the control shard.
+  using Launch = std::function<void(DataShard::World& world, const journal::StorageOptions& storage)>;
+
+  Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settings);
+  ~Node();
+
+  /// Until mail flows. Errors: in words, for the operator.
+  [[nodiscard]] runtime::Task<std::expected<void, std::string>> start(std::shared_ptr<const config::Config> config,
+                                                                      Launch launch);
+  void shard_ready(DataShard& shard);
+  /// Finishes what is under way, makes everything durable. The shards' reactors are left for the caller to stop.
+  [[nodiscard]] runtime::Task<void> stop();
+
+  /// Resolves when a shutdown was asked for, by command or request_shutdown().
+  [[nodiscard]] auto shutdown_requested() { return shutdown_.wait(); }
+  void request_shutdown() { shutdown_.open(); }
+  /// Loads the configuration again; on any error nothing changes. Answers what to tell the operator.
+  [[nodiscard]] runtime::Task<control::Answer> reload();
+  [[nodiscard]] runtime::Task<control::Answer> execute(control::Command command);
+
+  [[nodiscard]] control::Log& log() { return log_; }
+  [[nodiscard]] const journal::RecoveryReport& recovery() const { return found_->report(); }
+  [[nodiscard]] const std::vector<DataShard*>& shards() const { return shards_; }
+  [[nodiscard]] const std::shared_ptr<const queue::Snapshot>& snapshot() const { return snapshot_; }
+  [[nodiscard]] runtime::Task<ShardStatus> total_status();
+
+ private:
+  [[nodiscard]] std::string socket_path() const;
+  runtime::Task<std::expected<void, std::string>> start_shards();
+  runtime::Task<std::expected<void, std::string>> start_accounting();
+  runtime::Task<void> stop_accounting();
+  runtime::Task<std::expected<void, std::string>> reload_accounting(const queue::Snapshot& next);
+  runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
+  runtime::Task<void> sample_traffic();
+  runtime::Task<void> apply_snapshot();
+  // commands.cc
+  runtime::Task<control::Answer> show_status(const control::Command& command);
+  runtime::Task<control::Answer> show_queues(const control::Command& command);
+  runtime::Task<control::Answer> show_vmtas(const control::Command& command);
+  runtime::Task<control::Answer> show_settings(const control::Command& command);
+  runtime::Task<control::Answer> for_queues(const control::Command& command, std::size_t first_word,
+                                            std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act,
+                                            std::string done);
+
+  runtime::Reactor& control_;
+  runtime::Mailboxes& boxes_;
+  Settings settings_;
+  control::Log log_;
+  queue::SharedState shared_;
+  std::shared_ptr<const queue::Snapshot> snapshot_;
+  std::unique_ptr<journal::Recovered> found_;
+  std::unique_ptr<journal::StorageWorld> storage_;
+  std::unique_ptr<DataShard::World> world_;
+  std::vector<DataShard*> shards_;
+  std::size_t shards_ready_ = 0;
+  runtime::Gate all_ready_;
+  runtime::Gate shutdown_;
+  std::unique_ptr<journal::Checkpointer> checkpointer_;
+  std::unique_ptr<accounting::AccountingWriter> accounting_;
+  std::unique_ptr<control::CommandServer> commands_;
+  runtime::TaskGroup tasks_;
+  runtime::Wakeup sampler_;
+  TrafficHistory inbound_;
+  TrafficHistory outbound_;
+  WallTime started_{};
+  bool stopping_ = false;
+  bool storage_started_ = false;
+};
+
+}  // namespace sluice::shard

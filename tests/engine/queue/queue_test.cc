@@ -1,0 +1,140 @@
+// Goal: order and counts of a queue: first in first out, one message's recipients together, retries by time.
+// How:  items of messages that exist only as far as the queue looks at them; no reactor, no clock.
+#include "engine/queue/queue.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/queue/queue_table.h"
+
+namespace sluice::queue {
+namespace {
+
+struct QueueTest : ::testing::Test {
+  QueueTest() : queue("gmail.com", "v1", [](runtime::Timer&) {}, nullptr) {}
+  Item& make(spool::StoredMessage& message, std::uint32_t recipient) {
+    Item& item = *pool.make();
+    item.message = &message;
+    item.recipient = recipient;
+    return item;
+  }
+  static std::vector<std::uint32_t> numbers(const Batch& batch) {
+    std::vector<std::uint32_t> out;
+    for (const Item* item : batch) out.push_back(item->recipient);
+    return out;
+  }
+  ItemPool pool;
+  Queue queue;
+  spool::StoredMessage a, b;
+};
+
+TEST_F(QueueTest, NameHasBothParts) {
+  EXPECT_EQ(queue.name(), "gmail.com/v1");
+  EXPECT_EQ(queue.domain(), "gmail.com");
+  EXPECT_EQ(queue.vmta_name(), "v1");
+}
+
+TEST_F(QueueTest, TakesOneMessageAtATimeInOrder) {
+  for (std::uint32_t i = 0; i < 3; ++i) queue.push(make(a, i));
+  queue.push(make(b, 10));
+  queue.push(make(a, 3));
+  Batch batch;
+  queue.take(batch, 100);
+  EXPECT_EQ(numbers(batch), (std::vector<std::uint32_t>{0, 1, 2}));
+  batch.clear();
+  queue.take(batch, 100);
+  EXPECT_EQ(numbers(batch), (std::vector<std::uint32_t>{10}));
+  EXPECT_EQ(queue.ready(), 1u);
+  EXPECT_EQ(queue.size(), 5u);
+}
+
+TEST_F(QueueTest, TakesNoMoreThanAsked) {
+  for (std::uint32_t i = 0; i < 5; ++i) queue.push(make(a, i));
+  Batch batch;
+  queue.take(batch, 2);
+  EXPECT_EQ(numbers(batch), (std::vector<std::uint32_t>{0, 1}));
+  batch.clear();
+  queue.take(batch, 0);
+  EXPECT_TRUE(batch.empty());
+}
+
+TEST_F(QueueTest, PutBackComesFirstAgain) {
+  for (std::uint32_t i = 0; i < 3; ++i) queue.push(make(a, i));
+  Batch batch;
+  queue.take(batch, 2);
+  for (auto item = batch.rbegin(); item != batch.rend(); ++item) queue.put_back(**item);
+  batch.clear();
+  queue.take(batch, 3);
+  EXPECT_EQ(numbers(batch), (std::vector<std::uint32_t>{0, 1, 2}));
+}
+
+TEST_F(QueueTest, PutBackIntoAnEmptyQueueKeepsTheTail) {
+  queue.push(make(a, 1));
+  Batch batch;
+  queue.take(batch, 1);
+  queue.put_back(*batch.front());
+  queue.push(make(a, 2));
+  batch.clear();
+  queue.take(batch, 9);
+  EXPECT_EQ(numbers(batch), (std::vector<std::uint32_t>{1, 2}));
+}
+
+TEST_F(QueueTest, RetriesWakeByTheirTime) {
+  const MonoTime start{};
+  for (const int seconds : {30, 10, 20}) {
+    Item& item = make(a, static_cast<std::uint32_t>(seconds));
+    item.due = start + std::chrono::seconds(seconds);
+    queue.wait(item, false);
+  }
+  EXPECT_EQ(queue.next_wake(), start + 10s);
+  EXPECT_EQ(queue.wake(start + 10s - 1ns), 0u);
+  EXPECT_EQ(queue.wake(start + 20s), 2u);
+  EXPECT_EQ(queue.waiting(), 1u);
+  Batch batch;
+  queue.take(batch, 9);
+  EXPECT_EQ(numbers(batch), (std::vector<std::uint32_t>{10, 20}));
+  EXPECT_EQ(queue.wake_all(), 1u);
+  EXPECT_FALSE(queue.next_wake());
+}
+
+TEST_F(QueueTest, CountsTakenItemsUntilTheyEnd) {
+  queue.push(make(a, 0));
+  Batch batch;
+  queue.take(batch, 1);
+  EXPECT_EQ(queue.size(), 1u);
+  queue.ended(*batch.front());
+  EXPECT_EQ(queue.size(), 0u);
+}
+
+TEST_F(QueueTest, KeepsTheNewestEvents) {
+  for (int i = 0; i < 15; ++i) queue.note({}, true, std::to_string(i));
+  ASSERT_EQ(queue.events().size(), Queue::kEventsMax);
+  EXPECT_EQ(queue.events().front().text, "14");
+}
+
+TEST(QueueTable, FindsByBothParts) {
+  QueueTable table;
+  const auto add = [&table](const char* domain, const char* vmta) {
+    table.add(std::make_unique<Queue>(domain, vmta, [](runtime::Timer&) {}, nullptr));
+  };
+  add("a.com", "v1");
+  add("a.com", "v2");
+  add("b.com", "v1");
+  ASSERT_NE(table.find({"a.com", "v2"}), nullptr);
+  EXPECT_EQ(table.find({"a.com", "v2"})->name(), "a.com/v2");
+  EXPECT_EQ(table.find({"a.co", "mv2"}), nullptr);
+  EXPECT_EQ(table.find({"b.com", "v2"}), nullptr);
+  table.remove(*table.find({"a.com", "v1"}));
+  EXPECT_EQ(table.find({"a.com", "v1"}), nullptr);
+  EXPECT_EQ(table.size(), 2u);
+}
+
+TEST(ItemPool, ReusesWhatCameBack) {
+  ItemPool pool;
+  Item* first = pool.make();
+  pool.give_back(first);
+  EXPECT_EQ(pool.make(), first);
+  EXPECT_EQ(pool.live(), 1u);
+}
+
+}  // namespace
+}  // namespace sluice::queue

@@ -1,0 +1,125 @@
+#include "tests/sim/receiver.h"
+
+#include "net/mime/header_scan.h"
+#include "policy/base/ascii.h"
+#include "policy/base/assert.h"
+
+namespace sluice::test {
+
+class Receiver::Session final : public net::ServerOwner {
+ public:
+  Session(Receiver& receiver, runtime::Stream stream)
+      : receiver_(receiver), stream_(std::move(stream)), server_({.host = "mx.test"}, *this) {}
+
+  runtime::Task<void> run() {
+    server_.start();
+    for (;;) {
+      while (!server_.output().empty()) {
+        const auto output = server_.output();
+        if (!co_await stream_.send(output)) co_return;
+        server_.consumed(output.size());
+      }
+      if (server_.wants_close() || dropped_) co_return;
+      const auto input = co_await stream_.receive();
+      if (!input || input->bytes().empty()) co_return;
+      server_.feed(input->bytes());
+      if (dropped_) co_return;
+    }
+  }
+
+ private:
+  bool chance(double probability) { return receiver_.world_.random().chance(probability); }
+  net::Answer on_hello(std::string_view, bool) override { return net::Answer::accept(); }
+  net::Answer on_mail(const net::MailCommand&) override {
+    recipients_.clear();
+    text_.clear();
+    if (chance(receiver_.mood_.drop_anywhere)) dropped_ = true;
+    return net::Answer::accept();
+  }
+  net::Answer on_rcpt(const net::RcptCommand& rcpt) override {
+    receiver_.ledger_.attempts.push_back(receiver_.world_.now());
+    const std::string address(rcpt.recipient.text());
+    if (receiver_.ledger_.refused.contains(address)) return net::Answer::reply(550, "5.1.1 no such user");
+    if (receiver_.mood_.refuse_rcpt > 0 &&
+        static_cast<double>(std::hash<std::string>{}(address) % 1000) < receiver_.mood_.refuse_rcpt * 1000) {
+      receiver_.ledger_.refused.insert(address);
+      return net::Answer::reply(550, "5.1.1 no such user");
+    }
+    if (chance(receiver_.mood_.defer_rcpt)) return net::Answer::reply(450, "4.2.1 try again");
+    recipients_.push_back(address);
+    return net::Answer::accept();
+  }
+  net::Answer on_data(std::uint32_t) override { return net::Answer::accept(); }
+  net::Answer on_message_bytes(std::span<const std::byte> bytes) override {
+    text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return net::Answer::accept();
+  }
+  net::Answer on_message_end(net::MessageSeq, const net::BodyFacts&) override {
+    if (chance(receiver_.mood_.defer_data)) return net::Answer::reply(451, "4.3.0 not now");
+    const std::string id = message_id();
+    Ledger& ledger = receiver_.ledger_;
+    const auto [first, is_new] = ledger.bodies.try_emplace(id, text_);
+    if (!is_new && first->second != text_) ledger.corrupt.push_back(id);
+    const bool lose_reply = chance(receiver_.mood_.drop_after_dot);
+    for (const std::string& recipient : recipients_) {
+      ++ledger.delivered[id + ' ' + recipient];
+      if (lose_reply) ++ledger.lost_replies[id + ' ' + recipient];
+    }
+    dropped_ |= lose_reply;
+    return net::Answer::accept();
+  }
+  void on_message_dropped(net::Dropped) override {}
+  void on_reset() override {}
+
+  [[nodiscard]] std::string message_id() const {
+    net::HeaderScan scan(text_);
+    net::HeaderField field;
+    while (scan.next(field)) {
+      if (iequals(field.name, "message-id")) return std::string(field.value);
+    }
+    return "(none)";
+  }
+
+  Receiver& receiver_;
+  runtime::Stream stream_;
+  net::Server server_;
+  std::vector<std::string> recipients_;
+  std::string text_;
+  bool dropped_ = false;
+};
+
+Receiver::Receiver(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, Mood mood, Ledger& ledger)
+    : world_(world), mood_(mood), ledger_(ledger) {
+  Result<runtime::Listener> opened = runtime::Listener::open(reactor, at);
+  SLUICE_ASSERT(opened.has_value());
+  listener_ = std::move(*opened);
+  tasks_.spawn(accept_all());
+}
+
+runtime::Task<void> Receiver::accept_all() {
+  for (;;) {
+    Result<runtime::Stream> stream = co_await listener_.accept();
+    if (!stream) {
+      if (stream.error().code == Errc::Cancelled) co_return;
+      continue;
+    }
+    tasks_.spawn(serve(std::move(*stream)));
+  }
+}
+
+runtime::Task<void> Receiver::serve(runtime::Stream stream) {
+  ++ledger_.connections;
+  ledger_.connections_top = std::max(ledger_.connections_top, ledger_.connections);
+  if (mood_.takes_nothing) {
+    while (true) {
+      const auto input = co_await stream.receive();
+      if (!input || input->bytes().empty()) break;
+    }
+  } else {
+    Session session(*this, std::move(stream));
+    co_await session.run();
+  }
+  --ledger_.connections;
+}
+
+}  // namespace sluice::test

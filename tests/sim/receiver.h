@@ -1,0 +1,59 @@
+#pragma once
+// A mail host in the simulated world: our own server machine over simulated sockets, with moods.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/runtime/sim/world.h"
+#include "engine/runtime/stream.h"
+#include "net/smtp/server.h"
+
+namespace sluice::test {
+
+/// How a receiver behaves, each a chance from 0 to 1.
+struct Mood {
+  double defer_rcpt = 0;       ///< 450 to RCPT
+  double refuse_rcpt = 0;      ///< 550 to RCPT, decided by the address: the same address is always refused
+  double defer_data = 0;       ///< 451 at the end of data
+  double drop_after_dot = 0;   ///< the message is kept, the connection ends without a reply
+  double drop_anywhere = 0;    ///< the connection ends at some command
+  bool takes_nothing = false;  ///< accepts connections and says nothing
+};
+
+/// What a receiver has seen. Survives crashes of the node under test.
+struct Ledger {
+  std::map<std::string, int> delivered;      ///< "message-id rcpt" -> times a 250 was said or (dropped) may have been
+  std::map<std::string, int> lost_replies;   ///< of these, times the reply was not sent
+  std::set<std::string> refused;             ///< recipients that get a 550
+  std::map<std::string, std::string> bodies; ///< message id -> the first body seen
+  std::vector<std::string> corrupt;          ///< ids whose bodies differed
+  std::size_t connections = 0;
+  std::size_t connections_top = 0;
+  std::vector<MonoTime> attempts;            ///< RCPT times, for rate checks
+};
+
+/// Thread: the simulated one. Lifetime: stop() and a run of the world before destruction.
+class Receiver {
+ public:
+  Receiver(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, Mood mood, Ledger& ledger);
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  void stop() { listener_.stop(); }
+  [[nodiscard]] bool idle() const { return tasks_.running() == 0; }
+  void set_mood(const Mood& mood) { mood_ = mood; }
+
+ private:
+  class Session;
+  runtime::Task<void> accept_all();
+  runtime::Task<void> serve(runtime::Stream stream);
+  runtime::sim::World& world_;
+  runtime::Listener listener_;
+  runtime::TaskGroup tasks_;
+  Mood mood_;
+  Ledger& ledger_;
+};
+
+}  // namespace sluice::test

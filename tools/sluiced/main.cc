@@ -1,0 +1,215 @@
+// sluiced: the daemon. Reads the command line, loads the configuration, starts the threads, waits for the end.
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/resolver/cares_transport.h"
+#include "engine/runtime/uring/process.h"
+#include "engine/runtime/uring/uring_reactor.h"
+#include "engine/shard/node.h"
+#include "tools/config_files/disk_file_source.h"
+
+namespace {
+
+using namespace sluice;
+
+constexpr const char* kVersion = SLUICE_VERSION;
+constexpr const char* kUsage =
+    "usage: sluiced [--config FILE] [--shards N] [--lenient]\n"
+    "       sluiced --check FILE [--lenient]\n"
+    "\n"
+    "  --config FILE   configuration to run with (default /etc/pmta/config); stays in the foreground\n"
+    "  --check FILE    read FILE, report everything wrong with it, exit with 0 when it would load\n"
+    "  --shards N      data shards; default: the configuration's `shards`, else one for each core\n"
+    "  --lenient       unknown directives are warnings\n"
+    "  --version, --help\n";
+
+struct Arguments {
+  std::string config = "/etc/pmta/config";
+  std::string check;
+  bool lenient = false;
+  std::optional<std::uint32_t> shards;
+};
+
+[[noreturn]] void usage_error(const std::string& what) {
+  std::fprintf(stderr, "sluiced: %s\n%s", what.c_str(), kUsage);
+  std::exit(2);
+}
+
+Arguments parse_arguments(int argc, char** argv) {
+  Arguments out;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view one = argv[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 >= argc) usage_error(std::string(one) + " needs a value");
+      return argv[++i];
+    };
+    if (one == "--config") {
+      out.config = value();
+    } else if (one == "--check") {
+      out.check = value();
+    } else if (one == "--lenient") {
+      out.lenient = true;
+    } else if (one == "--shards") {
+      const std::string text = value();
+      char* end = nullptr;
+      const unsigned long number = std::strtoul(text.c_str(), &end, 10);
+      if (text.empty() || *end != '\0' || number == 0 || number > 1024) usage_error("--shards takes 1 to 1024");
+      out.shards = static_cast<std::uint32_t>(number);
+    } else if (one == "--version") {
+      std::printf("Sluice %s\n", kVersion);
+      std::exit(0);
+    } else if (one == "--help") {
+      std::fputs(kUsage, stdout);
+      std::exit(0);
+    } else {
+      usage_error("unknown option " + std::string(one));
+    }
+  }
+  return out;
+}
+
+config::LoadResult load(const std::string& path, bool lenient) {
+  tools::DiskFileSource files;
+  return config::load_config(path, files, {.lenient = lenient});
+}
+
+/// A data shard's thread, from its first to its last line.
+void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mailboxes& boxes, shard::Node& node,
+               shard::DataShard::World& world, const journal::StorageOptions& storage,
+               const resolver::CaresOptions& dns) {
+  if (!made) {
+    std::fprintf(stderr, "Startup error: %s\n%s\n", made.error().text().c_str(),
+                 runtime::UringReactor::explain(made.error()).c_str());
+    std::_Exit(1);  // nothing has been accepted yet; the other threads wait for this one
+  }
+  runtime::UringReactor& reactor = **made;
+  reactor.join_world(boxes);
+  auto transport = resolver::CaresTransport::open(reactor, dns);
+  if (!transport) {
+    std::fprintf(stderr, "Startup error: DNS: %s\nSet name-server in the configuration, or /etc/resolv.conf.\n",
+                 transport.error().text().c_str());
+    std::_Exit(1);
+  }
+  shard::DataShard data(reactor, world, std::move(*transport), storage);
+  reactor.send_to(world.control, [&node, &data] { node.shard_ready(data); });
+  reactor.run();
+}
+
+runtime::Task<void> watch_signals(runtime::Signals& signals, shard::Node& node) {
+  for (;;) {
+    const Result<int> number = co_await signals.next();
+    if (!number) co_return;
+    if (*number == SIGHUP) {
+      runtime::notify_supervisor("RELOADING=1");
+      const control::Answer answer = co_await node.reload();
+      if (!answer.ok) std::fputs(answer.text.c_str(), stderr);
+      runtime::notify_supervisor("READY=1");
+    } else {
+      node.request_shutdown();
+      co_return;
+    }
+  }
+}
+
+struct Daemon {
+  runtime::Reactor& control;
+  runtime::Mailboxes& boxes;
+  runtime::Signals& signals;
+  shard::Node& node;
+  std::uint32_t shards;
+  int exit_status = 0;
+};
+
+runtime::Task<void> run_daemon(Daemon& daemon, std::shared_ptr<const config::Config> config,
+                               shard::Node::Launch launch) {
+  runtime::TaskGroup watchers;
+  bool launched = false;
+  auto started = co_await daemon.node.start(std::move(config), [&](auto& world, const auto& storage) {
+    launched = true;
+    launch(world, storage);
+  });
+  if (started) {
+    runtime::notify_supervisor("READY=1");
+    watchers.spawn(watch_signals(daemon.signals, daemon.node));
+    co_await daemon.node.shutdown_requested();
+    runtime::notify_supervisor("STOPPING=1");
+  } else {
+    std::fprintf(stderr, "Startup error: %s\n", started.error().c_str());
+    daemon.node.log().write("Startup error: " + started.error());
+    daemon.exit_status = 1;
+  }
+  co_await daemon.node.stop();
+  daemon.signals.stop();
+  co_await watchers.join();
+  for (std::uint32_t i = 0; launched && i < daemon.shards; ++i) {
+    runtime::Mailboxes* boxes = &daemon.boxes;
+    daemon.control.send_to(ShardId{i}, [boxes, i] { boxes->at(ShardId{i}).stop(); });
+  }
+  // One turn more, so that these wakes leave the ring.
+  co_await runtime::sleep_for(daemon.control, 1ms);
+  daemon.control.stop();
+}
+
+int run(const Arguments& arguments) {
+  config::LoadResult loaded = load(arguments.config, arguments.lenient);
+  std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
+  if (!loaded.ok()) return 1;
+  runtime::prepare_process();
+  const std::vector<unsigned> cpus = runtime::usable_cpus();
+  const auto shards = arguments.shards.value_or(
+      loaded.config->globals.shards.value_or(static_cast<std::uint32_t>(cpus.size())));
+
+  auto made = runtime::UringReactor::create(ShardId{shards}, runtime::UringOptions::small());
+  if (!made) {
+    std::fprintf(stderr, "Startup error: %s\n%s\n", made.error().text().c_str(),
+                 runtime::UringReactor::explain(made.error()).c_str());
+    return 1;
+  }
+  runtime::Reactor& control = **made;
+  runtime::Mailboxes boxes(shards + 1);
+  control.join_world(boxes);
+  runtime::Signals signals(control, {SIGTERM, SIGINT, SIGHUP});
+  shard::Node node(control, boxes,
+                   {.version = kVersion,
+                    .shards = shards,
+                    .load = [&arguments] { return load(arguments.config, arguments.lenient); },
+                    .storage = {}});
+  resolver::CaresOptions dns{.servers = loaded.config->globals.name_server};
+  if (const auto edns = loaded.config->globals.edns_udp_length) dns.edns_udp_bytes = static_cast<std::uint16_t>(*edns);
+
+  runtime::ShardThreads threads;
+  Daemon daemon{control, boxes, signals, node, shards};
+  runtime::TaskGroup main_task;
+  main_task.spawn(run_daemon(daemon, loaded.config, [&](shard::DataShard::World& world,
+                                                        const journal::StorageOptions& storage) {
+    for (std::uint32_t i = 0; i < shards; ++i) {
+      const std::optional<unsigned> cpu = shards <= cpus.size() ? std::optional(cpus[i]) : std::nullopt;
+      threads.start("shard-" + std::to_string(i), ShardId{i}, {}, cpu,
+                    [&boxes, &node, &world, storage, dns](Result<std::unique_ptr<runtime::UringReactor>> reactor) {
+                      run_shard(std::move(reactor), boxes, node, world, storage, dns);
+                    });
+    }
+  }));
+  control.run();
+  threads.join();
+  return daemon.exit_status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments = parse_arguments(argc, argv);
+  if (!arguments.check.empty()) {
+    const config::LoadResult loaded = load(arguments.check, arguments.lenient);
+    std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
+    if (loaded.ok()) std::printf("%s: configuration is valid\n", arguments.check.c_str());
+    return loaded.ok() ? 0 : 1;
+  }
+  return run(arguments);
+}
