@@ -21,7 +21,7 @@ constexpr Block kNever6[] = {{{0xff}, 8}};
 // IANA special-purpose registries (RFC 6890): what never is somebody's mail host on the Internet.
 constexpr Block kSpecial4[] = {{{0}, 8},           {{127}, 8},         {{169, 254}, 16}, {{192, 0, 0}, 24}, {{192, 0, 2}, 24},
                                {{198, 18}, 15},    {{198, 51, 100}, 24}, {{203, 0, 113}, 24}, {{240}, 4}};
-constexpr Block kSpecial6[] = {{{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10}, {{0x20, 0x01, 0x0d, 0xb8}, 32}, {{0x01, 0}, 64}};
+constexpr Block kSpecial6[] = {{{0}, 64}, {{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10}, {{0x20, 0x01, 0x0d, 0xb8}, 32}, {{0x01, 0}, 64}};
 constexpr Block kPrivate4[] = {{{10}, 8}, {{172, 16}, 12}, {{192, 168}, 16}, {{100, 64}, 10}};
 constexpr Block kPrivate6[] = {{{0xfc}, 7}};
 
