@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "bench/dns/dns_responder.h"
-#include "bench/sink/counters.h"
+#include "bench/lib/counter.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"

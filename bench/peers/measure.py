@@ -200,8 +200,8 @@ def smtp_source_command(target, messages, connections, size):
 
 def own_load_command(build, target, messages, connections, size):
     """The same by sluice-load, which pipelines."""
-    return [program("sluice-load", os.path.join(build, "bin")), "--target", target, "--messages", str(messages),
-            "--connections", str(connections), "--size", str(size), "--to", "peer.example"]
+    return [program("sluice-load", os.path.join(build, "bin")), "--to", target, "--messages", str(messages),
+            "--connections", str(connections), "--size", str(size), "--domain", "peer.example"]
 
 
 class Run:
