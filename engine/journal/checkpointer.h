@@ -14,6 +14,7 @@ struct CheckpointerOptions {
   std::string root;                          ///< the spool directory
   /// A checkpoint is written when the journals have grown by the larger of this and the size of the last one.
   std::uint64_t growth_bytes_min = 64 * kMiB;
+  std::uint64_t journal_segment_bytes = 16 * kMiB;  ///< as JournalOptions::segment_bytes; for estimating growth
 };
 
 /// Reads the last checkpoint and the durable events behind it, writes the next one, and lets the journals drop what it
@@ -21,9 +22,11 @@ struct CheckpointerOptions {
 /// would have computed, and needs no agreement between shards.
 /// Thread:   one shard, the readers' (journal_directory.h). Works in slices and yields in between.
 /// Lifetime: stop() before destruction (asserted).
-/// Limits:   memory for the live recipients that changed since the last checkpoint.
+/// Limits:   memory for all live recipients while it works, as at recovery (live_set.h); kLookEvery between looks.
 class Checkpointer {
  public:
+  static constexpr Duration kLookEvery = 5s;
+
   Checkpointer(runtime::Reactor& reactor, JournalDirectory& directory, CheckpointerOptions options);
   Checkpointer(const Checkpointer&) = delete;
   Checkpointer& operator=(const Checkpointer&) = delete;

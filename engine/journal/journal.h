@@ -22,6 +22,7 @@ struct JournalOptions {
   std::uint64_t segment_bytes = 16 * kMiB;   ///< multiple of 4096
   /// Segments kept ready beside the current one, so that endings can be recorded when the disk is full.
   std::uint32_t reserve_segments = 2;
+  bool prefill = true;  ///< new segment files are written once with zeros (log/segment_store.h)
 };
 
 /// A place between two groups of events: behind the last one a reader has handled. Ordered in one directory.

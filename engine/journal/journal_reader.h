@@ -65,8 +65,11 @@ class JournalReader {
   void stop();
   /// Durable bytes not yet read, of all directories.
   [[nodiscard]] std::uint64_t lag_bytes() const;
+  [[nodiscard]] const JournalCursor& acknowledged() const;
 
  private:
+  friend class JournalDirectory;
+  void wake();
   struct State;
   std::unique_ptr<State> state_;
 };

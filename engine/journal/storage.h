@@ -2,9 +2,9 @@
 // Everything durable of a process, wired up: what a shard and the control shard start, use and stop.
 //
 //   control:  Recovered found = *co_await recover(reactor, {dir, shards});
-//             StorageWorld world(reactor's boxes, dir, shards, found);           before the shards run
+//             StorageWorld world(dir, found);                                     before the shards run
 //             JournalReader accounting(reactor, world.directory(), "accounting", cursor);
-//             Checkpointer checkpointer(reactor, world.directory());   spawn(checkpointer.run())
+//             Checkpointer checkpointer(reactor, world.directory(), {dir});       spawn(checkpointer.run())
 //   shard i:  Storage storage(reactor, world, options);
 //             co_await storage.start(found, visitor);
 //             ... storage.spool.append(), storage.reader.open(), storage.journal.append() ...
@@ -28,8 +28,8 @@ namespace sluice::journal {
 /// Lifetime: outlives all Storages, readers and checkpointers.
 class StorageWorld {
  public:
-  /// `root`: the spool directory. `found` decides which directories exist.
-  StorageWorld(std::string root, std::uint32_t shards, const Recovered& found);
+  /// `root`: the spool directory. `found` tells the shards and which directories exist.
+  StorageWorld(std::string root, Recovered& found);
   [[nodiscard]] const std::string& root() const { return root_; }
   [[nodiscard]] std::uint32_t shards() const { return static_cast<std::uint32_t>(homes_.size()); }
   [[nodiscard]] JournalDirectory& directory() { return *directory_; }
@@ -61,9 +61,12 @@ class Storage {
 
   /// Opens the logs, then hands every recovered message of this shard to `visitor`. New messages are accepted as soon
   /// as the logs are open. Received events that a crash left out are written first.
+  /// `found` may be destroyed when all shards have started.
   [[nodiscard]] runtime::Task<Status> start(Recovered& found, RecoveredVisitor& visitor);
   /// Spool first, then the journal (its last group included).
   [[nodiscard]] runtime::Task<Status> stop();
+
+  static constexpr std::size_t kAdoptedPerSliceMax = 4096;
 
   // In this order: the spool tells the journal.
   journal::Journal journal;

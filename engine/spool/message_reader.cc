@@ -108,7 +108,7 @@ void MessageReader::State::give(ReadBuffer* buffer) {
 // Best effort: the bytes may help a human; the message is reported either way.
 runtime::Task<void> MessageReader::State::keep_aside(std::string directory, MessageId id,
                                                      std::vector<std::byte> bytes) {
-  const std::string damaged = directory + "/../damaged";
+  const std::string damaged = directory.substr(0, directory.rfind('/') + 1) + "damaged";
   if (!reactor.make_directories(damaged, 0750)) co_return;
   Result<runtime::File> file = co_await runtime::File::open(
       reactor, damaged + "/message-" + std::to_string(id.raw()) + ".bin", {.create = true, .truncate = true});

@@ -1,0 +1,476 @@
+#include "engine/journal/recovery.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+
+#include "engine/journal/event_codec.h"
+#include "engine/journal/received.h"
+#include "engine/journal/recovered_impl.h"
+#include "engine/log/scan_file.h"
+#include "engine/log/segment_store.h"
+#include "engine/runtime/file.h"
+#include "policy/base/assert.h"
+
+namespace sluice::journal {
+namespace {
+
+constexpr std::string_view kShardPrefix = "shard-";
+constexpr std::uint32_t kDirectoryShardMax = 1023;
+constexpr std::uint32_t kDirectoryMode = 0750;
+
+struct SegmentFile {
+  std::string path;
+  log::SegmentHeader header;
+};
+
+// One shard directory as found.
+struct Found {
+  std::uint32_t shard = 0;
+  std::string path;
+  std::map<std::uint32_t, SegmentFile> messages;
+  std::map<std::uint32_t, SegmentFile> events;
+  std::vector<log::Inheritance::Unused> unused_messages;
+  std::vector<log::Inheritance::Unused> unused_events;
+  std::uint32_t number_max_messages = 0;
+  std::uint32_t number_max_events = 0;
+  std::uint32_t incarnation_max = 0;
+  std::uint64_t message_sequence = 1;
+  std::uint64_t event_sequence = 1;
+  JournalPosition events_end;
+  std::optional<ReceivedMark> rescan_from;  // received events behind it may be missing in the middle
+};
+
+std::optional<std::uint32_t> shard_directory_number(std::string_view name) {
+  if (!name.starts_with(kShardPrefix)) return std::nullopt;
+  name.remove_prefix(kShardPrefix.size());
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size() || number > kDirectoryShardMax) return std::nullopt;
+  return number;
+}
+
+class Recovery {
+ public:
+  Recovery(runtime::Reactor& reactor, const RecoveryOptions& options, Recovered::Impl& out)
+      : reactor_(reactor), options_(options), out_(out) {}
+
+  runtime::Task<Status> run() {
+    out_.shards = options_.shards;
+    out_.live.remember_received();
+    Status status = prepare_directories();
+    if (status) status = co_await look_at_directories();
+    if (status) status = co_await load_newest_checkpoint();
+    for (auto& [shard, found] : found_) {
+      if (status) status = co_await read_journal(found);
+    }
+    if (status) find_lost_beginnings();
+    for (auto& [shard, found] : found_) {
+      if (status) status = co_await read_spool_tail(found);
+    }
+    if (status) finish();
+    co_return status;
+  }
+
+ private:
+  Status prepare_directories() {
+    if (options_.read_only) return {};
+    Status status = reactor_.make_directories(options_.directory, kDirectoryMode);
+    if (status) status = reactor_.make_directories(options_.directory + "/damaged", kDirectoryMode);
+    for (std::uint32_t shard = 0; status && shard < options_.shards; ++shard) {
+      status = reactor_.make_directories(options_.directory + "/" + shard_directory_name(shard), kDirectoryMode);
+    }
+    return status;
+  }
+
+  runtime::Task<Status> look_at_directories() {
+    const auto listed = reactor_.list_directory(options_.directory);
+    if (!listed) co_return std::unexpected(listed.error());
+    for (const auto& entry : *listed) {
+      const auto shard = shard_directory_number(entry.name);
+      if (!shard || !entry.is_directory) continue;
+      Found& found = found_[*shard];
+      found.shard = *shard;
+      found.path = options_.directory + "/" + entry.name;
+      const Status status = co_await look_at(found);
+      if (!status) co_return status;
+      if (*shard >= options_.shards) ++out_.report.adopted_directories;
+    }
+    co_return Status();
+  }
+
+  runtime::Task<Status> look_at(Found& found) {
+    const auto listed = reactor_.list_directory(found.path);
+    if (!listed) co_return std::unexpected(listed.error());
+    for (const auto& entry : *listed) {
+      for (const log::Role role : {log::Role::Messages, log::Role::Events}) {
+        const auto number = log::segment_file_number(role, entry.name);
+        if (!number) continue;
+        const Status status = co_await look_at_segment(found, role, *number, entry);
+        if (!status) co_return status;
+      }
+    }
+    co_return Status();
+  }
+
+  runtime::Task<Status> look_at_segment(Found& found, log::Role role, std::uint32_t number,
+                                        const runtime::DirectoryEntry& entry) {
+    const bool is_message = role == log::Role::Messages;
+    std::uint32_t& number_max = is_message ? found.number_max_messages : found.number_max_events;
+    auto& unused = is_message ? found.unused_messages : found.unused_events;
+    auto& segments = is_message ? found.messages : found.events;
+    const std::string path = found.path + "/" + entry.name;
+    number_max = std::max(number_max, number);
+    const auto head = co_await log::read_segment_head(reactor_, path, role);
+    if (!head) co_return std::unexpected(head.error());
+    // A spare keeps groups of its earlier use behind a blank header; their number is not the one in its name. The
+    // same number means that the header of a live segment was lost.
+    const bool live = head->header && head->header->role == role && head->header->shard == found.shard &&
+                      (!head->salvaged || head->header->number == number);
+    if (!live) {
+      if (head->blank) {
+        unused.push_back({path, head->file_bytes, false});
+      } else {
+        co_await set_aside_file(found, entry, path, head->file_bytes);
+      }
+      co_return Status();
+    }
+    if (head->salvaged) co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
+    const log::SegmentHeader& header = *head->header;
+    number_max = std::max(number_max, header.number);
+    found.incarnation_max = std::max(found.incarnation_max, header.incarnation);
+    std::uint64_t& sequence = is_message ? found.message_sequence : found.event_sequence;
+    sequence = std::max(sequence, header.first_sequence + 1);
+    if (!segments.emplace(header.number, SegmentFile{path, header}).second) {
+      co_await set_aside_file(found, entry, path, head->file_bytes);
+      co_return Status();
+    }
+    // A power cut may have kept the header of a new use and the name of the old one.
+    if (header.number != number && !options_.read_only) {
+      std::string named = found.path + "/" + log::segment_file_name(role, header.number);
+      if (co_await runtime::rename_file(reactor_, path, named)) segments.at(header.number).path = std::move(named);
+    }
+    co_return Status();
+  }
+
+  // A file that says nothing we understand: moved out of the way as a whole, never deleted.
+  runtime::Task<void> set_aside_file(const Found& found, const runtime::DirectoryEntry& entry, std::string path,
+                                     std::uint64_t bytes) {
+    Damage damage{path, 0, bytes, "not a segment", ""};
+    const std::string to =
+        options_.directory + "/damaged/" + shard_directory_name(found.shard) + "-" + entry.name;
+    if (!options_.read_only && co_await runtime::rename_file(reactor_, path, to)) damage.kept_as = to;
+    add_damage(std::move(damage));
+  }
+
+  void add_damage(Damage damage) {
+    ++out_.report.damage_count;
+    if (out_.report.damage.size() < RecoveryReport::kDamageMax) out_.report.damage.push_back(std::move(damage));
+  }
+
+  runtime::Task<void> report(std::string path, log::DamagedStretch stretch) {
+    Damage damage{path, stretch.offset, stretch.bytes, stretch.why, ""};
+    if (!options_.read_only && out_.report.damage.size() < RecoveryReport::kDamageMax) {
+      std::string flat = path.substr(options_.directory.size() + 1);
+      std::ranges::replace(flat, '/', '-');
+      const std::string to = options_.directory + "/damaged/" + flat + "-" + std::to_string(stretch.offset) + ".bin";
+      if (co_await log::keep_aside(reactor_, path, stretch.offset, stretch.bytes, to)) damage.kept_as = to;
+    }
+    add_damage(std::move(damage));
+  }
+
+  runtime::Task<Status> load_newest_checkpoint() {
+    const auto listed = list_checkpoints(reactor_, options_.directory);
+    if (!listed) co_return std::unexpected(listed.error());
+    if (listed->empty()) co_return Status();
+    const CheckpointFile& newest = listed->back();
+    const auto loaded = co_await load_checkpoint(reactor_, newest, out_.live);
+    if (!loaded) co_return std::unexpected(loaded.error());
+    have_checkpoint_ = true;
+    out_.report.bytes_read += newest.bytes;
+    positions_ = loaded->positions;
+    if (!loaded->complete) {
+      // What it lost can only be found in the spool itself.
+      rescan_everything_ = true;
+      for (const log::DamagedStretch& one : loaded->damaged) co_await report(newest.path, one);
+      if (loaded->damaged.empty()) co_await report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete"});
+    }
+    co_return Status();
+  }
+
+  void take(const log::RecordView& record) {
+    ++out_.report.events_read;
+    switch (record.type) {
+      case log::RecordType::Event:
+        if (const auto event = decode_event(record.payload)) {
+          out_.live.apply(*event);
+          return;
+        }
+        break;
+      case log::RecordType::Moved:
+        if (const auto moved = decode_moved(record.payload)) {
+          out_.live.apply(*moved);
+          return;
+        }
+        break;
+      case log::RecordType::State:
+        if (const auto state = decode_state(record.payload)) {
+          out_.live.apply(*state);
+          return;
+        }
+        break;
+      default:
+        break;
+    }
+    // Whole by its checksum, yet not understood: a newer program's.
+    add_damage({"journal", record.offset, record.payload.size(), "unknown record", ""});
+  }
+
+  runtime::Task<Status> read_journal(Found& found) {
+    const auto position = positions_.find(found.shard);
+    const JournalPosition from = position == positions_.end() ? JournalPosition{} : position->second;
+    const std::function<void(const log::ScannedGroup&)> visit = [this](const log::ScannedGroup& group) {
+      for (const log::RecordView& record : group.records) take(record);
+    };
+    for (auto at = found.events.begin(); at != found.events.end(); ++at) {
+      const auto& [number, file] = *at;
+      if (number < from.segment) continue;
+      const std::uint64_t start =
+          number == from.segment ? std::max<std::uint64_t>(from.offset, log::kBlockBytes) : log::kBlockBytes;
+      const auto marks_before = out_.live.marks();
+      const auto scanner =
+          co_await log::scan_file(reactor_, file.path, file.header, start, visit, &out_.report.bytes_read);
+      if (!scanner) co_return std::unexpected(scanner.error());
+      const bool hurt = co_await judge(found.events, at, *scanner);
+      if (hurt) rescan_behind(marks_before);
+      found.event_sequence = std::max(found.event_sequence, scanner->next_sequence());
+      found.events_end = {number, static_cast<std::uint32_t>(scanner->end())};
+    }
+    co_return Status();
+  }
+
+  // Reports what a scan found; true: something durable is missing.
+  runtime::Task<bool> judge(const std::map<std::uint32_t, SegmentFile>& segments,
+                            std::map<std::uint32_t, SegmentFile>::const_iterator at, const log::SegmentScanner& scanner) {
+    std::optional<std::uint64_t> sealed_by;
+    const auto next = std::next(at);
+    // Only a run of the same process tells: a new start goes on behind what it found, not behind what there was.
+    if (next != segments.end() && next->second.header.incarnation == at->second.header.incarnation) {
+      sealed_by = next->second.header.first_sequence;
+    }
+    const auto verdict = scanner.verdict(sealed_by);
+    if (!verdict.torn.empty()) ++out_.report.torn_tails;
+    for (const log::DamagedStretch& one : verdict.damaged) co_await report(at->second.path, one);
+    co_return !verdict.damaged.empty() || verdict.groups_missing != 0;
+  }
+
+  // Received events after these marks may have been lost: look for their messages in the spools.
+  void rescan_behind(const std::map<std::uint32_t, ReceivedMark>& marks) {
+    for (auto& [shard, found] : found_) {
+      const auto mark = marks.find(shard);
+      const ReceivedMark from = mark == marks.end() ? ReceivedMark{} : mark->second;
+      found.rescan_from = found.rescan_from ? std::min(*found.rescan_from, from) : from;
+    }
+  }
+
+  // Journals that begin in the middle of things need the checkpoint that stood for what was before.
+  void find_lost_beginnings() {
+    for (auto& [shard, found] : found_) {
+      const bool begins_late = !found.events.empty() && found.events.begin()->second.header.first_sequence > 1 &&
+                               !positions_.contains(shard);
+      const bool no_journal = found.events.empty() && !positions_.contains(shard) && !found.messages.empty();
+      if (rescan_everything_ || begins_late || no_journal) found.rescan_from = ReceivedMark{};
+    }
+  }
+
+  runtime::Task<Status> read_spool_tail(Found& found) {
+    const ReceivedMark mark = out_.live.mark(found.shard);
+    const ReceivedMark from = found.rescan_from ? std::min(*found.rescan_from, mark) : mark;
+    const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
+      for (const log::RecordView& record : group.records) look_at_message(found, group.header.segment, record, mark);
+    };
+    for (auto at = found.messages.begin(); at != found.messages.end(); ++at) {
+      const auto& [number, file] = *at;
+      if (number < from.segment) continue;
+      const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, log::kBlockBytes, visit,
+                                                   &out_.report.bytes_read);
+      if (!scanner) co_return std::unexpected(scanner.error());
+      (void)co_await judge(found.messages, at, *scanner);
+      found.message_sequence = std::max(found.message_sequence, scanner->next_sequence());
+    }
+    co_return Status();
+  }
+
+  void look_at_message(const Found& found, std::uint32_t segment, const log::RecordView& record, ReceivedMark mark) {
+    const auto view = spool::MessageView::decode(record.payload);
+    if (!view) {
+      add_damage({found.path, record.offset, record.payload.size(), "message record", ""});
+      return;
+    }
+    const auto body_bytes = static_cast<std::uint32_t>(view->body.size());
+    const spool::MessagePlace place{found.shard, segment, record.offset,
+                                    static_cast<std::uint32_t>(record.payload.size()) - body_bytes, body_bytes};
+    const bool moved = record.type == log::RecordType::MovedMessage;
+    const ReceivedMark here{segment, record.offset, 0};
+    const ReceivedMark mark_message{mark.segment, mark.offset, 0};
+    std::uint32_t first = 0;
+    if (here > mark_message) {
+      // Behind the last received event: nothing of it is in the journal. A copy's own message is elsewhere, unless
+      // everything has to be looked for.
+      if (moved && !found.rescan_from) return;
+    } else if (here == mark_message && !found.rescan_from) {
+      first = mark.recipient + 1;
+    } else if (!found.rescan_from) {
+      return;
+    }
+    const auto complete = [&](const Event& event) {
+      if (out_.live.remembers(event.message, event.recipient)) return;
+      const LiveSet::Recipient* known = out_.live.find(event.message, event.recipient);
+      if (known != nullptr && known->received) return;
+      auto& missing = journal_of(found.shard).events_missing.emplace_back(encoded_bytes(event));
+      encode(event, missing);
+      out_.live.apply(event);
+      ++out_.report.received_completed;
+    };
+    for_each_received(*view, place, reactor_.wall_now(), complete, first);
+  }
+
+  JournalInheritance& journal_of(std::uint32_t directory_shard) {
+    if (out_.journals.empty()) out_.journals.resize(options_.shards);
+    return out_.journals[home_of(directory_shard, options_.shards)];
+  }
+
+  void finish() {
+    out_.live.drop_early_endings();
+    drop_messages_without_segment();
+    out_.spools.resize(options_.shards);
+    out_.journals.resize(options_.shards);
+    out_.messages_of.resize(options_.shards);
+    for (std::uint32_t shard = 0; shard < options_.shards; ++shard) found_[shard].shard = shard;
+    for (auto& [shard, found] : found_) hand_over(found);
+    const auto messages = out_.live.messages();
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      if (!messages[i].used) continue;
+      const std::uint32_t home = home_of(messages[i].place.directory_shard, options_.shards);
+      out_.messages_of[home].push_back(static_cast<std::uint32_t>(i));
+    }
+    out_.report.messages = out_.live.live_messages();
+    out_.report.recipients = out_.live.live_recipients();
+  }
+
+  void drop_messages_without_segment() {
+    std::vector<MessageId> lost;
+    for (const LiveSet::Message& message : out_.live.messages()) {
+      if (!message.used) continue;
+      const auto found = found_.find(message.place.directory_shard);
+      if (found == found_.end() || !found->second.messages.contains(message.place.segment)) {
+        lost.push_back(message.id);
+        out_.report.lost_segment += message.live;
+        end_lost(message);
+      }
+    }
+    for (const MessageId id : lost) out_.live.drop(id);
+  }
+
+  // Every accepted recipient gets one ending, these too: the operator learns of it where he looks for the others.
+  void end_lost(const LiveSet::Message& message) {
+    Event event;
+    event.kind = EventKind::Bounced;
+    event.ending = Ending::Deleted;
+    event.time_logged = reactor_.wall_now();
+    event.time_queued = message.received;
+    event.message = message.id;
+    event.dsn_action = "failed";
+    event.dsn_status = "5.3.0 (other or undefined mail system status)";
+    event.dsn_diag = "smtp;554 5.3.0 message lost from the spool";
+    for (std::uint32_t at = message.first; at != LiveSet::kNone; at = out_.live.recipient(at).next) {
+      const LiveSet::Recipient& one = out_.live.recipient(at);
+      event.recipient = one.index;
+      event.attempts = one.attempts;
+      event.vmta = out_.live.names().text(one.vmta);
+      event.queue = out_.live.names().text(one.queue);
+      auto& missing = journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
+      encode(event, missing);
+    }
+  }
+
+  void hand_over(Found& found) {
+    const bool foreign = found.shard >= options_.shards;
+    const std::uint32_t home = home_of(found.shard, options_.shards);
+    const auto give = [&](log::Inheritance& to, std::map<std::uint32_t, SegmentFile>& segments,
+                          std::vector<log::Inheritance::Unused>& unused) {
+      for (auto& [number, file] : segments) to.kept.push_back({file.path, file.header, foreign});
+      for (auto& one : unused) to.unused.push_back({one.path, one.bytes, foreign});
+    };
+    give(out_.spools[home], found.messages, found.unused_messages);
+    give(out_.journals[home], found.events, found.unused_events);
+    if (!foreign) {
+      // Two above: a run may use one more than it has written (SpoolCore::next_id). Minutes since 2026 keep ids
+      // apart when an operator starts over with an empty directory.
+      const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(
+          reactor_.wall_now() - WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
+      const auto now = static_cast<std::uint32_t>(std::clamp<std::int64_t>(minutes.count(), 1, (1 << 26) - 1));
+      const std::uint32_t incarnation = std::max(found.incarnation_max + 2, now);
+      out_.spools[home].incarnation = out_.journals[home].incarnation = incarnation;
+      out_.spools[home].next_segment = found.number_max_messages + 1;
+      out_.journals[home].next_segment = found.number_max_events + 1;
+      out_.spools[home].next_sequence = found.message_sequence;
+      out_.journals[home].next_sequence = found.event_sequence;
+    }
+    auto track = std::make_unique<JournalTrack>();
+    track->directory_shard = found.shard;
+    track->path = options_.directory + "/" + shard_directory_name(found.shard);
+    track->has_writer = !foreign;
+    track->owner = ShardId(home);
+    track->first_segment = found.events.empty() ? found.number_max_events + 1 : found.events.begin()->first;
+    track->durable.store(std::uint64_t{found.events_end.segment} << 32 | found.events_end.offset);
+    out_.tracks.push_back(std::move(track));
+  }
+
+  runtime::Reactor& reactor_;
+  const RecoveryOptions& options_;
+  Recovered::Impl& out_;
+  std::map<std::uint32_t, Found> found_;
+  JournalPositions positions_;
+  bool have_checkpoint_ = false;
+  bool rescan_everything_ = false;
+};
+
+}  // namespace
+
+std::string shard_directory_name(std::uint32_t directory_shard) {
+  const std::string digits = std::to_string(directory_shard);
+  return std::string(kShardPrefix) + std::string(4 - std::min<std::size_t>(digits.size(), 4), '0') + digits;
+}
+
+Recovered::Recovered() : impl_(std::make_unique<Impl>()) {}
+Recovered::Recovered(Recovered&&) noexcept = default;
+Recovered& Recovered::operator=(Recovered&&) noexcept = default;
+Recovered::~Recovered() = default;
+const RecoveryReport& Recovered::report() const { return impl_->report; }
+
+std::string_view Recovered::state(std::string_view key) const {
+  const auto found = impl_->live.states().find(key);
+  return found == impl_->live.states().end() ? std::string_view() : std::string_view(found->second.value);
+}
+
+void Recovered::for_each_state(std::string_view prefix,
+                               void (*visit)(void*, std::string_view key, std::string_view value),
+                               void* context) const {
+  const auto& states = impl_->live.states();
+  for (auto at = states.lower_bound(prefix); at != states.end() && at->first.starts_with(prefix); ++at) {
+    if (!at->second.value.empty()) visit(context, at->first, at->second.value);
+  }
+}
+
+runtime::Task<Result<Recovered>> recover(runtime::Reactor& reactor, RecoveryOptions options) {
+  SLUICE_ASSERT(options.shards >= 1 && options.shards <= kDirectoryShardMax + 1);
+  Recovered out;
+  Recovery recovery(reactor, options, out.impl());
+  const Status status = co_await recovery.run();
+  if (!status) co_return std::unexpected(status.error());
+  co_return std::move(out);
+}
+
+}  // namespace sluice::journal
