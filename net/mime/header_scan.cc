@@ -16,8 +16,9 @@ std::size_t line_end(std::string_view text, std::size_t at) {
 
 bool is_empty_line(std::string_view line) { return line == "\n" || line == "\r\n" || line == "\r"; }
 
-/// Length of the name at the front of a field's first line (RFC 5322 2.2: printable, no blank, no colon), blanks between
-/// it and the colon tolerated (4.5.8); 0 when the line is no field. `colon` is where the colon stands.
+/// Length of the name at the front of a field's first line (RFC 5322 2.2: printable, no blank, no colon),
+/// blanks between it and the colon tolerated (4.5.8); 0 when the line is no field. `colon` is where the colon
+/// stands.
 std::size_t name_size(std::string_view line, std::size_t& colon) {
   std::size_t size = 0;
   while (size < line.size() && line[size] > 32 && line[size] < 127 && line[size] != ':') ++size;

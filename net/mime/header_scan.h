@@ -18,10 +18,9 @@ struct HeaderField {
 /// Goes through the header section of a message (RFC 5322 2.2) in one pass.
 /// Thread:   one at a time. Lifetime: the text outlives the scan and all fields.
 /// Limits:   kHeaderBytesMax, kFieldsMax: what lies behind them is not read (Ended::TooLarge).
-/// Errors:   none. Lines may end with CRLF or LF; a line that begins with
-/// a blank or
-///           TAB belongs to the field before it. The first line that is neither a field nor such a line ends
-///           the headers, as the empty line does, because a body without the empty line has to stay a body.
+/// Errors:   none. Lines may end with CRLF or LF; a line that begins with a blank or TAB belongs to the field
+///           before it. The first line that is neither a field nor such a line ends the headers, as the empty
+///           line does, because a body without the empty line has to stay a body.
 class HeaderScan {
  public:
   static constexpr std::size_t kHeaderBytesMax = 1024 * 1024;

@@ -35,7 +35,8 @@ struct BodyScan::Masks {
 };
 
 #if defined(__SSE2__)
-// SSE2 is part of every x86-64. Measured on Zen 5: 10 KB in 0.4 microseconds (bench/micro/smtp_bench.cc).
+// SSE2 is part of every x86-64. bench/micro/smtp_bench.cc has the cost: some 6 GB a second, 1.7 microseconds
+// for 10 KB.
 BodyScan::Masks::Masks(const std::byte* block) {
   __m128i part[4];  // no std::array: g++ warns of lost alignment attributes
   for (std::size_t i = 0; i < 4; ++i) {
@@ -94,7 +95,8 @@ BodyScan::Result BodyScan::scan(const std::byte* input, std::size_t size, Stops 
   return {at, stop};
 }
 
-/// Looks at the first `size` bytes of a block; the number of bytes taken, less than `size` when `stop` was set.
+/// Looks at the first `size` bytes of a block; the number of bytes taken, less than `size` when `stop` was
+/// set.
 std::size_t BodyScan::take_block(const Masks& masks, std::size_t size, Stops stops, Stop& stop) {
   const std::uint64_t inside = low_bits(size);
   const std::uint64_t behind_cr = (masks.cr << 1U) | (after_cr_ ? 1U : 0U);
@@ -116,8 +118,8 @@ std::size_t BodyScan::take_block(const Masks& masks, std::size_t size, Stops sto
   if ((masks.nul & taken) != 0) facts_.has_nul = true;
   if ((bare_lf & taken) != 0) facts_.bare_lf = true;
   if ((behind_cr & ~masks.lf & taken) != 0) facts_.bare_cr = true;
-  // Behind a bare LF a dot ends no data and is not unstuffed, but a next hop that takes LF for a line end must get it
-  // stuffed all the same.
+  // Behind a bare LF a dot ends no data and is not unstuffed, but a next hop that takes LF for a line end
+  // must get it stuffed all the same.
   const std::uint64_t soft_starts = (bare_lf << 1U) | (after_bare_lf_ ? 1U : 0U);
   if (((dot_lines | (soft_starts & masks.dot)) & taken) != 0) facts_.has_dot_lines = true;
 
@@ -128,8 +130,8 @@ std::size_t BodyScan::take_block(const Masks& masks, std::size_t size, Stops sto
   return size;
 }
 
-/// Line lengths. Behind the first line end of a block a line is shorter than the block, so the loop over all of them is
-/// only needed until a longer one was seen.
+/// Line lengths. Behind the first line end of a block a line is shorter than the block, so the loop over all
+/// of them is only needed until a longer one was seen.
 void BodyScan::take_line_ends(std::uint64_t line_feeds, std::uint64_t behind_cr, std::size_t size) {
   if (line_feeds == 0) {
     line_bytes_ += size;

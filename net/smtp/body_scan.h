@@ -36,7 +36,8 @@ class BodyScan {
 
   /// Looks at `size` bytes that follow what was seen before.
   Result scan(const std::byte* input, std::size_t size, Stops stops);
-  /// The dot that stopped the scan was taken out: what follows is the line's first byte, and no reason to stop.
+  /// The dot that stopped the scan was taken out: what follows is the line's first byte, and no reason to
+  /// stop.
   void skip_line_start() { at_line_start_ = false; }
   /// The LF that stopped the scan was replaced by CRLF.
   void note_repaired_lf();

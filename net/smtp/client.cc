@@ -1,9 +1,9 @@
 // The receiving half of the client: what each reply means for the session and its transactions.
 //
-// Losing step: RFC 3030 does not say clearly whether a refused BDAT LAST ends the transaction at the server. When
-// transactions were already under way behind a failed one, a server that thinks "no" answers 503 to their MAIL. Nothing
-// of them was accepted then: they end as PartlySent (safe to retry), and from there on this connection sends one
-// transaction at a time with RSET behind each failure.
+// Losing step: RFC 3030 does not say clearly whether a refused BDAT LAST ends the transaction at the server.
+// When transactions were already under way behind a failed one, a server that thinks "no" answers 503 to
+// their MAIL. Nothing of them was accepted then: they end as PartlySent (safe to retry), and from there on
+// this connection sends one transaction at a time with RSET behind each failure.
 
 #include "net/smtp/client.h"
 
@@ -310,7 +310,8 @@ void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
   if (counts) decide(now, where, reply);
   now.replies_done = true;
   if (!all_shown && (mode_ != Mode::Chunking || reply.code == 421)) {
-    // Inside DATA there is no way to stop but to close (RFC 5321 4.5.4): the dot is not sent, so nothing was delivered.
+    // Inside DATA there is no way to stop but to close (RFC 5321 4.5.4): the dot is not sent, so nothing was
+    // delivered.
     return over(ClientFault::Refused, where, reply, shown_bytes_);
   }
   if (is_success(reply)) return;
@@ -321,8 +322,8 @@ void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
   }
 }
 
-/// The server may still hold the transaction of slot `index` open: what is under way behind it may be refused for that
-/// alone, what begins later begins with RSET.
+/// The server may still hold the transaction of slot `index` open: what is under way behind it may be refused
+/// for that alone, what begins later begins with RSET.
 void Client::leave_transaction_open(std::uint32_t index) {
   needs_reset_ = true;
   if (index + 1 < slot_count_ && slot(index + 1).started) slot(index + 1).suspect = true;

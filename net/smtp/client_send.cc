@@ -41,8 +41,8 @@ std::uint64_t count_dot_lines(Bytes bytes, bool at_line_start) {
   return count;
 }
 
-/// Can stand between the angle brackets without breaking the command line. Addresses were checked when they came in; this
-/// is the last door before the wire (CRLF injection), so it does not trust that.
+/// Can stand between the angle brackets without breaking the command line. Addresses were checked when they
+/// came in; this is the last door before the wire (CRLF injection), so it does not trust that.
 bool is_safe_address(std::string_view text, bool utf8) {
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -276,7 +276,8 @@ void Client::retire() {
   while (slot_count_ > 0) {
     Slot& oldest = slot(0);
     if (!oldest.replies_done || consumed_bytes_ < oldest.end) return;
-    // The slot is free before the owner hears of it, so that it sees the room; nothing is added during the call.
+    // The slot is free before the owner hears of it, so that it sees the room; nothing is added during the
+    // call.
     first_slot_ = (first_slot_ + 1) % kWindowMax;
     --slot_count_;
     tell_end(oldest);

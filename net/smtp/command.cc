@@ -26,8 +26,8 @@ constexpr ArgumentFault kSyntax{501, "5.5.4 syntax error in arguments"};
 constexpr ArgumentFault kUnknownParameter{555, "5.5.4 parameter not recognized"};
 constexpr ArgumentFault kTooBig{552, "5.3.4 message size exceeds fixed maximum"};
 
-/// The path at the front of `text`, up to the bracket that closes it (not one inside quotes), or, without a bracket at
-/// the front, up to a blank. Removes it from `text`.
+/// The path at the front of `text`, up to the bracket that closes it (not one inside quotes), or, without a
+/// bracket at the front, up to a blank. Removes it from `text`.
 std::optional<std::string_view> take_path(std::string_view& text, bool& bare) {
   bare = text.empty() || text.front() != '<';
   bool quoted = false;

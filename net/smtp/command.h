@@ -1,6 +1,6 @@
 #pragma once
-// Command lines of a client: verbs and the arguments of MAIL, RCPT and BDAT (RFC 5321 4.1.1, 1870, 3030, 3461, 6531).
-// Views point into the line.
+// Command lines of a client: verbs and the arguments of MAIL, RCPT and BDAT (RFC 5321 4.1.1, 1870, 3030,
+// 3461, 6531). Views point into the line.
 
 #include <cstdint>
 #include <expected>

@@ -26,7 +26,8 @@ bool is_printable_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= 32 && c < 127; });
 }
 
-/// Appends `text` with everything replaced that is neither printable nor UTF-8, up to `size_max` bytes in `out`.
+/// Appends `text` with everything replaced that is neither printable nor UTF-8, up to `size_max` bytes in
+/// `out`.
 void append_clean(std::string& out, std::string_view text, std::size_t size_max) {
   if (out.size() + text.size() <= size_max && is_printable_ascii(text)) {
     out += text;

@@ -1,5 +1,5 @@
-// The injection machine: bytes in, bytes out, and the order of replies. Commands: server_commands.cc; message bytes:
-// server_body.cc.
+// The injection machine: bytes in, bytes out, and the order of replies. Commands: server_commands.cc; message
+// bytes: server_body.cc.
 
 #include "net/smtp/server.h"
 

@@ -64,10 +64,10 @@ enum class Dropped : std::uint8_t {
   Refused,      ///< on_message_bytes said no, or RSET, EHLO or QUIT between chunks
 };
 
-/// The engine's side. Called only from inside functions of the Server, also answer() and consumed() which may let
-/// kept bytes be worked on; the callee calls only const functions of the Server. Order per message: on_mail, on_rcpt.., on_data,
-/// on_message_bytes.., then exactly one of on_message_end and on_message_dropped. on_reset ends a transaction
-/// whose message was not begun.
+/// The engine's side. Called only from inside functions of the Server, also answer() and consumed() which may
+/// let kept bytes be worked on; the callee calls only const functions of the Server. Order per message:
+/// on_mail, on_rcpt.., on_data, on_message_bytes.., then exactly one of on_message_end and
+/// on_message_dropped. on_reset ends a transaction whose message was not begun.
 class ServerOwner {
  public:
   /// EHLO or HELO; `name` is the client's argument, printable ASCII or UTF-8, at most 255 bytes.

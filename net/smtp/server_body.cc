@@ -52,7 +52,8 @@ void Server::pass(std::span<const std::byte> bytes) {
   if (answer.code >= 400) drop(Dropped::Refused, answer);
 }
 
-/// The message is lost; its remaining bytes are read (there is no other way to stay in step) and then answered.
+/// The message is lost; its remaining bytes are read (there is no other way to stay in step) and then
+/// answered.
 void Server::drop(Dropped why, const Answer& answer) {
   SLUICE_ASSERT(in_message_);
   abandon_transaction(why);
@@ -113,8 +114,8 @@ void Server::begin_chunk() {
   if (chunk_left_bytes_ == 0) end_chunk();
 }
 
-/// Swallows the chunk under way and answers it with a refusal. The transaction ends: a later chunk must not become a
-/// message that lacks this one (RFC 3030 4.2).
+/// Swallows the chunk under way and answers it with a refusal. The transaction ends: a later chunk must not
+/// become a message that lacks this one (RFC 3030 4.2).
 void Server::refuse_chunk(const Answer& answer) {
   abandon_transaction(Dropped::Refused);
   drops_ = true;

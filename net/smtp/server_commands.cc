@@ -232,7 +232,8 @@ void Server::take_data(std::string_view argument) {
 void Server::take_bdat(std::string_view argument) {
   const auto parsed = settings_.offer_chunking ? parse_bdat(argument) : std::nullopt;
   if (!parsed) {
-    // Without a size nobody knows where the next command begins: what follows could be a message made of commands.
+    // Without a size nobody knows where the next command begins: what follows could be a message made of
+    // commands.
     return end_session(501, "5.5.4 BDAT not understood, closing connection");
   }
   chunk_ = *parsed;

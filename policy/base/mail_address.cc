@@ -65,6 +65,8 @@ std::optional<AddressFault> check_high(std::string_view text, bool allow_utf8) {
 bool is_literal_domain(std::string_view text) {
   if (text.size() < 3 || text.front() != '[' || text.back() != ']') return false;
   text = text.substr(1, text.size() - 2);
+  // IpAddress::parse ends at a NUL; here nothing may stand behind the address.
+  if (text.find('\0') != std::string_view::npos) return false;
   if (istarts_with(text, "ipv6:")) {
     const auto address = IpAddress::parse(text.substr(5));
     // A mapped address comes back as IPv4, which is all right: the colon form was written.

@@ -1,6 +1,7 @@
-// Any bytes of a server, in fragments of any size, against a client with mail to send. The input is a list of steps: a byte
-// that says what to do, and for server bytes a length. Checked: every transaction ends exactly once, positive ends only
-// with a 2xx reply, the stream the client writes is made of whole commands and bodies.
+// Goal: every transaction ends exactly once, positive ends come only with a 2xx reply, and the stream the
+// client writes is made of whole commands and bodies.
+// How: any bytes of a server, in fragments of any size. The input is a list of steps: a byte that says what
+// to do, and for server bytes a length.
 
 #include <array>
 #include <cstdint>

@@ -1,5 +1,6 @@
-// Any message: fields lie one behind the other, limits hold, fields and body together are the message. Addresses and command
-// arguments ride along: whatever is read as an address reads again as the same one.
+// Goal: fields lie one behind the other, limits hold, fields and body together are the message. Addresses and
+// command arguments ride along: what is read as an address reads again as the same one.
+// How: any bytes as a message, an address and a command.
 
 #include <cstdint>
 #include <string>

@@ -1,4 +1,5 @@
-// Any bytes of a server: the parser gives the same replies whatever the fragments, keeps its limits, and its text is clean.
+// Goal: replies are the same whatever the fragments, limits hold, and kept text is clean.
+// How: any bytes of a server.
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,6 @@
-// Any bytes of a client. The first byte chooses settings. Checked: same replies and messages for every fragment size, exactly
-// one end for every message begun, no bare line end in an accepted message, every reply a line.
+// Goal: same replies and messages for every fragment size, exactly one end for every message begun, no
+// bare line end in an accepted message, every reply a line.
+// How: any bytes of a client; the first byte chooses settings.
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-// Goal: header fields are found with their folding, bounded, in one pass; trace headers and dates read as RFC 5322 says and
-// cannot be broken by what a client sent.
+// Goal: header fields are found with their folding, bounded, in one pass; trace headers and dates read as RFC
+// 5322 says and cannot be broken by what a client sent.
 // How: tables, and a reassembly check: fields and body put together are the message again.
 
 #include <gtest/gtest.h>

@@ -14,7 +14,8 @@ namespace sluice::net::test {
 
 inline Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-/// Events as lines: "ready", "tls", "rcpt 1.0 250", "end 1 replied at end of message 250", "over refused at MAIL 421".
+/// Events as lines: "ready", "tls", "rcpt 1.0 250", "end 1 replied at end of message 250", "over refused at
+/// MAIL 421".
 class EventLog final : public ClientEvents {
  public:
   void on_ready(const Capabilities&) override { add("ready"); }

@@ -1,6 +1,7 @@
-// Goal: the client says the right bytes and reports the right ends in every mode, for every refusal at every phase.
-// How: written-down conversations. Each is played with the server's bytes arriving and our bytes leaving in fragments of
-// many sizes; bytes and events have to be the same every time.
+// Goal: the client says the right bytes and reports the right ends in every mode, for every refusal at every
+// phase.
+// How: written-down conversations. Each is played with the server's bytes arriving and our bytes leaving in
+// fragments of many sizes; bytes and events have to be the same every time.
 
 #include "net/smtp/client.h"
 
@@ -614,7 +615,8 @@ TEST(Client, PhasesForTimeouts) {
   EXPECT_TRUE(client.is_over());
 }
 
-// An early refusal of BDAT while its body is still going out: the body has to be finished, and its memory stays in use.
+// An early refusal of BDAT while its body is still going out: the body has to be finished, and its memory
+// stays in use.
 TEST(Client, EarlyBdatRefusalWaitsForItsBytes) {
   ClientScript script;
   script.server(kGreeting);

@@ -1,9 +1,9 @@
-// Goal: client and server understand each other in every mode, and when the connection dies at any byte, in either
-// direction, every transaction is told apart rightly: what is safe to retry was not delivered, what is said to be
-// delivered was, and "unknown" is said only of messages that were sent whole.
-// How: both machines are pumped in memory with a budget of bytes per direction; afterwards what the client says is held
-// against what the server got. Then the rest is sent again over a second connection: nothing is lost, and only an unknown
-// one may be there twice.
+// Goal: client and server understand each other in every mode, and when the connection dies at any byte, in
+// either direction, every transaction is told apart rightly: what is safe to retry was not delivered, what is
+// said to be delivered was, and "unknown" is said only of messages that were sent whole.
+// How: both machines are pumped in memory with a budget of bytes per direction; afterwards what the client
+// says is held against what the server got. Then the rest is sent again over a second connection: nothing is
+// lost, and only an unknown one may be there twice.
 
 #include <gtest/gtest.h>
 
@@ -222,7 +222,8 @@ std::set<std::uint64_t> judge(const PairRun& run, const Receiver& receiver,
         again.insert(tag);
         break;
       case Ending::Unknown:
-        // All bytes it needs were carried, so here the server has it, unless it refused it in a reply that was lost.
+        // All bytes it needs were carried, so here the server has it, unless it refused it in a reply that
+        // was lost.
         EXPECT_EQ(there, !mail.sender_refused && !mail.all_refused);
         unknown.insert(tag);
         again.insert(tag);

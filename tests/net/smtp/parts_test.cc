@@ -92,6 +92,7 @@ TEST(MailAddress, Refused) {
       {"<a@[2001:db8::1]>", AddressFault::Syntax},
       {"<a@[IPv6:192.0.2.1]>", AddressFault::Syntax},
       {"<a@[]>", AddressFault::Syntax},
+      {std::string("<a@[IPv6:::1\0x]>", 17), AddressFault::Syntax},
       {"<\"a@b>", AddressFault::Syntax},
       {"<\"a\\\"@b>", AddressFault::Syntax},
       {"<\"a\"b@c>", AddressFault::Syntax},

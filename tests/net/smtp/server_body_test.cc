@@ -1,6 +1,7 @@
-// Goal: a message ends at CRLF.CRLF and nowhere else (SMTP smuggling), dots are unstuffed, and the facts are right.
-// How: every body over a small alphabet of dangerous bytes up to a length, against a plain byte-by-byte reference; known
-// smuggling sequences; all at several fragment sizes.
+// Goal: a message ends at CRLF.CRLF and nowhere else (SMTP smuggling), dots are unstuffed, and the facts are
+// right.
+// How: every body over a small alphabet of dangerous bytes up to a length, against a plain byte-by-byte
+// reference; known smuggling sequences; all at several fragment sizes.
 
 #include <gtest/gtest.h>
 

@@ -12,7 +12,8 @@
 
 namespace sluice::net::test {
 
-/// Events as lines: "hello c esmtp", "mail a@x", "rcpt b@y", "data 1", "end 1 <body>", "dropped too big", "reset".
+/// Events as lines: "hello c esmtp", "mail a@x", "rcpt b@y", "data 1", "end 1 <body>", "dropped too big",
+/// "reset".
 class ServerLog final : public ServerOwner {
  public:
   std::string lines;

@@ -1,6 +1,7 @@
-// Goal: the server says PowerMTA's words, refuses what is wrong at every phase, keeps every limit, and keeps replies in
-// order while answers come late.
-// How: written-down dialogues; each is fed in fragments of every size and has to give the same bytes and events.
+// Goal: the server says PowerMTA's words, refuses what is wrong at every phase, keeps every limit, and keeps
+// replies in order while answers come late.
+// How: written-down dialogues; each is fed in fragments of every size and has to give the same bytes and
+// events.
 
 #include "net/smtp/server.h"
 
