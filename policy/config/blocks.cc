@@ -54,12 +54,13 @@ void Loader::open_block(const Statement& statement) {
   }
   if ((kind->parents & in(frames_.back().scope)) == 0) {
     // A closing tag was forgotten when the block is fine one level up.
-    const bool fits_above = frames_.size() > 1 && frames_.size() > 1 &&
+    const bool fits_above = frames_.size() > 1 &&
                             (kind->parents & in(frames_[frames_.size() - 2].scope)) != 0;
     const std::string& open = frames_.back().tag;
     error(statement.name, '<' + tag + "> cannot stand inside of " + describe(frames_.back().scope), {},
           fits_above ? "</" + open + "> seems to be missing before this line" : "it belongs in " + describe(kind->parents));
     if (fits_above) {
+      closed_early_.push_back(open);
       pop_frame();
     } else {
       frame.scope = Scope::Ignored;
@@ -90,6 +91,11 @@ void Loader::close_block(const Statement& statement) {
   std::size_t match = frames_.size();
   while (match > 1 && frames_[match - 1].tag != tag) --match;
   if (match <= 1 || frames_[match - 1].origin.file != position_.file) {
+    // The block was closed for the sake of one that cannot stand inside of it; that was reported.
+    if (const auto early = std::find(closed_early_.begin(), closed_early_.end(), tag); early != closed_early_.end()) {
+      closed_early_.erase(early);
+      return;
+    }
     return error(statement.name, "</" + tag + "> without <" + tag + '>', {},
                  frames_.size() > 1 ? "open is <" + frames_.back().tag + '>' : "");
   }
@@ -183,6 +189,8 @@ bool Loader::start_record(const BlockKind& kind, std::string_view argument, std:
     case Scope::Signals:
     case Scope::SignalsFilter:
     case Scope::GmImprinter:
+      report(Severity::Note, at, '<' + frame.tag + "> has no effect");
+      return true;
     case Scope::Global:
     case Scope::Ignored: return true;
   }

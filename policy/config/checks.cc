@@ -147,7 +147,7 @@ void Finisher::check_traps() {
   }
   for (const HttpAccess& access : config_.globals.http_access) {
     if (access.client.prefix_bits() == 0 && access.level != AccessLevel::None) {
-      warn({}, "http-access opens the web monitor to everybody");
+      warn(access.origin, "http-access opens the web monitor to everybody");
     }
   }
   for (std::size_t i = 0; i + 1 < config_.bounce_categories.size(); ++i) {
@@ -158,6 +158,13 @@ void Finisher::check_traps() {
   }
   for (const ReplyList& list : config_.reply_lists) {
     if (list.rules.empty()) warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
+    const auto catches_all = [](const ReplyRule& rule) { return rule.mode && rule.pattern.text.empty(); };
+    const auto all = std::find_if(list.rules.begin(), list.rules.end(), catches_all);
+    if (all == list.rules.end()) continue;
+    const auto shadowed = std::find_if(all + 1, list.rules.end(), [](const ReplyRule& rule) { return rule.mode.has_value(); });
+    if (shadowed != list.rules.end()) {
+      warn(shadowed->pattern.origin, "never reached: the empty pattern above matches everything and sets the mode first");
+    }
   }
   for (const PatternList& list : config_.pattern_lists) {
     for (std::size_t i = 0; i + 1 < list.patterns.size(); ++i) {
@@ -170,15 +177,72 @@ void Finisher::check_traps() {
   check_domain_traps();
 }
 
+/// An identity that layer `l` belongs to: the VMTA itself, a member of the pool, {default} for the global layer.
+std::optional<VmtaId> Finisher::identity_of_layer(std::size_t l) const {
+  if (l == 0) return kDefaultVmta;
+  for (const Vmta& vmta : config_.vmtas) {
+    const bool own = config_.layers_.of_vmta[vmta.id.raw()] == l;
+    if (own || (vmta.domain_pool && config_.layers_.of_pool[vmta.domain_pool->raw()] == l)) return vmta.id;
+  }
+  return std::nullopt;
+}
+
 void Finisher::check_domain_traps() {
+  // Only blocks that set one of these are flattened: a large file has thousands of others.
+  static constexpr std::string_view kSuspects[] = {"require-starttls", "use-starttls", "type", "queue-to",
+                                                   "max-cold-virtual-mta-msg", "max-smtp-out"};
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
+    const auto vmta = identity_of_layer(l);
+    if (!vmta) continue;
     for (const DomainBlock& block : config_.layers_.layers[l].blocks) {
       for (const Assignment& assignment : block.assignments) {
         const std::string_view name = table_.rows()[assignment.row].name;
-        if (name == "max-smtp-out" && assignment.value == "0") {
-          warn(assignment.origin, "max-smtp-out 0 opens no connection: the mail stays queued");
-        }
+        if (std::find(std::begin(kSuspects), std::end(kSuspects), name) == std::end(kSuspects)) continue;
+        bool from_macro = false;
+        const auto domains = expand(block.expression, block.origin, from_macro);
+        const auto pattern = domains.empty() ? std::nullopt : DomainPattern::parse(domains.front());
+        if (!pattern) continue;
+        const std::string domain = pattern->kind == DomainPatternKind::Subdomains ? "x." + pattern->domain : pattern->domain;
+        check_trap(name, assignment, config_.flatten(domain, *vmta), *vmta);
       }
+    }
+  }
+  for (const MxRollup& rollup : config_.mx_rollups) {
+    const bool wildcard = rollup.mx.kind != DomainPatternKind::Exact;
+    if (wildcard && !rollup.by_ip && config_.flatten(rollup.target, kDefaultVmta).smtp_hosts.empty()) {
+      warn(rollup.origin, "rollup queue \"" + rollup.target + "\" is named by a wildcard and needs smtp-hosts",
+           "smtp-hosts lookup-mx:... in <domain " + rollup.target + ">, or rollup-by-ip");
+    }
+  }
+}
+
+void Finisher::check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective, VmtaId vmta) {
+  if (name == "max-smtp-out" && assignment.value == "0") {
+    warn(assignment.origin, "max-smtp-out 0 opens no connection: the mail stays queued");
+  } else if (name == "require-starttls" && effective.require_starttls && !effective.use_starttls) {
+    warn(assignment.origin, "require-starttls with use-starttls no: nothing can be sent");
+  } else if (name == "max-cold-virtual-mta-msg") {
+    const Vmta& identity = config_.vmta(vmta);
+    bool cold = !identity.settings.cold_virtual_mta.empty();
+    if (identity.domain_pool) cold = cold || !config_.pool(*identity.domain_pool).settings.cold_virtual_mta.empty();
+    if (vmta == kDefaultVmta) {
+      for (const Vmta& any : config_.vmtas) cold = cold || !any.settings.cold_virtual_mta.empty();
+    }
+    if (!cold) warn(assignment.origin, "max-cold-virtual-mta-msg has no effect without cold-virtual-mta");
+  } else if (name == "type") {
+    if (effective.type == QueueType::File && effective.file_destination.empty()) {
+      warn(assignment.origin, "type file without file-destination");
+    } else if (effective.type == QueueType::Pipe && effective.command.empty()) {
+      warn(assignment.origin, "type pipe without command");
+    } else if (effective.type == QueueType::HttpDelivery && effective.http_delivery_url.empty()) {
+      warn(assignment.origin, "type http-delivery without http-delivery-url");
+    }
+  } else if (name == "queue-to" && !effective.queue_to.empty()) {
+    // A name with a dot may be a domain that resolves; a rollup's name or a bare word cannot.
+    const std::string& target = effective.queue_to;
+    const bool resolves = target.find('.') != std::string::npos && !target.ends_with(".rollup");
+    if (!resolves && config_.flatten(target, vmta).smtp_hosts.empty() && config_.flatten(target, vmta).type == QueueType::Smtp) {
+      warn(assignment.origin, "queue-to \"" + target + "\" needs smtp-hosts in <domain " + target + '>');
     }
   }
 }

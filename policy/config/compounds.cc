@@ -261,7 +261,7 @@ std::optional<HttpAccess> Codec<HttpAccess>::parse(std::string_view token, Value
   if (!words) return std::nullopt;
   const auto client = Codec<Cidr>::parse((*words)[0], value);
   if (!client) return std::nullopt;
-  HttpAccess out{*client};
+  HttpAccess out{*client, AccessLevel::None, false, value.origin()};
   const std::size_t levels_at = static_cast<std::size_t>((*words)[1].data() - token.data());
   for (const std::string_view level : split_list(token.substr(levels_at))) {
     if (level == "none") out.level = AccessLevel::None;

@@ -73,7 +73,7 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
     if (candidate.size() > kNearestNameBytesMax) continue;
     const std::size_t gap = candidate.size() > lower.size() ? candidate.size() - lower.size() : lower.size() - candidate.size();
     if (gap >= best_distance) continue;
-    const std::size_t distance = edit_distance(lower, to_lower(candidate));
+    const std::size_t distance = edit_distance(lower, candidate);
     if (distance < best_distance) best_distance = distance, best = candidate;
   }
   return best;

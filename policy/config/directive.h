@@ -345,6 +345,24 @@ Directive custom(std::string_view name, std::string_view doc, const RowOptions& 
   return row;
 }
 
+/// The row of a member, but with its text read by a function of its own.
+template <auto Apply>
+Directive read_by(Directive row) {
+  using Record = typename CustomOwner<decltype(Apply)>::type;
+  row.apply = [](Value& value, void* record) { Apply(value, *static_cast<Record*>(record)); };
+  return row;
+}
+
+/// The row of a member that is printed by a function of its own: `printed_by<&format_shards>(...)`.
+template <auto Format, class Record>
+Directive printed_by(Directive row) {
+  row.format = [](const void* record, std::vector<std::string>& out) {
+    out.push_back(Format(*static_cast<const Record*>(record)));
+  };
+  row.format_default = [](std::vector<std::string>& out) { out.push_back(Format(Record{})); };
+  return row;
+}
+
 /// Accepted, without effect.
 Directive ignored(std::string_view name, ScopeMask scopes, std::string_view doc, const RowOptions& o = {});
 /// Read by the loader.

@@ -222,6 +222,7 @@ void Loader::on_directive(const Statement& statement) {
 
 void Loader::unknown_directive(const Statement& statement) {
   const std::string name(statement.name);
+  if (reporter_.full()) return unknown(statement.name, {}, {}, {});
   const Scope scope = frames_.back().scope;
   const Directive* elsewhere = table_.find_anywhere(to_lower(name));
   if (elsewhere != nullptr) {
@@ -240,11 +241,17 @@ void Loader::unknown_directive(const Statement& statement) {
           nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?");
 }
 
+/// Once per directive: some of them stand in dozens of blocks of a real file.
 void Loader::notes_on(const Directive& row, std::string_view at) {
+  if (!row.has(kIgnored | kDeprecated)) return;
+  const std::size_t index = table_.index_of(row);
+  if (std::find(noted_.begin(), noted_.end(), index) != noted_.end()) return;
+  noted_.push_back(index);
+  if (frames_.back().scope == Scope::Signals || frames_.back().scope == Scope::SignalsFilter) return;
   if (row.has(kIgnored)) {
     report(Severity::Note, at, '"' + std::string(row.name) + "\" has no effect", {},
            row.replacement.empty() ? std::string(row.doc) : "use " + std::string(row.replacement));
-  } else if (row.has(kDeprecated)) {
+  } else {
     report(Severity::Note, at, '"' + std::string(row.name) + "\" is an old name", {},
            "use " + std::string(row.replacement));
   }

@@ -40,6 +40,8 @@ class Reporter {
   void add(Origin where, std::uint32_t column, Finding finding);
   void add(Finding finding) { add(Origin{}, 0, std::move(finding)); }
   [[nodiscard]] std::size_t error_count() const { return errors_; }
+  /// What is added now is not shown: no need to look for words of advice.
+  [[nodiscard]] bool full() const { return entries_.size() >= kDiagnosticsMax; }
   [[nodiscard]] const LoadOptions& options() const { return options_; }
   /// In file order.
   [[nodiscard]] std::vector<Diagnostic> take();
@@ -141,6 +143,8 @@ class Loader {
   std::vector<std::uint32_t> implicit_blocks_;  ///< by layer: block index + 1 of settings given outside of <domain>
   std::uint64_t legacy_spool_min_free_ = 0;
   std::vector<std::size_t> legacy_spools_;
+  std::vector<std::string> closed_early_;  ///< tags whose closing tag is still to come
+  std::vector<std::size_t> noted_;  ///< rows a note was given for
   Position position_;
   DomainSettings domain_scratch_;  ///< values are checked by reading them into these
   SourceSettings source_scratch_;
@@ -168,6 +172,8 @@ class Finisher {
   void check_source_references();
   void check_traps();
   void check_domain_traps();
+  void check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective, VmtaId vmta);
+  [[nodiscard]] std::optional<VmtaId> identity_of_layer(std::size_t l) const;
   void number_scopes();
   /// Domains an expression stands for; `from_macro` tells whether it named a macro.
   [[nodiscard]] std::vector<std::string> expand(std::string_view expression, Origin origin, bool& from_macro);

@@ -167,6 +167,9 @@ struct MxRollup {
   std::string target;
   bool by_ip = false;
   Origin origin;
+  friend bool operator==(const MxRollup& a, const MxRollup& b) {
+    return a.mx == b.mx && a.target == b.target && a.by_ip == b.by_ip;
+  }
 };
 
 /// `<smtp-pattern-list NAME>`.

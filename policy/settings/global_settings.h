@@ -29,7 +29,10 @@ struct HttpAccess {
   Cidr client;
   AccessLevel level = AccessLevel::None;
   bool deny_logs = false;
-  friend bool operator==(const HttpAccess&, const HttpAccess&) = default;
+  Origin origin;
+  friend bool operator==(const HttpAccess& a, const HttpAccess& b) {
+    return a.client == b.client && a.level == b.level && a.deny_logs == b.deny_logs;
+  }
 };
 
 /// `pickup DIR BADDIR`.

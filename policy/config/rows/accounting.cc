@@ -69,7 +69,7 @@ void append_accounting(std::vector<Directive>& out) {
     []{ Directive row = more<&A::record_fields>("record-fields", "columns of a kind of record", {.default_text = "*"}); row.flags |= kList; return row; }(),
     more<&A::map_header_to_field>("map-header-to-field", "fill a field from a header; the first that exists counts"),
     one<&A::move_to>("move-to", "folder finished files are moved to", {.grammar = "DIR"}),
-    custom<&apply_move_interval>("move-interval", "time after which a new file begins", {.min = 1, .grammar = "TIME", .default_text = "1d"}),
+    read_by<&apply_move_interval>(one<&A::move_interval>("move-interval", "time after which a new file begins", {.min = 1})),
     one<&A::max_size>("max-size", "size at which a new file begins", {.min = 50 * kKiB}),
     one<&A::delete_after>("delete-after", "age at which files are deleted"),
     one<&A::world_readable>("world-readable", "let everybody read the files"),

@@ -51,6 +51,12 @@ void apply_cold_limits(Value& value, D& domain) {
   domain.max_cold_virtual_mta_msg = std::move(limits);
 }
 
+std::string format_cold_limits(const D& domain) {
+  std::string out;
+  for (const std::uint32_t limit : domain.max_cold_virtual_mta_msg) out += (out.empty() ? "" : ",") + std::to_string(limit) + "/d";
+  return out.empty() ? "0/d" : out;
+}
+
 std::string escape_regex(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -113,11 +119,6 @@ void apply_retry_after(Value& value, D& domain) {
   apply_one<Path<&D::retry_after>>(value, &domain);
 }
 
-template <std::string D::*Member>
-void apply_name(Value& value, D& domain) {
-  if (auto name = unquote(value.text(), value)) domain.*Member = std::move(*name);
-}
-
 /// `dkim-sign yes`, or the second spelling that brings the key along:
 /// `dkim-sign domain="d" key-file="f" selector="s" header-list="A:B"`.
 void apply_dkim_sign(Value& value, D& domain) {
@@ -137,9 +138,7 @@ void apply_dkim_sign(Value& value, D& domain) {
 }
 
 Directive dkim_sign_row() {
-  Directive row = one<&D::dkim, &K::sign>("dkim-sign", "sign with DKIM");
-  row.apply = [](Value& value, void* record) { apply_dkim_sign(value, *static_cast<D*>(record)); };
-  return row;
+  return read_by<&apply_dkim_sign>(one<&D::dkim, &K::sign>("dkim-sign", "sign with DKIM"));
 }
 
 /// The names of one DKIM signature's directives, for `dkim-` and `second-dkim-`.
@@ -202,7 +201,7 @@ void append_pace(std::vector<Directive>& out) {
 
 void append_retry(std::vector<Directive>& out) {
   out.insert(out.end(), {
-    custom<&apply_retry_after>("retry-after", "queue retry interval; a list is walked, its last entry repeats", {.flags = kList, .grammar = "TIME[,TIME...]"}),
+    read_by<&apply_retry_after>(one<&D::retry_after>("retry-after", "queue retry interval; a list is walked, its last entry repeats")),
     one<&D::backoff_retry_after>("backoff-retry-after", "the same in backoff mode"),
     one<&D::retry_after_dns_error>("retry-after-dns-error", "retry interval after a DNS failure", {.since = Since::GuideR5}),
     one<&D::retry_recipients_after>("retry-recipients-after", "least wait of a recipient after a 4xx"),
@@ -228,13 +227,13 @@ void append_routing(std::vector<Directive>& out) {
     one<&D::smtp_hosts>("smtp-hosts", "static routing: comma = same preference, semicolon = next", {.flags = kList}),
     custom<&apply_route>("route", "static routing to one host", {.flags = kDeprecated, .grammar = "HOST[:PORT]", .replacement = "smtp-hosts"}),
     one<&D::default_smtp_port>("default-smtp-port", "port of receivers", {.min = 1}),
-    custom<&apply_queue_to>("queue-to", "put the mail into the queue of this name", {.grammar = "QUEUE-DOMAIN"}),
+    read_by<&apply_queue_to>(one<&D::queue_to>("queue-to", "put the mail into the queue of this name", {.grammar = "QUEUE-DOMAIN"})),
     one<&D::disable_mx_rollup>("disable-mx-rollup", "keep this domain out of MX rollup"),
     one<&D::mx_rollup>("mx-rollup", "join domains served by this provider", {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "<mx-rollup-list>"}),
     one<&D::reroute_to_virtual_mta>("reroute-to-virtual-mta", "send through this virtual MTA or pool instead", {.grammar = "VMTA|POOL"}),
-    custom<&apply_name<&D::reroute_to_virtual_mta>>("route-to-pool", "send through this pool instead", {.since = Since::Spelling, .grammar = "POOL", .replacement = "reroute-to-virtual-mta"}),
+    one<&D::reroute_to_virtual_mta>("route-to-pool", "send through this pool instead", {.since = Since::Spelling, .flags = kHidden, .grammar = "POOL", .replacement = "reroute-to-virtual-mta"}),
     one<&D::backoff_reroute_to_virtual_mta>("backoff-reroute-to-virtual-mta", "send through this virtual MTA or pool while in backoff", {.grammar = "VMTA|POOL"}),
-    custom<&apply_cold_limits>("max-cold-virtual-mta-msg", "messages per day and cold virtual MTA, day by day", {.flags = kList, .grammar = "N/d[,N/d...]", .default_text = "0/d"}),
+    printed_by<&format_cold_limits, D>(custom<&apply_cold_limits>("max-cold-virtual-mta-msg", "messages per day and cold virtual MTA, day by day", {.flags = kList, .grammar = "N/d[,N/d...]"})),
     one<&D::queue_priority>("queue-priority", "rank among queues when connection slots are short", {.max = 100}),
     one<&D::queue_priority>("delivery-priority", "rank among queues", {.flags = kDeprecated | kHidden, .max = 100, .replacement = "queue-priority"}),
     one<&D::allow_priority_interruption>("allow-priority-interruption", "a queue of higher priority may take connections"),
@@ -245,7 +244,7 @@ void append_routing(std::vector<Directive>& out) {
 
 void append_modes(std::vector<Directive>& out) {
   out.insert(out.end(), {
-    custom<&apply_pattern_list>("smtp-pattern-list", "reactions to replies of the receiver", {.grammar = "NAME"}),
+    read_by<&apply_pattern_list>(one<&D::smtp_pattern_list>("smtp-pattern-list", "reactions to replies of the receiver", {.grammar = "NAME"})),
     one<&D::bounce_actions>("bounce-actions", "what is done about bounces", {.since = Since::Extension, .grammar = "NAME"}),
     one<&D::smtp_421_means_mx_unavailable>("smtp-421-means-mx-unavailable", "421 ends the connection and the next MX is tried"),
     one<&D::smtp_553_means_invalid_mailbox>("smtp-553-means-invalid-mailbox", "553 to RCPT without an enhanced code is 5.1.1"),

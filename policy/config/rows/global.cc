@@ -30,11 +30,23 @@ void apply_max_recipients(Value& value, G& globals) {
 
 /// Out-of-range sizes are clamped, as documented.
 void apply_edns(Value& value, G& globals) {
+  if (iequals(value.text(), "off")) {
+    globals.edns_udp_length.reset();
+    return;
+  }
   const auto size = Codec<std::uint32_t>::parse(value.text(), value);
   if (!size) return;
   const std::uint32_t clamped = std::clamp<std::uint32_t>(*size, 512, 2048);
   if (clamped != *size) value.warn(value.text(), "edns-udp-length is brought into the range 512 to 2048");
   globals.edns_udp_length = clamped;
+}
+
+std::string format_shards(const G& globals) { return globals.shards ? std::to_string(*globals.shards) : "auto"; }
+std::string format_max_recipients(const G& globals) {
+  return globals.spool_max_recipients ? std::to_string(*globals.spool_max_recipients) : "auto";
+}
+std::string format_edns(const G& globals) {
+  return globals.edns_udp_length ? std::to_string(*globals.edns_udp_length) : "off";
 }
 
 void apply_host_name(Value& value, G& globals) {
@@ -109,18 +121,18 @@ void append_global(std::vector<Directive>& out) {
     one<&G::total_max_smtp_out>("total-max-smtp-out", "outbound connections at a time", {.min = 1}),
     one<&G::total_max_smtp_in>("total-max-smtp-in", "inbound connections at a time", {.min = 1}),
     one<&G::total_max_file>("total-max-file", "file deliveries at a time", {.since = Since::Field, .default_text = "unlimited"}),
-    custom<&apply_shards>("shards", "cores that send; each has its own queues and connections", {.since = Since::Extension, .flags = kRestart, .grammar = "N|auto", .default_text = "auto"}),
+    printed_by<&format_shards, G>(custom<&apply_shards>("shards", "cores that send; each has its own queues and connections", {.since = Since::Extension, .flags = kRestart, .grammar = "N|auto"})),
     one<&G::run_dir>("run-dir", "folder of the control socket and the process id", {.since = Since::Extension, .flags = kRestart, .grammar = "DIR"}),
     one<&G::control_socket>("control-socket", "socket the command line talks to", {.since = Since::Extension, .flags = kRestart, .grammar = "PATH", .default_text = "RUN-DIR/control"}),
     one<&G::spool_delete_corrupted>("spool-delete-corrupted", "delete spool files that cannot be read"),
-    custom<&apply_max_recipients>("spool-max-recipients", "queued recipients above which mail is refused for a while", {.grammar = "N|auto", .default_text = "auto"}),
+    printed_by<&format_max_recipients, G>(custom<&apply_max_recipients>("spool-max-recipients", "queued recipients above which mail is refused for a while", {.grammar = "N|auto"})),
     one<&G::sync_msg_create>("sync-msg-create", "answer only once the message is on stable storage", {.since = Since::Field}),
     one<&G::sync_msg_update>("sync-msg-update", "keep outcomes on stable storage", {.since = Since::Field}),
-    custom<&apply_host_name>("host-name", "name of this host; the first one greets", {.flags = kRepeats, .grammar = "DOMAIN", .default_text = "the system's"}),
+    read_by<&apply_host_name>(more<&G::host_name>("host-name", "name of this host; the first one greets", {.grammar = "DOMAIN", .default_text = "the system's"})),
     one<&G::host_id>("host-id", "part of generated Message-IDs; differs on each server"),
     one<&G::domain_suffix>("domain-suffix", "completes addresses without a domain", {.grammar = "DOMAIN", .default_text = "from host-name"}),
-    custom<&apply_name_server>("name-server", "DNS server", {.flags = kRepeats, .grammar = "IP[:PORT]", .default_text = "the system's"}),
-    custom<&apply_edns>("edns-udp-length", "EDNS payload size", {.since = Since::GuideR5, .grammar = "512-2048", .default_text = "off"}),
+    read_by<&apply_name_server>(more<&G::name_server>("name-server", "DNS server", {.grammar = "IP[:PORT]", .default_text = "the system's"})),
+    printed_by<&format_edns, G>(custom<&apply_edns>("edns-udp-length", "EDNS payload size", {.since = Since::GuideR5, .grammar = "512-2048|off"})),
     more<&G::smtp_source_host>("smtp-source-host", "source address and its EHLO name"),
     more<&G::smtp_source_host>("smtp-source-ip", "source address", {.since = Since::Field, .flags = kDeprecated | kHidden, .grammar = "IP", .replacement = "smtp-source-host"}),
     one<&G::ehlo_hostname>("ehlo-hostname", "EHLO name of smtp-source-ip lines", {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "smtp-source-host IP HOST"}),

@@ -1,0 +1,208 @@
+// Goal: what an operator reads when something is wrong: exact text, all errors of one run, the right place.
+// How: golden text of whole outputs; one row per kind of mistake below.
+#include <gtest/gtest.h>
+
+#include "tests/policy/config/map_files.h"
+
+namespace sluice::config {
+namespace {
+
+TEST(Diagnostics, GoldenText) {
+  const LoadResult result = load_fragment(
+      "total-max-smtp-uot 20\n"
+      "<domain gmail.com>\n"
+      "    max-smtp-out\n"
+      "    max-msg-rate   500\n"
+      "    bounce-after 4d12x   # too long\n"
+      "    log-file /x\n"
+      "\tretry-after 10m,5\n"
+      "</domian>\n"
+      "</domain>\n");
+  EXPECT_FALSE(result.ok());
+  EXPECT_EQ(format(result.diagnostics), R"(Error in line 1 of /etc/sluice/config: unknown directive "total-max-smtp-uot"
+    total-max-smtp-uot 20
+    ^
+    hint: did you mean "total-max-smtp-out"?
+Error in line 3 of /etc/sluice/config: argument missing
+    max-smtp-out
+                ^
+    expected: N|unlimited
+Error in line 4 of /etc/sluice/config: rate without a unit of time
+    max-msg-rate   500
+                   ^
+    expected: RATE, for example 500/h, 100/15m, 5/s, or unlimited
+    hint: 500/h
+Error in line 5 of /etc/sluice/config: "4d12x" is not a time
+    bounce-after 4d12x   # too long
+                 ^
+    expected: TIME, for example 10m, 4d12h or 1h30m
+Error in line 6 of /etc/sluice/config: "log-file" does not belong in <domain>
+    log-file /x
+    ^
+    hint: it belongs in the top level
+Error in line 7 of /etc/sluice/config: time without a unit
+    retry-after 10m,5
+                    ^
+    expected: TIME, for example 10m, 4d12h or 1h30m
+    hint: 5s
+Error in line 8 of /etc/sluice/config: </domian> without <domian>
+    </domian>
+      ^
+    hint: open is <domain>
+)");
+}
+
+TEST(Diagnostics, LenientTurnsUnknownThingsIntoWarnings) {
+  constexpr std::string_view kText = "no-such-thing 1\n<no-such-block x>\nanything goes here\n<nested>\n</nested>\n</no-such-block>\ntotal-max-smtp-in 7\n";
+  EXPECT_FALSE(load_fragment(kText).ok());
+  EXPECT_EQ(count(load_fragment(kText), Severity::Error), 2u);
+  const LoadResult lenient = load_fragment(kText, true);
+  ASSERT_TRUE(lenient.ok()) << format(lenient.diagnostics);
+  EXPECT_EQ(count(lenient, Severity::Warning), 2u);
+  EXPECT_EQ(lenient.config->globals.total_max_smtp_in, 7u);
+  EXPECT_FALSE(load_fragment("total-max-smtp-in x\n", true).ok()) << "lenient is about unknown names only";
+}
+
+struct Row {
+  std::string_view name, text, message;
+  std::uint32_t line, column;
+};
+
+TEST(Diagnostics, Places) {
+  constexpr Row kRows[] = {
+      {"value in a list", "<acct-file /a>\nrecords d,b,zz\n</acct-file>\n", "unknown record type \"zz\"", 2, 13},
+      {"on a continued line", "<acct-file /a>\nrecords d,\n   b,\n   zz\n</acct-file>\n", "unknown record type \"zz\"", 4, 4},
+      {"second word", "http-access 10/8 boss\n", "unknown access level \"boss\"", 1, 18},
+      {"unclosed block", "\n<domain x.example>\nmax-smtp-out 3\n", "<domain> is never closed", 2, 0},
+      {"block in the wrong place", "<acct-file /a>\n<source 0/0>\n</source>\n</acct-file>\n", "<source> cannot stand inside of <acct-file>", 2, 2},
+      {"block without argument", "<domain>\n</domain>\n", "argument missing", 1, 2},
+      {"unknown block", "<domian x>\n</domian>\n", "unknown block <domian>", 1, 2},
+      {"tag without end", "<domain x\n", "tag without its closing >", 1, 1},
+      {"quote", "custom-dsn-from-header \"abc\n", "closing quote missing", 1, 24},
+      {"range", "<spool /s>\npriority 101\n</spool>\n", "number out of range", 2, 10},
+      {"boolean", "run-as-root maybe\n", "\"maybe\" is neither yes nor no", 1, 13},
+      {"enum", "<domain *>\ntype carrier-pigeon\n</domain>\n", "unknown value \"carrier-pigeon\"", 2, 6},
+      {"reply action", "<smtp-pattern-list l>\nreply /x/ skip-mx,explode\n</smtp-pattern-list>\n", "unknown action \"explode\"", 2, 19},
+      {"regex", "<bounce-category-patterns>\n/abc other\n</bounce-category-patterns>\n", "regular expression without its closing slash", 2, 1},
+      {"idle time-out", "<domain *>\nconnection-idle-timeout 11m\n</domain>\n", "time too long", 2, 25},
+      {"listener", "smtp-listener host:25\n", "\"host:25\" is not an address to listen on", 1, 15},
+      {"domain pattern", "<domain a*b.example>\n</domain>\n", "\"a*b.example\" is not a domain pattern", 1, 0},
+      {"shards", "shards many\n", "not a number of shards", 1, 8},
+  };
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.name);
+    const LoadResult result = load_fragment(row.text);
+    EXPECT_FALSE(result.ok());
+    ASSERT_FALSE(result.diagnostics.empty());
+    const Diagnostic& d = result.diagnostics.front();
+    EXPECT_EQ(d.message, row.message);
+    EXPECT_EQ(d.line, row.line);
+    EXPECT_EQ(d.column, row.column);
+    EXPECT_EQ(count(result, Severity::Error), 1u) << format(result.diagnostics);
+  }
+}
+
+TEST(Diagnostics, ForgottenClosingTagIsNamed) {
+  const LoadResult result = load_fragment("<virtual-mta a>\n<domain *>\nmax-smtp-out 3\n</virtual-mta>\n<virtual-mta b>\n<virtual-mta c>\n</virtual-mta>\n");
+  ASSERT_EQ(count(result, Severity::Error), 2u) << format(result.diagnostics);
+  EXPECT_EQ(result.diagnostics[0].message, "<domain> is never closed");
+  EXPECT_EQ(result.diagnostics[1].message, "<virtual-mta> cannot stand inside of <virtual-mta>");
+  EXPECT_EQ(result.diagnostics[1].suggestion, "</virtual-mta> seems to be missing before this line");
+}
+
+TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
+  constexpr std::string_view kHead = "log-file /l\npostmaster p@e.example\n<spool /s>\n</spool>\n";
+  struct Case {
+    std::string_view text, message, suggestion;
+  };
+  constexpr Case kCases[] = {
+      {"<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n<domain gmail.com>\nsmtp-pattern-list gmail-error\n</domain>\n",
+       "smtp-pattern-list \"gmail-error\" is not defined", "did you mean \"Gmail-errors\"?"},
+      {"<virtual-mta news1>\n</virtual-mta>\n<source 0/0>\ndefault-virtual-mta news2x\n</source>\n",
+       "virtual MTA or pool \"news2x\" is not defined", "did you mean \"news1\"?"},
+      {"<source 0/0>\npattern-list l\n</source>\n", "pattern-list \"l\" is not defined", ""},
+      {"<domain *>\nreroute-to-virtual-mta v9\n</domain>\n", "virtual MTA or pool \"v9\" is not defined", ""},
+      {"<smtp-user u>\npassword x\nsource app\n</smtp-user>\n", "source \"app\" is not defined", ""},
+      {"smtp-listener 0/0:25 source=app\n", "source \"app\" is not defined", ""},
+      {"<source 0/0>\nsuppression-lists a,b\n</source>\n<address-list a>\n</address-list>\n", "address-list \"b\" is not defined", ""},
+  };
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    const LoadResult result = load_whole(std::string(kHead) + std::string(c.text));
+    ASSERT_EQ(count(result, Severity::Error), 1u) << format(result.diagnostics);
+    for (const Diagnostic& d : result.diagnostics) {
+      if (d.severity != Severity::Error) continue;
+      EXPECT_EQ(d.message, c.message);
+      if (!c.suggestion.empty()) EXPECT_EQ(d.suggestion, c.suggestion);
+    }
+  }
+  // Names compare without case.
+  EXPECT_TRUE(load_whole(std::string(kHead) + "<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n"
+                                              "<domain gmail.com>\nsmtp-pattern-list gmail-errors\n</domain>\n").ok());
+}
+
+TEST(Diagnostics, RequiredDirectives) {
+  const LoadResult result = load_whole("total-max-smtp-in 5\n");
+  EXPECT_EQ(format(result.diagnostics), R"(Error in /etc/sluice/config: No logging file specified
+    hint: log-file FILE
+Error in /etc/sluice/config: no spool specified
+    hint: <spool DIR> ... </spool>
+Warning in /etc/sluice/config: no postmaster specified
+    hint: postmaster ADDRESS
+)");
+  EXPECT_FALSE(load_whole("log-file /l\npostmaster a@b.example\n<spool /s>\ndeliver-only yes\n</spool>\n").ok());
+}
+
+TEST(Diagnostics, Traps) {
+  struct Case {
+    std::string_view text, message;
+  };
+  constexpr Case kCases[] = {
+      {"<acct-file /a>\nmove-interval 5m\n</acct-file>\n", "move-interval without move-to: a new file begins every 5m and stays in place"},
+      {"<acct-file /a>\nrecords d\nrecord-fields b *\n</acct-file>\n", "record-fields for b records, which this file does not write"},
+      {"<acct-file /a>\nqueue-filter !gmail.com\n</acct-file>\n", "queue-filter only excludes: nothing is written"},
+      {"http-access 0/0 admin\n", "http-access opens the web monitor to everybody"},
+      {"<bounce-category-patterns>\n// other\n/x/ y\n</bounce-category-patterns>\n", "never reached: the empty pattern above matches everything"},
+      {"<domain *>\nmax-smtp-out 0\n</domain>\n", "max-smtp-out 0 opens no connection: the mail stays queued"},
+      {"<virtual-mta v>\n<domain *>\nmax-cold-virtual-mta-msg 100/d\n</domain>\n</virtual-mta>\n",
+       "max-cold-virtual-mta-msg has no effect without cold-virtual-mta"},
+      {"<domain x.rollup>\n</domain>\n<mx-rollup-list>\nmx *.mail.example y.rollup\n</mx-rollup-list>\n",
+       "rollup queue \"y.rollup\" is named by a wildcard and needs smtp-hosts"},
+      {"<smtp-pattern-list l>\nreply // mode=backoff\nreply /421/ mode=normal\n</smtp-pattern-list>\n",
+       "never reached: the empty pattern above matches everything and sets the mode first"},
+      {"<domain a.example>\nrequire-starttls yes\nuse-starttls no\n</domain>\n", "require-starttls with use-starttls no: nothing can be sent"},
+      {"<domain a.example>\ntype file\n</domain>\n", "type file without file-destination"},
+      {"<domain a.example>\nqueue-to shared-queue\n</domain>\n", "queue-to \"shared-queue\" needs smtp-hosts in <domain shared-queue>"},
+  };
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    const LoadResult result = load_fragment(c.text);
+    ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+    ASSERT_EQ(result.diagnostics.size(), 1u) << format(result.diagnostics);
+    EXPECT_EQ(result.diagnostics[0].message, c.message);
+    EXPECT_GT(result.diagnostics[0].line, 0u);
+  }
+}
+
+TEST(Diagnostics, TooManyFindingsAreCut) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += "no-such-directive\n";
+  const LoadResult result = load_fragment(text);
+  EXPECT_EQ(result.diagnostics.size(), kDiagnosticsMax + 1);
+  EXPECT_EQ(result.diagnostics.back().message, "too many findings; the rest is not shown");
+}
+
+TEST(Diagnostics, LongLinesAreCutAroundTheCaret) {
+  const LoadResult result = load_fragment("domain-macro m " + std::string(500, 'a') + "\nrun-as-root " + std::string(300, ' ') + "maybe\n");
+  ASSERT_EQ(result.diagnostics.size(), 1u);
+  const std::string text = format(result.diagnostics[0]);
+  std::istringstream lines(text);
+  std::string line;
+  std::getline(lines, line);
+  std::getline(lines, line);
+  EXPECT_LE(line.size(), 170u);
+  EXPECT_NE(line.find("maybe"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::config
