@@ -1,16 +1,13 @@
 #include "engine/resolver/cares_transport.h"
 
-#define CARES_NO_DEPRECATED  // newer releases deprecate what Debian 12's 1.18 has no successor for
-#include <ares.h>
-#include <poll.h>
-#include <sys/socket.h>
+#include <netinet/in.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <array>
 #include <cstring>
-#include <unordered_map>
 #include <unordered_set>
 
+#include "engine/resolver/cares_sockets.h"
 #include "engine/resolver/tcp_query.h"
 #include "engine/runtime/sync.h"
 #include "policy/base/assert.h"
@@ -34,9 +31,12 @@ Errc errc_of(int status) {
   switch (status) {
     case ARES_ETIMEOUT: return Errc::Timeout;
     case ARES_ECONNREFUSED: return Errc::Refused;
-    case ARES_ECANCELLED: case ARES_EDESTRUCTION: return Errc::Cancelled;
+    case ARES_ECANCELLED:
+    case ARES_EDESTRUCTION: return Errc::Cancelled;
     case ARES_ENOMEM: return Errc::NoMemory;
-    case ARES_EBADRESP: case ARES_EBADQUERY: case ARES_EBADNAME: return Errc::BadInput;
+    case ARES_EBADRESP:
+    case ARES_EBADQUERY:
+    case ARES_EBADNAME: return Errc::BadInput;
     default: return Errc::Io;
   }
 }
@@ -71,29 +71,28 @@ int init_library() {
 class CaresTransport::State {
  public:
   State(runtime::Reactor& reactor, CaresOptions options)
-      : reactor_(reactor), options_(std::move(options)), tcp_slots_(reactor, kTcpQueriesMax), idle_(reactor), alarm_(*this) {}
-  ~State() {
-    SLUICE_ASSERT(channel_ == nullptr && sockets_.empty() && under_way_ == 0);
-  }
+      : reactor_(reactor),
+        options_(std::move(options)),
+        tcp_slots_(reactor, kTcpQueriesMax),
+        idle_(reactor),
+        sockets_(reactor, idle_),
+        alarm_(*this) {}
+  ~State() { SLUICE_ASSERT(channel_ == nullptr && under_way_ == 0); }
 
   Status start();
   Task<Result<std::vector<std::byte>>> query(std::string name, Type type);
   Task<void> stop();
   void destroy_channel();
+  [[nodiscard]] Counters counters() const {
+    Counters out = counters_;
+    out.stray_datagrams = sockets_.stray_datagrams();
+    return out;
+  }
 
   std::vector<Endpoint> servers_;
   Counters counters_;
 
  private:
-  /// A UDP socket of c-ares. Stays until its operations have come back, also after c-ares has closed it.
-  struct Socket {
-    State& state;
-    int fd = -1;
-    Endpoint server;
-    Op poll;
-    Op connect;
-    bool closed = false;  // by c-ares
-  };
   /// A query in c-ares' hands; lives in the asking coroutine's frame.
   struct Pending {
     runtime::Reactor& reactor;
@@ -106,7 +105,8 @@ class CaresTransport::State {
     void await_resume() const noexcept {}
   };
   struct Alarm : runtime::Timer {
-    explicit Alarm(State& owner) : Timer([](Timer& timer) { static_cast<Alarm&>(timer).state.on_alarm(); }), state(owner) {}
+    explicit Alarm(State& owner)
+        : Timer([](Timer& timer) { static_cast<Alarm&>(timer).state.on_alarm(); }), state(owner) {}
     State& state;
   };
 
@@ -114,36 +114,20 @@ class CaresTransport::State {
   Task<Result<std::vector<std::byte>>> ask_tcp(const std::vector<std::byte>& wire);
   void arm_alarm();
   void on_alarm();
-  void start_poll(Socket& socket);
-  void release(Socket& socket);
-  static void on_polled(Op& op, runtime::Completion completion);
-  static void on_connected(Op& op, runtime::Completion completion);
   static void on_answer(void* arg, int status, int timeouts, unsigned char* bytes, int size);
-
-  // c-ares' sockets. Errors are told by errno, as the system calls they stand for do.
-  static ares_socket_t open_socket(int family, int type, int protocol, void* user);
-  static int close_socket(ares_socket_t fd, void* user);
-  static int connect_socket(ares_socket_t fd, const sockaddr* address, ares_socklen_t size, void* user);
-  static ares_ssize_t receive(ares_socket_t fd, void* into, size_t size, int flags, sockaddr* from,
-                              ares_socklen_t* from_size, void* user);
-  static ares_ssize_t send(ares_socket_t fd, const iovec* parts, int count, void* user);
-  static const ares_socket_functions kSocketFunctions;
 
   runtime::Reactor& reactor_;
   CaresOptions options_;
   ares_channel channel_ = nullptr;
-  std::unordered_map<int, std::unique_ptr<Socket>> sockets_;
   std::unordered_set<TcpQuery*> tcp_;
   runtime::Semaphore tcp_slots_;
   std::size_t next_tcp_server_ = 0;
   std::size_t under_way_ = 0;
   bool stopping_ = false;
   runtime::Wakeup idle_;
+  CaresSockets sockets_;
   Alarm alarm_;
 };
-
-const ares_socket_functions CaresTransport::State::kSocketFunctions = {
-    &State::open_socket, &State::close_socket, &State::connect_socket, &State::receive, &State::send};
 
 Status CaresTransport::State::start() {
   if (init_library() != ARES_SUCCESS) return fail(Errc::Io, "c-ares");
@@ -157,8 +141,8 @@ Status CaresTransport::State::start() {
   options.ndots = 1;
   char lookups[] = "b";
   options.lookups = lookups;
-  int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS |
-             ARES_OPT_SORTLIST | ARES_OPT_ROTATE;
+  int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_LOOKUPS |
+             ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_ROTATE;
   if (options_.edns_udp_bytes) {
     options_.edns_udp_bytes = std::clamp(*options_.edns_udp_bytes, kEdnsBytesMin, kEdnsBytesMax);
     options.flags |= ARES_FLAG_EDNS;
@@ -179,7 +163,7 @@ Status CaresTransport::State::start() {
     channel_ = nullptr;
     return fail(errc_of(status), "c-ares");
   }
-  ares_set_socket_functions(channel_, &kSocketFunctions, this);
+  sockets_.attach(channel_);
   return set_servers();
 }
 
@@ -190,7 +174,8 @@ Status CaresTransport::State::set_servers() {
       if (server.port == 0) server.port = kDnsPort;
       list += (list.empty() ? "" : ",") + server.text();
     }
-    if (ares_set_servers_ports_csv(channel_, list.c_str()) != ARES_SUCCESS) return fail(Errc::BadInput, "name-server");
+    if (ares_set_servers_ports_csv(channel_, list.c_str()) != ARES_SUCCESS)
+      return fail(Errc::BadInput, "name-server");
     servers_ = options_.servers;
     return {};
   }
@@ -218,121 +203,7 @@ Status CaresTransport::State::set_servers() {
 void CaresTransport::State::destroy_channel() {
   reactor_.disarm(alarm_);
   if (channel_ != nullptr) ares_destroy(std::exchange(channel_, nullptr));
-}
-
-// --- Sockets.
-
-ares_socket_t CaresTransport::State::open_socket(int family, int type, int /*protocol*/, void* user) {
-  auto& self = *static_cast<State*>(user);
-  // IGNTC keeps c-ares from TCP; should it ever try, it hears that there is none.
-  if (type != SOCK_DGRAM) return errno = ESOCKTNOSUPPORT, ARES_SOCKET_BAD;
-  const auto fd = self.reactor_.udp_socket(family == AF_INET, nullptr);
-  if (!fd) return errno = fd.error().sys_errno != 0 ? fd.error().sys_errno : EIO, ARES_SOCKET_BAD;
-  auto socket = std::make_unique<Socket>(Socket{self, *fd, {}, {}, {}, false});
-  socket->poll.kind = runtime::OpKind::Poll;
-  socket->poll.fd = *fd;
-  socket->poll.poll_events = POLLIN;
-  socket->poll.done = &State::on_polled;
-  socket->poll.user = socket.get();
-  self.start_poll(*socket);
-  self.sockets_.emplace(*fd, std::move(socket));
-  return *fd;
-}
-
-int CaresTransport::State::close_socket(ares_socket_t fd, void* user) {
-  auto& self = *static_cast<State*>(user);
-  const auto found = self.sockets_.find(fd);
-  SLUICE_ASSERT(found != self.sockets_.end());
-  Socket& socket = *found->second;
-  socket.closed = true;
-  self.reactor_.cancel(socket.poll);
-  self.reactor_.cancel(socket.connect);
-  self.release(socket);
-  return 0;
-}
-
-void CaresTransport::State::release(Socket& socket) {
-  if (!socket.closed || socket.poll.in_flight || socket.connect.in_flight) return;
-  reactor_.close_now(socket.fd);
-  sockets_.erase(socket.fd);  // ends `socket`
-  if (stopping_ && sockets_.empty()) idle_.set();
-}
-
-int CaresTransport::State::connect_socket(ares_socket_t fd, const sockaddr* address, ares_socklen_t size, void* user) {
-  auto& self = *static_cast<State*>(user);
-  Socket& socket = *self.sockets_.at(fd);
-  RawEndpoint raw;
-  SLUICE_ASSERT(size <= raw.storage.size());
-  std::memcpy(raw.storage.data(), address, size);
-  raw.length = size;
-  socket.server = raw.endpoint();
-  // Sending names the server anyway; a connected socket also hears "connection refused" of a dead one at once, and its
-  // kernel drops other senders.
-  socket.connect.kind = runtime::OpKind::Connect;
-  socket.connect.fd = fd;
-  socket.connect.peer = RawEndpoint(socket.server);
-  socket.connect.done = &State::on_connected;
-  socket.connect.user = &socket;
-  self.reactor_.submit(socket.connect);
-  return 0;
-}
-
-void CaresTransport::State::on_connected(Op& op, runtime::Completion) {
-  auto& socket = *static_cast<Socket*>(op.user);
-  socket.state.release(socket);
-}
-
-ares_ssize_t CaresTransport::State::send(ares_socket_t fd, const iovec* parts, int count, void* user) {
-  auto& self = *static_cast<State*>(user);
-  const Socket& socket = *self.sockets_.at(fd);
-  SLUICE_ASSERT(count == 1);  // c-ares gathers for TCP only
-  const std::span bytes(static_cast<const std::byte*>(parts[0].iov_base), parts[0].iov_len);
-  const auto sent = self.reactor_.send_datagram(fd, bytes, &socket.server);
-  if (sent) return static_cast<ares_ssize_t>(*sent);
-  errno = sent.error().code == Errc::Timeout ? EWOULDBLOCK : sent.error().sys_errno;
-  return -1;
-}
-
-ares_ssize_t CaresTransport::State::receive(ares_socket_t fd, void* into, size_t size, int /*flags*/, sockaddr* from,
-                                            ares_socklen_t* from_size, void* user) {
-  auto& self = *static_cast<State*>(user);
-  const Socket& socket = *self.sockets_.at(fd);
-  for (std::size_t i = 0; i < kStrayDatagramsMax; ++i) {
-    const auto got = self.reactor_.receive_datagram(fd, {static_cast<std::byte*>(into), size});
-    if (!got) {
-      errno = got.error().code == Errc::Timeout ? EWOULDBLOCK : got.error().sys_errno;
-      return -1;
-    }
-    if (got->from != socket.server) {
-      ++self.counters_.stray_datagrams;
-      continue;
-    }
-    if (from != nullptr && from_size != nullptr) {
-      const RawEndpoint raw(got->from);
-      std::memcpy(from, raw.storage.data(), std::min<std::size_t>(raw.length, *from_size));
-      *from_size = static_cast<ares_socklen_t>(raw.length);
-    }
-    return static_cast<ares_ssize_t>(got->size);
-  }
-  errno = EWOULDBLOCK;  // the poll will say at once that there is more
-  return -1;
-}
-
-void CaresTransport::State::start_poll(Socket& socket) { reactor_.submit(socket.poll); }
-
-void CaresTransport::State::on_polled(Op& op, runtime::Completion) {
-  auto& socket = *static_cast<Socket*>(op.user);
-  State& self = socket.state;
-  const int fd = socket.fd;
-  if (!socket.closed && self.channel_ != nullptr) ares_process_fd(self.channel_, fd, ARES_SOCKET_BAD);
-  // c-ares may have closed it just now, and release() may have ended it.
-  const auto found = self.sockets_.find(fd);
-  if (found == self.sockets_.end() || found->second.get() != &socket) return;
-  if (socket.closed) {
-    self.release(socket);
-  } else if (!socket.poll.in_flight) {
-    self.start_poll(socket);
-  }
+  sockets_.detach();
 }
 
 // --- Time.
@@ -353,7 +224,8 @@ void CaresTransport::State::on_alarm() {
 
 // --- Queries.
 
-void CaresTransport::State::on_answer(void* arg, int status, int /*timeouts*/, unsigned char* bytes, int size) {
+void CaresTransport::State::on_answer(void* arg, int status, int /*timeouts*/, unsigned char* bytes,
+                                      int size) {
   auto& pending = *static_cast<Pending*>(arg);
   pending.done = true;
   pending.status = status;
@@ -371,7 +243,8 @@ Task<Result<std::vector<std::byte>>> CaresTransport::State::ask_tcp(const std::v
     TcpQuery query;
     tcp_.insert(&query);
     ++counters_.tcp_queries;
-    out = co_await ask_by_tcp(reactor_, query, servers_[next_tcp_server_++ % servers_.size()], wire, options_.tcp_timeout);
+    out = co_await ask_by_tcp(reactor_, query, servers_[next_tcp_server_++ % servers_.size()], wire,
+                              options_.tcp_timeout);
     tcp_.erase(&query);
     if (out) break;
   }
@@ -400,7 +273,8 @@ Task<Result<std::vector<std::byte>>> CaresTransport::State::query(std::string na
   } else if (pending.status != ARES_SUCCESS && out->empty()) {
     out = fail(errc_of(pending.status), "dns");
   } else {
-    // A server without EDNS makes c-ares 1.18 forget EDNS for all servers and cut what is longer than 512 bytes.
+    // A server without EDNS makes c-ares 1.18 forget EDNS for all servers and cut what is longer than 512
+    // bytes.
     const bool cut = edns && out->size() == kPlainUdpBytes;
     const bool truncated = out->size() > kFlagsByte && ((*out)[kFlagsByte] & kTruncatedBit) != std::byte{0};
     if (cut || truncated) out = co_await ask_tcp(*wire);
@@ -423,7 +297,8 @@ Task<void> CaresTransport::State::stop() {
 CaresTransport::CaresTransport(std::unique_ptr<State> state) : state_(std::move(state)) {}
 CaresTransport::~CaresTransport() = default;
 
-Result<std::unique_ptr<CaresTransport>> CaresTransport::open(runtime::Reactor& reactor, CaresOptions options) {
+Result<std::unique_ptr<CaresTransport>> CaresTransport::open(runtime::Reactor& reactor,
+                                                             CaresOptions options) {
   auto state = std::make_unique<State>(reactor, std::move(options));
   if (const Status started = state->start(); !started) {
     state->destroy_channel();
@@ -437,6 +312,6 @@ Task<Result<std::vector<std::byte>>> CaresTransport::query(std::string name, Typ
 }
 Task<void> CaresTransport::stop() { return state_->stop(); }
 std::vector<Endpoint> CaresTransport::servers() const { return state_->servers_; }
-const CaresTransport::Counters& CaresTransport::counters() const { return state_->counters_; }
+CaresTransport::Counters CaresTransport::counters() const { return state_->counters(); }
 
 }  // namespace sluice::resolver

@@ -13,31 +13,33 @@ namespace sluice::resolver {
 
 /// Name servers and how to ask them.
 struct CaresOptions {
-  /// `name-server`, in turn for every question. Port 0 means 53. Empty: those of the operating system (resolv.conf, read
-  /// once by open()).
+  /// `name-server`, in turn for every question. Port 0 means 53. Empty: those of the operating system
+  /// (resolv.conf, read once by open()).
   std::vector<Endpoint> servers;
-  /// `edns-udp-length`: the UDP answer size offered by EDNS(0), clamped to 512..2048. Absent: no EDNS, 512 bytes.
+  /// `edns-udp-length`: the UDP answer size offered by EDNS(0), clamped to 512..2048. Absent: no EDNS, 512
+  /// bytes.
   std::optional<std::uint16_t> edns_udp_bytes;
   Duration timeout = 3s;      ///< of the first try at a server; later rounds wait twice as long each
   unsigned tries = 3;         ///< rounds over the servers
   Duration tcp_timeout = 5s;  ///< for one TCP exchange, connecting included
 };
 
-/// c-ares over the shard's reactor: its sockets are the reactor's, its waiting is Poll operations and one timer. UDP is
-/// c-ares' (retries, server choice, matching of answers); a truncated answer is fetched by TCP with a runtime::Stream.
+/// c-ares over the shard's reactor: its sockets are the reactor's, its waiting is Poll operations and one
+/// timer. UDP is c-ares' (retries, server choice, matching of answers); a truncated answer is fetched by TCP
+/// with a runtime::Stream.
 /// Thread:   one shard.
 /// Lifetime: `reactor` outlives it; stop() has been awaited before destruction (asserted).
-/// Limits:   kTcpQueriesMax TCP exchanges at once, later ones wait; one UDP socket for each server, closed when idle, so
-///           that source ports change. Memory: 73 KB for the channel.
+/// Limits:   kTcpQueriesMax TCP exchanges at once, later ones wait; one UDP socket for each server, closed
+///           when idle, so that source ports change. Memory: 73 KB for the channel.
 /// Real world only: c-ares reads the system's clock itself. Simulated worlds use TableTransport.
 class CaresTransport final : public DnsTransport {
  public:
   static constexpr std::size_t kTcpQueriesMax = 64;
-  static constexpr std::size_t kTcpServersMax = 2;        ///< asked one after the other
-  static constexpr std::size_t kStrayDatagramsMax = 64;   ///< dropped in a row before other work gets its turn
+  static constexpr std::size_t kTcpServersMax = 2;  ///< asked one after the other
 
   /// Reads resolv.conf when no server is given. Errors: NotFound - no name server known; NoMemory; BadInput.
-  [[nodiscard]] static Result<std::unique_ptr<CaresTransport>> open(runtime::Reactor& reactor, CaresOptions options);
+  [[nodiscard]] static Result<std::unique_ptr<CaresTransport>> open(runtime::Reactor& reactor,
+                                                                    CaresOptions options);
   ~CaresTransport() override;
 
   runtime::Task<Result<std::vector<std::byte>>> query(std::string name, net::dns::Type type) override;
@@ -49,10 +51,10 @@ class CaresTransport final : public DnsTransport {
   struct Counters {
     std::uint64_t udp_queries = 0;
     std::uint64_t tcp_queries = 0;
-    std::uint64_t timeouts = 0;          ///< queries that no server answered
-    std::uint64_t stray_datagrams = 0;   ///< from somebody else than the server asked
+    std::uint64_t timeouts = 0;         ///< queries that no server answered
+    std::uint64_t stray_datagrams = 0;  ///< from somebody else than the server asked
   };
-  [[nodiscard]] const Counters& counters() const;
+  [[nodiscard]] Counters counters() const;
 
  private:
   class State;

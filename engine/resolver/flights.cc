@@ -37,8 +37,8 @@ void Flights::Ring::remove(Asker& asker) {
   asker.next_->prev_ = asker.prev_;
 }
 
-Flights::Flights(runtime::Reactor& reactor, DnsTransport& transport, RrsetCache& cache, const ResolverOptions& options,
-                 Resolver::Counters& counters)
+Flights::Flights(runtime::Reactor& reactor, DnsTransport& transport, RrsetCache& cache,
+                 const ResolverOptions& options, Resolver::Counters& counters)
     : reactor_(reactor), transport_(transport), cache_(cache), options_(options), counters_(counters) {}
 
 Flights::~Flights() { SLUICE_ASSERT(table_.empty() && in_flight_ == 0); }
@@ -93,7 +93,8 @@ Asker* Flights::next_asker() {
 }
 
 void Flights::depart() {
-  // A transport may answer at once, and landing departs again: the loop below does that work, not a deeper call.
+  // A transport may answer at once, and landing departs again: the loop below does that work, not a deeper
+  // call.
   if (departing_) return;
   departing_ = true;
   while (Asker* asker = next_asker()) start_one(*asker);
@@ -170,7 +171,8 @@ RrsetRef Flights::failure(std::string_view name, Type type) {
   const MonoTime now = reactor_.now();
   if (options_.serve_stale_for) {
     const RrsetRef old = cache_.find_any(name, type);
-    if (old && old->kind() != Rrset::Kind::Failure && now < old->first_expired() + *options_.serve_stale_for) {
+    if (old && old->kind() != Rrset::Kind::Failure &&
+        now < old->first_expired() + *options_.serve_stale_for) {
       ++counters_.stale_served;
       return Rrset::stale_copy(*old, now + options_.failure_ttl);
     }
@@ -203,16 +205,14 @@ Task<RrsetRef> Flights::ask(std::string question, Type type) {
         co_return Rrset::of_nothing(question, type, Rrset::Kind::NoData, expires_of_nothing());
       case Answer::Kind::NxDomain:
         co_return Rrset::of_nothing(question, type, Rrset::Kind::NxDomain, expires_of_nothing());
-      case Answer::Kind::Failure:
-        co_return failure(question, type);
+      case Answer::Kind::Failure: co_return failure(question, type);
       case Answer::Kind::Alias:
         if (!net::dns::is_host_name(answer.alias)) {
           co_return Rrset::of_nothing(question, type, Rrset::Kind::NoData, expires_of_nothing());
         }
         name = std::move(answer.alias);
         continue;
-      case Answer::Kind::Bad:
-        break;
+      case Answer::Kind::Bad: break;
     }
     break;
   }

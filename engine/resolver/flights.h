@@ -38,7 +38,7 @@ struct Asker {
   Asker(runtime::Reactor& reactor, Class the_klass) : wakeup(reactor), klass(the_klass) {}
   [[nodiscard]] bool all_landed() const { return landed == wants.size(); }
 
-  runtime::Wakeup wakeup;   ///< set whenever a want lands
+  runtime::Wakeup wakeup;  ///< set whenever a want lands
   Class klass;
   std::vector<Want> wants;  ///< in the order of Flights::want()
   std::size_t landed = 0;
@@ -57,23 +57,24 @@ struct Flight {
   std::string name;
   net::dns::Type type;
   bool started = false;
-  bool is_new = false;       ///< counts against kQueriesInFlightNewMax
-  Asker* owner = nullptr;    ///< whose turn it takes; null once that one has left
+  bool is_new = false;     ///< counts against kQueriesInFlightNewMax
+  Asker* owner = nullptr;  ///< whose turn it takes; null once that one has left
   std::vector<Asker*> askers;
 };
 
 /// Thread:   one shard. Lifetime: stop() has been awaited before destruction (asserted).
-/// Limits:   those of Resolver. The order: Known before Begun before New; askers of a class in turn, one question each.
+/// Limits:   those of Resolver. The order: Known before Begun before New; askers of a class in turn, one
+///           question each.
 class Flights {
  public:
-  Flights(runtime::Reactor& reactor, DnsTransport& transport, RrsetCache& cache, const ResolverOptions& options,
-          Resolver::Counters& counters);
+  Flights(runtime::Reactor& reactor, DnsTransport& transport, RrsetCache& cache,
+          const ResolverOptions& options, Resolver::Counters& counters);
   Flights(const Flights&) = delete;
   Flights& operator=(const Flights&) = delete;
   ~Flights();
 
-  /// Adds a want for (name, type): joins the flight under way or plans a new one. It lands later, never from inside.
-  /// Answers also go into the cache.
+  /// Adds a want for (name, type): joins the flight under way or plans a new one. It lands later, never from
+  /// inside. Answers also go into the cache.
   void want(Asker& asker, std::string_view name, net::dns::Type type);
   /// Starts what want() has planned.
   void depart();

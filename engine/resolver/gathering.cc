@@ -27,7 +27,8 @@ Gathering::Gathering(std::span<const StaticHost> elements, bool is_domain, const
   }
 }
 
-void Gathering::add_host(std::string_view name, std::uint16_t group, std::uint16_t preference, std::uint16_t port) {
+void Gathering::add_host(std::string_view name, std::uint16_t group, std::uint16_t preference,
+                         std::uint16_t port) {
   Target target{group, preference, port, name, std::nullopt, {name, Type::A, {}}, {name, Type::Aaaa, {}}};
   targets_.push_back(std::move(target));
 }
@@ -97,7 +98,9 @@ bool Gathering::best_is_known() const {
     for (; end < targets_.size(); ++end) {
       const Target& target = targets_[end];
       if (target.group != targets_[begin].group || target.preference != targets_[begin].preference) break;
-      if ((is_needed(target, target.v4) && !target.v4.set) || (is_needed(target, target.v6) && !target.v6.set)) return false;
+      if ((is_needed(target, target.v4) && !target.v4.set) ||
+          (is_needed(target, target.v6) && !target.v6.set))
+        return false;
       found |= target.address.has_value() || has_records(target.v4.set) || has_records(target.v6.set);
     }
     if (found) return true;
@@ -162,7 +165,8 @@ RouteAnswer Gathering::compose(std::uint64_t random) const {
   std::vector<IpAddress> addresses;
   std::size_t total = 0;
   const auto count_of = [](const Fact& fact) { return has_records(fact.set) ? fact.set->count() : 0; };
-  for (const Target& target : targets_) total += target.address ? 1 : count_of(target.v4) + count_of(target.v6);
+  for (const Target& target : targets_)
+    total += target.address ? 1 : count_of(target.v4) + count_of(target.v6);
   addresses.reserve(total);
   std::vector<routing::MailHost> hosts;
   hosts.reserve(targets_.size());
@@ -175,7 +179,8 @@ RouteAnswer Gathering::compose(std::uint64_t random) const {
         for (std::size_t i = 0; i < count_of(*fact); ++i) addresses.push_back(fact->set->address(i));
       }
     }
-    hosts.push_back({target.group, target.preference, target.name, target.port, std::span(addresses).subspan(begin)});
+    hosts.push_back(
+        {target.group, target.preference, target.name, target.port, std::span(addresses).subspan(begin)});
   }
 
   routing::MxRules rules;
@@ -214,8 +219,12 @@ RouteAnswer Gathering::compose(std::uint64_t random) const {
   answer.hops.reserve(decision.hops.size());
   for (const routing::HopChoice& hop : decision.hops) {
     const routing::MailHost& host = hosts[hop.host];
-    answer.hops.push_back({{host.addresses[hop.address], host.port}, host.group, host.preference, hop.host,
-                           name_at[hop.host], name_bytes[hop.host]});
+    answer.hops.push_back({{host.addresses[hop.address], host.port},
+                           host.group,
+                           host.preference,
+                           hop.host,
+                           name_at[hop.host],
+                           name_bytes[hop.host]});
   }
   return answer;
 }

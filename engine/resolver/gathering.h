@@ -1,6 +1,6 @@
 #pragma once
-// The facts for one route, collected from the cache or from flights, and their composition into a RouteAnswer. Inner part
-// of the resolver.
+// The facts for one route, collected from the cache or from flights, and their composition into a
+// RouteAnswer. Inner part of the resolver.
 
 #include <optional>
 #include <span>
@@ -24,18 +24,20 @@ struct Target {
   std::uint16_t group = 0;
   std::uint16_t preference = 0;
   std::uint16_t port = 25;
-  std::string_view name;              ///< in a StaticHost or in an MX answer that the Gathering holds
-  std::optional<IpAddress> address;   ///< of a literal: nothing to look up
+  std::string_view name;             ///< in a StaticHost or in an MX answer that the Gathering holds
+  std::optional<IpAddress> address;  ///< of a literal: nothing to look up
   Fact v4;
   Fact v6;
 };
 
-/// Thread: one shard. Lifetime: `elements` and what `options` views outlive it. Order of use: mx_facts() until all are
-/// filled, plan_targets(), target facts until filled or no longer worth waiting for, compose().
+/// Thread:   one shard.
+/// Lifetime: `elements` and what `options` views outlive it.
+/// Order:    mx_facts() until all are filled, plan_targets(), the targets' facts until filled or no longer worth
+///           waiting for, compose().
 class Gathering {
  public:
-  /// `is_domain`: `elements` is one LookupMx for a recipient's domain, with the meaning of RFC 5321 5.1; otherwise a
-  /// static list, of which hosts that do not exist are left out.
+  /// `is_domain`: `elements` is one LookupMx for a recipient's domain, with the meaning of RFC 5321 5.1;
+  /// otherwise a static list, of which hosts that do not exist are left out.
   Gathering(std::span<const routing::StaticHost> elements, bool is_domain, const RouteOptions& options);
 
   /// What has to be known first: the MX sets, in the order of the elements.
@@ -45,8 +47,8 @@ class Gathering {
   [[nodiscard]] std::span<Target> targets() { return targets_; }
   /// True when `fact` has to be asked for: its family is wanted and the target is no literal.
   [[nodiscard]] bool is_needed(const Target& target, const Fact& fact) const;
-  /// True when nothing better than what is known can still come: every target up to the first with an address has
-  /// answered. Then waiting for the others is a courtesy.
+  /// True when nothing better than what is known can still come: every target up to the first with an address
+  /// has answered. Then waiting for the others is a courtesy.
   [[nodiscard]] bool best_is_known() const;
   /// The answer; facts still empty make it incomplete.
   [[nodiscard]] RouteAnswer compose(std::uint64_t random) const;

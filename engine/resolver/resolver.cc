@@ -60,8 +60,11 @@ struct Alarm : runtime::Timer {
 class Resolver::State {
  public:
   State(runtime::Reactor& reactor, DnsTransport& transport, ResolverOptions the_options)
-      : reactor_(reactor), options_(the_options), cache_(options_.cache_bytes_max, reactor.random()),
-        flights_(reactor, transport, cache_, options_, counters_), all_left_(reactor) {}
+      : reactor_(reactor),
+        options_(the_options),
+        cache_(options_.cache_bytes_max, reactor.random()),
+        flights_(reactor, transport, cache_, options_, counters_),
+        all_left_(reactor) {}
   ~State() { SLUICE_ASSERT(askers_ == 0); }
 
   /// Fills what the cache knows; true when nothing is missing.
@@ -184,7 +187,8 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
                                            cache_.is_known(elements[0].name, Type::A));
   Asker asker(reactor_, known ? Asker::Class::Known : Asker::Class::New);
   const auto mx = gathering.mx_facts();
-  const bool has_targets = std::all_of(mx.begin(), mx.end(), [](const Fact& fact) { return static_cast<bool>(fact.set); });
+  const bool has_targets =
+      std::all_of(mx.begin(), mx.end(), [](const Fact& fact) { return static_cast<bool>(fact.set); });
   if (!has_targets) {
     co_await fly_mx(gathering, asker);
     gathering.plan_targets();
@@ -200,7 +204,8 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type) {
   if (name.size() > 1 && name.back() == '.') name.pop_back();
   for (char& c : name) c = to_lower(c);
   const MonoTime now = reactor_.now();
-  if (!net::dns::is_host_name(name)) co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
+  if (!net::dns::is_host_name(name))
+    co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
   if (RrsetRef found = cache_.find(name, type, now)) {
     ++counters_.answered_cached;
     co_return found;

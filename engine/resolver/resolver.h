@@ -1,5 +1,6 @@
 #pragma once
-// Names to mail hosts, for one shard: a bounded cache, one flight for each question, fair use of the name servers.
+// Names to mail hosts, for one shard: a bounded cache, one flight for each question, fair use of the name
+// servers.
 
 #include <cstdint>
 #include <memory>
@@ -21,13 +22,16 @@ namespace sluice::resolver {
 /// Limits and times of one shard's resolver.
 struct ResolverOptions {
   std::uint64_t cache_bytes_max = 64 * kMiB;
-  /// Answers with a shorter TTL are kept this long all the same, so that a TTL of 0 is not a query per connection.
+  /// Answers with a shorter TTL are kept this long all the same, so that a TTL of 0 is not a query per
+  /// connection.
   Duration ttl_min = 1s;
   Duration ttl_max = std::chrono::hours{24};
-  Duration negative_ttl_max = std::chrono::hours{1};   ///< RFC 2308 5 allows 3 hours; new domains come up sooner
-  Duration negative_ttl_default = 1min;                ///< a negative answer without SOA
-  Duration failure_ttl = 10s;                          ///< RFC 9520: failures are cached, 1 s to 5 min
-  /// A failed refresh may answer with what was known before, that long after its expiry (RFC 8767). Absent: never.
+  Duration negative_ttl_max =
+      std::chrono::hours{1};             ///< RFC 2308 5 allows 3 hours; new domains come up sooner
+  Duration negative_ttl_default = 1min;  ///< a negative answer without SOA
+  Duration failure_ttl = 10s;            ///< RFC 9520: failures are cached, 1 s to 5 min
+  /// A failed refresh may answer with what was known before, that long after its expiry (RFC 8767). Absent:
+  /// never.
   std::optional<Duration> serve_stale_for;
   /// Once the best mail hosts are known, slow lookups of the others are waited for this long.
   Duration laggard_wait = 2s;
@@ -43,12 +47,13 @@ struct RouteOptions {
 };
 
 /// Thread:   one shard.
-/// Lifetime: `reactor` and `transport` outlive it; stop() has been awaited before destruction (asserted). stop() stops
-///           the transport too.
-/// Limits:   kQueriesInFlightMax questions under way, a quarter of them kept for names that have been answered before,
-///           so that a flood of new or dead domains does not hold up the busy ones; kQueriesPerAskerMax for one domain;
-///           domains take turns. kAskersMax waiting; beyond it answers are TempFail with `busy`. kMailHostsMax hosts of
-///           a domain are looked at, the most preferred ones. Cache: ResolverOptions::cache_bytes_max.
+/// Lifetime: `reactor` and `transport` outlive it; stop() has been awaited before destruction (asserted).
+///           stop() stops the transport too.
+/// Limits:   kQueriesInFlightMax questions under way, a quarter of them kept for names that have been
+///           answered before, so that a flood of new or dead domains does not hold up the busy ones;
+///           kQueriesPerAskerMax for one domain; domains take turns. kAskersMax waiting; beyond it answers
+///           are TempFail with `busy`. kMailHostsMax hosts of a domain are looked at, the most preferred
+///           ones. Cache: ResolverOptions::cache_bytes_max.
 /// Errors:   none: every ending is a RouteAnswer.
 class Resolver {
  public:
@@ -64,20 +69,24 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
   ~Resolver();
 
-  /// Where mail for `domain` goes: its MX hosts, or without MX the domain's own addresses, or the address of a literal
-  /// ("[192.0.2.1]"). Case and one dot at the end do not matter. Suspends only when DNS has to be asked.
+  /// Where mail for `domain` goes: its MX hosts, or without MX the domain's own addresses, or the address of
+  /// a literal ("[192.0.2.1]"). Case and one dot at the end do not matter. Suspends only when DNS has to be
+  /// asked.
   [[nodiscard]] runtime::Task<RouteAnswer> resolve_mail_hosts(std::string domain, RouteOptions options);
   /// The same without a coroutine when everything needed is in the cache; nullopt: use resolve_mail_hosts().
-  [[nodiscard]] std::optional<RouteAnswer> find_mail_hosts(std::string_view domain, const RouteOptions& options);
+  [[nodiscard]] std::optional<RouteAnswer> find_mail_hosts(std::string_view domain,
+                                                           const RouteOptions& options);
 
-  /// The hops of a static route (`smtp-hosts`, `route`). `hosts` is borrowed until the task ends. No loop check and no
-  /// no_mx: the operator has said where mail goes. Hosts that do not exist are left out.
-  [[nodiscard]] runtime::Task<RouteAnswer> resolve_static_hosts(const routing::HostList& hosts, RouteOptions options);
+  /// The hops of a static route (`smtp-hosts`, `route`). `hosts` is borrowed until the task ends. No loop check
+  /// and no no_mx: the operator has said where mail goes. Hosts that do not exist are left out.
+  [[nodiscard]] runtime::Task<RouteAnswer> resolve_static_hosts(const routing::HostList& hosts,
+                                                                RouteOptions options);
 
   /// One question, for rollups (MX), DANE (TLSA), MTA-STS (TXT). Never empty. CNAMEs are followed.
   [[nodiscard]] runtime::Task<RrsetRef> lookup(std::string name, net::dns::Type type);
 
-  /// Forgets everything cached (`pmta clear dnscache`); what is under way goes on. `domain`: only the MX, A and AAAA of it.
+  /// Forgets everything cached (`pmta clear dnscache`); what is under way goes on. `domain`: only the MX, A
+  /// and AAAA of it.
   void clear_cache();
   void clear_cache(std::string_view domain);
 
@@ -92,12 +101,12 @@ class Resolver {
     std::uint64_t failures = 0;         ///< queries that ended in Rrset::Kind::Failure
     std::uint64_t bad_answers = 0;      ///< of these, because the answer was nonsense
     std::uint64_t stale_served = 0;
-    std::uint64_t turned_away = 0;      ///< `busy` answers
+    std::uint64_t turned_away = 0;  ///< `busy` answers
     std::uint64_t evictions = 0;
-    std::uint64_t cache_entries = 0;    ///< now
-    std::uint64_t cache_bytes = 0;      ///< now
-    std::uint64_t in_flight = 0;        ///< now
-    std::uint64_t waiting = 0;          ///< questions waiting for a slot, now
+    std::uint64_t cache_entries = 0;  ///< now
+    std::uint64_t cache_bytes = 0;    ///< now
+    std::uint64_t in_flight = 0;      ///< now
+    std::uint64_t waiting = 0;        ///< questions waiting for a slot, now
   };
   [[nodiscard]] Counters counters() const;
 

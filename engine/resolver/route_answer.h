@@ -26,8 +26,8 @@ struct RouteHop {
 /// Where mail for a domain goes: the hops to try, in order, or why there are none. A plain value.
 struct RouteAnswer {
   routing::RouteOutcome outcome = routing::RouteOutcome::TempFail;
-  /// The domain has no MX record and its own addresses were used or asked for (RFC 5321 5.1). The caller judges by
-  /// `bounce-upon-no-mx`; never set for static hosts.
+  /// The domain has no MX record and its own addresses were used or asked for (RFC 5321 5.1). The caller
+  /// judges by `bounce-upon-no-mx`; never set for static hosts.
   bool no_mx = false;
   /// TempFail only: not DNS but Sluice itself is too busy (Resolver::kAskersMax). Not worth a failed attempt.
   bool busy = false;
@@ -43,7 +43,8 @@ struct RouteAnswer {
   [[nodiscard]] std::string_view host_of(const RouteHop& hop) const {
     return std::string_view(names).substr(hop.name_at, hop.name_bytes);
   }
-  /// The queue's "last error": "StatusDnsQueryFailed resolving mx.example.com", or the outcome's text. Not for Ok.
+  /// The queue's "last error": "StatusDnsQueryFailed resolving mx.example.com", or the outcome's text. Not
+  /// for Ok.
   [[nodiscard]] std::string error_text() const;
   /// Status of the recipients when not Ok.
   [[nodiscard]] EnhancedStatus status() const { return routing::status_of(outcome); }

@@ -95,10 +95,12 @@ const std::byte* Rrset::payload() const { return reinterpret_cast<const std::byt
 std::byte* Rrset::payload() { return reinterpret_cast<std::byte*>(this + 1) + name_bytes_; }
 std::size_t Rrset::bytes() const { return sizeof(Rrset) + name_bytes_ + payload_bytes_; }
 
-RrsetRef Rrset::of_records(std::string_view name, Type type, std::span<const Record> records, MonoTime expires) {
+RrsetRef Rrset::of_records(std::string_view name, Type type, std::span<const Record> records,
+                           MonoTime expires) {
   std::vector<const Record*> chosen;
   for (const Record& record : records) {
-    // An AAAA with a mapped IPv4 address is no IPv6 host (RFC 4291 2.5.5.2); IpAddress has made it IPv4 already.
+    // An AAAA with a mapped IPv4 address is no IPv6 host (RFC 4291 2.5.5.2); IpAddress has made it IPv4
+    // already.
     const auto* address = std::get_if<IpAddress>(&record.data);
     if (record.type != type || !is_usable(record) || packed_bytes(record) == 0) continue;
     if (address != nullptr && address->is_v4() != (type == Type::A)) continue;
@@ -108,14 +110,16 @@ RrsetRef Rrset::of_records(std::string_view name, Type type, std::span<const Rec
     std::sort(chosen.begin(), chosen.end(), [](const Record* a, const Record* b) {
       const auto& left = std::get<net::dns::MxData>(a->data);
       const auto& right = std::get<net::dns::MxData>(b->data);
-      return left.preference != right.preference ? left.preference < right.preference : left.host < right.host;
+      return left.preference != right.preference ? left.preference < right.preference
+                                                 : left.host < right.host;
     });
     const auto same = [](const Record* a, const Record* b) { return a->data == b->data; };
     chosen.erase(std::unique(chosen.begin(), chosen.end(), same), chosen.end());
   }
   std::size_t bytes = 0;
   std::size_t count = 0;
-  while (count < std::min(chosen.size(), kRecordsMax) && bytes + packed_bytes(*chosen[count]) <= kPayloadBytesMax) {
+  while (count < std::min(chosen.size(), kRecordsMax) &&
+         bytes + packed_bytes(*chosen[count]) <= kPayloadBytesMax) {
     bytes += packed_bytes(*chosen[count++]);
   }
   if (count == 0) return of_nothing(name, type, Kind::NoData, expires);

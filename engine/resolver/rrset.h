@@ -15,8 +15,9 @@ namespace sluice::resolver {
 
 class RrsetRef;
 
-/// The answer to one question (name, type): records, or why there are none. Immutable once made, except for its
-/// bookkeeping. Memory: 32 bytes + name + 4 (A), 16 (AAAA), 3 + name (MX), 2 + size (others) for each record.
+/// The answer to one question (name, type): records, or why there are none. Immutable once made, except for
+/// its bookkeeping. Memory: 32 bytes + name + 4 (A), 16 (AAAA), 3 + name (MX), 2 + size (others) for each
+/// record.
 /// Thread: one shard (the count is not atomic).
 class Rrset {
  public:
@@ -48,11 +49,12 @@ class Rrset {
   /// Walks the records of a type other than A, AAAA and MX, as on the wire.
   [[nodiscard]] bool next_raw(std::size_t& cursor, std::span<const std::byte>& out) const;
 
-  /// Packs `records` (all of `type`; others are skipped). At most kRecordsMax and kPayloadBytesMax; of MX records the
-  /// most preferred stay. With none left the kind is NoData.
+  /// Packs `records` (all of `type`; others are skipped). At most kRecordsMax and kPayloadBytesMax; of MX
+  /// records the most preferred stay. With none left the kind is NoData.
   [[nodiscard]] static RrsetRef of_records(std::string_view name, net::dns::Type type,
                                            std::span<const net::dns::Record> records, MonoTime expires);
-  [[nodiscard]] static RrsetRef of_nothing(std::string_view name, net::dns::Type type, Kind kind, MonoTime expires);
+  [[nodiscard]] static RrsetRef of_nothing(std::string_view name, net::dns::Type type, Kind kind,
+                                           MonoTime expires);
   /// The same answer, to be used until `expires` although its time is over (RFC 8767). Keeps first_expired().
   [[nodiscard]] static RrsetRef stale_copy(const Rrset& old, MonoTime expires);
   /// When the answer's own TTL ended, of a stale copy; expires() of every other.

@@ -17,7 +17,8 @@ constexpr std::size_t kSlotBytes = sizeof(RrsetRef);
 }  // namespace
 
 std::uint64_t RrsetCache::hash(std::string_view name, Type type) const {
-  return XXH3_64bits_withSeed(name.data(), name.size(), seed_ ^ (static_cast<std::uint64_t>(type) * 0x9e3779b97f4a7c15u));
+  return XXH3_64bits_withSeed(name.data(), name.size(),
+                              seed_ ^ (static_cast<std::uint64_t>(type) * 0x9e3779b97f4a7c15u));
 }
 
 /// Where the question is, or the free slot where it would go. Requires a free slot.

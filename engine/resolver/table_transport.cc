@@ -24,8 +24,10 @@ void TableTransport::add_a(std::string name, std::string_view address, std::chro
   add({std::move(name), parsed->is_v4() ? Type::A : Type::Aaaa, net::dns::kClassInternet, ttl, *parsed});
 }
 
-void TableTransport::add_mx(std::string name, std::uint16_t preference, std::string host, std::chrono::seconds ttl) {
-  add({std::move(name), Type::Mx, net::dns::kClassInternet, ttl, net::dns::MxData{preference, std::move(host)}});
+void TableTransport::add_mx(std::string name, std::uint16_t preference, std::string host,
+                            std::chrono::seconds ttl) {
+  add({std::move(name), Type::Mx, net::dns::kClassInternet, ttl,
+       net::dns::MxData{preference, std::move(host)}});
 }
 
 void TableTransport::add_alias(std::string name, std::string target, std::chrono::seconds ttl) {

@@ -14,10 +14,10 @@
 
 namespace sluice::resolver {
 
-/// Answers from a table, after a delay of the reactor's time: the name servers of tests and of simulated worlds.
-/// Thread: one shard. Names are given in lower case. A name that is not in the table is NXDOMAIN, a type a name does not
-/// have is an empty answer, both with an SOA of kNegativeTtl; aliases are followed as a recursive server does.
-/// Limits: what the tests put in. stop() lets delayed answers run out their delay.
+/// Answers from a table, after a delay of the reactor's time: the name servers of tests and simulated worlds.
+/// Names are given in lower case. A name that is not in the table is NXDOMAIN, a type a name does not have is an
+/// empty answer, both with an SOA of kNegativeTtl; aliases are followed as a recursive server does.
+/// Thread: one shard. Limits: what the tests put in. stop() lets delayed answers run out their delay.
 class TableTransport final : public DnsTransport {
  public:
   static constexpr std::chrono::seconds kNegativeTtl{60};
@@ -25,7 +25,8 @@ class TableTransport final : public DnsTransport {
   explicit TableTransport(runtime::Reactor& reactor) : reactor_(reactor), idle_(reactor) {}
 
   /// Adds records to the zone; the same (name, type) collects them.
-  void add_a(std::string name, std::string_view address, std::chrono::seconds ttl = std::chrono::seconds{300});
+  void add_a(std::string name, std::string_view address,
+             std::chrono::seconds ttl = std::chrono::seconds{300});
   void add_mx(std::string name, std::uint16_t preference, std::string host,
               std::chrono::seconds ttl = std::chrono::seconds{300});
   void add_alias(std::string name, std::string target, std::chrono::seconds ttl = std::chrono::seconds{300});
@@ -33,8 +34,8 @@ class TableTransport final : public DnsTransport {
   /// Forgets what the zone says about (name, type).
   void remove(std::string_view name, net::dns::Type type);
 
-  /// Instead of the zone: what the question is answered with from now on, until a later script(). `answer` gets the
-  /// reply the zone would give and may change it, or return an error, or other bytes.
+  /// Instead of the zone: what the question is answered with from now on, until a later script(). `answer`
+  /// gets the reply the zone would give and may change it, or return an error, or other bytes.
   using Script = std::function<Result<std::vector<std::byte>>(net::dns::Message reply)>;
   void script(std::string name, net::dns::Type type, Script answer);
   /// Every question is answered so; null ends it.

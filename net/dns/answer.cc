@@ -23,7 +23,8 @@ void lower_ttl(std::optional<std::chrono::seconds>& ttl, std::chrono::seconds ot
   ttl = ttl ? std::min(*ttl, other) : other;
 }
 
-/// RFC 2308 5: the least of the SOA's own TTL and its MINIMUM field. nullopt: no SOA of a zone that holds `name`.
+/// RFC 2308 5: the least of the SOA's own TTL and its MINIMUM field. nullopt: no SOA of a zone that holds
+/// `name`.
 std::optional<std::chrono::seconds> negative_ttl(const Message& message, std::string_view name) {
   for (const Record& record : message.authority) {
     const auto* soa = std::get_if<SoaData>(&record.data);
@@ -56,9 +57,9 @@ Answer interpret_answer(Message message, std::string_view name, Type type) {
       out.kind = Answer::Kind::Records;
       return out;
     }
-    const auto alias = std::find_if(message.answers.begin(), message.answers.end(), [&](const Record& record) {
-      return record.type == Type::Cname && record.name == current;
-    });
+    const auto alias = std::find_if(
+        message.answers.begin(), message.answers.end(),
+        [&](const Record& record) { return record.type == Type::Cname && record.name == current; });
     if (type == Type::Cname || alias == message.answers.end()) break;
     if (aliases == Answer::kAliasesMax) return out;  // a circle, or as good as one: Bad
     lower_ttl(out.ttl, alias->ttl);

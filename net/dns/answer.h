@@ -23,11 +23,11 @@ struct Answer {
   static constexpr std::size_t kAliasesMax = 16;  ///< followed within one message
 
   Kind kind = Kind::Bad;
-  std::vector<Record> records;                  ///< Records only
-  std::string alias;                            ///< Alias only
-  std::optional<std::chrono::seconds> ttl;      ///< the least of all that was used; absent: the zone gave none
+  std::vector<Record> records;              ///< Records only
+  std::string alias;                        ///< Alias only
+  std::optional<std::chrono::seconds> ttl;  ///< the least of all that was used; absent: the zone gave none
   Rcode rcode = Rcode::NoError;
-  bool authentic = false;                       ///< the resolver says DNSSEC holds (AD); trust it only on a trusted path
+  bool authentic = false;  ///< the resolver says DNSSEC holds (AD); trust it only on a trusted path
 };
 
 /// Judges `message` as the answer to (name, type). The case of `name` does not matter. Consumes the records.

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kWhere = "dns.build";
 constexpr std::size_t kHeaderBytes = 12;
-constexpr std::size_t kOptBytes = 11;           // root, type, size, flags, no options
+constexpr std::size_t kOptBytes = 11;              // root, type, size, flags, no options
 constexpr std::size_t kPointerTargetMax = 0x3fff;  // 14 bits, RFC 1035 4.1.4
 
 class Writer {
@@ -90,7 +90,8 @@ struct DataWriter {
   bool operator()(const NameData& data) const { return out.name(data.name); }
   bool operator()(const SoaData& soa) const {
     if (!out.name(soa.primary) || !out.name(soa.contact)) return false;
-    for (const std::uint32_t word : {soa.serial, soa.refresh_sec, soa.retry_sec, soa.expire_sec, seconds_of(soa.minimum)}) {
+    for (const std::uint32_t word :
+         {soa.serial, soa.refresh_sec, soa.retry_sec, soa.expire_sec, seconds_of(soa.minimum)}) {
       out.u32(word);
     }
     return true;

@@ -1,6 +1,6 @@
 #pragma once
-// DNS messages (RFC 1035, 2181, 2308, 3596, 6698, 6891): bytes to values and back. Answers come from strangers, so every
-// length, count and pointer is checked and bounded.
+// DNS messages (RFC 1035, 2181, 2308, 3596, 6698, 6891): bytes to values and back. Answers come from
+// strangers, so every length, count and pointer is checked and bounded.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,20 +17,38 @@
 
 namespace sluice::net::dns {
 
-inline constexpr std::size_t kMessageBytesMax = 65535;  ///< RFC 1035 4.2.2: the length in front of a TCP message
-inline constexpr std::size_t kNameWireMax = 255;        ///< RFC 1035 2.3.4, with length bytes and the root
+inline constexpr std::size_t kMessageBytesMax =
+    65535;                                        ///< RFC 1035 4.2.2: the length in front of a TCP message
+inline constexpr std::size_t kNameWireMax = 255;  ///< RFC 1035 2.3.4, with length bytes and the root
 inline constexpr std::size_t kLabelBytesMax = 63;
-inline constexpr std::size_t kRecordsMax = 4096;        ///< in all sections together; more is refused
+inline constexpr std::size_t kRecordsMax = 4096;  ///< in all sections together; more is refused
 inline constexpr std::size_t kQuestionsMax = 4;
 /// RFC 2181 8 allows 68 years; nobody means that, and a poisoned record should not outlive a week.
 inline constexpr std::chrono::seconds kTtlMax = std::chrono::hours{24 * 7};
 
 /// Any 16-bit value may come from the wire; the named ones are understood.
 enum class Type : std::uint16_t {
-  A = 1, Ns = 2, Cname = 5, Soa = 6, Ptr = 12, Mx = 15, Txt = 16, Aaaa = 28, Opt = 41, Tlsa = 52, Any = 255
+  A = 1,
+  Ns = 2,
+  Cname = 5,
+  Soa = 6,
+  Ptr = 12,
+  Mx = 15,
+  Txt = 16,
+  Aaaa = 28,
+  Opt = 41,
+  Tlsa = 52,
+  Any = 255
 };
 /// Any 4-bit value may come from the wire.
-enum class Rcode : std::uint8_t { NoError = 0, FormErr = 1, ServFail = 2, NxDomain = 3, NotImp = 4, Refused = 5 };
+enum class Rcode : std::uint8_t {
+  NoError = 0,
+  FormErr = 1,
+  ServFail = 2,
+  NxDomain = 3,
+  NotImp = 4,
+  Refused = 5
+};
 inline constexpr std::uint16_t kClassInternet = 1;
 
 /// "MX", or "TYPE257" for a type without a name here.
@@ -38,14 +56,16 @@ inline constexpr std::uint16_t kClassInternet = 1;
 /// "SERVFAIL", or "RCODE11".
 [[nodiscard]] std::string text_of(Rcode rcode);
 
-// Names are text: labels joined by dots, no dot at the end, lower case when parsed, "" is the root. Bytes outside
-// printable ASCII, dots inside labels and backslashes are written \DDD (RFC 1035 5.1).
+// Names are text: labels joined by dots, no dot at the end, lower case when parsed, "" is the root. Bytes
+// outside printable ASCII, dots inside labels and backslashes are written \DDD (RFC 1035 5.1).
 
-/// True for a host name that may be asked for: 1 to 253 bytes, labels of letters, digits, '-' and '_'. A dot at the end
+/// True for a host name that may be asked for: 1 to 253 bytes, labels of letters, digits, '-' and '_'. A dot
+/// at the end
 /// is refused: strip it before.
 [[nodiscard]] bool is_host_name(std::string_view name);
 
-/// Flags and id of a message. `rcode` is the 4 bits of the header: extended codes are only used by EDNS itself.
+/// Flags and id of a message. `rcode` is the 4 bits of the header: extended codes are only used by EDNS
+/// itself.
 struct Header {
   std::uint16_t id = 0;
   bool response = false;
@@ -120,7 +140,8 @@ struct Message {
 };
 
 /// Reads a whole message. Bytes behind the last record are ignored.
-/// Errors: BadInput - cut off, a length or pointer that lies, more than kRecordsMax records, data of a known type that
+/// Errors: BadInput - cut off, a length or pointer that lies, more than kRecordsMax records, data of a known
+///         type that
 /// does not have that type's form. Records of classes other than Internet are left out.
 [[nodiscard]] Result<Message> parse_message(std::span<const std::byte> bytes);
 
@@ -128,8 +149,9 @@ struct Message {
 [[nodiscard]] Result<std::vector<std::byte>> build_query(std::uint16_t id, std::string_view name, Type type,
                                                          std::optional<Edns> edns = std::nullopt);
 
-/// Writes any message, with owner names compressed against names written before. What does not fit into `bytes_max` is
-/// left out by whole records and the truncated flag is set. Errors: BadInput - a name or text that cannot be encoded.
+/// Writes any message, with owner names compressed against names written before. What does not fit into
+/// `bytes_max` is left out by whole records and the truncated flag is set. Errors: BadInput - a name or text
+/// that cannot be encoded.
 [[nodiscard]] Result<std::vector<std::byte>> build_message(const Message& message,
                                                            std::size_t bytes_max = kMessageBytesMax);
 

@@ -13,7 +13,8 @@ constexpr const char* kWhere = "dns.parse";
 /// Reads forward through a message and never past `end`.
 class Cursor {
  public:
-  Cursor(std::span<const std::byte> message, std::size_t at, std::size_t end) : message_(message), at_(at), end_(end) {}
+  Cursor(std::span<const std::byte> message, std::size_t at, std::size_t end)
+      : message_(message), at_(at), end_(end) {}
 
   [[nodiscard]] std::size_t at() const { return at_; }
   [[nodiscard]] std::size_t left() const { return end_ - at_; }
@@ -43,7 +44,9 @@ class Cursor {
   }
 
  private:
-  [[nodiscard]] std::uint32_t byte(std::size_t i) const { return std::to_integer<std::uint32_t>(message_[at_ + i]); }
+  [[nodiscard]] std::uint32_t byte(std::size_t i) const {
+    return std::to_integer<std::uint32_t>(message_[at_ + i]);
+  }
   std::span<const std::byte> message_;
   std::size_t at_;
   std::size_t end_;
@@ -95,14 +98,16 @@ std::optional<RecordData> parse_data(Cursor& in, Type type) {
       if (in.left() != 4) return std::nullopt;
       std::array<std::uint8_t, 4> octets{};
       const auto bytes = *in.bytes(4);
-      std::transform(bytes.begin(), bytes.end(), octets.begin(), [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+      std::transform(bytes.begin(), bytes.end(), octets.begin(),
+                     [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
       return IpAddress::from_v4(octets);
     }
     case Type::Aaaa: {
       if (in.left() != 16) return std::nullopt;
       std::array<std::uint8_t, 16> octets{};
       const auto bytes = *in.bytes(16);
-      std::transform(bytes.begin(), bytes.end(), octets.begin(), [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+      std::transform(bytes.begin(), bytes.end(), octets.begin(),
+                     [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
       return IpAddress::from_v6(octets);
     }
     case Type::Mx: {
@@ -119,13 +124,11 @@ std::optional<RecordData> parse_data(Cursor& in, Type type) {
       if (!name || in.left() != 0) return std::nullopt;
       return NameData{std::move(*name)};
     }
-    case Type::Soa:
-      return parse_soa(in);
+    case Type::Soa: return parse_soa(in);
     case Type::Txt:
     case Type::Opt:
     case Type::Tlsa:
-    case Type::Any:
-      break;
+    case Type::Any: break;
   }
   const auto bytes = *in.bytes(in.left());
   return RawData{{bytes.begin(), bytes.end()}};
@@ -146,7 +149,8 @@ bool parse_record(Cursor& in, std::span<const std::byte> bytes, Section section,
   const auto type = static_cast<Type>(*type_raw);
 
   if (type == Type::Opt) {
-    // RFC 6891 6.1.1: at most one, in the additional section, owned by the root. The class is the size, the TTL flags.
+    // RFC 6891 6.1.1: at most one, in the additional section, owned by the root. The class is the size, the
+    // TTL flags.
     if (section != Section::Additional || !name->empty() || out.edns) return false;
     out.edns = Edns{*klass, (*ttl_raw & 0x8000) != 0};
     return true;

@@ -6,7 +6,9 @@
 namespace sluice::net::dns {
 namespace {
 
-unsigned byte_at(std::span<const std::byte> bytes, std::size_t at) { return std::to_integer<unsigned>(bytes[at]); }
+unsigned byte_at(std::span<const std::byte> bytes, std::size_t at) {
+  return std::to_integer<unsigned>(bytes[at]);
+}
 
 void append_escaped(std::string& text, char c) {
   const auto value = static_cast<unsigned char>(c);
@@ -60,7 +62,8 @@ std::optional<WireName> read_name(std::span<const std::byte> message, std::size_
     wire_bytes += 1 + length;
     if (wire_bytes > kNameWireMax || message.size() - at < length) return std::nullopt;
     if (!out.text.empty()) out.text += '.';
-    for (std::size_t i = 0; i < length; ++i) append_escaped(out.text, static_cast<char>(byte_at(message, at + i)));
+    for (std::size_t i = 0; i < length; ++i)
+      append_escaped(out.text, static_cast<char>(byte_at(message, at + i)));
     at += length;
   }
   if (!jumped) out.end = at;

@@ -18,7 +18,8 @@ std::unexpected<HostListError> error_at(std::size_t column, std::string message)
 std::expected<std::uint16_t, HostListError> parse_port(std::string_view text, std::size_t column) {
   unsigned value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || code != std::errc{} || end != text.data() + text.size() || value == 0 || value > 65535) {
+  if (text.empty() || code != std::errc{} || end != text.data() + text.size() || value == 0 ||
+      value > 65535) {
     return error_at(column, "port '" + std::string(text) + "' is not in 1..65535");
   }
   return static_cast<std::uint16_t>(value);
@@ -124,7 +125,8 @@ std::expected<HostList, HostListError> parse_host_list(std::string_view text) {
       if (list.hosts.size() == HostList::kHostsMax) {
         return error_at(begin, "more than " + std::to_string(HostList::kHostsMax) + " hosts");
       }
-      const std::size_t column = begin + (item.empty() ? 0 : static_cast<std::size_t>(item.data() - raw.data()));
+      const std::size_t column =
+          begin + (item.empty() ? 0 : static_cast<std::size_t>(item.data() - raw.data()));
       auto host = parse_item(item, column);
       if (!host) return std::unexpected(std::move(host.error()));
       host->group = group;

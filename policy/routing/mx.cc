@@ -19,9 +19,11 @@ struct Block {
 constexpr Block kNever4[] = {{{0, 0, 0, 0}, 32}, {{224}, 4}, {{255, 255, 255, 255}, 32}};
 constexpr Block kNever6[] = {{{0xff}, 8}};
 // IANA special-purpose registries (RFC 6890): what never is somebody's mail host on the Internet.
-constexpr Block kSpecial4[] = {{{0}, 8},           {{127}, 8},         {{169, 254}, 16}, {{192, 0, 0}, 24}, {{192, 0, 2}, 24},
-                               {{198, 18}, 15},    {{198, 51, 100}, 24}, {{203, 0, 113}, 24}, {{240}, 4}};
-constexpr Block kSpecial6[] = {{{0}, 64}, {{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10}, {{0x20, 0x01, 0x0d, 0xb8}, 32}, {{0x01, 0}, 64}};
+constexpr Block kSpecial4[] = {{{0}, 8},          {{127}, 8},      {{169, 254}, 16},     {{192, 0, 0}, 24},
+                               {{192, 0, 2}, 24}, {{198, 18}, 15}, {{198, 51, 100}, 24}, {{203, 0, 113}, 24},
+                               {{240}, 4}};
+constexpr Block kSpecial6[] = {
+    {{0}, 64}, {{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10}, {{0x20, 0x01, 0x0d, 0xb8}, 32}, {{0x01, 0}, 64}};
 constexpr Block kPrivate4[] = {{{10}, 8}, {{172, 16}, 12}, {{192, 168}, 16}, {{100, 64}, 10}};
 constexpr Block kPrivate6[] = {{{0xfc}, 7}};
 
@@ -61,14 +63,17 @@ void shuffle(std::span<T> items, Chance& chance) {
   for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[chance.next(i)]);
 }
 
-bool same_rank(const MailHost& a, const MailHost& b) { return a.group == b.group && a.preference == b.preference; }
+bool same_rank(const MailHost& a, const MailHost& b) {
+  return a.group == b.group && a.preference == b.preference;
+}
 bool better_rank(const MailHost& a, const MailHost& b) {
   return a.group != b.group ? a.group < b.group : a.preference < b.preference;
 }
 
 bool is_own(const MailHost& host, const MxRules& rules) {
   const auto own_address = [&](const IpAddress& address) {
-    return std::find(rules.own_addresses.begin(), rules.own_addresses.end(), address) != rules.own_addresses.end();
+    return std::find(rules.own_addresses.begin(), rules.own_addresses.end(), address) !=
+           rules.own_addresses.end();
   };
   const auto own_name = [&](const std::string& name) { return iequals(name, host.name); };
   return std::any_of(host.addresses.begin(), host.addresses.end(), own_address) ||
@@ -89,8 +94,8 @@ struct Placed {
 };
 
 /// Appends the usable addresses of one host in the order of trying.
-void place_host(const MailHost& host, std::uint16_t number, std::uint16_t turn, const MxRules& rules, Chance& chance,
-                Losses& losses, std::vector<Placed>& placed) {
+void place_host(const MailHost& host, std::uint16_t number, std::uint16_t turn, const MxRules& rules,
+                Chance& chance, Losses& losses, std::vector<Placed>& placed) {
   const std::size_t begin = placed.size();
   for (std::size_t i = 0; i < host.addresses.size(); ++i) {
     const IpAddress& address = host.addresses[i];
@@ -112,19 +117,21 @@ void place_host(const MailHost& host, std::uint16_t number, std::uint16_t turn, 
 
 }  // namespace
 
-bool is_permanent(RouteOutcome outcome) { return outcome != RouteOutcome::TempFail && outcome != RouteOutcome::Ok; }
+bool is_permanent(RouteOutcome outcome) {
+  return outcome != RouteOutcome::TempFail && outcome != RouteOutcome::Ok;
+}
 
 EnhancedStatus status_of(RouteOutcome outcome) {
   switch (outcome) {
     case RouteOutcome::Ok: break;
-    case RouteOutcome::NullMx: return {5, 1, 10};          // RFC 7505 4.2
+    case RouteOutcome::NullMx: return {5, 1, 10};  // RFC 7505 4.2
     case RouteOutcome::NoSuchDomain: return {5, 1, 2};
-    case RouteOutcome::NoAddress: return {5, 4, 4};        // RFC 3463 3.5: unable to route
+    case RouteOutcome::NoAddress: return {5, 4, 4};  // RFC 3463 3.5: unable to route
     case RouteOutcome::NoUsableAddress: return {5, 4, 4};
     case RouteOutcome::LoopsBack: return {5, 4, 6};
     case RouteOutcome::TargetRefused: return {5, 7, 1};
     case RouteOutcome::BadName: return {5, 1, 2};
-    case RouteOutcome::TempFail: return {4, 4, 3};         // directory server failure
+    case RouteOutcome::TempFail: return {4, 4, 3};  // directory server failure
   }
   SLUICE_ASSERT(outcome != RouteOutcome::Ok);
   return {};
@@ -136,7 +143,8 @@ std::string_view text_of(RouteOutcome outcome) {
     case RouteOutcome::NullMx: return "recipient address has null MX";
     case RouteOutcome::NoSuchDomain: return "bad destination system: no such domain";
     case RouteOutcome::NoAddress: return "unable to route: no mail hosts for domain";
-    case RouteOutcome::NoUsableAddress: return "unable to route: no source address for the mail hosts' address family";
+    case RouteOutcome::NoUsableAddress:
+      return "unable to route: no source address for the mail hosts' address family";
     case RouteOutcome::LoopsBack: return "mail for this domain loops back to this server";
     case RouteOutcome::TargetRefused: return "delivery not authorized: mail hosts have forbidden addresses";
     case RouteOutcome::BadName: return "bad destination system address";
@@ -150,8 +158,10 @@ bool is_refused_target(const IpAddress& address, TargetGuard guard) {
   const bool v4 = address.is_v4();
   if (address.is_any() || any_holds(v4 ? std::span<const Block>(kNever4) : kNever6, address)) return true;
   if (guard == TargetGuard::Off) return false;
-  if (address.is_loopback() || any_holds(v4 ? std::span<const Block>(kSpecial4) : kSpecial6, address)) return true;
-  return guard == TargetGuard::Private && any_holds(v4 ? std::span<const Block>(kPrivate4) : kPrivate6, address);
+  if (address.is_loopback() || any_holds(v4 ? std::span<const Block>(kSpecial4) : kSpecial6, address))
+    return true;
+  return guard == TargetGuard::Private &&
+         any_holds(v4 ? std::span<const Block>(kPrivate4) : kPrivate6, address);
 }
 
 MxDecision order_mail_hosts(std::span<const MailHost> hosts, const MxRules& rules, std::uint64_t random) {
@@ -178,7 +188,8 @@ MxDecision order_mail_hosts(std::span<const MailHost> hosts, const MxRules& rule
     shuffle(rank, chance);
     placed.clear();
     for (std::size_t turn = 0; turn < rank.size(); ++turn) {
-      place_host(hosts[rank[turn]], rank[turn], static_cast<std::uint16_t>(turn), rules, chance, losses, placed);
+      place_host(hosts[rank[turn]], rank[turn], static_cast<std::uint16_t>(turn), rules, chance, losses,
+                 placed);
     }
     std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
       return a.round != b.round ? a.round < b.round : a.turn < b.turn;

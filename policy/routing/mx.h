@@ -1,6 +1,6 @@
 #pragma once
-// Which addresses of which mail hosts are tried, in which order (RFC 5321 5.1, RFC 7505), and what an answer without a
-// usable host means for the recipient.
+// Which addresses of which mail hosts are tried, in which order (RFC 5321 5.1, RFC 7505), and what an answer
+// without a usable host means for the recipient.
 
 #include <cstdint>
 #include <span>
@@ -26,8 +26,8 @@ enum class RouteOutcome : std::uint8_t {
   TempFail,         ///< DNS did not answer, or not sensibly: nothing is known, try again later
 };
 
-/// True when another try cannot help and recipients are to be bounced. NoUsableAddress is permanent too: it needs a
-/// change of the configuration or of the domain.
+/// True when another try cannot help and recipients are to be bounced. NoUsableAddress is permanent too: it
+/// needs a change of the configuration or of the domain.
 [[nodiscard]] bool is_permanent(RouteOutcome outcome);
 /// RFC 3463 status for the recipient: 5.1.10, 5.1.2, 5.4.4, 5.4.6, 5.7.1, 4.4.3 ... Not for Ok (asserted).
 [[nodiscard]] EnhancedStatus status_of(RouteOutcome outcome);
@@ -53,8 +53,8 @@ struct MxRules {
   static constexpr std::size_t kHopsMaxDefault = 64;
   Families families;
   TargetGuard guard = TargetGuard::Off;
-  /// Addresses and names (lower case) this server answers at. A mail host among them cuts its preference and all worse
-  /// ones from the list (RFC 5321 5.1). Empty: no check, for static routes.
+  /// Addresses and names (lower case) this server answers at. A mail host among them cuts its preference and
+  /// all worse ones from the list (RFC 5321 5.1). Empty: no check, for static routes.
   std::span<const IpAddress> own_addresses;
   std::span<const std::string> own_names;
   std::size_t hops_max = kHopsMaxDefault;
@@ -78,13 +78,15 @@ struct HopChoice {
 };
 
 struct MxDecision {
-  RouteOutcome outcome = RouteOutcome::NoAddress;  ///< Ok, NoAddress, NoUsableAddress, LoopsBack or TargetRefused
+  RouteOutcome outcome =
+      RouteOutcome::NoAddress;  ///< Ok, NoAddress, NoUsableAddress, LoopsBack or TargetRefused
   std::vector<HopChoice> hops;
 };
 
-/// Orders by (group, preference). Hosts that are equal in both are shuffled, and so are the addresses of one host; the
-/// first address of every host of such a set comes before the second of any, so that a dead host costs one attempt.
-/// `random` decides the shuffle; the same number gives the same order.
-[[nodiscard]] MxDecision order_mail_hosts(std::span<const MailHost> hosts, const MxRules& rules, std::uint64_t random);
+/// Orders by (group, preference). Hosts that are equal in both are shuffled, and so are the addresses of one
+/// host; the first address of every host of such a set comes before the second of any, so that a dead host
+/// costs one attempt. `random` decides the shuffle; the same number gives the same order.
+[[nodiscard]] MxDecision order_mail_hosts(std::span<const MailHost> hosts, const MxRules& rules,
+                                          std::uint64_t random);
 
 }  // namespace sluice::routing

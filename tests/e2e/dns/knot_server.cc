@@ -15,8 +15,8 @@
 namespace sluice::test {
 namespace {
 
-/// A port free for UDP and TCP at this moment. Another program may take it before Knot does: then the test fails to get
-/// an answer and says so.
+/// A port free for UDP and TCP at this moment. Another program may take it before Knot does: then the test
+/// fails to get an answer and says so.
 Endpoint free_port() {
   for (int attempt = 0; attempt < 20; ++attempt) {
     Endpoint at{*IpAddress::parse("127.0.0.1"), 0};
@@ -60,10 +60,10 @@ KnotServer::KnotServer(std::string_view zone_name, std::string_view zone_text) :
   write_file(directory_ / "knot.conf",
              "server:\n  rundir: " + name + "\n  listen: 127.0.0.1@" + std::to_string(endpoint_.port) +
                  "\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n" +
-                 "log:\n  - target: stderr\n    any: info\n" +
-                 "database:\n  storage: " + name + "\n" +
-                 "template:\n  - id: default\n    storage: " + name + "\n    zonefile-load: whole\n    journal-content: none\n" +
-                 "zone:\n  - domain: " + zone + "\n    file: zone\n");
+                 "log:\n  - target: stderr\n    any: info\n" + "database:\n  storage: " + name + "\n" +
+                 "template:\n  - id: default\n    storage: " + name +
+                 "\n    zonefile-load: whole\n    journal-content: none\n" + "zone:\n  - domain: " + zone +
+                 "\n    file: zone\n");
   const std::string program = find_program();
   const std::string config = (directory_ / "knot.conf").string();
   const std::string log_path = (directory_ / "log").string();

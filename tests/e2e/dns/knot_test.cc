@@ -1,6 +1,8 @@
-// Goal: the resolver, c-ares and the codec understand a real authoritative server: MX, address families, aliases, null MX,
+// Goal: the resolver, c-ares and the codec understand a real authoritative server: MX, address families,
+//       aliases, null MX,
 // negative answers, truncation and TCP, the server's death and return.
-// How: knotd with one zone on a free loopback port; each test is one coroutine on a real ring. Skipped only without knotd.
+// How: knotd with one zone on a free loopback port; each test is one coroutine on a real ring. Skipped only
+//      without knotd.
 
 #include <gmock/gmock.h>
 
@@ -67,13 +69,16 @@ struct World {
     SLUICE_ASSERT(made.has_value());
     return std::move(*made);
   }
-  Task<RouteAnswer> ask(std::string domain) { return resolver->resolve_mail_hosts(std::move(domain), options); }
+  Task<RouteAnswer> ask(std::string domain) {
+    return resolver->resolve_mail_hosts(std::move(domain), options);
+  }
 };
 
 std::vector<std::string> lines(const RouteAnswer& answer) {
   std::vector<std::string> out;
   for (const auto& hop : answer.hops) {
-    out.push_back(std::to_string(hop.preference) + ' ' + std::string(answer.host_of(hop)) + ' ' + hop.endpoint.address.text());
+    out.push_back(std::to_string(hop.preference) + ' ' + std::string(answer.host_of(hop)) + ' ' +
+                  hop.endpoint.address.text());
   }
   return out;
 }
@@ -135,7 +140,8 @@ Task<void> routes(World& setup) {
   EXPECT_EQ((co_await setup.ask("nullmx.example.test")).outcome, RouteOutcome::NullMx);
   EXPECT_EQ((co_await setup.ask("gone.example.test")).outcome, RouteOutcome::NoSuchDomain);
   EXPECT_EQ((co_await setup.ask("text.example.test")).outcome, RouteOutcome::NoAddress);
-  EXPECT_EQ((co_await setup.ask("elsewhere.invalid")).outcome, RouteOutcome::TempFail) << "REFUSED is no answer";
+  EXPECT_EQ((co_await setup.ask("elsewhere.invalid")).outcome, RouteOutcome::TempFail)
+      << "REFUSED is no answer";
   setup.options.families = {true, true, true};
   EXPECT_THAT(lines(co_await setup.ask("six.example.test")), ElementsAre("0 six.example.test fd00::21"));
   EXPECT_EQ((co_await setup.ask("example.test")).hops.size(), 4u);
@@ -168,7 +174,8 @@ Task<void> server_dies(World& setup) {
   const RouteAnswer answer = co_await setup.ask("short.example.test");
   EXPECT_EQ(answer.outcome, RouteOutcome::TempFail);
   EXPECT_EQ(answer.error_text(), "StatusDnsQueryFailed resolving short.example.test");
-  EXPECT_TRUE((co_await setup.ask("mx1.example.test")).outcome == RouteOutcome::TempFail) << "never asked before";
+  EXPECT_TRUE((co_await setup.ask("mx1.example.test")).outcome == RouteOutcome::TempFail)
+      << "never asked before";
 }
 
 TEST_F(Knot, ServerDies) { run(server_dies); }

@@ -1,9 +1,10 @@
-// Goal: what is remembered for how long and in how much memory; one flight for each question; fair departure; clean end.
-// How: a Resolver over a table in virtual time, questions counted by the table; the cache itself by its public calls.
+// Goal: what is remembered for how long and in how much memory; one flight for each question; fair departure;
+//       clean end.
+// How: a Resolver over a table in virtual time, questions counted by the table; the cache itself by its
+//      public calls.
 
 #include <gmock/gmock.h>
 
-#include "engine/resolver/rrset_cache.h"
 #include "tests/engine/resolver/resolver_fixture.h"
 
 namespace sluice::test {
@@ -11,14 +12,10 @@ namespace {
 
 using net::dns::Message;
 using net::dns::Rcode;
-using net::dns::Record;
 using net::dns::Type;
 using resolver::Resolver;
 using resolver::ResolverOptions;
 using resolver::RouteAnswer;
-using resolver::Rrset;
-using resolver::RrsetCache;
-using resolver::RrsetRef;
 using routing::RouteOutcome;
 using runtime::Task;
 using ::testing::ElementsAre;
@@ -164,7 +161,8 @@ TEST_F(Caching, ClearingForgets) {
 
 /// Starts questions without waiting for them.
 struct Crowd {
-  explicit Crowd(Resolver& resolver, resolver::RouteOptions the_options) : from(resolver), options(the_options) {}
+  explicit Crowd(Resolver& resolver, resolver::RouteOptions the_options)
+      : from(resolver), options(the_options) {}
   void ask(std::string domain) {
     answers.emplace_back();
     tasks.spawn(one(*this, std::move(domain), answers.size() - 1));
@@ -257,7 +255,8 @@ TEST_F(Caching, AJoinedQuestionTakesTheBetterPlace) {
   time_.pass(11s);
   dns_->hold();
   Crowd crowd(*resolver_, options_);
-  for (std::size_t i = 0; i < Resolver::kQueriesInFlightNewMax; ++i) crowd.ask("dead" + std::to_string(i) + ".example");
+  for (std::size_t i = 0; i < Resolver::kQueriesInFlightNewMax; ++i)
+    crowd.ask("dead" + std::to_string(i) + ".example");
   time_.settle();
   // Somebody new waits for the very host that the known domain needs.
   const auto list = routing::parse_host_list("unheard.example, mx.busy.example");
@@ -306,7 +305,8 @@ TEST_F(Caching, SlowBackupHostsAreWaitedForOnlyShortly) {
   EXPECT_THAT(lines(answer), ElementsAre("10 mx.example 192.0.2.1:25"));
   EXPECT_TRUE(answer.incomplete);
   time_.pass(20s);
-  EXPECT_THAT(lines(ask("example")), ElementsAre("10 mx.example 192.0.2.1:25", "20 slow.example 192.0.2.2:25"));
+  EXPECT_THAT(lines(ask("example")),
+              ElementsAre("10 mx.example 192.0.2.1:25", "20 slow.example 192.0.2.2:25"));
   EXPECT_EQ(dns_->asked(), 3u) << "the slow answer came into the cache by itself";
 }
 
@@ -316,7 +316,8 @@ TEST_F(Caching, SlowBestHostsAreWaitedFor) {
   dns_->add_a("mx.example", "192.0.2.1");
   dns_->add_a("slow.example", "192.0.2.2");
   dns_->set_delay("slow.example", 20s);
-  EXPECT_THAT(lines(ask("example")), ElementsAre("10 slow.example 192.0.2.2:25", "20 mx.example 192.0.2.1:25"));
+  EXPECT_THAT(lines(ask("example")),
+              ElementsAre("10 slow.example 192.0.2.2:25", "20 mx.example 192.0.2.1:25"));
 }
 
 TEST_F(Caching, StopAnswersEverybody) {
@@ -358,63 +359,6 @@ TEST_F(Caching, EvictionKeepsTheBoundAndWhatIsUsed) {
   }
   EXPECT_GT(resolver_->counters().evictions, 10000u);
   EXPECT_GT(resolver_->counters().cache_entries, 1000u);
-}
-
-TEST(RrsetCacheTable, HoldsWhatAMapHolds) {
-  // Against a plain map: insertions, replacements, removals and growth, with probing chains of every shape.
-  RrsetCache cache(64 * kMiB, 7);
-  std::map<std::string, MonoTime> model;
-  std::uint64_t chance = 1;
-  for (int step = 0; step < 60000; ++step) {
-    chance = chance * 6364136223846793005u + 1442695040888963407u;
-    const std::string name = "n" + std::to_string((chance >> 33) % 5000);
-    if ((chance >> 20) % 3 == 0) {
-      cache.erase(name, Type::A);
-      model.erase(name);
-    } else {
-      const MonoTime expires{Duration{step + 1}};
-      cache.insert(Rrset::of_nothing(name, Type::A, Rrset::Kind::NoData, expires));
-      model[name] = expires;
-    }
-  }
-  ASSERT_EQ(cache.entries(), model.size());
-  for (int i = 0; i < 5000; ++i) {
-    const std::string name = "n" + std::to_string(i);
-    const RrsetRef found = cache.find_any(name, Type::A);
-    const auto expected = model.find(name);
-    ASSERT_EQ(static_cast<bool>(found), expected != model.end()) << name;
-    if (found) {
-      ASSERT_EQ(found->expires(), expected->second);
-    }
-    ASSERT_FALSE(cache.find_any(name, Type::Mx));
-  }
-}
-
-TEST(RrsetTest, PacksAndUnpacks) {
-  const MonoTime later{1h};
-  const std::vector<Record> mx = {{"d", Type::Mx, 1, 5s, net::dns::MxData{20, "b.example"}},
-                                  {"d", Type::Mx, 1, 5s, net::dns::MxData{10, "a.example"}},
-                                  {"d", Type::Mx, 1, 5s, net::dns::MxData{10, "a.example"}},
-                                  {"d", Type::Mx, 1, 5s, net::dns::MxData{5, "bad\\032name"}},
-                                  {"d", Type::A, 1, 5s, *IpAddress::parse("192.0.2.1")}};
-  const RrsetRef set = Rrset::of_records("d", Type::Mx, mx, later);
-  ASSERT_EQ(set->count(), 2u) << "doubles, other types and unusable names are left out";
-  std::size_t cursor = 0;
-  Rrset::Mx out;
-  ASSERT_TRUE(set->next_mx(cursor, out));
-  EXPECT_EQ(out.host, "a.example");
-  ASSERT_TRUE(set->next_mx(cursor, out));
-  EXPECT_EQ(out.host, "b.example");
-  EXPECT_EQ(out.preference, 20);
-  EXPECT_FALSE(set->next_mx(cursor, out));
-
-  const std::vector<Record> six = {{"d", Type::Aaaa, 1, 5s, *IpAddress::parse("2001:db8::1")},
-                                   {"d", Type::Aaaa, 1, 5s, IpAddress::from_v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 1, 2, 3, 4})}};
-  const RrsetRef addresses = Rrset::of_records("d", Type::Aaaa, six, later);
-  ASSERT_EQ(addresses->count(), 1u) << "a mapped address is no IPv6 host";
-  EXPECT_EQ(addresses->address(0).text(), "2001:db8::1");
-  EXPECT_EQ(Rrset::of_records("d", Type::A, mx, later)->address(0).text(), "192.0.2.1");
-  EXPECT_EQ(Rrset::of_records("d", Type::Txt, mx, later)->kind(), Rrset::Kind::NoData);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
-// Goal: c-ares on the ring gets answers, ignores forgeries, falls back to TCP, gives up in time and stops cleanly.
-// How: a scripted name server on a free loopback port and the transport run on one real reactor; every test is one
+// Goal: c-ares on the ring gets answers, ignores forgeries, falls back to TCP, gives up in time and stops
+//       cleanly.
+// How: a scripted name server on a free loopback port and the transport run on one real reactor; every test
+//      is one
 // coroutine. Time-outs of c-ares are real time, so they are set to some tens of milliseconds.
 
 #include <gmock/gmock.h>
@@ -71,7 +73,9 @@ Ask run(StubServer::Answer answer, bool with_tcp = false, std::optional<std::uin
   return ask;
 }
 
-Answers address(const Message& query, std::string_view text) { return {StubServer::with_address(query, text)}; }
+Answers address(const Message& query, std::string_view text) {
+  return {StubServer::with_address(query, text)};
+}
 
 TEST(CaresTransport, AnswersByUdp) {
   const Ask ask = run([](const Message& query, bool) {
@@ -102,8 +106,9 @@ TEST(CaresTransport, ForgedAnswersAreIgnored) {
     wrong_id.header.id = static_cast<std::uint16_t>(query.header.id + 1);
     Message wrong_question = query;
     wrong_question.questions[0].name = "other.example";
-    return Answers{StubServer::with_address(wrong_id, "192.0.2.66"), StubServer::with_address(wrong_question, "192.0.2.67"),
-                   Bytes(5), StubServer::with_address(query, "192.0.2.1")};
+    return Answers{StubServer::with_address(wrong_id, "192.0.2.66"),
+                   StubServer::with_address(wrong_question, "192.0.2.67"), Bytes(5),
+                   StubServer::with_address(query, "192.0.2.1")};
   });
   EXPECT_EQ(ask.got, "192.0.2.1");
 }
@@ -117,7 +122,8 @@ TEST(CaresTransport, SilenceEndsInATimeoutAfterAllTries) {
 
 TEST(CaresTransport, ALostQueryIsSentAgain) {
   int number = 0;
-  const Ask ask = run([&](const Message& query, bool) { return ++number == 1 ? Answers() : address(query, "192.0.2.1"); });
+  const Ask ask = run(
+      [&](const Message& query, bool) { return ++number == 1 ? Answers() : address(query, "192.0.2.1"); });
   EXPECT_EQ(ask.got, "192.0.2.1");
   EXPECT_EQ(ask.udp, 2u);
 }
@@ -130,7 +136,9 @@ Ask run_with_rcode(net::dns::Rcode rcode) {
   });
 }
 
-TEST(CaresTransport, NxdomainComesThrough) { EXPECT_EQ(run_with_rcode(net::dns::Rcode::NxDomain).got, "NXDOMAIN"); }
+TEST(CaresTransport, NxdomainComesThrough) {
+  EXPECT_EQ(run_with_rcode(net::dns::Rcode::NxDomain).got, "NXDOMAIN");
+}
 
 TEST(CaresTransport, FailuresOfTheOnlyServerAreToldAtOnce) {
   for (const auto rcode : {net::dns::Rcode::ServFail, net::dns::Rcode::Refused, net::dns::Rcode::NotImp}) {
@@ -152,7 +160,8 @@ Task<void> failing_server(Reactor& reactor) {
   CaresOptions options = options_for(failing);
   options.servers.push_back(good.endpoint());
   auto transport = std::move(*CaresTransport::open(reactor, options));
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(address_in(co_await transport->query("mx.example", Type::A)), "192.0.2.1");
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(address_in(co_await transport->query("mx.example", Type::A)), "192.0.2.1");
   EXPECT_GE(failing.udp_queries(), 1u);
   co_await transport->stop();
   co_await failing.stop();
@@ -167,7 +176,8 @@ TEST(CaresTransport, AnotherServerIsAskedAfterServfail) {
 Answers large(const Message& query, bool by_tcp, std::size_t records) {
   Message reply = StubServer::reply_to(query);
   for (std::size_t i = 0; i < records; ++i) {
-    reply.answers.push_back({query.questions[0].name, Type::A, 1, std::chrono::seconds{300}, *IpAddress::parse("192.0.2.9")});
+    reply.answers.push_back(
+        {query.questions[0].name, Type::A, 1, std::chrono::seconds{300}, *IpAddress::parse("192.0.2.9")});
   }
   return {*net::dns::build_message(reply, by_tcp ? net::dns::kMessageBytesMax : 512)};
 }
@@ -248,7 +258,8 @@ Task<void> dead_server(Reactor& reactor) {
   CaresOptions options = options_for(alive);
   options.servers.insert(options.servers.begin(), nobody);
   auto transport = std::move(*CaresTransport::open(reactor, options));
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(address_in(co_await transport->query("mx.example", Type::A)), "192.0.2.1");
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(address_in(co_await transport->query("mx.example", Type::A)), "192.0.2.1");
   co_await transport->stop();
   co_await alive.stop();
 }
@@ -260,7 +271,9 @@ TEST(CaresTransport, ADeadServerIsSteppedOver) {
 
 Task<void> stop_early(Reactor& reactor) {
   struct One {
-    static Task<void> ask(CaresTransport& from, std::string& got) { got = address_in(co_await from.query("mx.example", Type::A)); }
+    static Task<void> ask(CaresTransport& from, std::string& got) {
+      got = address_in(co_await from.query("mx.example", Type::A));
+    }
   };
   StubServer server(reactor, [](const Message&, bool) { return Answers(); });
   server.start(false);

@@ -13,7 +13,8 @@
 
 namespace sluice::test {
 
-/// A simulated world of which only time and chance are used. A turn costs no time, so that tests can name the moment.
+/// A simulated world of which only time and chance are used. A turn costs no time, so that tests can name the
+/// moment.
 class VirtualTime {
  public:
   [[nodiscard]] runtime::Reactor& reactor() { return world_.reactor(); }
@@ -58,7 +59,8 @@ class ResolverFixture : public ::testing::Test {
   static std::vector<std::string> lines(const resolver::RouteAnswer& answer) {
     std::vector<std::string> out;
     for (const resolver::RouteHop& hop : answer.hops) {
-      out.push_back(std::to_string(hop.preference) + ' ' + std::string(answer.host_of(hop)) + ' ' + hop.endpoint.text());
+      out.push_back(std::to_string(hop.preference) + ' ' + std::string(answer.host_of(hop)) + ' ' +
+                    hop.endpoint.text());
     }
     return out;
   }

@@ -1,5 +1,6 @@
 // Goal: what a domain's DNS means for its mail: every RouteOutcome, fallback, order, literals, static hosts.
-// How: a Resolver over a table of answers in virtual time; one case is one zone and the hops expected from it.
+// How: a Resolver over a table of answers in virtual time; one case is one zone and the hops expected from
+//      it.
 
 #include <gmock/gmock.h>
 
@@ -32,7 +33,8 @@ TEST_F(Route, MxHostsInOrderOfPreference) {
   dns_->add_a("backup.example.com", "192.0.2.2");
   const RouteAnswer answer = ask("Example.COM.");
   ASSERT_TRUE(answer.ok()) << answer.error_text();
-  EXPECT_THAT(lines(answer), ElementsAre("10 mx.example.com 192.0.2.1:25", "20 backup.example.com 192.0.2.2:25"));
+  EXPECT_THAT(lines(answer),
+              ElementsAre("10 mx.example.com 192.0.2.1:25", "20 backup.example.com 192.0.2.2:25"));
   EXPECT_FALSE(answer.no_mx);
   EXPECT_FALSE(answer.incomplete);
   EXPECT_NE(answer.hops[0].host, answer.hops[1].host);
@@ -58,9 +60,11 @@ TEST_F(Route, BothFamiliesWhenBothHaveASource) {
   dns_->add_a("mx.example", "192.0.2.1");
   dns_->add_a("mx.example", "2001:db8::1");
   EXPECT_THAT(lines(ask("example")), ElementsAre("10 mx.example 192.0.2.1:25"));
-  EXPECT_THAT(dns_->log(), ElementsAre("example MX", "mx.example A")) << "AAAA is not asked for without an IPv6 source";
+  EXPECT_THAT(dns_->log(), ElementsAre("example MX", "mx.example A"))
+      << "AAAA is not asked for without an IPv6 source";
   options_.families = {true, true, true};
-  EXPECT_THAT(lines(ask("example")), ElementsAre("10 mx.example [2001:db8::1]:25", "10 mx.example 192.0.2.1:25"));
+  EXPECT_THAT(lines(ask("example")),
+              ElementsAre("10 mx.example [2001:db8::1]:25", "10 mx.example 192.0.2.1:25"));
   options_.families = {false, true, false};
   EXPECT_THAT(lines(ask("example")), ElementsAre("10 mx.example [2001:db8::1]:25"));
 }
@@ -88,7 +92,8 @@ TEST_F(Route, NoSuchDomain) {
 }
 
 TEST_F(Route, NxdomainNobodyVouchesForIsOnlyAFailure) {
-  dns_->script("example", Type::Mx, [](Message reply) { return with_rcode(std::move(reply), Rcode::NxDomain); });
+  dns_->script("example", Type::Mx,
+               [](Message reply) { return with_rcode(std::move(reply), Rcode::NxDomain); });
   EXPECT_EQ(ask("example").outcome, RouteOutcome::TempFail);
   make({});
   dns_->script("example", Type::Mx, [](Message reply) {
@@ -152,7 +157,8 @@ TEST_F(Route, FailuresOfEveryKindAreTemporary) {
       {"timeout", [](Message) -> Result<std::vector<std::byte>> { return fail(Errc::Timeout, "test"); }},
       {"unreachable", [](Message) -> Result<std::vector<std::byte>> { return fail(Errc::Refused, "test"); }},
       {"empty answer", [](Message) -> Result<std::vector<std::byte>> { return std::vector<std::byte>(); }},
-      {"noise", [](Message) -> Result<std::vector<std::byte>> { return std::vector<std::byte>(64, std::byte{0xc0}); }},
+      {"noise",
+       [](Message) -> Result<std::vector<std::byte>> { return std::vector<std::byte>(64, std::byte{0xc0}); }},
       {"other question",
        [](Message reply) {
          reply.questions[0].name = "other.example";
@@ -213,7 +219,8 @@ TEST_F(Route, OneFailingHostDoesNotHideTheOthers) {
   dns_->add_mx("example", 10, "mx1.example");
   dns_->add_mx("example", 20, "mx2.example");
   dns_->add_a("mx2.example", "192.0.2.2");
-  dns_->script("mx1.example", Type::A, [](Message reply) { return with_rcode(std::move(reply), Rcode::ServFail); });
+  dns_->script("mx1.example", Type::A,
+               [](Message reply) { return with_rcode(std::move(reply), Rcode::ServFail); });
   const RouteAnswer answer = ask("example");
   EXPECT_THAT(lines(answer), ElementsAre("20 mx2.example 192.0.2.2:25"));
   EXPECT_TRUE(answer.incomplete);
@@ -222,7 +229,8 @@ TEST_F(Route, OneFailingHostDoesNotHideTheOthers) {
 TEST_F(Route, NothingIsPermanentWhileAHostIsUnknown) {
   dns_->add_mx("example", 10, "mx1.example");
   dns_->add_mx("example", 20, "gone.example");
-  dns_->script("mx1.example", Type::A, [](Message reply) { return with_rcode(std::move(reply), Rcode::ServFail); });
+  dns_->script("mx1.example", Type::A,
+               [](Message reply) { return with_rcode(std::move(reply), Rcode::ServFail); });
   const RouteAnswer answer = ask("example");
   EXPECT_EQ(answer.outcome, RouteOutcome::TempFail);
   EXPECT_EQ(answer.error_text(), "StatusDnsQueryFailed resolving mx1.example");
@@ -286,26 +294,29 @@ TEST_F(Route, StaticHosts) {
   dns_->add_mx("dom.example", 10, "mx1.dom.example");
   dns_->add_a("mx1.dom.example", "192.0.2.11");
   dns_->add_a("mx2.dom.example", "192.0.2.12");
-  const auto list = routing::parse_host_list("h1.example:26, gone.example; [192.0.2.9]:2525; lookup-mx:dom.example; h2.example");
+  const auto list = routing::parse_host_list(
+      "h1.example:26, gone.example; [192.0.2.9]:2525; lookup-mx:dom.example; h2.example");
   ASSERT_TRUE(list);
   const RouteAnswer answer = time_.run_task(resolver_->resolve_static_hosts(*list, options_));
   EXPECT_THAT(lines(answer), ElementsAre("0 h1.example 192.0.2.1:26", "0 [192.0.2.9] 192.0.2.9:2525",
-                                         "10 mx1.dom.example 192.0.2.11:25", "20 mx2.dom.example 192.0.2.12:25",
-                                         "0 h2.example 192.0.2.2:25"));
+                                         "10 mx1.dom.example 192.0.2.11:25",
+                                         "20 mx2.dom.example 192.0.2.12:25", "0 h2.example 192.0.2.2:25"));
   EXPECT_FALSE(answer.no_mx);
 }
 
 TEST_F(Route, StaticHostsWithoutAny) {
   const auto list = routing::parse_host_list("gone.example, lookup-mx:gone2.example");
   ASSERT_TRUE(list);
-  EXPECT_EQ(time_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::NoAddress);
+  EXPECT_EQ(time_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome,
+            RouteOutcome::NoAddress);
   dns_->script_all([](Message reply) { return with_rcode(std::move(reply), Rcode::ServFail); });
   resolver_->clear_cache();
   EXPECT_EQ(time_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::TempFail);
 }
 
 TEST_F(Route, LookupOfOtherTypes) {
-  dns_->add({"_25._tcp.mx.example", Type::Tlsa, 1, 300s, net::dns::RawData{{std::byte{3}, std::byte{1}, std::byte{1}}}});
+  dns_->add({"_25._tcp.mx.example", Type::Tlsa, 1, 300s,
+             net::dns::RawData{{std::byte{3}, std::byte{1}, std::byte{1}}}});
   const resolver::RrsetRef set = time_.run_task(resolver_->lookup("_25._TCP.mx.example", Type::Tlsa));
   ASSERT_EQ(set->kind(), resolver::Rrset::Kind::Records);
   std::size_t cursor = 0;
@@ -313,7 +324,8 @@ TEST_F(Route, LookupOfOtherTypes) {
   ASSERT_TRUE(set->next_raw(cursor, raw));
   EXPECT_EQ(raw.size(), 3u);
   EXPECT_FALSE(set->next_raw(cursor, raw));
-  EXPECT_EQ(time_.run_task(resolver_->lookup("gone.example", Type::Txt))->kind(), resolver::Rrset::Kind::NxDomain);
+  EXPECT_EQ(time_.run_task(resolver_->lookup("gone.example", Type::Txt))->kind(),
+            resolver::Rrset::Kind::NxDomain);
 }
 
 }  // namespace

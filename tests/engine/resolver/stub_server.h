@@ -1,5 +1,6 @@
 #pragma once
-// A name server that says what the test wants, on the test's own reactor: UDP, and TCP on the same port when asked for.
+// A name server that says what the test wants, on the test's own reactor: UDP, and TCP on the same port when
+// asked for.
 
 #include <poll.h>
 
@@ -16,8 +17,10 @@ namespace sluice::test {
 
 class StubServer {
  public:
-  /// The answers to one query, as raw datagrams; none = silence. `by_tcp`: one is sent, with its length in front.
-  using Answer = std::function<std::vector<std::vector<std::byte>>(const net::dns::Message& query, bool by_tcp)>;
+  /// The answers to one query, as raw datagrams; none = silence. `by_tcp`: one is sent, with its length in
+  /// front.
+  using Answer =
+      std::function<std::vector<std::vector<std::byte>>(const net::dns::Message& query, bool by_tcp)>;
 
   StubServer(runtime::Reactor& reactor, Answer answer) : reactor_(reactor), answer_(std::move(answer)) {
     const Endpoint any{*IpAddress::parse("127.0.0.1"), 0};
@@ -91,7 +94,8 @@ class StubServer {
       if (!accepted) break;
       runtime::Stream stream = std::move(*accepted);
       std::vector<std::byte> in;
-      while (in.size() < 2 || in.size() < 2 + (std::to_integer<std::size_t>(in[0]) << 8 | std::to_integer<std::size_t>(in[1]))) {
+      while (in.size() < 2 || in.size() < 2 + (std::to_integer<std::size_t>(in[0]) << 8 |
+                                               std::to_integer<std::size_t>(in[1]))) {
         const auto part = co_await stream.receive();
         if (!part || part->bytes().empty()) break;
         in.insert(in.end(), part->bytes().begin(), part->bytes().end());
@@ -100,11 +104,13 @@ class StubServer {
       if (!query) continue;
       ++self.tcp_queries_;
       for (const auto& bytes : self.answer_(*query, true)) {
-        const std::byte length[2] = {static_cast<std::byte>(bytes.size() >> 8), static_cast<std::byte>(bytes.size() & 0xff)};
+        const std::byte length[2] = {static_cast<std::byte>(bytes.size() >> 8),
+                                     static_cast<std::byte>(bytes.size() & 0xff)};
         (void)co_await stream.send(std::span(length));
         // In small pieces, so that the reader has to put them together.
         for (std::size_t at = 0; at < bytes.size(); at += 7000) {
-          (void)co_await stream.send(std::span(bytes).subspan(at, std::min<std::size_t>(7000, bytes.size() - at)));
+          (void)co_await stream.send(
+              std::span(bytes).subspan(at, std::min<std::size_t>(7000, bytes.size() - at)));
         }
       }
     }

@@ -1,5 +1,7 @@
-// Goal: no bytes from a name server crash, hang or exceed a bound; what is read can be written and read again.
-// How: libFuzzer; a message that parses is judged as an answer, packed for the cache, rebuilt and parsed again.
+// Goal: no bytes from a name server crash, hang or exceed a bound; what is read can be written and read
+//       again.
+// How: libFuzzer; a message that parses is judged as an answer, packed for the cache, rebuilt and parsed
+//      again.
 
 #include "net/dns/answer.h"
 #include "net/dns/message.h"
@@ -26,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!message) return 0;
   SLUICE_ASSERT(message->answers.size() + message->authority.size() <= kRecordsMax);
   check_names(*message);
-  // Compression may make it larger than it came only if it came with better compression; then it is cut, not wrong.
+  // Compression may make it larger than it came only if it came with better compression; then it is cut, not
+  // wrong.
   if (const auto again = build_message(*message)) {
     const auto back = parse_message(*again);
     SLUICE_ASSERT(back.has_value());

@@ -46,6 +46,7 @@ struct Row {
 };
 
 TEST(DnsAnswer, Table) {
+  // clang-format off
   const Row rows[] = {
       {"records", Rcode::NoError, false, true, {"d 300 A 192.0.2.1", "d 100 A 192.0.2.2"}, {}, Kind::Records, 100},
       {"records of another name do not count", Rcode::NoError, true, true, {"e 300 A 192.0.2.1"}, {}, Kind::NoData, std::nullopt},
@@ -68,6 +69,7 @@ TEST(DnsAnswer, Table) {
       {"refused", Rcode::Refused, false, false, {}, {}, Kind::Failure, std::nullopt},
       {"unknown rcode", static_cast<Rcode>(11), false, false, {}, {}, Kind::Failure, std::nullopt},
   };
+  // clang-format on
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
     Message message;

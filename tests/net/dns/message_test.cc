@@ -1,5 +1,7 @@
-// Goal: DNS messages are read exactly, and no lie in one is believed: truncations, pointers, counts, lengths, TTLs.
-// How: messages written as hex by hand (RFC 1035 layout) and by build_message(); each lie is one row; every prefix of a
+// Goal: DNS messages are read exactly, and no lie in one is believed: truncations, pointers, counts, lengths,
+//       TTLs.
+// How: messages written as hex by hand (RFC 1035 layout) and by build_message(); each lie is one row; every
+//      prefix of a
 // good message is tried, in a buffer of its own size so that sanitizers see a read beyond it.
 
 #include <gmock/gmock.h>
@@ -30,8 +32,9 @@ Bytes bytes_of(std::string_view text) {
   return out;
 }
 
-const std::string kAnswerHeader = "12 34 81 80 00 01 00 01 00 00 00 00 ";  // response, RD, RA; 1 question, 1 answer
-const std::string kQuestion = "07 |Example 03 |com 00 00 01 00 01 ";      // Example.com A IN, name at 12
+const std::string kAnswerHeader =
+    "12 34 81 80 00 01 00 01 00 00 00 00 ";  // response, RD, RA; 1 question, 1 answer
+const std::string kQuestion = "07 |Example 03 |com 00 00 01 00 01 ";  // Example.com A IN, name at 12
 const std::string kGood = kAnswerHeader + kQuestion + "c0 0c 00 01 00 01 00 00 01 2c 00 04 c0 00 02 01";
 
 TEST(DnsParse, PlainAnswer) {
@@ -44,7 +47,8 @@ TEST(DnsParse, PlainAnswer) {
   ASSERT_EQ(message->questions.size(), 1u);
   EXPECT_EQ(message->questions[0], (Question{"example.com", Type::A, 1}));
   ASSERT_EQ(message->answers.size(), 1u);
-  EXPECT_EQ(message->answers[0], (Record{"example.com", Type::A, 1, std::chrono::seconds{300}, *IpAddress::parse("192.0.2.1")}));
+  EXPECT_EQ(message->answers[0],
+            (Record{"example.com", Type::A, 1, std::chrono::seconds{300}, *IpAddress::parse("192.0.2.1")}));
 }
 
 TEST(DnsParse, EveryTruncationIsRefused) {
@@ -62,6 +66,7 @@ struct LieRow {
 
 TEST(DnsParse, Lies) {
   const std::string one_answer = kAnswerHeader + kQuestion;
+  // clang-format off
   const LieRow rows[] = {
       {"pointer to itself", one_answer + "c0 1d 00 01 00 01 00 00 01 2c 00 04 c0 00 02 01"},
       {"pointer ahead", one_answer + "c0 20 00 01 00 01 00 00 01 2c 00 04 c0 00 02 01"},
@@ -84,6 +89,7 @@ TEST(DnsParse, Lies) {
       {"records split over sections beyond the limit", "12 34 81 80 00 00 08 00 08 00 00 01"},
       {"five questions", "12 34 81 80 00 05 00 00 00 00 00 00"},
   };
+  // clang-format on
   for (const LieRow& row : rows) EXPECT_FALSE(parse_message(bytes_of(row.message))) << row.name;
 }
 
@@ -94,8 +100,10 @@ TEST(DnsParse, ManyPointersInARowEnd) {
   for (int i = 0; i < 63; ++i) labels += "61 ";
   // Owner of 3 labels of 63 = 193 bytes with the root; the second owner adds one more and points back: 257.
   const std::string record = "00 10 00 01 00 00 00 00 00 00 ";
-  EXPECT_TRUE(parse_message(bytes_of(deep + labels + labels + labels + "00 " + record + "01 |b c0 0c " + record)));
-  EXPECT_FALSE(parse_message(bytes_of(deep + labels + labels + labels + "00 " + record + labels + "c0 0c " + record)));
+  EXPECT_TRUE(
+      parse_message(bytes_of(deep + labels + labels + labels + "00 " + record + "01 |b c0 0c " + record)));
+  EXPECT_FALSE(
+      parse_message(bytes_of(deep + labels + labels + labels + "00 " + record + labels + "c0 0c " + record)));
 }
 
 struct TtlRow {
@@ -104,6 +112,7 @@ struct TtlRow {
 };
 
 TEST(DnsParse, Ttls) {
+  // clang-format off
   const TtlRow rows[] = {{"00 00 00 00", std::chrono::seconds{0}},
                          {"00 00 00 01", std::chrono::seconds{1}},
                          {"00 09 3a 80", kTtlMax},
@@ -111,22 +120,26 @@ TEST(DnsParse, Ttls) {
                          {"7f ff ff ff", kTtlMax},
                          {"80 00 00 00", std::chrono::seconds{0}},
                          {"ff ff ff ff", std::chrono::seconds{0}}};
+  // clang-format on
   for (const TtlRow& row : rows) {
-    const auto message = parse_message(bytes_of(kAnswerHeader + kQuestion + "c0 0c 00 01 00 01 " + row.wire + " 00 04 c0 00 02 01"));
+    const auto message = parse_message(
+        bytes_of(kAnswerHeader + kQuestion + "c0 0c 00 01 00 01 " + row.wire + " 00 04 c0 00 02 01"));
     ASSERT_TRUE(message) << row.wire;
     EXPECT_EQ(message->answers[0].ttl, row.ttl) << row.wire;
   }
 }
 
 TEST(DnsParse, OtherClassesAreLeftOut) {
-  const auto message = parse_message(bytes_of(kAnswerHeader + kQuestion + "c0 0c 00 01 00 03 00 00 01 2c 00 01 ff"));
+  const auto message =
+      parse_message(bytes_of(kAnswerHeader + kQuestion + "c0 0c 00 01 00 03 00 00 01 2c 00 01 ff"));
   ASSERT_TRUE(message);
   EXPECT_TRUE(message->answers.empty());
 }
 
 TEST(DnsParse, AdditionalRecordsAreOnlyChecked) {
-  const auto message = parse_message(bytes_of("12 34 81 80 00 00 00 00 00 00 00 02 00 00 29 04 d0 00 00 80 00 00 00 "
-                                              "01 |x 00 00 01 00 01 00 00 01 2c 00 04 c0 00 02 01"));
+  const auto message =
+      parse_message(bytes_of("12 34 81 80 00 00 00 00 00 00 00 02 00 00 29 04 d0 00 00 80 00 00 00 "
+                             "01 |x 00 00 01 00 01 00 00 01 2c 00 04 c0 00 02 01"));
   ASSERT_TRUE(message);
   EXPECT_EQ(message->edns, (Edns{1232, true}));
   EXPECT_TRUE(message->answers.empty());
@@ -146,7 +159,8 @@ TEST(DnsName, Encoding) {
   EXPECT_EQ(encode_name(""), std::string(1, '\0'));
   EXPECT_EQ(encode_name("a.bc"), std::string("\1a\2bc\0", 6));
   EXPECT_TRUE(encode_name(std::string(63, 'x')));
-  for (const char* bad : {".", "a.", ".a", "a..b", "a\\", "a\\12", "a\\x12", "a\\256"}) EXPECT_FALSE(encode_name(bad)) << bad;
+  for (const char* bad : {".", "a.", ".a", "a..b", "a\\", "a\\12", "a\\x12", "a\\256"})
+    EXPECT_FALSE(encode_name(bad)) << bad;
   EXPECT_FALSE(encode_name(std::string(64, 'x')));
   std::string longest;
   for (int i = 0; i < 126; ++i) longest += "a.";
@@ -158,7 +172,10 @@ TEST(DnsName, HostNames) {
   for (const char* good : {"a", "a.b", "mx-1.example.com", "_25._tcp.mx", "1.2", "xn--bcher-kva.example"}) {
     EXPECT_TRUE(is_host_name(good)) << good;
   }
-  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a b", "a\\046b", "b\xc3\xbc""cher"}) EXPECT_FALSE(is_host_name(bad)) << bad;
+  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a b", "a\\046b",
+                          "b\xc3\xbc"
+                          "cher"})
+    EXPECT_FALSE(is_host_name(bad)) << bad;
   EXPECT_TRUE(is_host_name(std::string(63, 'x')));
   EXPECT_FALSE(is_host_name(std::string(64, 'x')));
   EXPECT_FALSE(is_host_name(std::string(254, 'x')));
@@ -168,12 +185,13 @@ Message sample() {
   Message message;
   message.header = {7, true, 0, true, false, true, true, true, false, Rcode::NoError};
   message.questions = {{"example.com", Type::Mx, 1}};
-  message.answers = {{"example.com", Type::Mx, 1, std::chrono::seconds{60}, MxData{10, "mx.example.com"}},
-                     {"mx.example.com", Type::A, 1, std::chrono::seconds{60}, *IpAddress::parse("192.0.2.1")},
-                     {"mx.example.com", Type::Aaaa, 1, std::chrono::seconds{60}, *IpAddress::parse("2001:db8::1")},
-                     {"alias.example.com", Type::Cname, 1, std::chrono::seconds{0}, NameData{"example.com"}},
-                     {"_25._tcp.mx.example.com", Type::Tlsa, 1, std::chrono::seconds{9}, RawData{Bytes(35, std::byte{7})}},
-                     {"example.com", Type::Mx, 1, std::chrono::seconds{60}, MxData{0, ""}}};
+  message.answers = {
+      {"example.com", Type::Mx, 1, std::chrono::seconds{60}, MxData{10, "mx.example.com"}},
+      {"mx.example.com", Type::A, 1, std::chrono::seconds{60}, *IpAddress::parse("192.0.2.1")},
+      {"mx.example.com", Type::Aaaa, 1, std::chrono::seconds{60}, *IpAddress::parse("2001:db8::1")},
+      {"alias.example.com", Type::Cname, 1, std::chrono::seconds{0}, NameData{"example.com"}},
+      {"_25._tcp.mx.example.com", Type::Tlsa, 1, std::chrono::seconds{9}, RawData{Bytes(35, std::byte{7})}},
+      {"example.com", Type::Mx, 1, std::chrono::seconds{60}, MxData{0, ""}}};
   SoaData soa{"ns.example.com", "hostmaster.example.com", 1, 2, 3, 4, std::chrono::seconds{30}};
   message.authority = {{"example.com", Type::Soa, 1, std::chrono::seconds{60}, soa}};
   message.edns = Edns{1400, true};
@@ -192,7 +210,8 @@ TEST(DnsBuild, NamesAreCompressed) {
   const auto bytes = build_message(sample());
   const std::string text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
   std::size_t times = 0;
-  for (std::size_t at = text.find("example"); at != std::string::npos; at = text.find("example", at + 1)) ++times;
+  for (std::size_t at = text.find("example"); at != std::string::npos; at = text.find("example", at + 1))
+    ++times;
   EXPECT_EQ(times, 1u);
 }
 
@@ -240,14 +259,17 @@ TEST(DnsBuild, Queries) {
   EXPECT_EQ(*plain, bytes_of("ab cd 01 00 00 01 00 00 00 00 00 00 07 |Example 03 |com 00 00 0f 00 01"));
   const auto with_edns = build_query(0xabcd, "a", Type::A, Edns{1232, true});
   ASSERT_TRUE(with_edns);
-  EXPECT_EQ(*with_edns, bytes_of("ab cd 01 00 00 01 00 00 00 00 00 01 01 |a 00 00 01 00 01 00 00 29 04 d0 00 00 80 00 00 00"));
+  EXPECT_EQ(
+      *with_edns,
+      bytes_of("ab cd 01 00 00 01 00 00 00 00 00 01 01 |a 00 00 01 00 01 00 00 29 04 d0 00 00 80 00 00 00"));
   EXPECT_FALSE(build_query(1, "a..b", Type::A));
 }
 
 TEST(DnsParse, TheLargestMessage) {
   Message message;
   message.header.response = true;
-  for (int i = 0; i < 4090; ++i) message.answers.push_back({"d", Type::A, 1, std::chrono::seconds{1}, *IpAddress::parse("192.0.2.1")});
+  for (int i = 0; i < 4090; ++i)
+    message.answers.push_back({"d", Type::A, 1, std::chrono::seconds{1}, *IpAddress::parse("192.0.2.1")});
   const auto bytes = build_message(message);
   ASSERT_TRUE(bytes);
   EXPECT_GT(bytes->size(), 65000u);

@@ -13,6 +13,7 @@ struct GoodRow {
   const char* canonical;
 };
 
+// clang-format off
 constexpr GoodRow kGood[] = {
     {"mx.example.com", "mx.example.com"},
     {"MX.Example.COM.", "mx.example.com"},
@@ -32,6 +33,7 @@ constexpr GoodRow kGood[] = {
     {"lookup-mx:dom:2525", "lookup-mx:dom:2525"},
     {"under_score.example", "under_score.example"},
 };
+// clang-format on
 
 TEST(HostList, Good) {
   for (const GoodRow& row : kGood) {
@@ -50,7 +52,8 @@ TEST(HostList, Parts) {
   ASSERT_TRUE(list);
   ASSERT_EQ(list->hosts.size(), 3u);
   EXPECT_EQ(list->hosts[0], (StaticHost{StaticHost::Kind::Host, "h1", {}, std::nullopt, 0}));
-  EXPECT_EQ(list->hosts[1], (StaticHost{StaticHost::Kind::Address, "", *IpAddress::parse("10.0.0.1"), 2525, 0}));
+  EXPECT_EQ(list->hosts[1],
+            (StaticHost{StaticHost::Kind::Address, "", *IpAddress::parse("10.0.0.1"), 2525, 0}));
   EXPECT_EQ(list->hosts[2], (StaticHost{StaticHost::Kind::LookupMx, "dom", {}, std::nullopt, 1}));
 }
 
@@ -60,6 +63,7 @@ struct BadRow {
   const char* message;
 };
 
+// clang-format off
 constexpr BadRow kBad[] = {
     {"", 0, "empty element in host list"},
     {"  ", 0, "empty element in host list"},
@@ -82,6 +86,7 @@ constexpr BadRow kBad[] = {
     {"lookup-mx:10.0.0.1", 10, "'10.0.0.1' is not a host name"},
     {"a..b", 0, "'a..b' is not a host name"},
 };
+// clang-format on
 
 TEST(HostList, Bad) {
   for (const BadRow& row : kBad) {
@@ -100,6 +105,7 @@ TEST(HostList, IsBounded) {
   EXPECT_FALSE(parse_host_list(text + ",one-more"));
 }
 
+// clang-format off
 constexpr GoodRow kRoutes[] = {
     {"relay.example.com:2525", "relay.example.com:2525"},
     {"[10.0.0.1]", "[10.0.0.1]"},
@@ -108,6 +114,7 @@ constexpr GoodRow kRoutes[] = {
     {"example.com", "lookup-mx:example.com"},
     {" example.com ", "lookup-mx:example.com"},
 };
+// clang-format on
 
 TEST(Route, Forms) {
   for (const GoodRow& row : kRoutes) {
@@ -123,13 +130,15 @@ TEST(Route, Forms) {
 TEST(AddressLiteral, Forms) {
   EXPECT_EQ(parse_address_literal("[192.0.2.1]"), IpAddress::parse("192.0.2.1"));
   EXPECT_EQ(parse_address_literal("[IPv6:2001:db8::1]"), IpAddress::parse("2001:db8::1"));
-  for (const char* bad : {"", "[]", "[", "192.0.2.1", "[192.0.2]", "[IPv6:]", "[IPv6:192.0.2.1]", "[192.0.2.1]x", "[x]"}) {
+  for (const char* bad :
+       {"", "[]", "[", "192.0.2.1", "[192.0.2]", "[IPv6:]", "[IPv6:192.0.2.1]", "[192.0.2.1]x", "[x]"}) {
     EXPECT_FALSE(parse_address_literal(bad)) << bad;
   }
 }
 
 TEST(DomainName, Forms) {
-  for (const char* good : {"a", "example.com", "4.example", "xn--p1ai", "a-b.c_d", "1a"}) EXPECT_TRUE(is_domain_name(good)) << good;
+  for (const char* good : {"a", "example.com", "4.example", "xn--p1ai", "a-b.c_d", "1a"})
+    EXPECT_TRUE(is_domain_name(good)) << good;
   for (const char* bad : {"", ".", "a.", ".a", "a..b", "10.0.0.1", "25", "a b", "a@b", "\xc3\xa4.de"}) {
     EXPECT_FALSE(is_domain_name(bad)) << bad;
   }

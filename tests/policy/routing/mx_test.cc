@@ -43,13 +43,15 @@ Ordered order(const std::vector<Host>& hosts, const MxRules& rules, std::uint64_
 }
 
 TEST(MxOrder, ByPreferenceAndGroup) {
-  const Ordered got = order({{20, "b", {"192.0.2.2"}}, {10, "a", {"192.0.2.1"}}, {5, "c", {"192.0.2.3"}, 1}}, {});
+  const Ordered got =
+      order({{20, "b", {"192.0.2.2"}}, {10, "a", {"192.0.2.1"}}, {5, "c", {"192.0.2.3"}, 1}}, {});
   EXPECT_EQ(got.outcome, RouteOutcome::Ok);
   EXPECT_THAT(got.hops, ElementsAre("192.0.2.1", "192.0.2.2", "192.0.2.3"));
 }
 
 TEST(MxOrder, EqualHostsAreShuffledEvenly) {
-  const std::vector<Host> hosts = {{10, "a", {"192.0.2.1"}}, {10, "b", {"192.0.2.2"}}, {10, "c", {"192.0.2.3"}}};
+  const std::vector<Host> hosts = {
+      {10, "a", {"192.0.2.1"}}, {10, "b", {"192.0.2.2"}}, {10, "c", {"192.0.2.3"}}};
   std::map<std::vector<std::string>, int> seen;
   for (std::uint64_t random = 0; random < 6000; ++random) ++seen[order(hosts, {}, random).hops];
   ASSERT_EQ(seen.size(), 6u) << "every order comes up";
@@ -61,7 +63,8 @@ TEST(MxOrder, EqualHostsAreShuffledEvenly) {
 }
 
 TEST(MxOrder, ADeadHostCostsOneAttemptPerRound) {
-  const std::vector<Host> hosts = {{10, "a", {"192.0.2.1", "192.0.2.2", "192.0.2.3"}}, {10, "b", {"198.51.100.1"}},
+  const std::vector<Host> hosts = {{10, "a", {"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
+                                   {10, "b", {"198.51.100.1"}},
                                    {20, "c", {"203.0.113.1"}}};
   for (std::uint64_t random = 0; random < 50; ++random) {
     const Ordered got = order(hosts, {}, random);
@@ -88,7 +91,10 @@ TEST(MxOrder, Families) {
 }
 
 TEST(MxOrder, OwnHostCutsItsRankAndWorse) {
-  const std::vector<Host> hosts = {{10, "a", {"192.0.2.1"}}, {20, "us", {"192.0.2.99"}}, {20, "b", {"192.0.2.2"}}, {30, "c", {"192.0.2.3"}}};
+  const std::vector<Host> hosts = {{10, "a", {"192.0.2.1"}},
+                                   {20, "us", {"192.0.2.99"}},
+                                   {20, "b", {"192.0.2.2"}},
+                                   {30, "c", {"192.0.2.3"}}};
   const IpAddress own[] = {*IpAddress::parse("192.0.2.99")};
   MxRules rules;
   rules.own_addresses = own;
@@ -107,6 +113,7 @@ struct OutcomeRow {
 };
 
 TEST(MxOrder, Outcomes) {
+  // clang-format off
   const OutcomeRow rows[] = {
       {"no host", {}, TargetGuard::Off, RouteOutcome::NoAddress},
       {"host without address", {{10, "a", {}}}, TargetGuard::Off, RouteOutcome::NoAddress},
@@ -117,6 +124,7 @@ TEST(MxOrder, Outcomes) {
       {"refused weighs more than family", {{10, "a", {"127.0.0.1", "2001:db8::1"}}}, TargetGuard::Special, RouteOutcome::TargetRefused},
       {"one good host is enough", {{10, "a", {"10.0.0.1"}}, {20, "b", {"8.8.8.8"}}}, TargetGuard::Private, RouteOutcome::Ok},
   };
+  // clang-format on
   for (const OutcomeRow& row : rows) {
     SCOPED_TRACE(row.name);
     MxRules rules;
@@ -139,6 +147,7 @@ struct GuardRow {
 };
 
 TEST(TargetGuards, Table) {
+  // clang-format off
   const GuardRow rows[] = {
       {"8.8.8.8", false, false, false},          {"0.0.0.0", true, true, true},        {"0.1.2.3", false, true, true},
       {"127.0.0.1", false, true, true},          {"127.255.0.1", false, true, true},   {"126.255.255.255", false, false, false},
@@ -155,6 +164,7 @@ TEST(TargetGuards, Table) {
       {"fd12::1", false, false, true},           {"100::1", false, true, true},
       {"::127.0.0.1", false, true, true},
   };
+  // clang-format on
   for (const GuardRow& row : rows) {
     SCOPED_TRACE(row.address);
     const IpAddress address = *IpAddress::parse(row.address);
@@ -166,8 +176,8 @@ TEST(TargetGuards, Table) {
 
 TEST(RouteOutcomes, EveryOneHasStatusAndText) {
   for (const auto outcome : {RouteOutcome::NullMx, RouteOutcome::NoSuchDomain, RouteOutcome::NoAddress,
-                             RouteOutcome::NoUsableAddress, RouteOutcome::LoopsBack, RouteOutcome::TargetRefused,
-                             RouteOutcome::BadName, RouteOutcome::TempFail}) {
+                             RouteOutcome::NoUsableAddress, RouteOutcome::LoopsBack,
+                             RouteOutcome::TargetRefused, RouteOutcome::BadName, RouteOutcome::TempFail}) {
     EXPECT_EQ(status_of(outcome).klass, is_permanent(outcome) ? 5 : 4);
     EXPECT_FALSE(text_of(outcome).empty());
   }
