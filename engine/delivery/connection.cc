@@ -349,7 +349,7 @@ runtime::Task<void> Connection::send_output() {
     total += room[i].size();
   }
   stream_.set_deadline(reactor_.now() + settings_->data_send_timeout);
-  const Status sent = co_await stream_.send(std::span(parts_));
+  const Status sent = co_await send_parts();
   if (!sent) {
     // What the server said last (a 421, a refusal) may still lie here unread; it explains more than our EPIPE.
     read_input();
@@ -360,6 +360,26 @@ runtime::Task<void> Connection::send_output() {
     co_return;
   }
   client_->consumed(total);
+}
+
+runtime::Task<Status> Connection::send_parts() {
+  const auto is_large = [](const iovec& part) { return part.iov_len >= kZeroCopyBytesMin; };
+  std::span<iovec> left(parts_);
+  while (!left.empty()) {
+    const auto large = dispatcher_.zero_copy_pays() ? std::find_if(left.begin(), left.end(), is_large) : left.end();
+    const auto before = static_cast<std::size_t>(large - left.begin());
+    if (before > 0) {
+      if (const Status sent = co_await stream_.send(left.first(before)); !sent) co_return sent;
+      left = left.subspan(before);
+      continue;
+    }
+    const iovec& part = left.front();
+    const auto sent = co_await stream_.send_zero_copy({static_cast<const std::byte*>(part.iov_base), part.iov_len});
+    if (!sent && sent.error().code != Errc::Unsupported) co_return std::unexpected(sent.error());
+    dispatcher_.note_zero_copy(sent.has_value() && *sent == runtime::Stream::ZeroCopy::Spared);
+    if (sent) left = left.subspan(1);
+  }
+  co_return Status();
 }
 
 Duration Connection::phase_timeout() const {

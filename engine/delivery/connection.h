@@ -40,6 +40,9 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   static constexpr std::size_t kOutputPartsMax = 64;
   /// A rate that allows the next recipient within this time keeps the connection open.
   static constexpr Duration kRateWaitMax = 2s;
+  /// Bodies from here on are offered to the kernel without a copy, as long as it reports that none was made: below, the
+  /// bookkeeping costs more than the copy (docs/decisions/zero-copy.md).
+  static constexpr std::size_t kZeroCopyBytesMin = 128 * kKiB;
 
   /// A transaction under way. Reused, so that a message costs no allocation.
   struct Active {
@@ -58,6 +61,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   runtime::Task<bool> add_one(Active& slot);
   bool offer(Active& slot);
   runtime::Task<void> send_output();
+  runtime::Task<Status> send_parts();
   runtime::Task<void> wait_for_events();
   [[nodiscard]] Duration phase_timeout() const;
   [[nodiscard]] std::size_t recipients_at_most() const;

@@ -89,6 +89,10 @@ class Dispatcher {
   void failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure);
   /// All recipients that are ready get this bounce. Sequential: one lease at a time.
   [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending);
+  /// Zero-copy sends are tried until the kernel has reported kZeroCopyFailuresMax copies in a row.
+  static constexpr std::uint32_t kZeroCopyFailuresMax = 8;
+  [[nodiscard]] bool zero_copy_pays() const { return zero_copy_failures_ < kZeroCopyFailuresMax; }
+  void note_zero_copy(bool spared) { zero_copy_failures_ = spared ? 0 : zero_copy_failures_ + 1; }
   [[nodiscard]] bool stopping() const { return stopping_; }
   [[nodiscard]] const std::shared_ptr<const queue::Snapshot>& snapshot() const { return snapshot_; }
   [[nodiscard]] runtime::Reactor& reactor() { return reactor_; }
@@ -130,6 +134,7 @@ class Dispatcher {
   runtime::TaskGroup tasks_;
   std::vector<Connection*> running_;
   std::uint64_t connections_running_ = 0;
+  std::uint32_t zero_copy_failures_ = 0;
   bool started_ = false;
   bool stopping_ = false;
 };

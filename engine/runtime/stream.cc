@@ -35,6 +35,8 @@ struct Stream::State {
   std::coroutine_handle<> receiver;
   std::coroutine_handle<> sender;
   std::int32_t send_result = 0;
+  bool zero_copy_sent = false;    // the first of two completions has come
+  bool was_copied = false;
   Wakeup* wakeup = nullptr;
   bool orphaned = false;
   bool at_end = false;            // orderly end seen
@@ -75,7 +77,15 @@ struct Stream::State {
 
   static void on_sent(Op& op, Completion completion) {
     auto* self = static_cast<State*>(op.user);
-    self->send_result = completion.result;
+    // SendZeroCopy: first what was sent, then, when the memory is free again, whether it was copied.
+    if (op.kind == OpKind::SendZeroCopy && self->zero_copy_sent) {
+      self->was_copied = completion.result == Op::kCopied;
+    } else {
+      self->send_result = completion.result;
+      self->zero_copy_sent = completion.more;
+    }
+    if (completion.more) return;
+    self->zero_copy_sent = false;
     if (self->sender) self->reactor.post(std::exchange(self->sender, nullptr));
     if (self->orphaned) self->free_if_idle();
   }
@@ -207,6 +217,23 @@ Task<Status> Stream::send(std::span<const std::byte> bytes) {
   if (state->send_result < 0) co_return fail_errno(-state->send_result, "send");
   if (static_cast<std::size_t>(state->send_result) != bytes.size()) co_return fail(Errc::PeerClosed, "send");
   co_return Status();
+}
+
+Task<Result<Stream::ZeroCopy>> Stream::send_zero_copy(std::span<const std::byte> bytes) {
+  State* state = state_;
+  if (state->aborted) co_return std::unexpected(*state->aborted);
+  SLUICE_ASSERT(!state->send_op.in_flight);
+  state->send_op.kind = OpKind::SendZeroCopy;
+  state->send_op.done = &State::on_sent;
+  state->send_op.data = const_cast<std::byte*>(bytes.data());  // only read; see op.h
+  state->send_op.size = bytes.size();
+  state->was_copied = false;
+  state->reactor.submit(state->send_op);
+  co_await ParkIn{state->sender};
+  if (state->aborted) co_return std::unexpected(*state->aborted);
+  if (state->send_result < 0) co_return fail_errno(-state->send_result, "send");
+  if (static_cast<std::size_t>(state->send_result) != bytes.size()) co_return fail(Errc::PeerClosed, "send");
+  co_return state->was_copied ? ZeroCopy::Copied : ZeroCopy::Spared;
 }
 
 Task<Status> Stream::send(std::span<iovec> parts) {

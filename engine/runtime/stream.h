@@ -78,6 +78,12 @@ class Stream {
   /// All of a list, in calls of at most 1024 parts; `parts` is changed.
   [[nodiscard]] Task<Status> send(std::span<iovec> parts);
 
+  /// As send(), without a copy in the kernel where the way out allows it; answers once the kernel has let go of `bytes`,
+  /// with Copied when it copied after all (loopback, devices without scatter-gather): then plain send() is cheaper.
+  /// Errors also: Unsupported (kernel before 6.0); nothing was sent then.
+  enum class ZeroCopy : std::uint8_t { Spared, Copied };
+  [[nodiscard]] Task<Result<ZeroCopy>> send_zero_copy(std::span<const std::byte> bytes);
+
   /// Ends operations under way and later ones with Timeout at `time`. Cheap to move forward for every message.
   void set_deadline(MonoTime time);
   void clear_deadline();
