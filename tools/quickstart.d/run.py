@@ -143,10 +143,10 @@ class Installation:
             if count == 0:
                 continue
             loads.append(self.start(
-                "sluice-load", "--target", f"127.0.0.1:{self.ports['SMTP']}", "--messages", str(count),
-                "--size", size, "--connections", str(connections), "--header", f"x-virtual-mta: {vmta}",
-                "--header", f"x-job: {job}", "--ledger", self.path(f"load-{vmta}.ledger"),
-                *(word for domain, share in mix.items() for word in ("--domain", f"{domain}={share}"))))
+                "sluice-load", "--to", f"127.0.0.1:{self.ports['SMTP']}", "--messages", str(count), "--size", size,
+                "--connections", str(connections), "--vmta", vmta, "--job", job,
+                "--domain", ",".join(f"{domain}:{weight}" for domain, weight in mix.items()),
+                "--sender", f"bounce@{vmta}.quickstart.example", "--ledger", self.path(f"load-{vmta}.ledger")))
         return loads
 
     def check_parts(self, loads):
@@ -191,30 +191,39 @@ def watch(installation, loads, messages):
             raise Failure(f"not done after {RUN_SECONDS_MAX} seconds")
 
 
-def audit(installation):
-    """Lets sluice-audit compare what was promised with what arrived; its word decides the exit status."""
-    ledgers = [word for vmta, *_ in STREAMS if os.path.exists(path := installation.path(f"load-{vmta}.ledger"))
-               for word in ("--injected", path)]
-    received = glob.glob(installation.path("sink.ledger") + ".*")
+def queued_by_daemon(installation):
+    """Recipients in the queues as the daemon itself counts them."""
+    listing = installation.ask("show", "queues", "--maxitems=10000")
+    return sum(int(count) for count in re.findall(r"^\S+/\S+ +(\d+) ", listing, re.MULTILINE))
+
+
+def audit(installation, queued):
+    """Lets sluice-audit compare promises, arrivals and records, id by id; its word decides the exit status."""
+    def files(option, pattern):
+        return [word for path in sorted(glob.glob(installation.path(pattern))) for word in (option, path)]
+
     done = subprocess.run(
-        [installation.program("sluice-audit"), *ledgers, "--received", *received, "--accounting", installation.folder],
+        [installation.program("sluice-audit"), *files("--injected", "load-*.ledger.*"),
+         *files("--received", "sink.ledger.*"), *files("--accounting", "acct-*.csv"), "--queued-count", str(queued)],
         text=True, capture_output=True, timeout=300, check=False)
     return done.returncode, (done.stdout + done.stderr).rstrip()
 
 
 def summary(installation, accounting, seconds, messages):
     accepted, delivered, bounced = (accounting.total(kind) for kind in "rdb")
-    queued = accounting.queued()
+    queued = queued_by_daemon(installation)
+    adds_up = accepted == delivered + bounced + queued
     print(f"\n{delivered:,} of {messages:,} messages delivered in {seconds:.0f} seconds "
-          f"({accounting.total('t'):,} attempts were deferred and tried again)")
-    print(f"  accepted {accepted:,} = delivered {delivered:,} + bounced {bounced:,} + still queued {queued:,}")
-    print("\nstatus as sluice shows it:")
-    for words in (("show", "status"), ("show", "queues")):
-        print("\n".join("  " + line for line in installation.ask(*words).split("\n")[:24]))
-    status, text = audit(installation)
-    print("\nsluice-audit, every message by its id, promises against what the sink holds:")
+          f"({accounting.total('t'):,} attempts were put off by a receiver and made again)\n"
+          f"accepted {accepted:,} {'=' if adds_up else 'IS NOT'} delivered {delivered:,} + bounced {bounced:,} "
+          f"+ still queued {queued:,}")
+    for words in (("show", "status"), ("show", "vmtas"), ("show", "queues")):
+        print(f"\n$ sluice {' '.join(words)}")
+        print("\n".join("  " + line for line in installation.ask(*words).split("\n")))
+    status, text = audit(installation, queued)
+    print("\n$ sluice-audit   (every message by its id: what was promised, what the receivers hold, what was recorded)")
     print("\n".join("  " + line for line in text.split("\n")))
-    return status
+    return status if adds_up else 1
 
 
 def what_next(installation, keep):
