@@ -109,7 +109,7 @@ FileImage::SyncPoint FileImage::begin_sync() const {
 }
 
 void FileImage::finish_sync(const SyncPoint& point) {
-  durable_size_ = point.size;
+  set_durable_size(point.size);
   for (const auto& [index, synced] : point.pages) {
     const auto dirty = dirty_.find(index);
     if (dirty == dirty_.end()) continue;
@@ -133,9 +133,22 @@ void FileImage::fail_sync(const SyncPoint& point) {
 void FileImage::make_durable(std::uint64_t offset, std::uint64_t size) {
   if (size == 0) return;
   dirty_.erase(dirty_.lower_bound(page_of(offset)), dirty_.upper_bound(page_of(offset + size - 1)));
-  durable_size_ = size_;
-  // The size went to the disk with it, so blocks cut off by an earlier truncation are gone for good.
-  dirty_.erase(dirty_.lower_bound(pages_for(size_)), dirty_.end());
+  set_durable_size(size_);
+}
+
+/// The size has gone to the disk: blocks cut off by an earlier truncation are gone for good, also when the file grows
+/// again.
+void FileImage::set_durable_size(std::uint64_t size) {
+  durable_size_ = size;
+  for (auto it = dirty_.lower_bound(pages_for(size)); it != dirty_.end();) {
+    it->second.durable = nullptr;
+    it = pages_.contains(it->first) ? std::next(it) : dirty_.erase(it);
+  }
+  const auto last = dirty_.find(page_of(size));
+  if (size % kPageBytes == 0 || last == dirty_.end() || last->second.durable == nullptr) return;
+  auto cut = std::make_shared<Page>(*last->second.durable);
+  std::fill(cut->begin() + static_cast<std::ptrdiff_t>(size % kPageBytes), cut->end(), std::byte{0});
+  last->second.durable = std::move(cut);
 }
 
 void FileImage::make_all_durable() {

@@ -71,6 +71,7 @@ class FileImage {
   };
   Page& writable(std::uint64_t index);
   void drop_from(std::uint64_t first_page);
+  void set_durable_size(std::uint64_t size);
   [[nodiscard]] PagePtr mixed(const PagePtr& from, const PagePtr& to, Loss loss, Random& random) const;
 
   std::uint64_t size_ = 0;

@@ -25,7 +25,7 @@ SimReactor::SimReactor(Machine& machine, ShardId shard, std::uint64_t seed)
       machine_(machine),
       random_(seed),
       buffer_bytes_(machine.options.buffer_bytes),
-      buffer_memory_(machine.options.buffer_count * machine.options.buffer_bytes),
+      buffer_memory_(std::make_unique_for_overwrite<std::byte[]>(machine.options.buffer_count * buffer_bytes_)),
       buffer_out_(machine.options.buffer_count, false) {
   SLUICE_ASSERT(machine.options.buffer_count <= 65536);
   for (std::size_t id = machine.options.buffer_count; id-- > 0;) free_buffers_.push_back(static_cast<std::uint16_t>(id));
@@ -316,6 +316,7 @@ void SimReactor::die(bool silent) {
   for (auto& file : fixed_files_) let_go(file);
   requests_.clear();
   finished_.clear();
+  buffer_memory_.reset();  // a test that crashes a machine a thousand times should not keep a thousand pools
 }
 
 // --- Buffers.
@@ -345,10 +346,11 @@ void SimReactor::serve_starved() {
 
 std::span<std::byte> SimReactor::provided_buffer(std::uint16_t id) {
   SLUICE_ASSERT(id < buffer_out_.size() && buffer_out_[id]);
-  return std::span(buffer_memory_).subspan(id * buffer_bytes_, buffer_bytes_);
+  return {buffer_memory_.get() + id * buffer_bytes_, buffer_bytes_};
 }
 
 void SimReactor::return_buffer(std::uint16_t id) {
+  if (dead_) return;
   const std::span<std::byte> bytes = provided_buffer(id);
   std::memset(bytes.data(), 0xdd, std::min(bytes.size(), kPoisonBytes));
   buffer_out_[id] = false;

@@ -128,7 +128,7 @@ class SimReactor final : public Reactor {
   std::vector<Request> requests_;
   std::deque<Finished> finished_;
   std::size_t buffer_bytes_;  // kept here: the machine may be gone when a buried reactor is asked
-  std::vector<std::byte> buffer_memory_;
+  std::unique_ptr<std::byte[]> buffer_memory_;  // not cleared: most of it is never touched
   std::vector<std::uint16_t> free_buffers_;
   std::vector<bool> buffer_out_;
   std::deque<std::uint64_t> starved_;
