@@ -54,7 +54,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
     log_.write("Damaged: " + std::to_string(damage.bytes) + " bytes at " + std::to_string(damage.offset) + " of " +
                damage.file + " (" + damage.why + "), kept as " + damage.kept_as);
   }
-  storage_ = std::make_unique<journal::StorageWorld>(root, settings_.shards, *found_);
+  storage_ = std::make_unique<journal::StorageWorld>(root, *found_);
   world_ = std::make_unique<DataShard::World>(DataShard::World{
       .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
   world_->dispatchers.resize(settings_.shards);
