@@ -183,7 +183,10 @@ void Client::on_tls_ready() {
 }
 
 void Client::take_auth(const SmtpReply& reply) {
-  if (reply.code == 334) return queue_control(auth_->answer(reply.text));
+  if (reply.code == 334) {
+    if (++auth_rounds_ > kAuthRoundsMax) return protocol_error("AUTH does not end");
+    return queue_control(auth_->answer(reply.text));
+  }
   if (is_intermediate(reply)) return protocol_error("unexpected code to AUTH");
   if (!is_success(reply)) return over(ClientFault::Refused, ClientPhase::Auth, reply, shown_bytes_);
   become_ready();

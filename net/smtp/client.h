@@ -159,6 +159,7 @@ class Client {
   static constexpr std::uint32_t kRecipientsMax = 10'000;
   static constexpr std::size_t kBodySpansMax = 64;
   static constexpr std::size_t kAddressBytesMax = 1024;
+  static constexpr std::uint32_t kAuthRoundsMax = 8;  ///< challenges of one AUTH
 
   Client(ClientSettings settings, ClientEvents& events, ClientAuth* auth = nullptr);
   Client(Client&&) = delete;
@@ -323,6 +324,7 @@ class Client {
 
   Stage stage_ = Stage::Greeting;
   Mode mode_ = Mode::Lockstep;
+  std::uint32_t auth_rounds_ = 0;
   bool needs_reset_ = false;
   bool window_is_one_ = false;
   bool quit_asked_ = false;

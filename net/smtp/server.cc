@@ -57,7 +57,7 @@ void Server::refuse_client(const Answer& answer) {
 }
 
 bool Server::can_work() const {
-  if (!started_ || closing_ || state_ == State::Waiting) return false;
+  if (!started_ || closing_ || state_ == State::Waiting || state_ == State::Tls) return false;
   if (unanswered_count_ > settings_.unanswered_max) return false;
   return reply_end().size() < kOutputBytesMax;
 }
@@ -68,7 +68,9 @@ void Server::feed(std::span<const std::byte> input) {
   if (closing_) return;  // whatever still comes is not answered any more
   std::size_t used = 0;
   if (backlog_.empty()) used = work(input);
-  if (used < input.size() && !closing_) keep(input.subspan(used));
+  // In plain behind STARTTLS: not ours to know (RFC 3207 4, command injection).
+  if (state_ == State::Tls || closing_) return;
+  if (used < input.size()) keep(input.subspan(used));
 }
 
 void Server::keep(std::span<const std::byte> rest) {
@@ -84,7 +86,7 @@ void Server::work_backlog() {
   std::string bytes;
   bytes.swap(backlog_);
   const std::size_t used = work(std::as_bytes(std::span(bytes)));
-  if (closing_) return;
+  if (closing_ || state_ == State::Tls) return;
   SLUICE_ASSERT(backlog_.empty());
   bytes.erase(0, used);
   backlog_.swap(bytes);
@@ -96,10 +98,12 @@ std::size_t Server::work(std::span<const std::byte> input) {
     const auto rest = input.subspan(used);
     switch (state_) {
       case State::Command:
+      case State::AuthLine:
       case State::SkipLine: used += work_commands(rest); break;
       case State::Data: used += work_data(rest); break;
       case State::Chunk: used += work_chunk(rest); break;
-      case State::Waiting: return used;
+      case State::Waiting:
+      case State::Tls: return used;
     }
   }
   return used;
@@ -113,6 +117,7 @@ std::size_t Server::work_commands(std::span<const std::byte> input) {
   const std::size_t used = whole ? newline + 1 : text.size();
   if (state_ == State::SkipLine || line_.size() + used > settings_.command_line_bytes_max) {
     line_.clear();
+    sasl_.reset();
     state_ = whole ? State::Command : State::SkipLine;
     if (whole) bad_command(500, "5.5.2 line too long");
     return used;
@@ -193,6 +198,7 @@ void Server::answer(const Answer& answer) {
     case Wait::Mail: finish_mail(answer); break;
     case Wait::Rcpt: finish_rcpt(answer); break;
     case Wait::Data: finish_data(answer); break;
+    case Wait::Auth: finish_auth(answer); break;
   }
   work_backlog();
 }

@@ -11,6 +11,7 @@
 #include "net/smtp/body_scan.h"
 #include "net/smtp/command.h"
 #include "net/smtp/dsn.h"
+#include "net/smtp/sasl.h"
 #include "policy/base/mail_address.h"
 #include "policy/base/units.h"
 
@@ -86,6 +87,9 @@ class ServerOwner {
   virtual Answer on_message_end(MessageSeq seq, const BodyFacts& facts) = 0;
   virtual void on_message_dropped(Dropped why) = 0;
   virtual void on_reset() = 0;
+  /// AUTH came to its end: is `claim` true? For CRAM-MD5 hold its digest against cram_md5_hex(password,
+  /// challenge). accept() says 235. Called only when a mechanism is offered.
+  virtual Answer on_auth(const SaslClaim& claim, std::string_view cram_challenge);
 
  protected:
   ~ServerOwner() = default;
@@ -97,6 +101,10 @@ struct ServerSettings {
   bool offer_chunking = true;               ///< allow-chunking
   bool offer_smtp_utf8 = true;              ///< allow-smtputf8
   bool offer_verp = true;
+  bool offer_starttls = false;   ///< allow-starttls; the owner has a certificate and does the handshake
+  SaslMechanisms auth;           ///< offered in plain (allow-auth, allow-unencrypted-plain-auth)
+  SaslMechanisms auth_with_tls;  ///< offered under TLS
+  std::string cram_nonce;        ///< part of CRAM-MD5 challenges: unguessable, new for every connection
   std::optional<std::uint64_t>
       message_bytes_max;                        ///< max-message-size; nothing: unlimited, announced as "SIZE"
   std::optional<std::uint32_t> recipients_max;  ///< max-rcpt-per-message
@@ -113,7 +121,7 @@ struct ServerSettings {
   /// Bytes behind EHLO, HELO or DATA before our reply: 554 and close instead of working on them.
   bool refuse_unauthorised_pipelining = false;
   std::uint32_t command_line_bytes_max = 2048;
-  std::uint32_t bad_commands_max = 20;    ///< then 421; of the whole connection
+  std::uint32_t bad_commands_max = 20;    ///< refused AUTHs count; of the whole connection; then 421
   std::uint32_t idle_commands_max = 100;  ///< NOOP, RSET, VRFY, HELP, hellos between two messages; then 421
   std::optional<std::uint32_t> transactions_max;  ///< messages per connection; then 421 to MAIL
   /// Message ends that may wait for answer_message() while the commands behind them are already worked on.
@@ -165,6 +173,15 @@ class Server {
 
   /// Works on bytes in fragments of any size. Bytes that cannot be worked on now are copied and kept.
   void feed(std::span<const std::byte> input);
+  /// True when the 220 to STARTTLS is sent: read no more bytes for feed(), do the handshake, then
+  /// on_tls_ready() or on_closed(). Whatever the client sent in plain behind STARTTLS was thrown away (RFC
+  /// 3207 4).
+  [[nodiscard]] bool wants_tls() const;
+  /// The connection runs under TLS: from now on, or (before start()) from the beginning.
+  void on_tls_ready();
+  /// New limits and offers, for example those of the <source> that AUTH or the listener names. Host and
+  /// product stay. Not from inside a callback.
+  void change_settings(ServerSettings settings);
   /// False while kept bytes wait for the owner or for output to be sent: stop reading from the connection.
   [[nodiscard]] bool wants_input() const;
   /// The answer that a callback of the command under way promised with later().
@@ -186,13 +203,15 @@ class Server {
   [[nodiscard]] bool wants_close() const;
   [[nodiscard]] Phase phase() const;
   [[nodiscard]] bool esmtp() const { return esmtp_; }
+  [[nodiscard]] bool tls_active() const { return tls_active_; }
+  [[nodiscard]] bool authenticated() const { return authenticated_; }
   [[nodiscard]] std::string_view hello_name() const { return hello_name_; }
   [[nodiscard]] std::uint32_t unanswered() const { return unanswered_count_; }
   [[nodiscard]] std::uint32_t bad_commands() const { return bad_commands_; }
 
  private:
-  enum class State : std::uint8_t { Command, SkipLine, Data, Chunk, Waiting };
-  enum class Wait : std::uint8_t { Hello, Mail, Rcpt, Data };
+  enum class State : std::uint8_t { Command, SkipLine, AuthLine, Data, Chunk, Waiting, Tls };
+  enum class Wait : std::uint8_t { Hello, Mail, Rcpt, Data, Auth };
   // Reading the end of data across fragments: how much of CRLF.CRLF was seen and held back.
   enum class Dot : std::uint8_t { None, Seen, SeenCr };
 
@@ -240,6 +259,13 @@ class Server {
   void finish_data(const Answer& answer);
   void forget_transaction();
 
+  // server_security.cc
+  [[nodiscard]] const SaslMechanisms& offered_auth() const;
+  void take_starttls(std::string_view argument);
+  void take_auth(std::string_view argument);
+  void take_auth_outcome(SaslServer::Outcome outcome);
+  void finish_auth(const Answer& answer);
+
   // server_body.cc
   void begin_message();
   void begin_chunk();
@@ -267,6 +293,10 @@ class Server {
   std::string hello_name_;
   std::string pending_name_;
   bool pending_esmtp_ = false;
+  bool tls_active_ = false;
+  bool authenticated_ = false;
+  std::optional<SaslServer> sasl_;
+  std::uint32_t auth_attempts_ = 0;
   std::uint32_t bad_commands_ = 0;
   std::uint32_t idle_commands_ = 0;
   std::uint32_t messages_ = 0;

@@ -20,6 +20,7 @@ bool has_control_byte(std::string_view line) {
 }  // namespace
 
 void Server::take_line(std::string_view line, bool more_follows) {
+  if (state_ == State::AuthLine) return take_auth_outcome(sasl_->step(line));
   if (has_control_byte(line)) return bad_command(500, "5.5.2 control character in command");
   const CommandLine command = parse_command(line);
   // EHLO, HELO and DATA end a group of pipelined commands (RFC 2920 3.1).
@@ -66,8 +67,8 @@ void Server::take_other(const CommandLine& command) {
       return say_lines("214 2.0.0 see RFC 5321\r\n");
     case Verb::Quit: return end_session(221, "2.0.0 " + settings_.host + " says goodbye");
     case Verb::Expn: return bad_command(502, "5.5.1 EXPN not available");
-    case Verb::Auth:
-    case Verb::StartTls: return bad_command(502, "5.5.1 command not offered");
+    case Verb::Auth: return take_auth(command.argument);
+    case Verb::StartTls: return take_starttls(command.argument);
     case Verb::WebRequest: return end_session(421, "4.7.0 " + settings_.host + " this is no web server");
     case Verb::Unknown: return bad_command(500, "5.5.2 command not recognized");
     case Verb::Helo:
@@ -136,6 +137,14 @@ void Server::finish_hello(const Answer& answer) {
   add(settings_.message_bytes_max ? "SIZE " + std::to_string(*settings_.message_bytes_max) : "SIZE");
   if (settings_.offer_verp) add("VERP");
   if (settings_.offer_smtp_utf8) add("SMTPUTF8");
+  if (const SaslMechanisms& auth = offered_auth(); auth.any()) {
+    std::string words = "AUTH";
+    if (auth.cram_md5) words += " CRAM-MD5";
+    if (auth.login) words += " LOGIN";
+    if (auth.plain) words += " PLAIN";
+    add(words);
+  }
+  if (settings_.offer_starttls && !tls_active_) add("STARTTLS");
   lines += "250 DSN\r\n";
   say_lines(lines);
 }

@@ -272,7 +272,10 @@ TEST(Pair, EverythingArrives) {
 
 void lose_at_every_byte(bool client_side) {
   for (const Mode& mode : modes()) {
-    for (const std::size_t fragment : {SIZE_MAX, std::size_t{1}, std::size_t{20}}) {
+    // In single bytes only where the most is in flight: it is the slowest way and finds nothing else elsewhere.
+    const bool busy = mode.settings.chunking_window > 4;
+    for (const std::size_t fragment : {SIZE_MAX, std::size_t{20}, std::size_t{1}}) {
+      if (fragment == 1 && !busy) continue;
       Receiver whole;
       const PairRun full = run(mode.settings, whole, all_tags(), {}, fragment);
       const std::size_t total = client_side ? full.to_server : full.to_client;

@@ -25,6 +25,10 @@ class ServerLog final : public ServerOwner {
   // What to answer; unset: accept.
   std::function<Answer(std::string_view what)> decide;
 
+  std::function<Answer(const SaslClaim&, std::string_view challenge)> judge;
+  Answer on_auth(const SaslClaim& claim, std::string_view challenge) override {
+    return judge ? judge(claim, challenge) : ServerOwner::on_auth(claim, challenge);
+  }
   Answer on_hello(std::string_view name, bool esmtp) override {
     return told("hello " + std::string(name) + (esmtp ? " esmtp" : " smtp"));
   }
