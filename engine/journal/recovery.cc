@@ -136,7 +136,8 @@ class Recovery {
       }
       co_return Status();
     }
-    if (head->salvaged) co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
+    // A blank header in front of groups is what a crash in the segment's very first write leaves.
+    if (head->salvaged && !head->blank) co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
     const log::SegmentHeader& header = *head->header;
     number_max = std::max(number_max, header.number);
     found.incarnation_max = std::max(found.incarnation_max, header.incarnation);
@@ -233,36 +234,47 @@ class Recovery {
     const std::function<void(const log::ScannedGroup&)> visit = [this](const log::ScannedGroup& group) {
       for (const log::RecordView& record : group.records) take(record);
     };
-    for (auto at = found.events.begin(); at != found.events.end(); ++at) {
-      const auto& [number, file] = *at;
+    std::vector<Scanned> scanned;
+    std::vector<std::map<std::uint32_t, ReceivedMark>> marks_before;
+    for (const auto& [number, file] : found.events) {
       if (number < from.segment) continue;
       const std::uint64_t start =
           number == from.segment ? std::max<std::uint64_t>(from.offset, log::kBlockBytes) : log::kBlockBytes;
-      const auto marks_before = out_.live.marks();
+      marks_before.push_back(out_.live.marks());
       const auto scanner =
           co_await log::scan_file(reactor_, file.path, file.header, start, visit, &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
-      const bool hurt = co_await judge(found.events, at, *scanner);
-      if (hurt) rescan_behind(marks_before);
       found.event_sequence = std::max(found.event_sequence, scanner->next_sequence());
       found.events_end = {number, static_cast<std::uint32_t>(scanner->end())};
+      scanned.push_back({&file, *scanner});
     }
+    const auto first_hurt = co_await judge(scanned);
+    if (first_hurt) rescan_behind(marks_before[*first_hurt]);
     co_return Status();
   }
 
-  // Reports what a scan found; true: something durable is missing.
-  runtime::Task<bool> judge(const std::map<std::uint32_t, SegmentFile>& segments,
-                            std::map<std::uint32_t, SegmentFile>::const_iterator at, const log::SegmentScanner& scanner) {
-    std::optional<std::uint64_t> sealed_by;
-    const auto next = std::next(at);
-    // Only a run of the same process tells: a new start goes on behind what it found, not behind what there was.
-    if (next != segments.end() && next->second.header.incarnation == at->second.header.incarnation) {
-      sealed_by = next->second.header.first_sequence;
+  struct Scanned {
+    const SegmentFile* file;
+    log::SegmentScanner scanner;
+  };
+  // Reports what scans of one log found; answers the first segment in which something durable is missing.
+  runtime::Task<std::optional<std::size_t>> judge(const std::vector<Scanned>& scanned) {
+    std::optional<std::size_t> first_hurt;
+    log::SegmentScanner::Later later;
+    for (std::size_t i = scanned.size(); i-- > 0;) {
+      const auto& [file, scanner] = scanned[i];
+      // Only a run of the same process proves anything: a new start numbers on from what it found, not from what
+      // there was.
+      const bool same_run =
+          i + 1 < scanned.size() && scanned[i + 1].file->header.incarnation == file->header.incarnation;
+      if (!same_run) later = {};
+      const auto verdict = scanner.verdict(later);
+      later = {file->header.first_sequence, std::max(later.committed, scanner.committed())};
+      if (!verdict.torn.empty()) ++out_.report.torn_tails;
+      for (const log::DamagedStretch& one : verdict.damaged) co_await report(file->path, one);
+      if (!verdict.damaged.empty() || verdict.groups_missing != 0) first_hurt = i;
     }
-    const auto verdict = scanner.verdict(sealed_by);
-    if (!verdict.torn.empty()) ++out_.report.torn_tails;
-    for (const log::DamagedStretch& one : verdict.damaged) co_await report(at->second.path, one);
-    co_return !verdict.damaged.empty() || verdict.groups_missing != 0;
+    co_return first_hurt;
   }
 
   // Received events after these marks may have been lost: look for their messages in the spools.
@@ -290,15 +302,16 @@ class Recovery {
     const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
       for (const log::RecordView& record : group.records) look_at_message(found, group.header.segment, record, mark);
     };
-    for (auto at = found.messages.begin(); at != found.messages.end(); ++at) {
-      const auto& [number, file] = *at;
+    std::vector<Scanned> scanned;
+    for (const auto& [number, file] : found.messages) {
       if (number < from.segment) continue;
       const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, log::kBlockBytes, visit,
                                                    &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
-      (void)co_await judge(found.messages, at, *scanner);
       found.message_sequence = std::max(found.message_sequence, scanner->next_sequence());
+      scanned.push_back({&file, *scanner});
     }
+    (void)co_await judge(scanned);
     co_return Status();
   }
 
@@ -359,6 +372,13 @@ class Recovery {
     out_.report.recipients = out_.live.live_recipients();
   }
 
+  // Of all directories: one whose files an adopter has deleted tells nothing itself.
+  [[nodiscard]] std::uint32_t incarnation_max() const {
+    std::uint32_t most = 0;
+    for (const auto& [shard, found] : found_) most = std::max(most, found.incarnation_max);
+    return most;
+  }
+
   void drop_messages_without_segment() {
     std::vector<MessageId> lost;
     for (const LiveSet::Message& message : out_.live.messages()) {
@@ -411,10 +431,14 @@ class Recovery {
       const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(
           reactor_.wall_now() - WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
       const auto now = static_cast<std::uint32_t>(std::clamp<std::int64_t>(minutes.count(), 1, (1 << 26) - 1));
-      const std::uint32_t incarnation = std::max(found.incarnation_max + 2, now);
+      const std::uint32_t incarnation = std::max(incarnation_max() + 2, now);
       out_.spools[home].incarnation = out_.journals[home].incarnation = incarnation;
-      out_.spools[home].next_segment = found.number_max_messages + 1;
-      out_.journals[home].next_segment = found.number_max_events + 1;
+      // Numbers are not used again even when an adopter has deleted every file here: marks and cursors know them.
+      const auto position = positions_.find(found.shard);
+      const std::uint32_t events_passed = position == positions_.end() ? 0 : position->second.segment;
+      out_.spools[home].next_segment =
+          std::max(found.number_max_messages, out_.live.mark(found.shard).segment) + 1;
+      out_.journals[home].next_segment = std::max(found.number_max_events, events_passed) + 1;
       out_.spools[home].next_sequence = found.message_sequence;
       out_.journals[home].next_sequence = found.event_sequence;
     }

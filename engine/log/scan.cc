@@ -107,14 +107,15 @@ void SegmentScanner::close_gap(std::uint64_t until, bool at_end) {
   gap_from_.reset();
 }
 
-SegmentScanner::Verdict SegmentScanner::verdict(std::optional<std::uint64_t> sealed_by) const {
+SegmentScanner::Verdict SegmentScanner::verdict(Later later) const {
   Verdict out;
-  const std::uint64_t durable = std::max(committed_, sealed_by ? *sealed_by - 1 : 0);
+  const std::uint64_t durable = std::max(committed_, later.committed);
   for (const DamagedStretch& one : stretches_) {
     (one.first_sequence <= durable ? out.damaged : out.torn).push_back(one);
   }
-  if (sealed_by && *sealed_by > next_sequence_) {
-    out.groups_missing = *sealed_by - next_sequence_;
+  const std::uint64_t ours_end = later.first_sequence == 0 ? 0 : std::min(durable + 1, later.first_sequence);
+  if (ours_end > next_sequence_) {
+    out.groups_missing = ours_end - next_sequence_;
     const bool known = !out.damaged.empty() && out.damaged.back().offset >= end_;
     if (!known && end_ < header_.bytes) {
       out.damaged.push_back({end_, header_.bytes - end_, next_sequence_, "groups missing at the end"});

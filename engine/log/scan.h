@@ -31,8 +31,8 @@ struct ScannedGroup {
 ///   loop: step(window at need().offset) -> Group | Again (ask need()) | End
 /// Thread: any. Lifetime: record views point into the last window.
 /// Rule: after something invalid it goes on at the next block that begins with a valid header of this segment and a
-/// sequence above the last one. What it passed over is damaged() if a later group (or `sealed_by`, the first sequence
-/// of the next segment) proves that it had been durable, and torn() otherwise: then nobody was told that it was there.
+/// sequence above the last one. What it passed over is damaged if a later group proves that it had been durable, and
+/// torn otherwise: then nobody was told that it was there.
 class SegmentScanner {
  public:
   enum class Step : std::uint8_t { Group, Again, End };
@@ -57,13 +57,19 @@ class SegmentScanner {
   [[nodiscard]] std::uint64_t next_sequence() const { return next_sequence_; }
   [[nodiscard]] std::uint64_t committed() const { return committed_; }
 
-  /// After End. `sealed_by`: first sequence of the next segment, when there is one.
+  /// What later segments of the same run say.
+  struct Later {
+    std::uint64_t first_sequence = 0;  ///< of the next segment; 0: there is none
+    std::uint64_t committed = 0;       ///< the highest in them
+  };
   struct Verdict {
     std::vector<DamagedStretch> damaged;
     std::vector<DamagedStretch> torn;
     std::uint64_t groups_missing = 0;  ///< acknowledged groups of which nothing is left (a disk that lied)
   };
-  [[nodiscard]] Verdict verdict(std::optional<std::uint64_t> sealed_by = std::nullopt) const;
+  /// After End.
+  [[nodiscard]] Verdict verdict(Later later) const;
+  [[nodiscard]] Verdict verdict() const { return verdict(Later()); }
 
  private:
   void parse_group(std::span<const std::byte> bytes);
