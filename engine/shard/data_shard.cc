@@ -46,9 +46,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
 
 DataShard::~DataShard() = default;
 
-runtime::Task<Status> DataShard::start(journal::Recovered& found, std::shared_ptr<const queue::Snapshot> snapshot) {
-  dispatcher_.set_snapshot(snapshot);
-  intake_.set_snapshot(std::move(snapshot));
+runtime::Task<Status> DataShard::start(journal::Recovered& found) {
   co_return co_await storage_.start(found, *this);
 }
 

@@ -68,11 +68,13 @@ class DataShard final : public journal::RecoveredVisitor {
             journal::StorageOptions storage);
   ~DataShard() override;
 
-  /// Takes the recovered queue over. Listeners open in listen(), when every shard has got that far.
-  [[nodiscard]] runtime::Task<Status> start(journal::Recovered& found, std::shared_ptr<const queue::Snapshot> snapshot);
+  /// Takes the recovered queue over; recipients go to the shards that own their queues, so set_snapshot() has been called
+  /// on every shard before. Listeners open in listen(), when every shard has got that far.
+  [[nodiscard]] runtime::Task<Status> start(journal::Recovered& found);
+  /// Puts a configuration in force: before start(), and at every reload.
+  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   /// Opens the snapshot's listeners and begins delivery. Errors name the endpoint.
   [[nodiscard]] std::expected<void, std::string> listen();
-  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   /// Listeners first, then deliveries (`grace` each), then the logs.
   [[nodiscard]] runtime::Task<Status> stop_traffic(Duration grace);
   [[nodiscard]] runtime::Task<Status> stop_storage();

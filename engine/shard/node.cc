@@ -86,10 +86,13 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
 
 runtime::Task<std::expected<void, std::string>> Node::start_shards() {
   storage_started_ = true;
-  for (DataShard* shard : shards_) {
-    const Status started = co_await runtime::run_on<Status>(
-        control_, shard->id(), [shard, this] { return shard->start(*found_, snapshot_); });
-    if (!started) co_return std::unexpected("cannot start the spool: " + started.error().text());
+  co_await spread_snapshot();
+  std::vector<Status> started(shards_.size());
+  runtime::TaskGroup starting;
+  for (std::size_t i = 0; i < shards_.size(); ++i) starting.spawn(start_storage(*shards_[i], started[i]));
+  co_await starting.join();
+  for (const Status& one : started) {
+    if (!one) co_return std::unexpected("cannot start the spool: " + one.error().text());
   }
   // Listeners last: with every queue in place, the first new message already finds its home.
   for (DataShard* shard : shards_) {
@@ -140,11 +143,19 @@ runtime::Task<control::Answer> Node::reload() {
   co_return control::Answer{true, config::format(loaded.diagnostics) + "Configuration reloaded.\n"};
 }
 
-runtime::Task<void> Node::apply_snapshot() {
+runtime::Task<void> Node::start_storage(DataShard& shard, Status& status) {
+  status = co_await runtime::run_on<Status>(control_, shard.id(), [&shard, this] { return shard.start(*found_); });
+}
+
+runtime::Task<void> Node::spread_snapshot() {
   for (DataShard* shard : shards_) {
     co_await runtime::call_on(control_, shard->id(),
                               [shard, snapshot = snapshot_] { shard->set_snapshot(snapshot); });
   }
+}
+
+runtime::Task<void> Node::apply_snapshot() {
+  co_await spread_snapshot();
   const config::GlobalSettings& global = snapshot_->config->globals;
   if (const Status opened = co_await log_.open(global.log_file, global.log_file_world_readable); !opened) {
     log_.write("cannot open log-file " + global.log_file + ": " + opened.error().text());

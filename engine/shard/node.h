@@ -76,6 +76,8 @@ class Node {
   runtime::Task<std::expected<void, std::string>> reload_accounting(const queue::Snapshot& next);
   runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
   runtime::Task<void> sample_traffic();
+  runtime::Task<void> start_storage(DataShard& shard, Status& status);
+  runtime::Task<void> spread_snapshot();
   runtime::Task<void> apply_snapshot();
   // commands.cc
   runtime::Task<control::Answer> show_status(const control::Command& command);
