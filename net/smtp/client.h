@@ -54,10 +54,12 @@ struct Transaction {
   DsnReturn ret = DsnReturn::Unset;
   std::string_view envid;                         ///< xtext or empty
   std::span<const OutgoingRecipient> recipients;  ///< at least one
-  std::span<const Bytes> body;  ///< CRLF line ends, CRLF at the end, no dot stuffing; at most kBodySpansMax
-  bool eight_bit = false;       ///< body has bytes above 127
-  bool smtp_utf8 = false;       ///< addresses or headers need SMTPUTF8
-  bool has_dot_lines = false;   ///< a line of the body begins with a dot
+  std::span<const Bytes>
+      body;                ///< CRLF line ends, no dot stuffing; at most kBodySpansMax. A missing last CRLF
+                           ///< is added in front of the dot
+  bool eight_bit = false;  ///< body has bytes above 127
+  bool smtp_utf8 = false;  ///< addresses or headers need SMTPUTF8
+  bool has_dot_lines = false;  ///< a line of the body begins with a dot
 };
 
 /// How a transaction ended. Recipients that got a refusal of their own (on_recipient) keep it in every case.
@@ -123,6 +125,8 @@ struct ClientSettings {
   std::string helo_name;
   Capabilities::Ignore ignore;
   Tls tls = Tls::Never;
+  /// With CHUNKING no further transaction is taken while bodies of this size are under way (memory of the owner).
+  std::uint64_t chunking_window_bytes = 2 * kMiB;
   std::uint32_t chunking_window = 4;  ///< transactions in flight with CHUNKING: 1 .. Client::kWindowMax
   bool close_on_421 = false;          ///< smtp-421-means-mx-unavailable; else a 421 is one more 4xx
   bool pix_workaround = true;         ///< pix-bug-workaround: the final dot gets a segment of its own
@@ -232,12 +236,14 @@ class Client {
     std::uint64_t end = 0;    // stream position behind the last byte queued so far
     SmtpReply decided;        // what answers for the whole transaction, once known
     ClientPhase decided_phase = ClientPhase::Mail;
+    std::uint64_t body_bytes = 0;
     std::uint32_t recipients = 0;
     std::uint32_t accepted = 0;
     std::uint32_t next_reply = 0;  // index into `ends` of the command whose reply comes next
     std::uint32_t queued = 0;      // commands already in queue_
     bool has_dot_lines = false;
-    bool started = false;       // first byte queued
+    bool started = false;  // first byte queued
+    bool body_queued = false;
     bool awaits_reset = false;  // RSET went in front and is not yet answered
     bool complete = false;      // the last byte is queued: body and dot, BDAT's body, or a lone dot
     bool mail_refused = false;
@@ -311,6 +317,7 @@ class Client {
   std::uint32_t first_slot_ = 0;
   std::uint32_t slot_count_ = 0;
   std::uint64_t transactions_ = 0;
+  std::uint64_t body_bytes_ = 0;  // of all transactions in flight
 
   std::vector<Segment> queue_;  // to send, in order; [head_, size)
   std::size_t head_ = 0;

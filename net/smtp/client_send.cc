@@ -11,7 +11,8 @@ namespace sluice::net {
 namespace {
 
 constexpr std::string_view kReset = "RSET\r\n";
-constexpr std::string_view kEndOfData = ".\r\n";
+constexpr std::string_view kEndOfData = "\r\n.\r\n";
+constexpr std::size_t kLineEndBytes = 2;
 constexpr std::size_t kQueueCompactAt = 64;
 
 Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
@@ -85,24 +86,21 @@ Client::Add Client::check(const Transaction& transaction, std::uint64_t body_byt
 Client::Add Client::add(const Transaction& transaction) {
   SLUICE_ASSERT(transaction.body.size() <= kBodySpansMax);
   std::uint64_t body_bytes = 0;
-  Bytes last;
-  for (const Bytes span : transaction.body) {
-    body_bytes += span.size();
-    if (!span.empty()) last = span;
-  }
-  SLUICE_ASSERT(body_bytes == 0 || last.back() == std::byte{'\n'});
+  for (const Bytes span : transaction.body) body_bytes += span.size();
   const Add verdict = check(transaction, body_bytes);
   if (verdict != Add::Accepted) return verdict;
 
   Slot& added = slot(slot_count_);
   ++slot_count_;
   ++transactions_;
+  body_bytes_ += body_bytes;
+  added.body_bytes = body_bytes;
   added.tag = transaction.tag;
   added.recipients = static_cast<std::uint32_t>(transaction.recipients.size());
   added.has_dot_lines = transaction.has_dot_lines;
   added.start = added.base = added.end = 0;
   added.accepted = added.next_reply = added.queued = 0;
-  added.started = added.awaits_reset = added.complete = added.mail_refused = false;
+  added.started = added.body_queued = added.awaits_reset = added.complete = added.mail_refused = false;
   added.is_decided = added.suspect = added.lost_step = added.replies_done = false;
   added.body.assign(transaction.body.begin(), transaction.body.end());
   encode(added, transaction, body_bytes);
@@ -173,6 +171,7 @@ std::uint32_t Client::window() const {
 
 std::uint32_t Client::free_slots() const {
   if (stage_ != Stage::Ready || quit_asked_ || slot_count_ >= window()) return 0;
+  if (mode_ == Mode::Chunking && slot_count_ > 0 && body_bytes_ >= settings_.chunking_window_bytes) return 0;
   std::uint64_t free = window() - slot_count_;
   if (capabilities_.mail_max) free = std::min<std::uint64_t>(free, *capabilities_.mail_max - transactions_);
   return static_cast<std::uint32_t>(free);
@@ -182,7 +181,7 @@ bool Client::used_up() const { return capabilities_.mail_max && transactions_ >=
 
 Bytes Client::Segment::front() const {
   if (kind != Kind::Stuffed) return bytes;
-  if (at_line_start && bytes.front() == std::byte{'.'}) return as_bytes(kEndOfData.substr(0, 1));
+  if (at_line_start && bytes.front() == std::byte{'.'}) return as_bytes(kEndOfData.substr(kLineEndBytes, 1));
   return bytes.first(find_dot_line(bytes, 0));
 }
 
@@ -221,6 +220,7 @@ void Client::queue_commands(Slot& slot, std::uint32_t upto) {
 }
 
 void Client::queue_body(Slot& slot) {
+  slot.body_queued = true;
   const bool stuffed = slot.has_dot_lines && mode_ != Mode::Chunking;
   bool at_line_start = true;
   for (const Bytes span : slot.body) {
@@ -233,7 +233,14 @@ void Client::queue_body(Slot& slot) {
 }
 
 void Client::queue_dot(Slot& slot) {
-  queue(as_bytes(kEndOfData), is_pix_ ? Segment::Kind::LoneDot : Segment::Kind::Plain);
+  std::byte last{'\n'};
+  if (slot.body_queued) {
+    for (const Bytes span : slot.body) {
+      if (!span.empty()) last = span.back();
+    }
+  }
+  const std::size_t skipped = last == std::byte{'\n'} ? kLineEndBytes : 0;
+  queue(as_bytes(kEndOfData.substr(skipped)), is_pix_ ? Segment::Kind::LoneDot : Segment::Kind::Plain);
   slot.complete = true;
   slot.end = queued_bytes_;
 }
@@ -280,6 +287,7 @@ void Client::retire() {
     // call.
     first_slot_ = (first_slot_ + 1) % kWindowMax;
     --slot_count_;
+    body_bytes_ -= oldest.body_bytes;
     tell_end(oldest);
   }
 }

@@ -355,6 +355,8 @@ TEST(Client, DotStuffing) {
       {{"a", ".b\r\n"}, "a.b\r\n.\r\n"},  // the dot is in the middle of a line
       {{"a\r\n", "", ".\r\n", ".\r\n"}, "a\r\n..\r\n..\r\n.\r\n"},
       {{""}, ".\r\n"},
+      {{"no line end"}, "no line end\r\n.\r\n"},  // the dot must not become part of it
+      {{"a\r\n.", ""}, "a\r\n..\r\n.\r\n"},
       {{"x\r\n\r\n...\r\n.\r\nend\r\n"}, "x\r\n\r\n....\r\n..\r\nend\r\n.\r\n"},
   };
   for (const Row& row : rows) {
@@ -485,6 +487,20 @@ TEST(Client, Windows) {
     EXPECT_EQ(script.add({}), Client::Add::NoSlot);
     EXPECT_EQ(script.client().used_up(), row.want == 3);
   }
+}
+
+TEST(Client, WindowIsBoundedInBytes) {
+  ClientScript script({.chunking_window_bytes = 10});
+  script.server(kGreeting);
+  script.sent();
+  script.server(kChunking);
+  ASSERT_EQ(script.add({.tag = 1, .body = {"123\r\n"}}), Client::Add::Accepted);
+  EXPECT_EQ(script.client().free_slots(), 3U);
+  ASSERT_EQ(script.add({.tag = 2, .body = {"456\r\n"}}), Client::Add::Accepted);
+  EXPECT_EQ(script.client().free_slots(), 0U);
+  script.sent();
+  script.server("250 ok\r\n250 ok\r\n250 ok\r\n");
+  EXPECT_EQ(script.client().free_slots(), 3U);
 }
 
 TEST(Client, StartTls) {
