@@ -51,7 +51,8 @@ total-max-smtp-in 1000
 </domain>
 <acct-file /var/log/acct.csv>
     records d,b
-    record-fields d,b timeLogged,orig,rcpt,dsnAction,dsnStatus,dsnDiag,queue,header_Message-ID
+    record-fields d timeLogged,orig,rcpt,dsnAction,dsnStatus,dsnDiag,queue,header_Message-ID
+    record-fields b timeLogged,orig,rcpt,dsnAction,dsnStatus,dsnDiag,queue,header_Message-ID
 </acct-file>
 )";
 
@@ -65,6 +66,15 @@ struct Scenario {
       : world(seed, {.machine = {.reactors = 3, .addresses = {*Cidr::parse("10.255.0.0/24")}}}),
         peers(world.add_machine({.reactors = 2, .address_v4 = IpAddress::from_v4({10, 255, 0, 2})})) {
     files.files["/etc/config"] = kConfig;
+    world.disk().put("/var/log/.made", "");  // the folder exists, as on any host
+  }
+
+  ~Scenario() {
+    // After a failure things may still wait in there: they are kept instead of destroyed.
+    if (node) world.machine().bury(std::move(node));
+    for (auto& one : receivers) {
+      if (!one->idle()) peers.bury(std::move(one));
+    }
   }
 
   static void zone(resolver::TableTransport& dns) {
@@ -126,7 +136,9 @@ struct Scenario {
   }
   void close() {
     for (auto& one : receivers) one->stop();
-    finish(world, node->stop(), 5min);
+    if (finish(world, node->stop(), 5min)) {
+      node.reset();
+    }
     world.run_until([this] { return std::ranges::all_of(receivers, [](const auto& one) { return one->idle(); }); }, 5min);
   }
 

@@ -12,6 +12,14 @@ class Receiver::Session final : public net::ServerOwner {
       : receiver_(receiver), stream_(std::move(stream)), server_({.host = "mx.test"}, *this) {}
 
   runtime::Task<void> run() {
+    co_await converse();
+    // Replies may lie unsent, or be lost to the reset that follows unread bytes: none of them counts as read.
+    if (!dropped_) co_return;
+    for (const std::string& key : taken_) ++receiver_.ledger_.lost_replies[key];
+  }
+
+ private:
+  runtime::Task<void> converse() {
     server_.start();
     for (;;) {
       while (!server_.output().empty()) {
@@ -26,8 +34,6 @@ class Receiver::Session final : public net::ServerOwner {
       if (dropped_) co_return;
     }
   }
-
- private:
   bool chance(double probability) { return receiver_.world_.random().chance(probability); }
   net::Answer on_hello(std::string_view, bool) override { return net::Answer::accept(); }
   net::Answer on_mail(const net::MailCommand&) override {
@@ -63,7 +69,7 @@ class Receiver::Session final : public net::ServerOwner {
     const bool lose_reply = chance(receiver_.mood_.drop_after_dot);
     for (const std::string& recipient : recipients_) {
       ++ledger.delivered[id + ' ' + recipient];
-      if (lose_reply) ++ledger.lost_replies[id + ' ' + recipient];
+      taken_.push_back(id + ' ' + recipient);
     }
     dropped_ |= lose_reply;
     return net::Answer::accept();
@@ -84,6 +90,7 @@ class Receiver::Session final : public net::ServerOwner {
   runtime::Stream stream_;
   net::Server server_;
   std::vector<std::string> recipients_;
+  std::vector<std::string> taken_;  // "message-id rcpt" accepted on this connection
   std::string text_;
   bool dropped_ = false;
 };

@@ -26,7 +26,7 @@ struct Mood {
 /// What a receiver has seen. Survives crashes of the node under test.
 struct Ledger {
   std::map<std::string, int> delivered;      ///< "message-id rcpt" -> times a 250 was said or (dropped) may have been
-  std::map<std::string, int> lost_replies;   ///< of these, times the reply was not sent
+  std::map<std::string, int> lost_replies;   ///< of these, times the connection was dropped, so that the reply may not have been read
   std::set<std::string> refused;             ///< recipients that get a 550
   std::map<std::string, std::string> bodies; ///< message id -> the first body seen
   std::vector<std::string> corrupt;          ///< ids whose bodies differed
