@@ -29,7 +29,10 @@ void TimerWheel::insert(Timer& timer) {
   // is entered exactly when its timers have to move down.
   const std::uint64_t differing = timer.tick_ ^ now_tick_;
   const unsigned level =
-      differing == 0 ? 0 : std::min<unsigned>(kLevels - 1, (63u - static_cast<unsigned>(std::countl_zero(differing))) / kSlotBits);
+      differing == 0
+          ? 0
+          : std::min<unsigned>(kLevels - 1,
+                               (63u - static_cast<unsigned>(std::countl_zero(differing))) / kSlotBits);
   const auto digit = static_cast<unsigned>((timer.tick_ >> (level * kSlotBits)) & (kSlots - 1));
   const unsigned slot = level * kSlots + digit;
   timer.slot_ = static_cast<std::uint16_t>(slot);
@@ -86,7 +89,8 @@ std::size_t TimerWheel::advance(MonoTime now) {
       if (ahead == 0) continue;
       const unsigned shift = level * kSlotBits;
       const auto next_digit = static_cast<std::uint64_t>(std::countr_zero(ahead));
-      const std::uint64_t upper = shift + kSlotBits >= 64 ? 0 : (now_tick_ >> (shift + kSlotBits)) << (shift + kSlotBits);
+      const std::uint64_t upper =
+          shift + kSlotBits >= 64 ? 0 : (now_tick_ >> (shift + kSlotBits)) << (shift + kSlotBits);
       step = std::min(step, upper | (next_digit << shift));
     }
     now_tick_ = step;
@@ -126,7 +130,8 @@ std::optional<MonoTime> TimerWheel::next() const {
     const std::uint64_t ahead = digit == kSlots - 1 ? 0 : used_[level] & (~std::uint64_t{0} << (digit + 1));
     if (ahead == 0) continue;
     const unsigned shift = level * kSlotBits;
-    const std::uint64_t upper = shift + kSlotBits >= 64 ? 0 : (now_tick_ >> (shift + kSlotBits)) << (shift + kSlotBits);
+    const std::uint64_t upper =
+        shift + kSlotBits >= 64 ? 0 : (now_tick_ >> (shift + kSlotBits)) << (shift + kSlotBits);
     best = std::min(best, upper | (static_cast<std::uint64_t>(std::countr_zero(ahead)) << shift));
   }
   SLUICE_ASSERT(best != ~std::uint64_t{0});

@@ -131,8 +131,12 @@ SmtpScript& SmtpScript::add(Step step) {
   steps_.push_back(std::move(step));
   return *this;
 }
-SmtpScript& SmtpScript::says(std::string_view lines) { return add({.what = Do::Say, .text = on_the_wire(lines)}); }
-SmtpScript& SmtpScript::says_raw(std::string_view bytes) { return add({.what = Do::Say, .text = std::string(bytes)}); }
+SmtpScript& SmtpScript::says(std::string_view lines) {
+  return add({.what = Do::Say, .text = on_the_wire(lines)});
+}
+SmtpScript& SmtpScript::says_raw(std::string_view bytes) {
+  return add({.what = Do::Say, .text = std::string(bytes)});
+}
 SmtpScript& SmtpScript::says_slowly(std::string_view lines, Duration between) {
   return add({.what = Do::SaySlowly, .text = on_the_wire(lines), .time = between});
 }
@@ -190,7 +194,8 @@ Task<void> play(Reactor& reactor, Stream stream, SmtpScript script, Conversation
       case SmtpScript::Do::ExpectMessage:
       case SmtpScript::Do::ExpectBytes: {
         const bool counted = step.what == SmtpScript::Do::ExpectBytes;
-        std::optional<std::string> message = counted ? co_await reader.bytes(step.count) : co_await reader.message();
+        std::optional<std::string> message =
+            counted ? co_await reader.bytes(step.count) : co_await reader.message();
         if (message) {
           conversation.messages.push_back(std::move(*message));
         } else {
@@ -214,7 +219,9 @@ Task<void> play(Reactor& reactor, Stream stream, SmtpScript script, Conversation
         over = true;
         break;
       case SmtpScript::Do::HalfClose: simulated(reactor).half_close(stream.fd()); break;
-      case SmtpScript::Do::AcceptMail: over = co_await accept_mail(stream, reader, step.text, conversation); break;
+      case SmtpScript::Do::AcceptMail:
+        over = co_await accept_mail(stream, reader, step.text, conversation);
+        break;
     }
     if (over) break;
   }
@@ -261,7 +268,8 @@ Task<void> ScriptedHost::converse(Stream stream, SmtpScript script, Conversation
 
 std::vector<std::string> ScriptedHost::messages() const {
   std::vector<std::string> out;
-  for (const Conversation& one : conversations_) out.insert(out.end(), one.messages.begin(), one.messages.end());
+  for (const Conversation& one : conversations_)
+    out.insert(out.end(), one.messages.begin(), one.messages.end());
   return out;
 }
 

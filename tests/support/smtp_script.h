@@ -18,24 +18,36 @@ namespace sluice::test {
 /// Patterns: '*' stands for any text, case counts. Lines end with CRLF on the wire, "\n" in the script.
 class SmtpScript {
  public:
-  SmtpScript& says(std::string_view lines);                              ///< one or more lines
+  SmtpScript& says(std::string_view lines);  ///< one or more lines
   SmtpScript& replies(std::string_view lines) { return says(lines); }
-  SmtpScript& says_raw(std::string_view bytes);                          ///< exactly these bytes
-  SmtpScript& says_slowly(std::string_view lines, Duration between);     ///< a byte at a time
-  SmtpScript& expects(std::string_view pattern);                         ///< one line
-  SmtpScript& expects_message();                                         ///< up to the line with a dot; kept, unstuffed
-  SmtpScript& expects_bytes(std::size_t count);                          ///< BDAT; kept as a message
-  SmtpScript& expects_end();                                             ///< the other side closes (or resets)
+  SmtpScript& says_raw(std::string_view bytes);                       ///< exactly these bytes
+  SmtpScript& says_slowly(std::string_view lines, Duration between);  ///< a byte at a time
+  SmtpScript& expects(std::string_view pattern);                      ///< one line
+  SmtpScript& expects_message();                 ///< up to the line with a dot; kept, unstuffed
+  SmtpScript& expects_bytes(std::size_t count);  ///< BDAT; kept as a message
+  SmtpScript& expects_end();                     ///< the other side closes (or resets)
   SmtpScript& waits(Duration time);
-  SmtpScript& stalls();                                                  ///< says nothing more until the other side ends
-  SmtpScript& closes();                                                  ///< orderly; also what happens after the last step
-  SmtpScript& resets();                                                  ///< RST (simulated world only)
-  SmtpScript& half_closes();                                             ///< FIN, and goes on reading (simulated world only)
-  /// Plays a willing server until QUIT or the end: EHLO, MAIL, RCPT, DATA, BDAT, RSET, NOOP. Messages are kept.
-  SmtpScript& accepts_mail(std::string_view ehlo_lines = "250-mx.test\n250-PIPELINING\n250-8BITMIME\n250 SIZE 52428800");
+  SmtpScript& stalls();       ///< says nothing more until the other side ends
+  SmtpScript& closes();       ///< orderly; also happens after the last step
+  SmtpScript& resets();       ///< RST (simulated world only)
+  SmtpScript& half_closes();  ///< FIN, and goes on reading (simulated world only)
+  /// Plays a willing server until QUIT or the end: EHLO, MAIL, RCPT, DATA, BDAT, RSET, NOOP. Keeps messages.
+  SmtpScript& accepts_mail(
+      std::string_view ehlo_lines = "250-mx.test\n250-PIPELINING\n250-8BITMIME\n250 SIZE 52428800");
 
   enum class Do : std::uint8_t {
-    Say, SaySlowly, Expect, ExpectMessage, ExpectBytes, ExpectEnd, Wait, Stall, Close, Reset, HalfClose, AcceptMail
+    Say,
+    SaySlowly,
+    Expect,
+    ExpectMessage,
+    ExpectBytes,
+    ExpectEnd,
+    Wait,
+    Stall,
+    Close,
+    Reset,
+    HalfClose,
+    AcceptMail
   };
   struct Step {
     Do what;
@@ -66,7 +78,8 @@ struct Conversation {
                                        Conversation& conversation);
 
 /// Listens and plays a script for every connection: the first for the first, and so on; `otherwise` after the last.
-/// Thread: the reactor's shard. Lifetime: stop() and a run of the world before destruction, or bury it with its machine.
+/// Thread: the reactor's shard.
+/// Lifetime: stop() and a run of the world before destruction, or bury it with its machine.
 class ScriptedHost {
  public:
   /// Asserts that `at` can be listened on.

@@ -16,7 +16,8 @@ std::uint32_t DatagramSocket::ready_events() const {
   return events;
 }
 
-Result<std::shared_ptr<DatagramSocket>> Network::make_datagram(Machine& machine, bool is_v4, const Endpoint* bind_to) {
+Result<std::shared_ptr<DatagramSocket>> Network::make_datagram(Machine& machine, bool is_v4,
+                                                               const Endpoint* bind_to) {
   auto socket = make<DatagramSocket>(machine.index(), is_v4);
   if (bind_to == nullptr) return socket;
   if (!bind_to->address.is_any() && !machine.owns(bind_to->address)) return fail_errno(EADDRNOTAVAIL, "bind");
@@ -29,7 +30,8 @@ Result<std::shared_ptr<DatagramSocket>> Network::make_datagram(Machine& machine,
   return socket;
 }
 
-Result<std::size_t> Network::send_datagram(DatagramSocket& socket, std::span<const std::byte> bytes, const Endpoint& to) {
+Result<std::size_t> Network::send_datagram(DatagramSocket& socket, std::span<const std::byte> bytes,
+                                           const Endpoint& to) {
   if (bytes.size() > kDatagramMax) return fail_errno(EMSGSIZE, "sendto");
   if (socket.error != 0) return fail_errno(std::exchange(socket.error, 0), "sendto");
   if (socket.local.port == 0) {
@@ -40,16 +42,18 @@ Result<std::size_t> Network::send_datagram(DatagramSocket& socket, std::span<con
   Endpoint from = socket.local;
   if (from.address.is_any()) from.address = own_address(world_.machine(socket.machine), to.address);
   if (host_state(to.address) == HostState::Unreachable) return fail_errno(EHOSTUNREACH, "sendto");
-  if (host_state(to.address) == HostState::Silent || host_state(from.address) == HostState::Silent) return bytes.size();
+  if (host_state(to.address) == HostState::Silent || host_state(from.address) == HostState::Silent)
+    return bytes.size();
   const LinkOptions& link = link_between(from.address, to.address);
   if (random_.chance(link.datagram_lost)) return bytes.size();
   const int copies = random_.chance(link.datagram_doubled) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     // Each copy has its own jitter, so datagrams overtake each other.
-    world_.events().at(now() + delay_of(link), [this, from, to, sender = socket.weak_from_this(),
-                                                copy = std::vector<std::byte>(bytes.begin(), bytes.end())]() mutable {
-      datagram_arrives(std::move(copy), from, to, sender);
-    });
+    world_.events().at(now() + delay_of(link),
+                       [this, from, to, sender = socket.weak_from_this(),
+                        copy = std::vector<std::byte>(bytes.begin(), bytes.end())]() mutable {
+                         datagram_arrives(std::move(copy), from, to, sender);
+                       });
   }
   return bytes.size();
 }

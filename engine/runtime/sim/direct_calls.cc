@@ -85,7 +85,8 @@ Result<Endpoint> SimReactor::peer_endpoint(int fd) {
   if (file == nullptr) return fail_errno(EBADF, "getpeername");
   if (file->socket == nullptr) return fail_errno(ENOTSOCK, "getpeername");
   const auto* stream = dynamic_cast<StreamSocket*>(file->socket.get());
-  const bool has_peer = stream == nullptr ? file->socket->remote.port != 0 : stream->state == StreamSocket::State::Open;
+  const bool has_peer =
+      stream == nullptr ? file->socket->remote.port != 0 : stream->state == StreamSocket::State::Open;
   if (!has_peer) return fail_errno(ENOTCONN, "getpeername");
   return file->socket->remote;
 }
@@ -101,7 +102,8 @@ void SimReactor::end_output(int fd) {
   if (dead_) return;
   const auto file = machine_.file(fd);
   SLUICE_ASSERT(file != nullptr);
-  if (auto* stream = dynamic_cast<StreamSocket*>(file->socket.get())) machine_.world().network().shutdown_write(*stream);
+  if (auto* stream = dynamic_cast<StreamSocket*>(file->socket.get()))
+    machine_.world().network().shutdown_write(*stream);
 }
 
 // Every address exists in the simulated world; none is listed, so that networks in a configuration stay empty.

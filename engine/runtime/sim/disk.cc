@@ -80,7 +80,8 @@ void Disk::change(std::vector<Edit> edits, MonoTime now) {
     }
     if (edit.target != nullptr) {
       edit.directory->entries[edit.name] = edit.target;
-      if (edit.target->links++ == 0 && edit.target->opens == 0) pages_used_ += edit.target->image.pages_used();
+      if (edit.target->links++ == 0 && edit.target->opens == 0)
+        pages_used_ += edit.target->image.pages_used();
     }
   }
   pending_.push_back({.serial = ++changes_made_, .at = now, .edits = std::move(edits)});
@@ -160,7 +161,8 @@ std::int32_t Disk::rename(std::string_view from, std::string_view to, MonoTime n
   if (node == nullptr) return -ENOENT;
   const NodePtr old = child(*target.directory, target.name);
   if (old == node) return 0;
-  if (old != nullptr && old->is_directory != node->is_directory) return old->is_directory ? -EISDIR : -ENOTDIR;
+  if (old != nullptr && old->is_directory != node->is_directory)
+    return old->is_directory ? -EISDIR : -ENOTDIR;
   if (old != nullptr && old->is_directory && !old->entries.empty()) return -ENOTEMPTY;
   // The new name first: the node is never without one.
   change({{target.directory, target.name, node}, {source.directory, source.name, nullptr}}, now);
@@ -215,7 +217,8 @@ Result<std::vector<DirectoryEntry>> Disk::list(std::string_view path) const {
   if (node == nullptr) return fail_errno(ENOENT, "opendir");
   if (!node->is_directory) return fail_errno(ENOTDIR, "opendir");
   std::vector<DirectoryEntry> out;
-  for (const auto& [name, entry] : node->entries) out.push_back({name, entry->is_directory, entry->image.size()});
+  for (const auto& [name, entry] : node->entries)
+    out.push_back({name, entry->is_directory, entry->image.size()});
   return out;
 }
 
@@ -248,7 +251,8 @@ void Disk::put(std::string_view path, std::string_view content) {
   SLUICE_ASSERT(make_directories(directory, MonoTime{}).has_value());
   const Opened file = open(path, O_RDWR | O_CREAT | O_TRUNC, MonoTime{});
   SLUICE_ASSERT(file.node != nullptr);
-  SLUICE_ASSERT(write(*file.node, 0, std::as_bytes(std::span(content))) == static_cast<std::int32_t>(content.size()));
+  SLUICE_ASSERT(write(*file.node, 0, std::as_bytes(std::span(content))) ==
+                static_cast<std::int32_t>(content.size()));
   file.node->image.make_all_durable();
   for (const Change& change : pending_) apply_durably(change);
   pending_.clear();
@@ -295,8 +299,8 @@ void Disk::cut_power() {
   std::size_t kept = loss == Loss::Nothing ? pending_.size() : 0;
   if (loss == Loss::Sectors || loss == Loss::Pages) kept = random_.below(pending_.size() + 1);
   for (std::size_t i = 0; i < pending_.size(); ++i) {
-    const bool keep = options.names_in_order || loss == Loss::Nothing ? i < kept
-                                                                      : loss != Loss::All && random_.chance(0.5);
+    const bool keep =
+        options.names_in_order || loss == Loss::Nothing ? i < kept : loss != Loss::All && random_.chance(0.5);
     if (keep) apply_durably(pending_[i]);
   }
   pending_.clear();

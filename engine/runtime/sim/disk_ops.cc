@@ -13,7 +13,8 @@ bool is_direct(const InFlight& op) { return op.file != nullptr && (op.file->flag
 
 bool on_grid(const Op& op) {
   const auto grid = std::uint64_t{Disk::kDirectAlign};
-  return reinterpret_cast<std::uintptr_t>(op.data) % grid == 0 && op.size % grid == 0 && op.offset % grid == 0;
+  return reinterpret_cast<std::uintptr_t>(op.data) % grid == 0 && op.size % grid == 0 &&
+         op.offset % grid == 0;
 }
 
 Duration latency_of(const Op& op, const DiskOptions& options, Random& random) {
@@ -72,7 +73,8 @@ void SimReactor::finish_on_disk(InFlight& op) {
   // What a failed write or sync leaves behind is anybody's guess.
   if (op.op.kind == OpKind::Sync) op.file->node->image.fail_sync(*op.sync);
   if (op.op.kind == OpKind::Write && op.failing != ENOSPC) {
-    const std::size_t part = machine_.world().random().below(op.op.size + 1) / FileImage::kSectorBytes * FileImage::kSectorBytes;
+    const std::size_t part =
+        machine_.world().random().below(op.op.size + 1) / FileImage::kSectorBytes * FileImage::kSectorBytes;
     static_cast<void>(machine_.disk().write(*op.file->node, op.op.offset, {op.op.data, part}));
   }
   answer(op, {.result = -op.failing});
@@ -82,7 +84,8 @@ std::int32_t SimReactor::carry_out_write(InFlight& op) {
   Disk& disk = machine_.disk();
   FileImage& image = op.file->node->image;
   const std::uint64_t offset = (op.file->flags & O_APPEND) != 0 ? image.size() : op.op.offset;
-  const std::int32_t written = disk.write(*op.file->node, offset, {op.op.data, op.short_size.value_or(op.op.size)});
+  const std::int32_t written =
+      disk.write(*op.file->node, offset, {op.op.data, op.short_size.value_or(op.op.size)});
   if (written > 0 && op.op.durable) image.make_durable(offset, static_cast<std::uint64_t>(written));
   return written;
 }
@@ -94,9 +97,7 @@ std::int32_t SimReactor::carry_out(InFlight& op) {
     case OpKind::Read:
       return static_cast<std::int32_t>(op.file->node->image.read(op.op.offset, {op.op.data, op.op.size}));
     case OpKind::Write: return carry_out_write(op);
-    case OpKind::Sync:
-      op.file->node->image.finish_sync(*op.sync);
-      return 0;
+    case OpKind::Sync: op.file->node->image.finish_sync(*op.sync); return 0;
     case OpKind::Allocate: return disk.allocate(*op.file->node, op.op.offset, op.op.size);
     case OpKind::Truncate: return disk.truncate(*op.file->node, op.op.size);
     case OpKind::Rename: return disk.rename(op.op.path, op.op.path2, now);

@@ -86,7 +86,8 @@ std::optional<Fault> Faults::by_plan(const FaultSite& site, Random& random) cons
       break;
     default: break;
   }
-  if (random.chance(plan.operation_delayed)) return Fault{Strike::Delay, 0, random.between(0ns, plan.delay_max)};
+  if (random.chance(plan.operation_delayed))
+    return Fault{Strike::Delay, 0, random.between(0ns, plan.delay_max)};
   return std::nullopt;
 }
 

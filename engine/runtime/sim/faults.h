@@ -18,17 +18,17 @@ namespace sluice::runtime::sim {
 /// Chances, 0 to 1, each asked once for every operation of its kind. All zero: a world in which all goes well.
 struct FaultPlan {
   double connect_refused = 0;
-  double connect_silent = 0;      ///< the SYN is never answered
-  double send_reset = 0;          ///< the connection is reset when something is sent
-  double receive_reset = 0;       ///< ... when something is awaited
-  double receive_hang = 0;        ///< what is awaited never comes
-  double operation_delayed = 0;   ///< the operation starts up to `delay_max` later
+  double connect_silent = 0;     ///< the SYN is never answered
+  double send_reset = 0;         ///< the connection is reset when something is sent
+  double receive_reset = 0;      ///< ... when something is awaited
+  double receive_hang = 0;       ///< what is awaited never comes
+  double operation_delayed = 0;  ///< the operation starts up to `delay_max` later
   Duration delay_max = 200ms;
-  double write_short = 0;         ///< fewer bytes than asked for, as the kernel may always do
-  double read_error = 0;          ///< EIO
-  double write_error = 0;         ///< EIO; any part of the sectors may have changed
-  double sync_error = 0;          ///< EIO; as on Linux the pages count as clean afterwards but are not on the disk
-  double no_descriptors = 0;      ///< EMFILE on accept and open
+  double write_short = 0;  ///< fewer bytes than asked for, as the kernel may always do
+  double read_error = 0;   ///< EIO
+  double write_error = 0;  ///< EIO; any part of the sectors may have changed
+  double sync_error = 0;   ///< EIO; as on Linux the pages count as clean afterwards but are not on the disk
+  double no_descriptors = 0;  ///< EMFILE on accept and open
 };
 
 /// What a rule does to the operation it strikes.
@@ -46,15 +46,15 @@ enum class Strike : std::uint8_t {
 struct FaultRule {
   static constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
   OpKind kind = OpKind::Send;
-  std::optional<Cidr> peer = std::nullopt;             ///< the other side, seen from the operation's socket
+  std::optional<Cidr> peer = std::nullopt;  ///< the other side, seen from the operation's socket
   std::optional<std::uint16_t> peer_port = std::nullopt;
-  std::optional<std::size_t> machine = std::nullopt;   ///< only operations of this machine
-  std::string path_contains = {};                      ///< files: part of the path given to Open
-  std::uint64_t skip = 0;                              ///< so many matching operations pass first
-  std::uint64_t times = 1;                             ///< then so many are struck
-  double chance = 1;                                   ///< each of them only with this chance
+  std::optional<std::size_t> machine = std::nullopt;  ///< only operations of this machine
+  std::string path_contains = {};                     ///< files: part of the path given to Open
+  std::uint64_t skip = 0;                             ///< so many matching operations pass first
+  std::uint64_t times = 1;                            ///< then so many are struck
+  double chance = 1;                                  ///< each of them only with this chance
   Strike strike = Strike::Error;
-  int sys_errno = 5;                                   ///< EIO
+  int sys_errno = 5;  ///< EIO
   Duration delay{0};
 };
 

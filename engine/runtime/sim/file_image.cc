@@ -7,7 +7,9 @@ namespace sluice::runtime::sim {
 namespace {
 
 std::uint64_t page_of(std::uint64_t offset) { return offset / FileImage::kPageBytes; }
-std::uint64_t pages_for(std::uint64_t size) { return (size + FileImage::kPageBytes - 1) / FileImage::kPageBytes; }
+std::uint64_t pages_for(std::uint64_t size) {
+  return (size + FileImage::kPageBytes - 1) / FileImage::kPageBytes;
+}
 
 }  // namespace
 

@@ -15,10 +15,10 @@ namespace sluice::runtime::sim {
 
 /// How a power cut treats what was not synced. One is drawn for every crash.
 enum class Loss : std::uint8_t {
-  Nothing,   ///< the cache had just been written back
-  All,       ///< nothing since the last sync is there
-  Sectors,   ///< any subset of the 512-byte sectors is there: writes are lost, torn and reordered
-  Pages,     ///< any subset of the 4096-byte pages
+  Nothing,  ///< the cache had just been written back
+  All,      ///< nothing since the last sync is there
+  Sectors,  ///< any subset of the 512-byte sectors is there: writes are lost, torn and reordered
+  Pages,    ///< any subset of the 4096-byte pages
 };
 
 /// Thread: the world's only one. Limits: the disk above it bounds the space; holes cost nothing.

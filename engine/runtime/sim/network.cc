@@ -41,19 +41,22 @@ void Network::set_link(const Cidr& block, LinkOptions options) { links_.emplace_
 void Network::set_host(const Cidr& block, HostState state) { hosts_.emplace_back(block, state); }
 
 HostState Network::host_state(const IpAddress& address) const {
-  const auto found = std::find_if(hosts_.rbegin(), hosts_.rend(), [&](const auto& one) { return one.first.contains(address); });
+  const auto found = std::find_if(hosts_.rbegin(), hosts_.rend(),
+                                  [&](const auto& one) { return one.first.contains(address); });
   return found == hosts_.rend() ? HostState::Up : found->second;
 }
 
 const LinkOptions& Network::link_between(const IpAddress& a, const IpAddress& b) const {
-  const auto found = std::find_if(links_.rbegin(), links_.rend(),
-                                  [&](const auto& one) { return one.first.contains(a) || one.first.contains(b); });
+  const auto found = std::find_if(links_.rbegin(), links_.rend(), [&](const auto& one) {
+    return one.first.contains(a) || one.first.contains(b);
+  });
   return found == links_.rend() ? default_link : found->second;
 }
 
 bool Network::is_silent(const StreamSocket& socket) const {
   if (socket.is_unix || hosts_.empty()) return false;
-  return host_state(socket.remote.address) == HostState::Silent || host_state(socket.local.address) == HostState::Silent;
+  return host_state(socket.remote.address) == HostState::Silent ||
+         host_state(socket.local.address) == HostState::Silent;
 }
 
 std::size_t Network::reset_connections(const Cidr& block) {
@@ -129,8 +132,9 @@ Result<std::shared_ptr<ListenSocket>> Network::listen(Machine& machine, const En
   Endpoint bound = at;
   if (bound.port == 0) bound.port = free_listen_port(at.address);
   for (const auto& [other, sockets] : listeners_) {
-    const bool overlap = other == bound || (other.port == bound.port && other.address.is_v4() == bound.address.is_v4() &&
-                                            (other.address.is_any() || bound.address.is_any()));
+    const bool overlap =
+        other == bound || (other.port == bound.port && other.address.is_v4() == bound.address.is_v4() &&
+                           (other.address.is_any() || bound.address.is_any()));
     if (!overlap) continue;
     for (const auto& weak : sockets) {
       const auto socket = weak.lock();
@@ -162,7 +166,8 @@ std::shared_ptr<ListenSocket> Network::find_listener(const Endpoint& at) {
     std::vector<std::shared_ptr<ListenSocket>> alive;
     for (const auto& weak : found->second) {
       const auto socket = weak.lock();
-      if (socket != nullptr && socket->listening && world_.machine(socket->machine).owns(at.address)) alive.push_back(socket);
+      if (socket != nullptr && socket->listening && world_.machine(socket->machine).owns(at.address))
+        alive.push_back(socket);
     }
     if (!alive.empty()) return alive[random_.below(alive.size())];
   }
@@ -184,7 +189,8 @@ void Network::pump_acceptors(ListenSocket& socket) {
     const StreamPtr& stream = socket.queue.front();
     Machine& machine = world_.machine(socket.machine);
     int error = 0;
-    const FaultSite site{.kind = OpKind::Accept, .machine = socket.machine, .peer = &stream->remote, .path = {}};
+    const FaultSite site{
+        .kind = OpKind::Accept, .machine = socket.machine, .peer = &stream->remote, .path = {}};
     if (const auto fault = world_.faults().judge(site, random_)) {
       if (fault->strike == Strike::Reset) reset(*stream);
       if (fault->strike == Strike::Error) error = fault->sys_errno;
@@ -228,8 +234,8 @@ void Network::stop_listening(ListenSocket& socket) {
 
 // --- Connecting.
 
-Result<std::shared_ptr<StreamSocket>> Network::make_stream(Machine& machine, bool is_v4, const IpAddress* source,
-                                                           bool is_unix) {
+Result<std::shared_ptr<StreamSocket>> Network::make_stream(Machine& machine, bool is_v4,
+                                                           const IpAddress* source, bool is_unix) {
   if (source != nullptr && !source->is_any() && !machine.owns(*source)) {
     return fail_errno(EADDRNOTAVAIL, "bind to source address");
   }
@@ -287,11 +293,13 @@ void Network::fail_connect(const StreamPtr& client, std::uint64_t attempt, int s
 void Network::syn_arrives(const StreamPtr& client, std::uint64_t attempt, MonoTime give_up) {
   if (client->attempt != attempt || client->state != StreamSocket::State::Connecting) return;
   const auto listener = find_listener(client->remote);
-  const bool dark = listener == nullptr && (dark_.contains(client->remote) || dark_.contains(any_at(client->remote)));
+  const bool dark =
+      listener == nullptr && (dark_.contains(client->remote) || dark_.contains(any_at(client->remote)));
   if (dark || (listener != nullptr && listener->queue.size() >= listener->backlog)) {
     // The SYN is dropped; the client's kernel repeats it.
     if (now() + kSynRetry >= give_up) return fail_connect(client, attempt, ETIMEDOUT, give_up - now());
-    world_.events().at(now() + kSynRetry, [this, client, attempt, give_up] { syn_arrives(client, attempt, give_up); });
+    world_.events().at(now() + kSynRetry,
+                       [this, client, attempt, give_up] { syn_arrives(client, attempt, give_up); });
     return;
   }
   if (listener == nullptr) return fail_connect(client, attempt, ECONNREFUSED, delay_of(client->link));
@@ -386,7 +394,8 @@ void Network::machine_down(std::size_t machine, bool silent) {
 void Network::machine_up(std::size_t machine) {
   std::erase_if(dark_, [&](const auto& one) { return one.second == machine; });
   for_each<StreamSocket>([&](const StreamPtr& socket) {
-    if (socket->peer_vanished && socket->peer_machine == machine && socket->unread_by_peer != 0) nobody_there(*socket);
+    if (socket->peer_vanished && socket->peer_machine == machine && socket->unread_by_peer != 0)
+      nobody_there(*socket);
   });
 }
 

@@ -35,10 +35,10 @@ enum class HostState : std::uint8_t {
 /// Thread: the world's only one. Lifetime: the world's.
 class Network {
  public:
-  static constexpr Duration kSynTimeout = 127s;      ///< tcp_syn_retries = 6
+  static constexpr Duration kSynTimeout = 127s;  ///< tcp_syn_retries = 6
   static constexpr Duration kSynRetry = 1s;
-  static constexpr Duration kStallRetry = 200ms;     ///< retransmission over a silent path
-  static constexpr Duration kStallMax = 924s;        ///< tcp_retries2 = 15: then ETIMEDOUT
+  static constexpr Duration kStallRetry = 200ms;  ///< retransmission over a silent path
+  static constexpr Duration kStallMax = 924s;     ///< tcp_retries2 = 15: then ETIMEDOUT
   static constexpr Duration kTimeWait = 60s;
   static constexpr std::size_t kDatagramMax = 65507;
 
@@ -58,11 +58,11 @@ class Network {
   [[nodiscard]] HostState host_state(const IpAddress& address) const;
 
   // --- What operations do. Completions go through the operation's reactor.
-  [[nodiscard]] Result<std::shared_ptr<ListenSocket>> listen(Machine& machine, const Endpoint& at, bool reuse_port,
-                                                             std::size_t backlog);
+  [[nodiscard]] Result<std::shared_ptr<ListenSocket>> listen(Machine& machine, const Endpoint& at,
+                                                             bool reuse_port, std::size_t backlog);
   [[nodiscard]] Result<std::shared_ptr<ListenSocket>> listen_unix(Machine& machine, const std::string& path);
-  [[nodiscard]] Result<std::shared_ptr<StreamSocket>> make_stream(Machine& machine, bool is_v4, const IpAddress* source,
-                                                                  bool is_unix);
+  [[nodiscard]] Result<std::shared_ptr<StreamSocket>> make_stream(Machine& machine, bool is_v4,
+                                                                  const IpAddress* source, bool is_unix);
   [[nodiscard]] Status connect_unix(const std::shared_ptr<StreamSocket>& socket, const std::string& path);
   /// `silent`: the SYN is lost whatever the host's state is.
   void connect(InFlight& op, const std::shared_ptr<StreamSocket>& socket, bool silent);

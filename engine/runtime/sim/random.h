@@ -30,7 +30,8 @@ class Random {
   /// low .. high, both included.
   [[nodiscard]] Duration between(Duration low, Duration high) {
     if (high <= low) return low;
-    return low + Duration{static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1))};
+    return low +
+           Duration{static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1))};
   }
   /// An independent stream, so that drawing from one part of the world does not shift another.
   [[nodiscard]] Random branch(std::uint64_t label) const { return Random(mix(state_ ^ mix(label + 1))); }
@@ -48,7 +49,9 @@ class Random {
 /// An order-sensitive fingerprint of what happened. Never fed with addresses of memory: they differ between runs.
 class Digest {
  public:
-  void add(std::uint64_t word) { value_ = Random::mix(value_ ^ (word + 0x9e3779b97f4a7c15ULL + (value_ << 6))); }
+  void add(std::uint64_t word) {
+    value_ = Random::mix(value_ ^ (word + 0x9e3779b97f4a7c15ULL + (value_ << 6)));
+  }
   [[nodiscard]] std::uint64_t value() const { return value_; }
 
  private:

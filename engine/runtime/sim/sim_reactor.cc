@@ -25,10 +25,12 @@ SimReactor::SimReactor(Machine& machine, ShardId shard, std::uint64_t seed)
       machine_(machine),
       random_(seed),
       buffer_bytes_(machine.options.buffer_bytes),
-      buffer_memory_(std::make_unique_for_overwrite<std::byte[]>(machine.options.buffer_count * buffer_bytes_)),
+      buffer_memory_(
+          std::make_unique_for_overwrite<std::byte[]>(machine.options.buffer_count * buffer_bytes_)),
       buffer_out_(machine.options.buffer_count, false) {
   SLUICE_ASSERT(machine.options.buffer_count <= 65536);
-  for (std::size_t id = machine.options.buffer_count; id-- > 0;) free_buffers_.push_back(static_cast<std::uint16_t>(id));
+  for (std::size_t id = machine.options.buffer_count; id-- > 0;)
+    free_buffers_.push_back(static_cast<std::uint16_t>(id));
   refresh_clock();
 }
 
@@ -132,7 +134,8 @@ bool SimReactor::strike(InFlight& op) {
   Endpoint peer;
   if (op.file != nullptr) {
     site.path = op.file->path;
-    if (op.file->socket != nullptr) peer = op.op.kind == OpKind::Connect ? op.op.peer.endpoint() : op.file->socket->remote;
+    if (op.file->socket != nullptr)
+      peer = op.op.kind == OpKind::Connect ? op.op.peer.endpoint() : op.file->socket->remote;
     if (op.file->socket != nullptr) site.peer = &peer;
   } else {
     site.path = op.op.path;
@@ -226,7 +229,8 @@ void SimReactor::abandon(InFlight& op, int sys_errno) {
 void SimReactor::answer(InFlight& op, Completion completion) {
   SLUICE_ASSERT(!op.answered);
   World& world = machine_.world();
-  world.note((static_cast<std::uint64_t>(op.op.kind) << 40) ^ (op.id << 8) ^ static_cast<std::uint64_t>(completion.more));
+  world.note((static_cast<std::uint64_t>(op.op.kind) << 40) ^ (op.id << 8) ^
+             static_cast<std::uint64_t>(completion.more));
   world.note(static_cast<std::uint64_t>(completion.result));
   if (!completion.more) {
     op.answered = true;
@@ -323,7 +327,8 @@ void SimReactor::die(bool silent) {
 
 std::optional<std::uint16_t> SimReactor::take_buffer(InFlight& waiter) {
   if (free_buffers_.empty()) {
-    if (std::find(starved_.begin(), starved_.end(), waiter.id) == starved_.end()) starved_.push_back(waiter.id);
+    if (std::find(starved_.begin(), starved_.end(), waiter.id) == starved_.end())
+      starved_.push_back(waiter.id);
     return std::nullopt;
   }
   const std::uint16_t id = free_buffers_.back();
@@ -378,7 +383,8 @@ std::int32_t SimReactor::register_file(int fd) {
 
 void SimReactor::unregister_file(std::int32_t slot) {
   if (slot < 0 || dead_) return;
-  SLUICE_ASSERT(static_cast<std::size_t>(slot) < fixed_files_.size() && fixed_files_[static_cast<std::size_t>(slot)] != nullptr);
+  SLUICE_ASSERT(static_cast<std::size_t>(slot) < fixed_files_.size() &&
+                fixed_files_[static_cast<std::size_t>(slot)] != nullptr);
   fixed_files_[static_cast<std::size_t>(slot)].reset();
 }
 

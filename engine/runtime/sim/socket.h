@@ -1,5 +1,5 @@
 #pragma once
-// What descriptors of a simulated machine name.
+// What descriptors of a simulated machine name. Thread: the world's only one, for everything here.
 
 #include <algorithm>
 #include <cstddef>
@@ -26,12 +26,12 @@ class SimReactor;
 /// The way between two addresses. Times are one way.
 struct LinkOptions {
   Duration latency = 150us;
-  Duration jitter = 50us;                              ///< added at random, up to this much; TCP keeps its order
+  Duration jitter = 50us;  ///< added at random, up to this much; TCP keeps its order
   std::optional<std::uint64_t> bytes_per_second = {};  ///< nullopt: no limit
   std::size_t window_bytes = 256 * 1024;               ///< sent and not yet read by the other side, at most
   std::size_t segment_max = 65536;                     ///< bytes that travel together
-  std::size_t read_max = 1 << 20;                      ///< bytes one receive gets at most; 1 splits everything
-  double read_cut = 0.1;                               ///< chance that a receive gets only a random part
+  std::size_t read_max = 1 << 20;  ///< bytes one receive gets at most; 1 splits everything
+  double read_cut = 0.1;           ///< chance that a receive gets only a random part
   double datagram_lost = 0;
   double datagram_doubled = 0;
 };
@@ -69,12 +69,15 @@ struct Socket {
   std::uint64_t id = 0;
   std::size_t machine = 0;
   bool is_v4 = true;
-  bool closed = false;           ///< its last descriptor and operation are gone
+  bool closed = false;  ///< its last descriptor and operation are gone
   Endpoint local;
   Endpoint remote;
   std::deque<InFlight*> polls;
   [[nodiscard]] virtual std::uint32_t ready_events() const = 0;
-  void forget(const InFlight* one) { drop(polls, one); forget_more(one); }
+  void forget(const InFlight* one) {
+    drop(polls, one);
+    forget_more(one);
+  }
 
  protected:
   virtual void forget_more(const InFlight* one) = 0;
@@ -87,16 +90,16 @@ struct StreamSocket final : Socket, std::enable_shared_from_this<StreamSocket> {
   enum class State : std::uint8_t { Fresh, Connecting, Open, Gone };
   State state = State::Fresh;
   bool is_unix = false;
-  bool bound = false;              ///< `local` has the source address asked for
-  bool has_port = false;           ///< holds an ephemeral port
-  bool end_received = false;       ///< the peer's FIN has come
+  bool bound = false;         ///< `local` has the source address asked for
+  bool has_port = false;      ///< holds an ephemeral port
+  bool end_received = false;  ///< the peer's FIN has come
   bool read_shut = false;
-  bool write_shut = false;         ///< our FIN has been sent
-  bool peer_vanished = false;      ///< the peer lost its power: nothing answers until its machine is up again
-  bool retrying = false;           ///< `stalled` is tried again from time to time
+  bool write_shut = false;     ///< our FIN has been sent
+  bool peer_vanished = false;  ///< the peer lost its power: nothing answers until its machine is up again
+  bool retrying = false;       ///< `stalled` is tried again from time to time
   std::size_t peer_machine = 0;
-  int error = 0;                   ///< told to the first operation that asks, as SO_ERROR
-  std::uint64_t attempt = 0;       ///< number of the current connection attempt
+  int error = 0;              ///< told to the first operation that asks, as SO_ERROR
+  std::uint64_t attempt = 0;  ///< number of the current connection attempt
   std::weak_ptr<StreamSocket> peer;
   ByteQueue readable;
   std::size_t unread_by_peer = 0;  ///< bytes sent that the peer has not taken yet
@@ -147,7 +150,7 @@ struct DatagramSocket final : Socket, std::enable_shared_from_this<DatagramSocke
   };
   bool connected = false;
   bool shut = false;
-  int error = 0;                   ///< an ICMP answer, told once to a connected socket
+  int error = 0;  ///< an ICMP answer, told once to a connected socket
   std::deque<Datagram> queue;
   [[nodiscard]] std::uint32_t ready_events() const override;
 
@@ -172,22 +175,23 @@ struct OpenFile {
 
 /// One operation under way.
 struct InFlight {
-  InFlight(Op& the_op, SimReactor& the_reactor, std::uint64_t serial) : op(the_op), reactor(the_reactor), id(serial) {}
+  InFlight(Op& the_op, SimReactor& the_reactor, std::uint64_t serial)
+      : op(the_op), reactor(the_reactor), id(serial) {}
   Op& op;
   SimReactor& reactor;
   std::uint64_t id;
   std::shared_ptr<OpenFile> file;
-  std::size_t progress = 0;                   ///< Send: bytes taken
-  bool answered = false;                      ///< its last completion is on the way
-  bool on_disk = false;                       ///< a file operation that has begun
-  bool first_answered = false;                ///< SendZeroCopy: only the notification is missing
-  std::uint64_t memory_check = 0;             ///< SendZeroCopy: fingerprint of the bytes
+  std::size_t progress = 0;        ///< Send: bytes taken
+  bool answered = false;           ///< its last completion is on the way
+  bool on_disk = false;            ///< a file operation that has begun
+  bool first_answered = false;     ///< SendZeroCopy: only the notification is missing
+  std::uint64_t memory_check = 0;  ///< SendZeroCopy: fingerprint of the bytes
   std::optional<EventQueue::Id> timeout;
-  std::optional<EventQueue::Id> event;        ///< a delayed start, or the end of an operation on the disk
+  std::optional<EventQueue::Id> event;  ///< a delayed start, or the end of an operation on the disk
   std::optional<FileImage::SyncPoint> sync;
   std::uint64_t names_mark = 0;
-  std::optional<std::size_t> short_size;      ///< Write: a fault allows only this much
-  int failing = 0;                            ///< disk: errno to end with
+  std::optional<std::size_t> short_size;  ///< Write: a fault allows only this much
+  int failing = 0;                        ///< disk: errno to end with
 };
 
 }  // namespace sluice::runtime::sim

@@ -92,13 +92,15 @@ void Network::poll(InFlight& op, Socket& socket) {
 void Network::transmit(StreamSocket& from, std::size_t bytes, EventQueue::Job arrival) {
   MonoTime leaves = now();
   if (from.link.bytes_per_second) {
-    const auto takes = Duration{static_cast<std::int64_t>(bytes * 1'000'000'000 / *from.link.bytes_per_second)};
+    const auto takes =
+        Duration{static_cast<std::int64_t>(bytes * 1'000'000'000 / *from.link.bytes_per_second)};
     leaves = from.link_free = std::max(from.link_free, now()) + takes;
   }
   from.last_arrival = std::max(from.last_arrival, leaves + delay_of(from.link));
-  world_.events().at(from.last_arrival, [this, sender = from.shared_from_this(), job = std::move(arrival)]() mutable {
-    pass_or_stall(sender, std::move(job));
-  });
+  world_.events().at(from.last_arrival,
+                     [this, sender = from.shared_from_this(), job = std::move(arrival)]() mutable {
+                       pass_or_stall(sender, std::move(job));
+                     });
 }
 
 void Network::pass_or_stall(const StreamPtr& from, EventQueue::Job arrival) {
@@ -124,7 +126,8 @@ void Network::retry_stalled(const StreamPtr& from) {
     return;
   }
   from->retrying = true;
-  world_.events().at(now() + std::clamp(waited, Duration{kStallRetry}, kRetryMax), [this, from] { retry_stalled(from); });
+  world_.events().at(now() + std::clamp(waited, Duration{kStallRetry}, kRetryMax),
+                     [this, from] { retry_stalled(from); });
 }
 
 /// What `from` sent meets no socket.
@@ -173,7 +176,8 @@ void Network::pump_senders(StreamSocket& socket) {
 
 void Network::finish_send(InFlight& op, StreamSocket& socket, std::int32_t result) {
   // The kernel answers a list that failed half-way with what it took.
-  if (result < 0 && op.op.kind == OpKind::SendVector && op.progress != 0) result = static_cast<std::int32_t>(op.progress);
+  if (result < 0 && op.op.kind == OpKind::SendVector && op.progress != 0)
+    result = static_cast<std::int32_t>(op.progress);
   if (op.op.kind != OpKind::SendZeroCopy) {
     op.reactor.answer(op, {.result = result});
     return;
@@ -240,7 +244,8 @@ void Network::pump_receivers(StreamSocket& socket) {
           result = -take_error(socket, 0);
         } else if (socket.state == StreamSocket::State::Open && !socket.read_shut) {
           break;
-        } else if (socket.state == StreamSocket::State::Fresh || socket.state == StreamSocket::State::Connecting) {
+        } else if (socket.state == StreamSocket::State::Fresh ||
+                   socket.state == StreamSocket::State::Connecting) {
           result = -ENOTCONN;
         }
       }

@@ -7,7 +7,13 @@ namespace sluice::runtime::sim {
 namespace {
 
 // Labels of the independent streams of chance.
-enum : std::uint64_t { kScheduleStream, kNetworkStream, kGeneralStream, kDiskStream, kReactorStream = 1'000'000 };
+enum : std::uint64_t {
+  kScheduleStream,
+  kNetworkStream,
+  kGeneralStream,
+  kDiskStream,
+  kReactorStream = 1'000'000
+};
 
 constexpr MonoTime kFirstMoment{1000s};
 
@@ -141,7 +147,8 @@ Machine::Machine(World& world, std::size_t index, MachineOptions machine_options
       disk_(options.disk, Random(world.seed()).branch(kDiskStream + (index << 8))) {}
 
 Machine::~Machine() {
-  const bool quiet = std::all_of(reactors_.begin(), reactors_.end(), [](const auto& one) { return one->is_quiet(); });
+  const bool quiet =
+      std::all_of(reactors_.begin(), reactors_.end(), [](const auto& one) { return one->is_quiet(); });
   stop_reactors(true);
   if (quiet) return;
   for (auto& reactor : reactors_) bury(std::move(reactor));
@@ -222,7 +229,8 @@ Result<int> Machine::add_descriptor(std::shared_ptr<OpenFile> file) {
   if (free_descriptors_.empty()) {
     ++next_descriptor_;
   } else {
-    fd = *free_descriptors_.begin();  // the lowest free one, as POSIX has it: stale numbers are met again soon
+    fd =
+        *free_descriptors_.begin();  // the lowest free one, as POSIX has it: stale numbers are met again soon
     free_descriptors_.erase(free_descriptors_.begin());
   }
   files_.emplace(fd, std::move(file));

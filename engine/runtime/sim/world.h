@@ -26,20 +26,20 @@ struct MachineOptions {
   std::size_t descriptors_max = 65536;
   std::uint16_t ports_first = 32768;  ///< ephemeral ports, as ip_local_port_range
   std::uint16_t ports_last = 60999;
-  std::size_t buffer_count = 256;     ///< provided buffers of each reactor
+  std::size_t buffer_count = 256;  ///< provided buffers of each reactor
   std::size_t buffer_bytes = 16384;
-  bool send_zero_copy = true;         ///< false: SendZeroCopy answers -EOPNOTSUPP
-  bool fixed_buffers = true;          ///< false: register_buffer answers kNoFixedBuffer
+  bool send_zero_copy = true;  ///< false: SendZeroCopy answers -EOPNOTSUPP
+  bool fixed_buffers = true;   ///< false: register_buffer answers kNoFixedBuffer
   bool fixed_files = true;
   IpAddress address_v4 = IpAddress::from_v4({10, 255, 0, 1});  ///< source of connections that name none
   IpAddress address_v6 = IpAddress::from_v6({0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-  std::vector<Cidr> addresses = {};   ///< what it may bind besides 127/8 and ::1; empty: everything
+  std::vector<Cidr> addresses = {};  ///< what it may bind besides 127/8 and ::1; empty: everything
   DiskOptions disk = {};
 };
 
 /// How a machine stops.
 enum class Crash : std::uint8_t {
-  Kill,      ///< the process dies: the kernel closes its sockets and keeps the page cache
+  Kill,  ///< the process dies: the kernel closes its sockets and keeps the page cache
   PowerCut,  ///< the machine dies: unsynced data is lost, peers hear nothing until they speak to the rebooted machine
 };
 
@@ -102,19 +102,20 @@ class Machine {
 };
 
 struct WorldOptions {
-  MachineOptions machine = {};        ///< of the first machine
+  MachineOptions machine = {};  ///< of the first machine
   /// 2026-01-05, a Monday, 00:00 UTC.
   WallTime start = std::chrono::sys_days(std::chrono::year(2026) / 1 / 5);
-  Duration turn_cost = 1us;           ///< virtual time one turn of a reactor takes
-  std::uint64_t steps_max = 200'000'000;  ///< turns and events of one run_*() call; more is taken for a live-lock
+  Duration turn_cost = 1us;  ///< virtual time one turn of a reactor takes
+  std::uint64_t steps_max =
+      200'000'000;  ///< turns and events of one run_*() call; more is taken for a live-lock
 };
 
 /// Why a run_*() call came back.
 enum class Ended : std::uint8_t {
-  Reached,   ///< the condition holds
-  OutOfTime, ///< the time is over
-  Idle,      ///< nothing is under way anywhere and nothing ever will be: a dead-lock if something was still expected
-  OutOfSteps,///< live-lock
+  Reached,    ///< the condition holds
+  OutOfTime,  ///< the time is over
+  Idle,  ///< nothing is under way anywhere and nothing ever will be: a dead-lock if something was still expected
+  OutOfSteps,  ///< live-lock
 };
 [[nodiscard]] std::string_view name_of(Ended ended);
 

@@ -14,8 +14,8 @@
 namespace sluice::runtime {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Worlds, InEitherWorld, ::testing::Values(Which::Sim, Which::SimInPieces, Which::Uring),
-                         world_name);
+INSTANTIATE_TEST_SUITE_P(Worlds, InEitherWorld,
+                         ::testing::Values(Which::Sim, Which::SimInPieces, Which::Uring), world_name);
 
 const Endpoint kAnyLocalPort{IpAddress::from_v4({127, 0, 0, 1}), 0};
 
@@ -400,7 +400,9 @@ Task<void> runs_out_of_buffers(Reactor& reactor) {
   EXPECT_EQ(receive.completions.back().result, 0);
   EXPECT_FALSE(receive.completions.back().has_buffer);
 }
-TEST_P(InEitherWorld, ReceivingPausesWithoutBuffersAndLosesNothing) { run(runs_out_of_buffers(env.reactor())); }
+TEST_P(InEitherWorld, ReceivingPausesWithoutBuffersAndLosesNothing) {
+  run(runs_out_of_buffers(env.reactor()));
+}
 
 Task<void> zero_copy(Reactor& reactor) {
   Pair pair = co_await connected_pair(reactor);
@@ -514,8 +516,8 @@ Task<void> bad_descriptors(Reactor& reactor) {
   std::array<std::byte, 10> memory{};
   op.data = memory.data();
   op.size = memory.size();
-  for (const OpKind kind : {OpKind::Recv, OpKind::Send, OpKind::Read, OpKind::Write, OpKind::Sync, OpKind::Close,
-                            OpKind::Poll, OpKind::Allocate, OpKind::Truncate}) {
+  for (const OpKind kind : {OpKind::Recv, OpKind::Send, OpKind::Read, OpKind::Write, OpKind::Sync,
+                            OpKind::Close, OpKind::Poll, OpKind::Allocate, OpKind::Truncate}) {
     op.kind = kind;
     EXPECT_EQ(co_await perform(reactor, op), -EBADF) << static_cast<int>(kind);
   }

@@ -15,8 +15,8 @@
 namespace sluice::runtime {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Worlds, InEitherWorld, ::testing::Values(Which::Sim, Which::SimInPieces, Which::Uring),
-                         world_name);
+INSTANTIATE_TEST_SUITE_P(Worlds, InEitherWorld,
+                         ::testing::Values(Which::Sim, Which::SimInPieces, Which::Uring), world_name);
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
@@ -29,7 +29,8 @@ Task<std::string> content_of(Reactor& reactor, std::string path) {
 /// Memory on the grid of direct I/O.
 struct Aligned {
   explicit Aligned(std::size_t bytes)
-      : memory(static_cast<std::byte*>(std::aligned_alloc(File::kDirectAlign, bytes)), &std::free), size(bytes) {}
+      : memory(static_cast<std::byte*>(std::aligned_alloc(File::kDirectAlign, bytes)), &std::free),
+        size(bytes) {}
   [[nodiscard]] std::span<std::byte> span() const { return {memory.get(), size}; }
   std::unique_ptr<std::byte, decltype(&std::free)> memory;
   std::size_t size;
@@ -144,7 +145,9 @@ Task<void> removed_but_open(Reactor& reactor, std::string dir) {
   std::array<std::byte, 5> memory;
   EXPECT_EQ(*co_await file->read(memory, 0), 5u);
 }
-TEST_P(InEitherWorld, ARemovedFileLivesWhileItIsOpen) { run(removed_but_open(env.reactor(), env.directory())); }
+TEST_P(InEitherWorld, ARemovedFileLivesWhileItIsOpen) {
+  run(removed_but_open(env.reactor(), env.directory()));
+}
 
 Task<void> direct(Reactor& reactor, std::string dir) {
   const Aligned memory(4 * File::kDirectAlign);
@@ -158,7 +161,8 @@ Task<void> direct(Reactor& reactor, std::string dir) {
   EXPECT_TRUE((co_await file->write(memory.span(), 2 * File::kDirectAlign, true, *fixed)).has_value());
   std::fill(memory.span().begin(), memory.span().end(), std::byte{0xff});
   EXPECT_EQ(*co_await file->read(memory.span(), 2 * File::kDirectAlign, *fixed), memory.size);
-  for (std::size_t i = 0; i < memory.size; i += 512) EXPECT_EQ(memory.span()[i], static_cast<std::byte>(i / 512));
+  for (std::size_t i = 0; i < memory.size; i += 512)
+    EXPECT_EQ(memory.span()[i], static_cast<std::byte>(i / 512));
   EXPECT_EQ(*co_await file->read(memory.span(), 7 * File::kDirectAlign, *fixed), File::kDirectAlign);
   if (!file->is_direct()) co_return;
   Op off_grid;
@@ -193,7 +197,9 @@ Task<void> fixed_files(Reactor& reactor, std::string dir) {
   reactor.unregister_file(again);
   reactor.unregister_file(-1);
 }
-TEST_P(InEitherWorld, RegisteredFilesServeLikeDescriptors) { run(fixed_files(env.reactor(), env.directory())); }
+TEST_P(InEitherWorld, RegisteredFilesServeLikeDescriptors) {
+  run(fixed_files(env.reactor(), env.directory()));
+}
 
 Task<void> space(Reactor& reactor, std::string dir) {
   const auto found = reactor.space_of(dir);

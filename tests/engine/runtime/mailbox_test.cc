@@ -1,4 +1,5 @@
-// Goal: jobs between shards arrive once, in order for each pair, also beyond the ring's size; nobody sleeps through mail.
+// Goal: jobs between shards arrive once, in order for each pair, also beyond the ring's size; nobody sleeps
+// through mail.
 // How: the same exchange on a simulated machine (seeded schedules) and on real threads with io_uring (MSG_RING wakes,
 // and eventfd wakes as on kernels without it).
 #include "engine/runtime/mailbox.h"
@@ -40,7 +41,8 @@ TEST_P(SimMailboxes, EveryPairKeepsItsOrderBeyondTheRing) {
   for (std::uint32_t from = 0; from < kShards; ++from) {
     for (std::uint64_t i = 0; i < kJobs; ++i) {
       for (std::uint32_t to = 0; to < kShards; ++to) {
-        world.reactor(from).send_to(ShardId{to}, [&inboxes, from, to, i] { inboxes[to].from[from].push_back(i); });
+        world.reactor(from).send_to(ShardId{to},
+                                    [&inboxes, from, to, i] { inboxes[to].from[from].push_back(i); });
       }
     }
   }
@@ -76,7 +78,8 @@ void pass_on(Reactor& at, std::uint64_t left, std::atomic<std::uint64_t>& touche
     over.store(true);
     // The world ends where the ball ends: every shard is told by mail.
     for (std::uint32_t shard = 0; shard < kShards; ++shard) {
-      at.send_to(ShardId{shard}, [boxes = at.mailboxes(), shard] { reactor_at(*boxes, ShardId{shard}).stop(); });
+      at.send_to(ShardId{shard},
+                 [boxes = at.mailboxes(), shard] { reactor_at(*boxes, ShardId{shard}).stop(); });
     }
     return;
   }

@@ -114,8 +114,8 @@ TEST_F(SyncTest, ASemaphoreServesInOrderAndIsNotOvertaken) {
   Semaphore semaphore(here(), 10);
   std::vector<int> order;
   EXPECT_TRUE(semaphore.try_take(8));
-  test::start(takes(semaphore, 5, 1, order));   // has to wait
-  test::start(takes(semaphore, 1, 2, order));   // would fit, but is behind
+  test::start(takes(semaphore, 5, 1, order));  // has to wait
+  test::start(takes(semaphore, 1, 2, order));  // would fit, but is behind
   EXPECT_FALSE(semaphore.try_take(1)) << "never ahead of a waiter";
   world.run_for(1s);
   EXPECT_TRUE(order.empty());
@@ -151,7 +151,8 @@ TEST(SyncDeathTest, ATaskThatRunsIsNotDestroyed) {
   EXPECT_DEATH(
       {
         sim::World world(1);
-        std::optional<Task<void>> task(std::in_place, logs_after(world.reactor(), 1s, "", *std::make_unique<Log>()));
+        std::optional<Task<void>> task(std::in_place,
+                                       logs_after(world.reactor(), 1s, "", *std::make_unique<Log>()));
         const auto awaits = [](Task<void>& inner) -> Task<void> { co_await inner; };
         test::start(awaits(*task));
         task.reset();

@@ -31,7 +31,8 @@ class Model {
  public:
   void arm(std::size_t id, MonoTime due) {
     disarm(id);
-    const std::int64_t tick = due <= kStart ? 0 : (due - kStart + TimerWheel::kTick - 1ns) / TimerWheel::kTick;
+    const std::int64_t tick =
+        due <= kStart ? 0 : (due - kStart + TimerWheel::kTick - 1ns) / TimerWheel::kTick;
     due_[id] = std::max(tick, now_tick_ + 1);
   }
   void disarm(std::size_t id) { due_.erase(id); }
@@ -75,7 +76,8 @@ Duration odd_distance(std::mt19937_64& random, unsigned levels) {
     case 3: return std::chrono::milliseconds(span - 1);
     case 4: return Duration{static_cast<std::int64_t>(random() % 200'000'000)};
     default:
-      return std::chrono::milliseconds(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span)));
+      return std::chrono::milliseconds(
+          static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span)));
   }
 }
 
@@ -146,6 +148,7 @@ struct Row {
 };
 
 TEST(TimerWheel, Boundaries) {
+  // clang-format off
   static constexpr Row kRows[] = {
       {"now", 0ns, 999'999ns, 1ms},
       {"in the past", -5s, 999'999ns, 1ms},
@@ -161,6 +164,7 @@ TEST(TimerWheel, Boundaries) {
       {"a year", 24h * 365, 24h * 365 - 1ns, 24h * 365},
       {"two hundred years", 24h * 365 * 200, 24h * 365 * 200 - 1ns, 24h * 365 * 200},
   };
+  // clang-format on
   for (const Row& row : kRows) {
     SCOPED_TRACE(row.name);
     TimerWheel wheel(kStart);
@@ -188,7 +192,8 @@ TEST(TimerWheel, TheLastMomentOfTheClockDoesNotOverflow) {
 }
 
 TEST(TimerWheel, AnIdleLoopMeetsATimerWithinOneTickAndFewWakes) {
-  for (const Duration delay : {Duration{1ns}, Duration{1ms}, Duration{64ms}, Duration{5s + 300us}, Duration{26h + 7ns}}) {
+  for (const Duration delay :
+       {Duration{1ns}, Duration{1ms}, Duration{64ms}, Duration{5s + 300us}, Duration{26h + 7ns}}) {
     TimerWheel wheel(kStart);
     TestTimer timer;
     wheel.arm(timer, kStart + delay);

@@ -46,7 +46,8 @@ TEST_F(CrashTest, UnsyncedBytesAndNamesAreLost) {
   ASSERT_TRUE(test::finish(world, writes_three_files(here())));
   EXPECT_EQ(world.disk().content("/spool/durable"), "durable and more");
   reboot();
-  EXPECT_EQ(world.disk().files_below("/"), (std::vector<std::string>{"/spool/durable", "/spool/keep", "/spool/synced"}));
+  EXPECT_EQ(world.disk().files_below("/"),
+            (std::vector<std::string>{"/spool/durable", "/spool/keep", "/spool/synced"}));
   EXPECT_EQ(world.disk().content("/spool/synced"), "synced");
   EXPECT_EQ(world.disk().content("/spool/durable"), "durable");
 }
@@ -139,7 +140,8 @@ TEST_P(EverySeed, ConfirmedRecordsSurviveAndOnlyTheLastIsTorn) {
     ASSERT_EQ(found.substr(offset, 1000), std::string(1000, static_cast<char>('A' + offset / 1000 % 26)));
   }
   const std::uint64_t next = confirmed.empty() ? 0 : confirmed.back() + 1000;
-  EXPECT_TRUE(found.substr(next + 1000) == std::string(100'000 - next - 1000, '.')) << "beyond the write under way";
+  EXPECT_TRUE(found.substr(next + 1000) == std::string(100'000 - next - 1000, '.'))
+      << "beyond the write under way";
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, EverySeed, ::testing::Range<std::uint64_t>(1, 41));
 
@@ -156,7 +158,8 @@ TEST(Crash, SomeSeedsTearAWriteUnderWay) {
     const std::string found = world.disk().content("/spool/log");
     const std::size_t end = found.find_last_not_of('.');
     const std::uint64_t next = confirmed.empty() ? 0 : confirmed.back() + 1000;
-    if (end != std::string::npos && end >= next && found.substr(next, 1000).find('.') != std::string::npos) ++torn;
+    if (end != std::string::npos && end >= next && found.substr(next, 1000).find('.') != std::string::npos)
+      ++torn;
   }
   EXPECT_GT(torn, 3);
 }
@@ -304,15 +307,19 @@ Task<Result<std::int32_t>> write_once(Reactor& reactor, int fd, std::string byte
 Task<Result<File>> open_file(Reactor& reactor, std::string path, OpenOptions options) {
   co_return co_await File::open(reactor, std::move(path), options);
 }
-Task<Status> unlink_named(Reactor& reactor, std::string path) { co_return co_await unlink_file(reactor, std::move(path)); }
+Task<Status> unlink_named(Reactor& reactor, std::string path) {
+  co_return co_await unlink_file(reactor, std::move(path));
+}
 Task<Status> sync_of(File& file) { co_return co_await file.sync(); }
 
 TEST_F(FullDisk, WritesComeUpShortAndThenFail) {
   File file = std::move(**test::finish(world, open_file(here(), "/big", {.create = true})));
   EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), std::string(38 * 4096, 'x'), 0)), 38 * 4096);
   EXPECT_EQ(here().space_of("/")->free_bytes, 2u * 4096);
-  EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), std::string(4 * 4096, 'x'), 38 * 4096)), 2 * 4096);
-  EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), std::string(4 * 4096, 'x'), 40 * 4096)), -ENOSPC);
+  EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), std::string(4 * 4096, 'x'), 38 * 4096)),
+            2 * 4096);
+  EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), std::string(4 * 4096, 'x'), 40 * 4096)),
+            -ENOSPC);
   EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), "rewriting is free", 0)), 17);
   EXPECT_EQ(test::finish(world, open_file(here(), "/more", {.create = true}))->error().code, Errc::NoSpace);
   EXPECT_TRUE(*test::finish(world, unlink_named(here(), "/big")));
@@ -325,7 +332,8 @@ TEST_F(FullDisk, AScriptedEioOnSyncIsNotForgivenByTheNext) {
   world.disk().options.loss = Loss::Nothing;
   world.disk().put("/f", "old");
   File file = std::move(**test::finish(world, open_file(here(), "/f", {})));
-  world.faults().add({.kind = OpKind::Sync, .path_contains = "/f", .strike = Strike::Error, .sys_errno = EIO});
+  world.faults().add(
+      {.kind = OpKind::Sync, .path_contains = "/f", .strike = Strike::Error, .sys_errno = EIO});
   EXPECT_EQ(**test::finish(world, write_once(here(), file.fd(), "new", 0)), 3);
   EXPECT_EQ(test::finish(world, sync_of(file))->error().sys_errno, EIO);
   EXPECT_TRUE(*test::finish(world, sync_of(file)));

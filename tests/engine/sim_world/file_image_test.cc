@@ -113,7 +113,8 @@ TEST_P(PowerCut, LeavesOldOrNewSectorsAndKeepsWhatWasSynced) {
   EXPECT_TRUE(read_all(image) == again) << "what was found after one power cut is durable";
 }
 INSTANTIATE_TEST_SUITE_P(Losses, PowerCut,
-                         ::testing::Combine(::testing::Values(Loss::Nothing, Loss::All, Loss::Sectors, Loss::Pages),
+                         ::testing::Combine(::testing::Values(Loss::Nothing, Loss::All, Loss::Sectors,
+                                                              Loss::Pages),
                                             ::testing::Range<std::uint64_t>(1, 31)));
 
 TEST(FileImage, SectorsOfOneWriteAreLostApart) {
@@ -127,7 +128,8 @@ TEST(FileImage, SectorsOfOneWriteAreLostApart) {
     image.cut_power(Loss::Sectors, random);
     const std::string found = read_all(image);
     saw_mixed = found.find('o') != std::string::npos && found.find('n') != std::string::npos;
-    for (std::size_t at = 0; at < kPage; at += kSector) EXPECT_EQ(found.substr(at, kSector), std::string(kSector, found[at]));
+    for (std::size_t at = 0; at < kPage; at += kSector)
+      EXPECT_EQ(found.substr(at, kSector), std::string(kSector, found[at]));
   }
   EXPECT_TRUE(saw_mixed);
 }

@@ -95,6 +95,7 @@ struct HostRow {
   Duration at_most;
 };
 TEST_F(NetworkTest, HostsThatDoNotServe) {
+  // clang-format off
   static const HostRow kRows[] = {
       // name                   state                    timeout  error              after
       {"nobody listens",        std::nullopt,            60s,     Errc::Refused,     20ms, 21ms},
@@ -103,6 +104,7 @@ TEST_F(NetworkTest, HostsThatDoNotServe) {
       {"black hole, patient",   HostState::Silent,       1h,      Errc::Timeout,     127s, 128s},
       {"no route",              HostState::Unreachable,  60s,     Errc::Unreachable, 20ms, 21ms},
   };
+  // clang-format on
   for (const HostRow& row : kRows) {
     SCOPED_TRACE(row.name);
     if (row.state) world.network().set_host(block("192.0.2.0/24"), *row.state);
@@ -327,7 +329,8 @@ TEST_F(SmallMachine, AcceptAnswersEmfileAndGoesOnWhenADescriptorIsFree) {
 TEST_F(NetworkTest, AFullBacklogMakesClientsTryAgain) {
   const Result<int> fd = there().tcp_listener(kServer, {.backlog = 2});
   std::vector<Stream> clients;
-  for (int i = 0; i < 2; ++i) clients.push_back(std::move(**test::finish(world, connect_to(here(), kServer))));
+  for (int i = 0; i < 2; ++i)
+    clients.push_back(std::move(**test::finish(world, connect_to(here(), kServer))));
   auto third = test::finish(world, connect_to(here(), kServer, 5s));
   ASSERT_TRUE(third && !*third);
   EXPECT_EQ(third->error().code, Errc::Timeout);

@@ -140,12 +140,15 @@ TEST(ScriptPatterns, StarsMatchAnyText) {
     const char* text;
     bool want;
   };
+  // clang-format off
   static constexpr Row kRows[] = {
       {"", "", true},          {"", "x", false},       {"*", "", true},         {"*", "anything", true},
       {"a*c", "ac", true},     {"a*c", "abbc", true},  {"a*c", "abcd", false},  {"*b*", "abc", true},
       {"a*b*c", "a-b-c", true}, {"MAIL*", "mail", false}, {"a**b", "ab", true}, {"ab", "abc", false},
   };
-  for (const Row& row : kRows) EXPECT_EQ(matches(row.pattern, row.text), row.want) << row.pattern << " / " << row.text;
+  // clang-format on
+  for (const Row& row : kRows)
+    EXPECT_EQ(matches(row.pattern, row.text), row.want) << row.pattern << " / " << row.text;
 }
 
 }  // namespace
