@@ -1,6 +1,6 @@
 #pragma once
-// SASL as far as SMTP needs it (RFC 4954, 4616, 2195): PLAIN, LOGIN and CRAM-MD5, both sides. The server side only reads
-// what a client says; whether it is true is the owner's decision (compare in constant time).
+// SASL as far as SMTP needs it (RFC 4954, 4616, 2195): PLAIN, LOGIN and CRAM-MD5, both sides. The server
+// side only reads what a client says; whether it is true is the owner's decision (compare in constant time).
 
 #include <cstdint>
 #include <optional>

@@ -13,6 +13,8 @@ namespace {
 using namespace sluice;
 using namespace sluice::net;
 
+constexpr std::uint8_t kStartTls = 128;
+
 class Owner final : public ServerOwner {
  public:
   std::string told;
@@ -56,6 +58,10 @@ class Owner final : public ServerOwner {
     in_mail = in_message = false;
     return tell("end " + body);
   }
+  Answer on_auth(const SaslClaim& claim, std::string_view) override {
+    SLUICE_ASSERT(!in_mail && !claim.user.empty());
+    return tell("auth " + claim.user);
+  }
   void on_message_dropped(Dropped) override {
     SLUICE_ASSERT(in_message);
     in_mail = in_message = false;
@@ -86,18 +92,24 @@ std::string run(std::span<const std::byte> input, std::uint8_t choice, std::size
   owner.refuses = (choice & 8U) != 0;
   settings.accept_invalid_recipients = (choice & 16U) != 0;
   settings.disconnect_on_transient_error = (choice & 32U) != 0;
+  if ((choice & 64U) != 0) settings.auth = {.plain = true, .login = true, .cram_md5 = true};
+  settings.offer_starttls = (choice & kStartTls) != 0;
   Server server(settings, owner);
   server.start();
   while (!input.empty()) {
     server.feed(input.first(std::min(fragment, input.size())));
     input = input.subspan(std::min(fragment, input.size()));
+    if (settings.offer_starttls) {
+      server.consumed(server.output().size());
+      if (server.wants_tls()) server.on_tls_ready();
+    }
   }
   std::string replies;
   for (auto bytes = server.output(); !bytes.empty(); bytes = server.output()) {
     replies.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     server.consumed(bytes.size());
   }
-  SLUICE_ASSERT(replies.ends_with("\r\n"));
+  SLUICE_ASSERT(settings.offer_starttls || replies.ends_with("\r\n"));
   for (std::size_t at = 0; at < replies.size(); at = replies.find("\r\n", at) + 2) {
     SLUICE_ASSERT(replies[at] >= '2' && replies[at] <= '5');
   }
@@ -112,6 +124,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const auto input = std::as_bytes(std::span(data + 1, size - 1));
   const std::string whole = run(input, data[0], SIZE_MAX);
+  // What counts as sent behind STARTTLS depends on how it arrives.
+  if ((data[0] & kStartTls) != 0) {
+    (void)run(input, data[0], 5);
+    return 0;
+  }
   SLUICE_ASSERT(run(input, data[0], 1) == whole);
   SLUICE_ASSERT(run(input, data[0], 5) == whole);
   return 0;
