@@ -57,6 +57,11 @@ void Gathering::add_mx_hosts(const StaticHost& element, const RrsetRef& set) {
   }
 }
 
+const Fact* Gathering::unknown_mx() const {
+  const auto found = std::find_if(mx_.begin(), mx_.end(), [](const Fact& fact) { return !fact.set; });
+  return found == mx_.end() ? nullptr : &*found;
+}
+
 void Gathering::plan_targets() {
   std::size_t next_mx = 0;
   for (const StaticHost& element : elements_) {

@@ -42,6 +42,8 @@ class Gathering {
 
   /// What has to be known first: the MX sets, in the order of the elements.
   [[nodiscard]] std::span<Fact> mx_facts() { return mx_; }
+  /// The first of them still empty; null when there is none.
+  [[nodiscard]] const Fact* unknown_mx() const;
   /// Makes the targets out of the MX sets. At most kMailHostsMax for each MX set.
   void plan_targets();
   [[nodiscard]] std::span<Target> targets() { return targets_; }

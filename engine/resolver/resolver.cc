@@ -111,8 +111,8 @@ class Resolver::State {
     fact.set = cache_.find(fact.name, fact.type, now);
     return static_cast<bool>(fact.set);
   }
-  Task<void> fly_mx(Gathering& gathering, Asker& asker);
-  Task<void> fly_targets(Gathering& gathering, Asker& asker);
+  Task<void> fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit);
+  Task<void> fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit);
   /// False: too many wait already.
   [[nodiscard]] bool enter() {
     if (askers_ >= kAskersMax || stopping_) {
@@ -133,7 +133,8 @@ class Resolver::State {
   runtime::Wakeup all_left_;
 };
 
-Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker) {
+/// Leaves facts empty when the limit rings.
+Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit) {
   std::vector<Fact*> asked;
   for (Fact& fact : gathering.mx_facts()) {
     if (fact.set) continue;
@@ -141,11 +142,11 @@ Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker) {
     flights_.want(asker, fact.name, fact.type);
   }
   flights_.depart();
-  while (!asker.all_landed()) co_await asker.wakeup.wait();
+  while (!asker.all_landed() && !limit.rang) co_await asker.wakeup.wait();
   for (std::size_t i = 0; i < asked.size(); ++i) asked[i]->set = asker.wants[i].result;
 }
 
-Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker) {
+Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit) {
   const std::size_t first = asker.wants.size();
   std::vector<Fact*> asked;
   const MonoTime now = reactor_.now();
@@ -162,7 +163,7 @@ Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker) {
     for (std::size_t i = 0; i < asked.size(); ++i) {
       if (!asked[i]->set) asked[i]->set = asker.wants[first + i].result;
     }
-    if (asker.all_landed() || alarm.rang) break;
+    if (asker.all_landed() || alarm.rang || limit.rang) break;
     if (!alarm.armed() && gathering.best_is_known()) reactor_.arm_in(alarm, options_.laggard_wait);
     co_await asker.wakeup.wait();
   }
@@ -186,15 +187,21 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
   const bool known = !elements.empty() && (cache_.is_known(elements[0].name, Type::Mx) ||
                                            cache_.is_known(elements[0].name, Type::A));
   Asker asker(reactor_, known ? Asker::Class::Known : Asker::Class::New);
-  const auto mx = gathering.mx_facts();
-  const bool has_targets =
-      std::all_of(mx.begin(), mx.end(), [](const Fact& fact) { return static_cast<bool>(fact.set); });
-  if (!has_targets) {
-    co_await fly_mx(gathering, asker);
+  Alarm limit(asker.wakeup);
+  reactor_.arm_in(limit, options_.answer_within);
+  if (gathering.unknown_mx() != nullptr) {
+    co_await fly_mx(gathering, asker, limit);
+    if (const Fact* unknown = gathering.unknown_mx()) {
+      leave(asker);
+      RouteAnswer answer = answer_of(RouteOutcome::TempFail);
+      answer.failed_name = unknown->name;
+      co_return answer;
+    }
     gathering.plan_targets();
     if (asker.klass == Asker::Class::New) asker.klass = Asker::Class::Begun;
   }
-  co_await fly_targets(gathering, asker);
+  co_await fly_targets(gathering, asker, limit);
+  reactor_.disarm(limit);
   leave(asker);
   co_return gathering.compose(reactor_.random());
 }
@@ -212,11 +219,15 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type) {
   }
   if (!enter()) co_return Rrset::of_nothing(name, type, Rrset::Kind::Failure, now);
   Asker asker(reactor_, cache_.is_known(name, type) ? Asker::Class::Known : Asker::Class::New);
+  Alarm limit(asker.wakeup);
+  reactor_.arm_in(limit, options_.answer_within);
   flights_.want(asker, name, type);
   flights_.depart();
-  while (!asker.all_landed()) co_await asker.wakeup.wait();
+  while (!asker.all_landed() && !limit.rang) co_await asker.wakeup.wait();
+  reactor_.disarm(limit);
   RrsetRef result = asker.wants[0].result;
   leave(asker);
+  if (!result) result = Rrset::of_nothing(name, type, Rrset::Kind::Failure, reactor_.now());
   co_return result;
 }
 

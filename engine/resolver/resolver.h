@@ -33,6 +33,8 @@ struct ResolverOptions {
   /// A failed refresh may answer with what was known before, that long after its expiry (RFC 8767). Absent:
   /// never.
   std::optional<Duration> serve_stale_for;
+  /// Nobody waits longer: what is unknown then counts as failed. The questions go on and fill the cache.
+  Duration answer_within = 60s;
   /// Once the best mail hosts are known, slow lookups of the others are waited for this long.
   Duration laggard_wait = 2s;
 };

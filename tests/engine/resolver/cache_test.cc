@@ -320,6 +320,29 @@ TEST_F(Caching, SlowBestHostsAreWaitedFor) {
               ElementsAre("10 slow.example 192.0.2.2:25", "20 mx.example 192.0.2.1:25"));
 }
 
+TEST_F(Caching, NobodyWaitsForEver) {
+  dns_->add_mx("example", 10, "slow.example");
+  dns_->add_a("slow.example", "192.0.2.1");
+  for (const char* slow : {"example", "slow.example"}) {
+    SCOPED_TRACE(slow);
+    resolver_->clear_cache();
+    dns_->set_delay("example", 1s);
+    dns_->set_delay("slow.example", 1s);
+    dns_->set_delay(slow, 300s);
+    const MonoTime before = time_.now();
+    const RouteAnswer answer = ask("example");
+    EXPECT_EQ(answer.outcome, RouteOutcome::TempFail);
+    EXPECT_EQ(answer.failed_name, slow);
+    EXPECT_EQ(time_.now() - before, ResolverOptions{}.answer_within);
+    time_.pass(300s);
+  }
+  dns_->set_delay("text.example", 300s);
+  const auto set = time_.run_task(resolver_->lookup("text.example", Type::Txt));
+  EXPECT_EQ(set->kind(), resolver::Rrset::Kind::Failure);
+  time_.pass(300s);
+  EXPECT_EQ(resolver_->counters().in_flight, 0u);
+}
+
 TEST_F(Caching, StopAnswersEverybody) {
   dns_->hold();
   Crowd crowd(*resolver_, options_);
