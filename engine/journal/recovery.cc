@@ -101,6 +101,11 @@ class Recovery {
   }
 
   runtime::Task<Status> look_at(Found& found) {
+    // Names too: what is found now has to be found next time (log/scan_file.h, sync_first).
+    if (!options_.read_only) {
+      const Status synced = co_await runtime::sync_directory(reactor_, found.path);
+      if (!synced) co_return synced;
+    }
     const auto listed = reactor_.list_directory(found.path);
     if (!listed) co_return std::unexpected(listed.error());
     for (const auto& entry : *listed) {
@@ -242,7 +247,8 @@ class Recovery {
           number == from.segment ? std::max<std::uint64_t>(from.offset, log::kBlockBytes) : log::kBlockBytes;
       marks_before.push_back(out_.live.marks());
       const auto scanner =
-          co_await log::scan_file(reactor_, file.path, file.header, start, visit, &out_.report.bytes_read);
+          co_await log::scan_file(reactor_, file.path, file.header, start, visit,
+                                                   !options_.read_only, &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
       found.event_sequence = std::max(found.event_sequence, scanner->next_sequence());
       found.events_end = {number, static_cast<std::uint32_t>(scanner->end())};
@@ -306,7 +312,7 @@ class Recovery {
     for (const auto& [number, file] : found.messages) {
       if (number < from.segment) continue;
       const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, log::kBlockBytes, visit,
-                                                   &out_.report.bytes_read);
+                                                   !options_.read_only, &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
       found.message_sequence = std::max(found.message_sequence, scanner->next_sequence());
       scanned.push_back({&file, *scanner});

@@ -42,9 +42,13 @@ runtime::Task<Result<SegmentHead>> read_segment_head(runtime::Reactor& reactor, 
 runtime::Task<Result<SegmentScanner>> scan_file(runtime::Reactor& reactor, std::string path, SegmentHeader header,
                                                 std::uint64_t from,
                                                 const std::function<void(const ScannedGroup&)>& visit,
-                                                std::uint64_t* bytes_read) {
+                                                bool sync_first, std::uint64_t* bytes_read) {
   Result<runtime::File> file = co_await runtime::File::open(reactor, path, {.direct = true, .read_only = true});
   if (!file) co_return std::unexpected(file.error());
+  if (sync_first) {
+    const Status synced = co_await file->sync();
+    if (!synced) co_return std::unexpected(synced.error());
+  }
   AlignedMemory memory = AlignedMemory::make(kWindowBytes);
   SegmentScanner scanner(header, from);
   std::uint64_t window_at = from;

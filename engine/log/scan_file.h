@@ -26,9 +26,12 @@ struct SegmentHead {
 
 /// Shows every group from offset `from` on to `visit` (whose views live during the call), yielding in between. The
 /// scanner in the answer tells what was damaged, torn, and where the end is. `visit` outlives the task.
+/// `sync_first`: what is shown is on stable storage. After a kill (not a power cut) a write that was under way may be
+/// readable from a cache and still be lost later; whoever builds on what he reads has to settle that first.
 [[nodiscard]] runtime::Task<Result<SegmentScanner>> scan_file(runtime::Reactor& reactor, std::string path,
                                                               SegmentHeader header, std::uint64_t from,
                                                               const std::function<void(const ScannedGroup&)>& visit,
+                                                              bool sync_first = false,
                                                               std::uint64_t* bytes_read = nullptr);
 
 /// Copies `bytes` at `offset` of `path` to a new file. Best effort: false when it could not be done.
