@@ -54,11 +54,12 @@ void Loader::open_block(const Statement& statement) {
   }
   if ((kind->parents & in(frames_.back().scope)) == 0) {
     // A closing tag was forgotten when the block is fine one level up.
-    const bool fits_above = frames_.size() > 1 &&
-                            (kind->parents & in(frames_[frames_.size() - 2].scope)) != 0;
+    const bool fits_above =
+        frames_.size() > 1 && (kind->parents & in(frames_[frames_.size() - 2].scope)) != 0;
     const std::string& open = frames_.back().tag;
     error(statement.name, '<' + tag + "> cannot stand inside of " + describe(frames_.back().scope), {},
-          fits_above ? "</" + open + "> seems to be missing before this line" : "it belongs in " + describe(kind->parents));
+          fits_above ? "</" + open + "> seems to be missing before this line"
+                     : "it belongs in " + describe(kind->parents));
     if (fits_above) {
       closed_early_.push_back(open);
       pop_frame();
@@ -92,7 +93,8 @@ void Loader::close_block(const Statement& statement) {
   while (match > 1 && frames_[match - 1].tag != tag) --match;
   if (match <= 1 || frames_[match - 1].origin.file != position_.file) {
     // The block was closed for the sake of one that cannot stand inside of it; that was reported.
-    if (const auto early = std::find(closed_early_.begin(), closed_early_.end(), tag); early != closed_early_.end()) {
+    if (const auto early = std::find(closed_early_.begin(), closed_early_.end(), tag);
+        early != closed_early_.end()) {
       closed_early_.erase(early);
       return;
     }
@@ -111,7 +113,8 @@ void Loader::pop_frame() {
   frames_.pop_back();
 }
 
-bool Loader::start_record(const BlockKind& kind, std::string_view argument, std::string_view at, Frame& frame) {
+bool Loader::start_record(const BlockKind& kind, std::string_view argument, std::string_view at,
+                          Frame& frame) {
   Config& c = *config_;
   const Origin origin = frame.origin;
   switch (kind.scope) {
@@ -163,8 +166,10 @@ bool Loader::start_record(const BlockKind& kind, std::string_view argument, std:
     case Scope::AcctFile: {
       AcctFile& file = c.acct_files.emplace_back();
       file.origin = origin;
-      if (argument.front() == '|') file.command = trim(argument.substr(1));
-      else file.path = argument;
+      if (argument.front() == '|')
+        file.command = trim(argument.substr(1));
+      else
+        file.path = argument;
       frame.record = &file;
       return true;
     }
@@ -188,9 +193,7 @@ bool Loader::start_record(const BlockKind& kind, std::string_view argument, std:
     case Scope::BounceActions: start_bounce_actions(argument, frame); return true;
     case Scope::Signals:
     case Scope::SignalsFilter:
-    case Scope::GmImprinter:
-      report(Severity::Note, at, '<' + frame.tag + "> has no effect");
-      return true;
+    case Scope::GmImprinter: report(Severity::Note, at, '<' + frame.tag + "> has no effect"); return true;
     case Scope::Global:
     case Scope::Ignored: return true;
   }
@@ -208,7 +211,8 @@ bool Loader::start_source(std::string_view argument, Frame& frame) {
   return true;
 }
 
-bool Loader::start_identity(const BlockKind& kind, std::string_view argument, std::string_view at, Frame& frame) {
+bool Loader::start_identity(const BlockKind& kind, std::string_view argument, std::string_view at,
+                            Frame& frame) {
   Config& c = *config_;
   const std::string key = to_lower(argument);
   const bool pool = kind.scope == Scope::Pool;
@@ -222,7 +226,8 @@ bool Loader::start_identity(const BlockKind& kind, std::string_view argument, st
       c.pools.push_back({std::string(argument), it->second, {}, frame.origin});
       c.layers_.of_pool.push_back(0);
     } else {
-      report(Severity::Warning, at, "pool \"" + std::string(argument) + "\" is defined twice; the blocks are joined");
+      report(Severity::Warning, at,
+             "pool \"" + std::string(argument) + "\" is defined twice; the blocks are joined");
     }
     frame.record = &c.pools[it->second.raw()].settings;
     frame.layer = c.layers_.of_pool[it->second.raw()];
@@ -236,7 +241,8 @@ bool Loader::start_identity(const BlockKind& kind, std::string_view argument, st
       c.vmtas.push_back({std::string(argument), id, {}, {}, frame.origin});
       c.layers_.of_vmta.push_back(0);
     } else {
-      report(Severity::Warning, at, "virtual MTA \"" + std::string(argument) + "\" is defined twice; the blocks are joined");
+      report(Severity::Warning, at,
+             "virtual MTA \"" + std::string(argument) + "\" is defined twice; the blocks are joined");
     }
   }
   frame.record = &c.vmtas[id.raw()].settings;
@@ -251,9 +257,12 @@ std::uint32_t Loader::layer_of(Frame& frame) {
   frame.layer = static_cast<std::uint32_t>(layers.layers.size());
   layers.layers.emplace_back();
   const std::string key = to_lower(frame.name);
-  if (frame.scope == Scope::Pool) layers.of_pool[config_->pool_ids_.at(key).raw()] = frame.layer;
-  else if (key == kDefaultVmtaName) layers.of_vmta[0] = frame.layer;
-  else layers.of_vmta[config_->vmta_ids_.at(key).raw()] = frame.layer;
+  if (frame.scope == Scope::Pool)
+    layers.of_pool[config_->pool_ids_.at(key).raw()] = frame.layer;
+  else if (key == kDefaultVmtaName)
+    layers.of_vmta[0] = frame.layer;
+  else
+    layers.of_vmta[config_->vmta_ids_.at(key).raw()] = frame.layer;
   return frame.layer;
 }
 

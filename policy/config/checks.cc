@@ -7,7 +7,8 @@
 
 namespace sluice::config {
 
-void Finisher::missing(Origin where, std::string_view what, std::string_view name, std::vector<std::string_view> known) {
+void Finisher::missing(Origin where, std::string_view what, std::string_view name,
+                       std::vector<std::string_view> known) {
   const std::string_view nearest = nearest_name(name, known);
   error(where, std::string(what) + " \"" + std::string(name) + "\" is not defined",
         nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?");
@@ -28,7 +29,8 @@ void Finisher::check_required() {
   GlobalSettings& globals = config_.globals;
   if (config_.listeners.empty()) {
     SmtpListener listener;
-    if (globals.smtp_ip) listener.address = Cidr(*globals.smtp_ip, globals.smtp_ip->is_any() ? 0 : globals.smtp_ip->bit_count());
+    if (globals.smtp_ip)
+      listener.address = Cidr(*globals.smtp_ip, globals.smtp_ip->is_any() ? 0 : globals.smtp_ip->bit_count());
     listener.port = globals.smtp_port.value_or(25);
     config_.listeners.push_back(std::move(listener));
   }
@@ -36,8 +38,10 @@ void Finisher::check_required() {
   if (reporter_.options().fragment) return;
   if (globals.log_file.empty()) error({}, "No logging file specified", "log-file FILE");
   if (config_.spools.empty()) error({}, "no spool specified", "<spool DIR> ... </spool>");
-  const bool writable = std::any_of(config_.spools.begin(), config_.spools.end(), [](const Spool& s) { return !s.deliver_only; });
-  if (!config_.spools.empty() && !writable) error(config_.spools.front().origin, "every spool is deliver-only: nothing can be accepted");
+  const bool writable = std::any_of(config_.spools.begin(), config_.spools.end(),
+                                    [](const Spool& s) { return !s.deliver_only; });
+  if (!config_.spools.empty() && !writable)
+    error(config_.spools.front().origin, "every spool is deliver-only: nothing can be accepted");
   if (globals.postmaster.empty()) warn({}, "no postmaster specified", "postmaster ADDRESS");
 }
 
@@ -50,12 +54,14 @@ void Finisher::check_domain_references(const DomainLayer& layer) {
       if (name == "smtp-pattern-list" && value.find_first_of(" \t\"") == std::string::npos) {
         std::vector<std::string_view> known;
         for (const ReplyList& list : config_.reply_lists) known.push_back(list.name);
-        if (config_.find_reply_list(value) == nullptr) missing(assignment.origin, "smtp-pattern-list", value, std::move(known));
+        if (config_.find_reply_list(value) == nullptr)
+          missing(assignment.origin, "smtp-pattern-list", value, std::move(known));
       } else if (name == "bounce-actions" && config_.find_bounce_actions(value) == nullptr) {
         std::vector<std::string_view> known;
         for (const BounceActionList& list : config_.bounce_actions) known.push_back(list.name);
         missing(assignment.origin, "bounce-actions", value, std::move(known));
-      } else if (name == "reroute-to-virtual-mta" || name == "backoff-reroute-to-virtual-mta" || name == "route-to-pool") {
+      } else if (name == "reroute-to-virtual-mta" || name == "backoff-reroute-to-virtual-mta" ||
+                 name == "route-to-pool") {
         if (!is_identity(value)) missing(assignment.origin, "virtual MTA or pool", value, identity_names());
       }
     }
@@ -83,12 +89,14 @@ void Finisher::check_source_references() {
         for (const std::string_view item : split_list(value)) {
           std::vector<std::string_view> known;
           for (const AddressList& list : config_.address_lists) known.push_back(list.name);
-          if (config_.find_address_list(item) == nullptr) missing(assignment.origin, "address-list", item, std::move(known));
+          if (config_.find_address_list(item) == nullptr)
+            missing(assignment.origin, "address-list", item, std::move(known));
         }
       } else if (name == "source-group") {
         std::vector<std::string_view> known;
         for (const SourceGroup& group : config_.source_groups) known.push_back(group.name);
-        if (std::none_of(known.begin(), known.end(), [&](std::string_view item) { return iequals(item, value); })) {
+        if (std::none_of(known.begin(), known.end(),
+                         [&](std::string_view item) { return iequals(item, value); })) {
           missing(assignment.origin, "source-group", value, std::move(known));
         }
       }
@@ -105,13 +113,15 @@ void Finisher::check_references() {
     if (!block.cidr) sources.push_back(block.name);
   }
   for (const SmtpListener& listener : config_.listeners) {
-    if (!listener.source.empty() && !config_.has_source(listener.source)) missing(listener.origin, "source", listener.source, sources);
+    if (!listener.source.empty() && !config_.has_source(listener.source))
+      missing(listener.origin, "source", listener.source, sources);
     if (!listener.default_virtual_mta.empty() && !is_identity(listener.default_virtual_mta)) {
       missing(listener.origin, "virtual MTA or pool", listener.default_virtual_mta, identity_names());
     }
   }
   for (const SmtpUser& user : config_.smtp_users) {
-    if (user.source != "{auth}" && !config_.has_source(user.source)) missing(user.origin, "source", user.source, sources);
+    if (user.source != "{auth}" && !config_.has_source(user.source))
+      missing(user.origin, "source", user.source, sources);
   }
   const auto check_identity = [&](const IdentitySettings& settings, Origin origin) {
     for (const std::string& cold : settings.cold_virtual_mta) {
@@ -124,24 +134,31 @@ void Finisher::check_references() {
   for (const Vmta& vmta : config_.vmtas) check_identity(vmta.settings, vmta.origin);
   for (const Pool& pool : config_.pools) check_identity(pool.settings, pool.origin);
   const std::string& fallback = config_.globals.invalid_virtual_mta_fallback;
-  if (!fallback.empty() && !config_.find_vmta(fallback)) missing({}, "virtual MTA", fallback, identity_names());
+  if (!fallback.empty() && !config_.find_vmta(fallback))
+    missing({}, "virtual MTA", fallback, identity_names());
 }
 
 void Finisher::check_traps() {
   for (const AcctFile& file : config_.acct_files) {
     if (file.move_interval_given && file.move_to.empty() && !file.is_pipe() && !file.is_webhook()) {
-      reporter_.add(file.origin, 0, {Severity::Note, "move-interval without move-to: a new file begins every " +
-                                                         format_duration(file.move_interval) + " and stays in place", {}, {}});
+      reporter_.add(file.origin, 0,
+                    {Severity::Note,
+                     "move-interval without move-to: a new file begins every " +
+                         format_duration(file.move_interval) + " and stays in place",
+                     {},
+                     {}});
     }
     if (file.is_webhook() && !file.move_to.empty()) warn(file.origin, "move-to has no effect on a webhook");
     for (const RecordFields& fields : file.record_fields) {
       if (std::find(file.records.begin(), file.records.end(), fields.type) == file.records.end()) {
-        warn(fields.origin, "record-fields for " + std::string(short_name(fields.type)) + " records, which this file does not write",
+        warn(fields.origin,
+             "record-fields for " + std::string(short_name(fields.type)) +
+                 " records, which this file does not write",
              "add " + std::string(short_name(fields.type)) + " to records");
       }
     }
-    if (!file.queue_filter.empty() &&
-        std::all_of(file.queue_filter.begin(), file.queue_filter.end(), [](const QueueFilter& f) { return f.negative; })) {
+    if (!file.queue_filter.empty() && std::all_of(file.queue_filter.begin(), file.queue_filter.end(),
+                                                  [](const QueueFilter& f) { return f.negative; })) {
       warn(file.origin, "queue-filter only excludes: nothing is written", "add */* at its end");
     }
   }
@@ -153,7 +170,8 @@ void Finisher::check_traps() {
   for (std::size_t i = 0; i + 1 < config_.bounce_categories.size(); ++i) {
     const Regex& pattern = config_.bounce_categories[i].pattern;
     if (!pattern.text.empty()) continue;
-    warn(config_.bounce_categories[i + 1].pattern.origin, "never reached: the empty pattern above matches everything");
+    warn(config_.bounce_categories[i + 1].pattern.origin,
+         "never reached: the empty pattern above matches everything");
     break;
   }
   for (const ReplyList& list : config_.reply_lists) {
@@ -161,9 +179,11 @@ void Finisher::check_traps() {
     const auto catches_all = [](const ReplyRule& rule) { return rule.mode && rule.pattern.text.empty(); };
     const auto all = std::find_if(list.rules.begin(), list.rules.end(), catches_all);
     if (all == list.rules.end()) continue;
-    const auto shadowed = std::find_if(all + 1, list.rules.end(), [](const ReplyRule& rule) { return rule.mode.has_value(); });
+    const auto shadowed =
+        std::find_if(all + 1, list.rules.end(), [](const ReplyRule& rule) { return rule.mode.has_value(); });
     if (shadowed != list.rules.end()) {
-      warn(shadowed->pattern.origin, "never reached: the empty pattern above matches everything and sets the mode first");
+      warn(shadowed->pattern.origin,
+           "never reached: the empty pattern above matches everything and sets the mode first");
     }
   }
   for (const PatternList& list : config_.pattern_lists) {
@@ -189,20 +209,24 @@ std::optional<VmtaId> Finisher::identity_of_layer(std::size_t l) const {
 
 void Finisher::check_domain_traps() {
   // Only blocks that set one of these are flattened: a large file has thousands of others.
-  static constexpr std::string_view kSuspects[] = {"require-starttls", "use-starttls", "type", "queue-to",
-                                                   "max-cold-virtual-mta-msg", "max-smtp-out"};
+  static constexpr std::string_view kSuspects[] = {"require-starttls", "type", "queue-to",
+                                                   "max-cold-virtual-mta-msg"};
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
     const auto vmta = identity_of_layer(l);
     if (!vmta) continue;
     for (const DomainBlock& block : config_.layers_.layers[l].blocks) {
       for (const Assignment& assignment : block.assignments) {
         const std::string_view name = table_.rows()[assignment.row].name;
+        if (name == "max-smtp-out" && assignment.value == "0") {
+          warn(assignment.origin, "max-smtp-out 0 opens no connection: the mail stays queued");
+        }
         if (std::find(std::begin(kSuspects), std::end(kSuspects), name) == std::end(kSuspects)) continue;
         bool from_macro = false;
         const auto domains = expand(block.expression, block.origin, from_macro);
         const auto pattern = domains.empty() ? std::nullopt : DomainPattern::parse(domains.front());
         if (!pattern) continue;
-        const std::string domain = pattern->kind == DomainPatternKind::Subdomains ? "x." + pattern->domain : pattern->domain;
+        const std::string domain =
+            pattern->kind == DomainPatternKind::Subdomains ? "x." + pattern->domain : pattern->domain;
         check_trap(name, assignment, config_.flatten(domain, *vmta), *vmta);
       }
     }
@@ -210,21 +234,22 @@ void Finisher::check_domain_traps() {
   for (const MxRollup& rollup : config_.mx_rollups) {
     const bool wildcard = rollup.mx.kind != DomainPatternKind::Exact;
     if (wildcard && !rollup.by_ip && config_.flatten(rollup.target, kDefaultVmta).smtp_hosts.empty()) {
-      warn(rollup.origin, "rollup queue \"" + rollup.target + "\" is named by a wildcard and needs smtp-hosts",
+      warn(rollup.origin,
+           "rollup queue \"" + rollup.target + "\" is named by a wildcard and needs smtp-hosts",
            "smtp-hosts lookup-mx:... in <domain " + rollup.target + ">, or rollup-by-ip");
     }
   }
 }
 
-void Finisher::check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective, VmtaId vmta) {
-  if (name == "max-smtp-out" && assignment.value == "0") {
-    warn(assignment.origin, "max-smtp-out 0 opens no connection: the mail stays queued");
-  } else if (name == "require-starttls" && effective.require_starttls && !effective.use_starttls) {
+void Finisher::check_trap(std::string_view name, const Assignment& assignment,
+                          const DomainSettings& effective, VmtaId vmta) {
+  if (name == "require-starttls" && effective.require_starttls && !effective.use_starttls) {
     warn(assignment.origin, "require-starttls with use-starttls no: nothing can be sent");
   } else if (name == "max-cold-virtual-mta-msg") {
     const Vmta& identity = config_.vmta(vmta);
     bool cold = !identity.settings.cold_virtual_mta.empty();
-    if (identity.domain_pool) cold = cold || !config_.pool(*identity.domain_pool).settings.cold_virtual_mta.empty();
+    if (identity.domain_pool)
+      cold = cold || !config_.pool(*identity.domain_pool).settings.cold_virtual_mta.empty();
     if (vmta == kDefaultVmta) {
       for (const Vmta& any : config_.vmtas) cold = cold || !any.settings.cold_virtual_mta.empty();
     }
@@ -241,7 +266,8 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment, c
     // A name with a dot may be a domain that resolves; a rollup's name or a bare word cannot.
     const std::string& target = effective.queue_to;
     const bool resolves = target.find('.') != std::string::npos && !target.ends_with(".rollup");
-    if (!resolves && config_.flatten(target, vmta).smtp_hosts.empty() && config_.flatten(target, vmta).type == QueueType::Smtp) {
+    if (!resolves && config_.flatten(target, vmta).smtp_hosts.empty() &&
+        config_.flatten(target, vmta).type == QueueType::Smtp) {
       warn(assignment.origin, "queue-to \"" + target + "\" needs smtp-hosts in <domain " + target + '>');
     }
   }

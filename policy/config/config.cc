@@ -50,10 +50,13 @@ std::vector<SettingOrigin> explain_rows(Scope scope, const Record& record, const
     if (!row.allowed_in(scope) || (row.format == nullptr && entry.assignment == nullptr)) continue;
     if (row.has(kHidden) && entry.assignment == nullptr) continue;
     std::vector<std::string> values;
-    if (row.format != nullptr) row.format(&record, values);
-    else values.push_back(entry.assignment->value);
+    if (row.format != nullptr)
+      row.format(&record, values);
+    else
+      values.push_back(entry.assignment->value);
     for (std::string& value : values) {
-      SettingOrigin origin{row.name, row.has(kSecret) && value != "\"\"" ? "*****" : std::move(value), {}, "default"};
+      SettingOrigin origin{
+          row.name, row.has(kSecret) && value != "\"\"" ? "*****" : std::move(value), {}, "default"};
       if (entry.assignment != nullptr) {
         origin.origin = entry.assignment->origin;
         origin.block = entry.block;
@@ -64,8 +67,8 @@ std::vector<SettingOrigin> explain_rows(Scope scope, const Record& record, const
   return out;
 }
 
-/// Where `backoff-*` was not set, the normal value holds (the guide's rule for rates; the connection count has a default
-/// of its own).
+/// Where `backoff-*` was not set, the normal value holds: the guide's rule for rates. The connection count has a
+/// default of its own.
 void fill_backoff(const std::vector<bool>& assigned, DomainSettings& settings) {
   const DirectiveTable& table = DirectiveTable::get();
   const auto is_set = [&](std::string_view name) {
@@ -77,7 +80,8 @@ void fill_backoff(const std::vector<bool>& assigned, DomainSettings& settings) {
   if (!is_set("backoff-max-msg-rate") && !is_set("backoff-max-msg-per-hour")) {
     settings.backoff_max_msg_rate = settings.max_msg_rate;
   }
-  if (!is_set("backoff-max-data-volume-rate")) settings.backoff_max_data_volume_rate = settings.max_data_volume_rate;
+  if (!is_set("backoff-max-data-volume-rate"))
+    settings.backoff_max_data_volume_rate = settings.max_data_volume_rate;
 }
 
 template <class Record>
@@ -110,11 +114,21 @@ std::optional<PoolId> Config::find_pool(std::string_view name) const {
   return it == pool_ids_.end() ? std::nullopt : std::optional(it->second);
 }
 
-const ReplyList* Config::find_reply_list(std::string_view name) const { return find_named(reply_lists, name); }
-const PatternList* Config::find_pattern_list(std::string_view name) const { return find_named(pattern_lists, name); }
-const AddressList* Config::find_address_list(std::string_view name) const { return find_named(address_lists, name); }
-const RewriteList* Config::find_rewrite_list(std::string_view name) const { return find_named(rewrite_lists, name); }
-const BounceActionList* Config::find_bounce_actions(std::string_view name) const { return find_named(bounce_actions, name); }
+const ReplyList* Config::find_reply_list(std::string_view name) const {
+  return find_named(reply_lists, name);
+}
+const PatternList* Config::find_pattern_list(std::string_view name) const {
+  return find_named(pattern_lists, name);
+}
+const AddressList* Config::find_address_list(std::string_view name) const {
+  return find_named(address_lists, name);
+}
+const RewriteList* Config::find_rewrite_list(std::string_view name) const {
+  return find_named(rewrite_lists, name);
+}
+const BounceActionList* Config::find_bounce_actions(std::string_view name) const {
+  return find_named(bounce_actions, name);
+}
 
 const SmtpUser* Config::find_smtp_user(std::string_view name) const {
   const SmtpUser* found = nullptr;
@@ -167,7 +181,8 @@ bool Config::has_source(std::string_view name) const {
                      [&](const SourceBlock& block) { return !block.cidr && iequals(block.name, name); });
 }
 
-std::vector<SettingOrigin> Config::explain_source(const IpAddress& client, std::string_view named_source) const {
+std::vector<SettingOrigin> Config::explain_source(const IpAddress& client,
+                                                  std::string_view named_source) const {
   const auto chain = source_chain(sources, &client, named_source);
   OriginTable origins{std::vector<OriginTable::Entry>(DirectiveTable::get().rows().size())};
   for (const SourceBlock* block : chain) {
@@ -182,7 +197,8 @@ void Config::collect_blocks(std::string_view domain, VmtaId vmta, BlockChain& ou
   SLUICE_ASSERT(vmta.raw() < vmtas.size());
   layers_.layers[0].collect(domain, out);
   if (const auto pool = vmtas[vmta.raw()].domain_pool) {
-    if (const auto layer = layers_.of_pool[pool->raw()]; layer != 0) layers_.layers[layer].collect(domain, out);
+    if (const auto layer = layers_.of_pool[pool->raw()]; layer != 0)
+      layers_.layers[layer].collect(domain, out);
   }
   if (const auto layer = layers_.of_vmta[vmta.raw()]; layer != 0) layers_.layers[layer].collect(domain, out);
 }

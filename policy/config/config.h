@@ -35,9 +35,9 @@ struct SourceBlock {
 /// Where one effective value comes from.
 struct SettingOrigin {
   std::string_view directive;
-  std::string value;                   ///< as `sluice settings` prints it
-  std::optional<Origin> origin;        ///< empty: the language's default
-  std::string block;                   ///< "<domain gmail.com> in <virtual-mta a>", "default"
+  std::string value;             ///< as `sluice settings` prints it
+  std::optional<Origin> origin;  ///< empty: the language's default
+  std::string block;             ///< "<domain gmail.com> in <virtual-mta a>", "default"
 };
 
 /// A snapshot of the whole configuration.
@@ -46,7 +46,8 @@ struct SettingOrigin {
 class Config {
  public:
   GlobalSettings globals;
-  std::vector<std::string> files;  ///< main file and includes, in the order first read; Origin::file indexes it
+  std::vector<std::string>
+      files;  ///< main file and includes, in the order first read; Origin::file indexes it
   std::vector<Spool> spools;
   std::vector<SmtpListener> listeners;  ///< never empty: 0.0.0.0:25 when nothing is configured
   std::vector<SourceBlock> sources;
@@ -87,7 +88,8 @@ class Config {
 
   /// Rules for a client: every block whose network holds it, the more specific over the less specific, then the named
   /// source over all of them. An unknown name adds nothing.
-  [[nodiscard]] SourceSettings resolve_source(const IpAddress& client, std::string_view named_source = {}) const;
+  [[nodiscard]] SourceSettings resolve_source(const IpAddress& client,
+                                              std::string_view named_source = {}) const;
   /// Only `<source NAME>`, for {pickup} and other entries without a client address.
   [[nodiscard]] SourceSettings resolve_named_source(std::string_view name) const;
   [[nodiscard]] bool has_source(std::string_view name) const;
@@ -165,7 +167,8 @@ inline constexpr std::size_t kMacroExpansionMax = 1'000'000;  ///< domains all m
 
 /// Reads a configuration with everything it includes. Reports all errors of one run.
 /// Errors: in the diagnostics; a file that cannot be read is one of them.
-[[nodiscard]] LoadResult load_config(std::string_view main_path, FileSource& files, const LoadOptions& options = {});
+[[nodiscard]] LoadResult load_config(std::string_view main_path, FileSource& files,
+                                     const LoadOptions& options = {});
 
 /// `name value` per line, in the layout of `show settings`: "" for empty, yes/no, short times.
 [[nodiscard]] std::string settings_listing(const DomainSettings& settings);

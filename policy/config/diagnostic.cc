@@ -31,15 +31,18 @@ void append_excerpt(const Diagnostic& d, std::string& out) {
     caret -= std::min(caret, indent);
   }
   for (char& c : shown) {
-    if (c == '\t') c = ' ';
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    if (c == '\t')
+      c = ' ';
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      c = '?';
   }
   if (shown.empty()) return;
   out.append(kIndent).append(shown) += '\n';
   if (d.column == 0) return;
   // Bytes that continue a UTF-8 character take no room on a terminal.
-  const auto width = std::count_if(shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(std::min(caret, shown.size())),
-                                   [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+  const auto width =
+      std::count_if(shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(std::min(caret, shown.size())),
+                    [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
   out.append(kIndent).append(static_cast<std::size_t>(width), ' ') += "^\n";
 }
 
@@ -47,8 +50,10 @@ void append_excerpt(const Diagnostic& d, std::string& out) {
 
 std::string format(const Diagnostic& d) {
   std::string out(word_of(d.severity));
-  if (d.line > 0) out += " in line " + std::to_string(d.line) + " of " + d.file;
-  else if (!d.file.empty()) out += " in " + d.file;
+  if (d.line > 0)
+    out += " in line " + std::to_string(d.line) + " of " + d.file;
+  else if (!d.file.empty())
+    out += " in " + d.file;
   out += ": " + d.message + '\n';
   if (d.line > 0) append_excerpt(d, out);
   if (!d.expected.empty()) out.append(kIndent).append("expected: ").append(d.expected) += '\n';

@@ -5,6 +5,7 @@
 
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
+#include "policy/config/rows/rows.h"
 
 namespace sluice::config {
 namespace {
@@ -31,13 +32,38 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return rows[a.size() % 3][b.size()];
 }
 
-constexpr std::array<std::string_view, kScopeCount> kScopeTags{
-    "the top level", "<spool>", "<source>", "<smtp-user>", "<source-group>", "<smtp-listener>", "<domain>",
-    "<virtual-mta>", "<virtual-mta-pool>", "<acct-file>", "<mx-rollup-list>", "<smtp-pattern-list>", "<pattern-list>",
-    "<bounce-category-patterns>", "<bounce-processor>", "<feedback-loop-processor>", "<email-patterns>",
-    "<address-list>", "<aliases>", "<rewrite-list>", "<domain-key-list>", "<dns>", "<transmissions-api>",
-    "<transmissions-api-listener>", "<proxy>", "<vault>", "<signals>", "<signals-filter>", "<gm-imprinter>",
-    "<http-mgmt>", "<bounce-actions>", "nowhere"};
+constexpr std::array<std::string_view, kScopeCount> kScopeTags{"the top level",
+                                                               "<spool>",
+                                                               "<source>",
+                                                               "<smtp-user>",
+                                                               "<source-group>",
+                                                               "<smtp-listener>",
+                                                               "<domain>",
+                                                               "<virtual-mta>",
+                                                               "<virtual-mta-pool>",
+                                                               "<acct-file>",
+                                                               "<mx-rollup-list>",
+                                                               "<smtp-pattern-list>",
+                                                               "<pattern-list>",
+                                                               "<bounce-category-patterns>",
+                                                               "<bounce-processor>",
+                                                               "<feedback-loop-processor>",
+                                                               "<email-patterns>",
+                                                               "<address-list>",
+                                                               "<aliases>",
+                                                               "<rewrite-list>",
+                                                               "<domain-key-list>",
+                                                               "<dns>",
+                                                               "<transmissions-api>",
+                                                               "<transmissions-api-listener>",
+                                                               "<proxy>",
+                                                               "<vault>",
+                                                               "<signals>",
+                                                               "<signals-filter>",
+                                                               "<gm-imprinter>",
+                                                               "<http-mgmt>",
+                                                               "<bounce-actions>",
+                                                               "nowhere"};
 
 }  // namespace
 
@@ -71,7 +97,8 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
   std::size_t best_distance = lower.size() / 3 + 1;
   for (const std::string_view candidate : names) {
     if (candidate.size() > kNearestNameBytesMax) continue;
-    const std::size_t gap = candidate.size() > lower.size() ? candidate.size() - lower.size() : lower.size() - candidate.size();
+    const std::size_t gap =
+        candidate.size() > lower.size() ? candidate.size() - lower.size() : lower.size() - candidate.size();
     if (gap >= best_distance) continue;
     const std::size_t distance = edit_distance(lower, candidate);
     if (distance < best_distance) best_distance = distance, best = candidate;
@@ -83,6 +110,7 @@ DirectiveTable::DirectiveTable() : blocks_(rows::block_kinds()) {
   rows::append_global(rows_);
   rows::append_source(rows_);
   rows::append_domain(rows_);
+  rows::append_domain_message(rows_);
   rows::append_identity(rows_);
   rows::append_accounting(rows_);
   rows::append_lists(rows_);

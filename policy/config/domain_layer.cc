@@ -25,12 +25,14 @@ void DomainLayer::seal() {
   for (auto& [name, refs] : exact_) std::sort(refs.begin(), refs.end(), before);
   for (auto& [name, refs] : suffix_) std::sort(refs.begin(), refs.end(), before);
   std::sort(literals_.begin(), literals_.end(), [&](const LiteralRef& a, const LiteralRef& b) {
-    if (a.network.prefix_bits() != b.network.prefix_bits()) return a.network.prefix_bits() < b.network.prefix_bits();
+    if (a.network.prefix_bits() != b.network.prefix_bits())
+      return a.network.prefix_bits() < b.network.prefix_bits();
     return before(a.ref, b.ref);
   });
 }
 
-void DomainLayer::append(const std::vector<Ref>& refs, bool whole_name, std::vector<const DomainBlock*>& out) const {
+void DomainLayer::append(const std::vector<Ref>& refs, bool whole_name,
+                         std::vector<const DomainBlock*>& out) const {
   for (const Ref& ref : refs) {
     if (!(whole_name && ref.subdomains_only)) out.push_back(&blocks[ref.block]);
   }

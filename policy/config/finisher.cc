@@ -8,9 +8,13 @@
 
 namespace sluice::config {
 
-Finisher::Finisher(Config& config, Reporter& reporter, const std::unordered_map<std::string, MacroDefinition>& macros,
+Finisher::Finisher(Config& config, Reporter& reporter,
+                   const std::unordered_map<std::string, MacroDefinition>& macros,
                    const std::vector<std::uint32_t>& implicit_blocks)
-    : config_(config), reporter_(reporter), macros_(macros), implicit_blocks_(implicit_blocks),
+    : config_(config),
+      reporter_(reporter),
+      macros_(macros),
+      implicit_blocks_(implicit_blocks),
       table_(DirectiveTable::get()) {}
 
 void Finisher::run() {
@@ -41,7 +45,8 @@ void Finisher::resolve_pools() {
     for (PoolMember& member : pool.settings.members) {
       const auto id = config_.find_vmta(member.name);
       if (!id) {
-        if (!reporter_.options().fragment) missing(member.origin, "virtual MTA", member.name, identity_names());
+        if (!reporter_.options().fragment)
+          missing(member.origin, "virtual MTA", member.name, identity_names());
         continue;
       }
       member.id = *id;
@@ -54,14 +59,17 @@ void Finisher::resolve_pools() {
       domain_pool = pool.id;
     }
     // Members that are unknown in a fragment must not pass for {default}.
-    std::erase_if(pool.settings.members, [&](const PoolMember& member) { return !config_.find_vmta(member.name); });
+    std::erase_if(pool.settings.members,
+                  [&](const PoolMember& member) { return !config_.find_vmta(member.name); });
     if (pool.settings.members.empty()) warn(pool.origin, "pool \"" + pool.name + "\" has no members");
   }
 }
 
-const std::vector<std::string>* Finisher::macro(std::string_view name, Origin origin, std::vector<std::string>& open) {
+const std::vector<std::string>* Finisher::macro(std::string_view name, Origin origin,
+                                                std::vector<std::string>& open) {
   std::string key = to_lower(name);
-  if (const auto done = config_.domain_macros.find(key); done != config_.domain_macros.end()) return &done->second;
+  if (const auto done = config_.domain_macros.find(key); done != config_.domain_macros.end())
+    return &done->second;
   const auto it = macros_.find(key);
   if (it == macros_.end()) {
     std::vector<std::string_view> known;
@@ -85,7 +93,9 @@ const std::vector<std::string>* Finisher::macro(std::string_view name, Origin or
       if (dollar == std::string_view::npos) break;
       rest.remove_prefix(dollar + 1);
       std::size_t length = 0;
-      while (length < rest.size() && (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_')) ++length;
+      while (length < rest.size() &&
+             (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_'))
+        ++length;
       const auto* inner = macro(rest.substr(0, length), it->second.origin, open);
       rest.remove_prefix(length);
       std::vector<std::string> product;
@@ -115,7 +125,8 @@ std::vector<std::string> Finisher::expand(std::string_view expression, Origin or
     from_macro = true;
     rest.remove_prefix(dollar + 1);
     std::size_t length = 0;
-    while (length < rest.size() && (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_')) ++length;
+    while (length < rest.size() && (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_'))
+      ++length;
     std::vector<std::string> open;
     const auto* domains = macro(rest.substr(0, length), origin, open);
     rest.remove_prefix(length);
@@ -204,7 +215,8 @@ void Finisher::index_domains() {
         }
         const auto pattern = DomainPattern::parse(trim(text));
         if (!pattern) {
-          error(block.origin, '"' + text + "\" is not a domain pattern", "*, example.com, *.example.com, [*.]example.com or [10/8]");
+          error(block.origin, '"' + text + "\" is not a domain pattern",
+                "*, example.com, *.example.com, [*.]example.com or [10/8]");
           continue;
         }
         // Settings outside of <domain> rank below the scope's own `<domain *>`, as macros rank below literals.
@@ -239,7 +251,8 @@ void Finisher::number_scopes() {
   for (const Vmta& vmta : config_.vmtas) {
     const std::uint32_t pool = vmta.domain_pool ? config_.layers_.of_pool[vmta.domain_pool->raw()] : 0;
     const std::pair layers{pool, config_.layers_.of_vmta[vmta.id.raw()]};
-    config_.domain_scopes_.push_back(known.try_emplace(layers, static_cast<std::uint32_t>(known.size())).first->second);
+    config_.domain_scopes_.push_back(
+        known.try_emplace(layers, static_cast<std::uint32_t>(known.size())).first->second);
   }
 }
 

@@ -78,8 +78,10 @@ std::size_t tag_end(std::string_view text, std::string_view name) {
   if (name == "acct-file") return text.rfind('>');
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') quoted = !quoted;
-    else if (text[i] == '>' && !quoted) return i;
+    if (text[i] == '"')
+      quoted = !quoted;
+    else if (text[i] == '>' && !quoted)
+      return i;
   }
   return text.find('>');
 }
@@ -87,13 +89,15 @@ std::size_t tag_end(std::string_view text, std::string_view name) {
 Statement directive_of(std::string_view text) {
   if (text.front() == '/') return {Statement::Kind::Directive, text.substr(0, 1), text};
   const std::size_t blank = text.find_first_of(" \t");
-  const std::string_view argument = blank == std::string_view::npos ? text.substr(text.size()) : trim(text.substr(blank));
+  const std::string_view argument =
+      blank == std::string_view::npos ? text.substr(text.size()) : trim(text.substr(blank));
   return {Statement::Kind::Directive, text.substr(0, blank), argument};
 }
 
 }  // namespace
 
-StatementError split_statements(std::string_view text, bool (*is_block)(std::string_view), std::vector<Statement>& out) {
+StatementError split_statements(std::string_view text, bool (*is_block)(std::string_view),
+                                std::vector<Statement>& out) {
   using Kind = Statement::Kind;
   const char* const begin = text.data();
   text = trim(text);
@@ -137,7 +141,8 @@ StatementError split_statements(std::string_view text, bool (*is_block)(std::str
     const bool has_argument = !argument.empty() && !parse_attributes(argument);
     if (closes_here && !rest.starts_with('<') && !(is_block(name) && has_argument)) {
       const std::size_t close_end = rest.find('>', close);
-      if (close_end == std::string_view::npos) return {offset(rest) + close, "tag without its closing >", "</name>"};
+      if (close_end == std::string_view::npos)
+        return {offset(rest) + close, "tag without its closing >", "</name>"};
       out.push_back({Kind::Element, name, trim(rest.substr(0, close))});
       text = trim(rest.substr(close_end + 1));
       continue;

@@ -11,9 +11,9 @@ namespace sluice::config {
 /// One line to be read, without its comment and the blanks at its end. Lines that continue are joined.
 struct LogicalLine {
   struct Piece {
-    std::size_t offset = 0;    ///< in `text`
-    std::uint32_t line = 0;    ///< physical line, from 1
-    std::size_t column = 0;    ///< byte in that line, from 0
+    std::size_t offset = 0;  ///< in `text`
+    std::uint32_t line = 0;  ///< physical line, from 1
+    std::size_t column = 0;  ///< byte in that line, from 0
   };
   std::string text;
   std::vector<Piece> pieces;  ///< at least one
@@ -60,7 +60,7 @@ struct Statement {
 
 struct StatementError {
   std::size_t offset = 0;
-  const char* message = nullptr;   ///< null: no error
+  const char* message = nullptr;  ///< null: no error
   const char* expected = "";
 };
 

@@ -41,7 +41,10 @@ bool has_open_regex(std::string_view text) {
 }  // namespace
 
 Loader::Loader(FileSource& files, const LoadOptions& options)
-    : files_(files), options_(options), table_(DirectiveTable::get()), reporter_(options),
+    : files_(files),
+      options_(options),
+      table_(DirectiveTable::get()),
+      reporter_(options),
       config_(std::make_shared<Config>()) {
   config_->vmtas.push_back({std::string(kDefaultVmtaName), kDefaultVmta, {}, {}, {}});
   config_->layers_.layers.emplace_back();
@@ -56,7 +59,8 @@ LoadResult Loader::run(std::string_view main_path) {
   if (!options_.defaults_path.empty()) read_file(options_.defaults_path, {}, true);
   if (read_file(main_path, {}, false)) {
     for (const std::size_t index : legacy_spools_) {
-      if (legacy_spool_min_free_ > 0) config_->spools[index].min_free_space = ByteCount{legacy_spool_min_free_ * kMiB};
+      if (legacy_spool_min_free_ > 0)
+        config_->spools[index].min_free_space = ByteCount{legacy_spool_min_free_ * kMiB};
     }
     config_->files = reporter_.paths();
     Finisher(*config_, reporter_, macros_, implicit_blocks_).run();
@@ -79,7 +83,8 @@ bool Loader::read_file(std::string_view path, Origin asked_from, bool optional) 
   auto contents = files_.read(path);
   if (!contents) {
     if (optional && contents.error().code == Errc::NotFound) return false;
-    return finding("cannot read \"" + std::string(path) + "\": " + std::string(name_of(contents.error().code)));
+    return finding("cannot read \"" + std::string(path) +
+                   "\": " + std::string(name_of(contents.error().code)));
   }
   if (contents->size() > kConfigFileBytesMax) return finding("\"" + std::string(path) + "\" is too large");
   const std::uint32_t file = reporter_.add_file(std::string(path), std::move(*contents));
@@ -124,7 +129,8 @@ void Loader::complete_line(LineReader& reader, LogicalLine& line) {
   if (name.empty() || name.front() == '<') return;
   const Scope scope = frames_.back().scope;
   const Directive* row = table_.find(name, scope);
-  if (row == nullptr && (scope == Scope::Vmta || scope == Scope::Pool)) row = table_.find(name, Scope::Domain);
+  if (row == nullptr && (scope == Scope::Vmta || scope == Scope::Pool))
+    row = table_.find(name, Scope::Domain);
   if (row == nullptr) return;
   if (row->has(kList)) {
     while (trimmed().ends_with(',')) {
@@ -138,7 +144,9 @@ void Loader::complete_line(LineReader& reader, LogicalLine& line) {
   for (std::size_t i = 0; i < kWrappedRegexLinesMax; ++i) {
     const std::string_view next = ahead.peek();
     const std::string_view first = name_in(next);
-    if (next.starts_with('<') || (first != "/" && table_.find(first, scope) != nullptr) || next.starts_with('/')) break;
+    if (next.starts_with('<') || (first != "/" && table_.find(first, scope) != nullptr) ||
+        next.starts_with('/'))
+      break;
     if (!ahead.extend(joined, false)) break;
     if (has_open_regex(joined.text)) continue;
     line = std::move(joined);
@@ -160,7 +168,8 @@ void Loader::on_line(const LogicalLine& line, std::uint32_t file) {
       case Statement::Kind::Directive: on_directive(statement); break;
     }
   }
-  if (bad.message != nullptr) error(std::string_view(line.text).substr(bad.offset), bad.message, bad.expected);
+  if (bad.message != nullptr)
+    error(std::string_view(line.text).substr(bad.offset), bad.message, bad.expected);
 }
 
 Origin Loader::here(std::string_view at) const {
@@ -265,7 +274,8 @@ void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {
   row.apply(value, frame.record);
   if (!report_value(value, text)) return;
   if (frame.assignments != nullptr) {
-    frame.assignments->push_back({static_cast<std::uint32_t>(table_.index_of(row)), std::string(text), here(text)});
+    frame.assignments->push_back(
+        {static_cast<std::uint32_t>(table_.index_of(row)), std::string(text), here(text)});
   }
 }
 
@@ -276,7 +286,10 @@ void Loader::apply_implicit(const Directive& row, std::string_view text, Frame& 
   auto& blocks = config_->layers_.layers[layer].blocks;
   if (implicit_blocks_.size() <= layer) implicit_blocks_.resize(layer + 1);
   if (implicit_blocks_[layer] == 0) {
-    blocks.push_back({"*", frame.tag.empty() ? "the top level" : '<' + frame.tag + ' ' + frame.name + '>', {}, here(text)});
+    blocks.push_back({"*",
+                      frame.tag.empty() ? "the top level" : '<' + frame.tag + ' ' + frame.name + '>',
+                      {},
+                      here(text)});
     implicit_blocks_[layer] = static_cast<std::uint32_t>(blocks.size());
   }
   Frame inner;
@@ -292,7 +305,8 @@ void Loader::include(std::string_view text) {
   Value value(text, kAnything, here(text));
   auto path = unquote(text, value);
   if (!report_value(value, text) || !path || path->empty()) {
-    if (!value.failed()) error(text, "argument missing", "FILE, a pattern like /etc/sluice/vmtas/*.conf, or a URL");
+    if (!value.failed())
+      error(text, "argument missing", "FILE, a pattern like /etc/sluice/vmtas/*.conf, or a URL");
     return;
   }
   const Origin origin = here(text);
@@ -308,7 +322,8 @@ void Loader::include(std::string_view text) {
     return;
   }
   auto found = files_.glob(*path);
-  if (!found) return error(text, "cannot search \"" + *path + "\": " + std::string(name_of(found.error().code)));
+  if (!found)
+    return error(text, "cannot search \"" + *path + "\": " + std::string(name_of(found.error().code)));
   if (found->empty()) report(Severity::Warning, text, "no file matches \"" + *path + '"');
   std::sort(found->begin(), found->end());
   for (const std::string& file : *found) read_file(file, origin, false);

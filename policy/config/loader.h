@@ -78,8 +78,8 @@ class Loader {
     Origin origin;
     void* record = nullptr;
     std::vector<Assignment>* assignments = nullptr;  ///< <source> and <domain> keep their lines
-    std::uint32_t layer = 0;                         ///< of nested <domain> blocks; for VMTAs and pools 0 = none yet
-    std::string name;                                ///< block argument
+    std::uint32_t layer = 0;  ///< of nested <domain> blocks; for VMTAs and pools 0 = none yet
+    std::string name;         ///< block argument
   };
   struct Position {  ///< of the statement at hand
     const LogicalLine* line = nullptr;
@@ -98,7 +98,8 @@ class Loader {
   void close_block(const Statement& statement);
   void pop_frame();
   void unclosed(const Frame& frame);
-  [[nodiscard]] bool start_record(const BlockKind& kind, std::string_view argument, std::string_view at, Frame& frame);
+  [[nodiscard]] bool start_record(const BlockKind& kind, std::string_view argument, std::string_view at,
+                                  Frame& frame);
   bool start_source(std::string_view argument, Frame& frame);
   bool start_identity(const BlockKind& kind, std::string_view argument, std::string_view at, Frame& frame);
   bool start_domain(std::string_view argument, Frame& frame);
@@ -125,7 +126,8 @@ class Loader {
   [[nodiscard]] Origin here(std::string_view at) const;
   void report(Severity severity, std::string_view at, std::string message, std::string expected = {},
               std::string suggestion = {});
-  void error(std::string_view at, std::string message, std::string expected = {}, std::string suggestion = {}) {
+  void error(std::string_view at, std::string message, std::string expected = {},
+             std::string suggestion = {}) {
     report(Severity::Error, at, std::move(message), std::move(expected), std::move(suggestion));
   }
   /// Error, or a warning when lenient.
@@ -140,11 +142,12 @@ class Loader {
   std::vector<Frame> frames_;
   std::vector<std::string> reading_;  ///< files being read, outermost first
   std::unordered_map<std::string, MacroDefinition> macros_;
-  std::vector<std::uint32_t> implicit_blocks_;  ///< by layer: block index + 1 of settings given outside of <domain>
+  std::vector<std::uint32_t>
+      implicit_blocks_;  ///< by layer: block index + 1 of settings given outside of <domain>
   std::uint64_t legacy_spool_min_free_ = 0;
   std::vector<std::size_t> legacy_spools_;
   std::vector<std::string> closed_early_;  ///< tags whose closing tag is still to come
-  std::vector<std::size_t> noted_;  ///< rows a note was given for
+  std::vector<std::size_t> noted_;         ///< rows a note was given for
   Position position_;
   DomainSettings domain_scratch_;  ///< values are checked by reading them into these
   SourceSettings source_scratch_;
@@ -172,7 +175,8 @@ class Finisher {
   void check_source_references();
   void check_traps();
   void check_domain_traps();
-  void check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective, VmtaId vmta);
+  void check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective,
+                  VmtaId vmta);
   [[nodiscard]] std::optional<VmtaId> identity_of_layer(std::size_t l) const;
   void number_scopes();
   /// Domains an expression stands for; `from_macro` tells whether it named a macro.
@@ -180,7 +184,8 @@ class Finisher {
   const std::vector<std::string>* macro(std::string_view name, Origin origin, std::vector<std::string>& open);
   void error(Origin where, std::string message, std::string suggestion = {});
   void warn(Origin where, std::string message, std::string suggestion = {});
-  void missing(Origin where, std::string_view what, std::string_view name, std::vector<std::string_view> known);
+  void missing(Origin where, std::string_view what, std::string_view name,
+               std::vector<std::string_view> known);
   [[nodiscard]] bool is_identity(std::string_view name) const;
   [[nodiscard]] std::vector<std::string_view> identity_names() const;
 

@@ -1,4 +1,4 @@
-// docs/directives.md, written from the table.
+// The manual page of all directives, written from the table.
 #include <algorithm>
 
 #include "policy/config/directive.h"
@@ -49,11 +49,13 @@ void append_table(Scope scope, std::string& out) {
     if (row.allowed_in(scope)) rows.push_back(&row);
   }
   if (rows.empty()) return;
-  std::sort(rows.begin(), rows.end(), [](const Directive* a, const Directive* b) { return a->name < b->name; });
+  std::sort(rows.begin(), rows.end(),
+            [](const Directive* a, const Directive* b) { return a->name < b->name; });
   out += "| directive | argument | default | meaning | since |\n|---|---|---|---|---|\n";
   for (const Directive* row : rows) {
-    out += "| " + code(row->name == "/" ? "" : row->name) + " | " + code(row->name == "/" ? "/REGEX/ CATEGORY" : row->grammar) +
-           " | " + default_of(*row) + " | " + meaning_of(*row) + " | " + std::string(name_of(row->since)) + " |\n";
+    out += "| " + code(row->name == "/" ? "" : row->name) + " | " +
+           code(row->name == "/" ? "/REGEX/ CATEGORY" : row->grammar) + " | " + default_of(*row) + " | " +
+           meaning_of(*row) + " | " + std::string(name_of(row->since)) + " |\n";
   }
   out += '\n';
 }
@@ -63,25 +65,30 @@ void append_table(Scope scope, std::string& out) {
 std::string directive_manual() {
   std::string out =
       "# Directives\n\n"
-      "Written from the directive table in `policy/config`; do not edit by hand. One directive per line: name, blanks, "
-      "value. `#` starts a comment. A block is `<name argument>` to `</name>`. A comma at the end of a list continues it "
+      "Written from the directive table in `policy/config`; do not edit by hand. One directive per line: "
+      "name, blanks, "
+      "value. `#` starts a comment. A block is `<name argument>` to `</name>`. A comma at the end of a list "
+      "continues it "
       "on the next line. Values with blanks stand in double quotes; `\"\"` clears an inherited value.\n\n"
       "| type | form |\n|---|---|\n"
       "| BOOLEAN | `yes`, `no`, `true`, `false` |\n"
       "| TIME | digits and a unit of `w d h m s`, joined: `4d12h`, `90m` |\n"
-      "| RATE | `N/[M]UNIT` with a unit of `d h m s` (also `day hr min sec`), `unlimited` or `0`: `500/h`, `100/15m` |\n"
+      "| RATE | `N/[M]UNIT` with a unit of `d h m s` (also `day hr min sec`), `unlimited` or `0`: `500/h`, "
+      "`100/15m` |\n"
       "| VOLUME-RATE | `SIZE/[M]UNIT`: `10M/h` |\n"
       "| SIZE | digits and one of `b k m g t`: `50M` |\n"
       "| CIDR | an address or a network, short forms allowed: `10/8`, `192.0.2.1`, `::1`, `0/0` |\n"
       "| DOMAIN-PATTERN | `*`, `dom`, `*.dom`, `[*.]dom`, `[ip/mask]`; `$MACRO` in blocks |\n"
-      "| HOST-LIST | `h1, h2; [10.0.0.1]:2525; lookup-mx:dom`: comma = same preference, semicolon = next |\n\n"
+      "| HOST-LIST | `h1, h2; [10.0.0.1]:2525; lookup-mx:dom`: comma = same preference, semicolon = next "
+      "|\n\n"
       "## The top level\n\n";
   append_table(Scope::Global, out);
   std::vector<Scope> done{Scope::Global};
   for (const BlockKind& kind : DirectiveTable::get().blocks()) {
-    out += "## `<" + std::string(kind.tag) + (kind.argument_grammar.empty() ? "" : " " + std::string(kind.argument_grammar)) +
-           ">`\n\n" + std::string(kind.doc) + ". Stands in " + describe(kind.parents) + ". Since: " +
-           std::string(name_of(kind.since)) + ".\n\n";
+    out += "## `<" + std::string(kind.tag) +
+           (kind.argument_grammar.empty() ? "" : " " + std::string(kind.argument_grammar)) + ">`\n\n" +
+           std::string(kind.doc) + ". Stands in " + describe(kind.parents) +
+           ". Since: " + std::string(name_of(kind.since)) + ".\n\n";
     if (std::find(done.begin(), done.end(), kind.scope) != done.end()) {
       out += "Takes the same directives as " + describe(kind.scope) + ".\n\n";
       continue;

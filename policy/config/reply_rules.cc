@@ -6,7 +6,8 @@ namespace sluice::config {
 namespace {
 
 constexpr std::string_view kActions =
-    "mode=backoff, mode=normal, backoff-to-normal-after=TIME, skip-mx, bounce-queue, bounce-rcpt, defer-queue, "
+    "mode=backoff, mode=normal, backoff-to-normal-after=TIME, skip-mx, bounce-queue, bounce-rcpt, "
+    "defer-queue, "
     "disable-source-ip, reenable-after=TIME, retry-after=TIME";
 
 /// Applies one action; false after value.fail().
@@ -15,7 +16,8 @@ bool apply_action(std::string_view action, ReplyRule& rule, Value& value) {
   const std::string_view name = trim(action.substr(0, equals));
   const std::string_view argument = equals == std::string_view::npos ? "" : trim(action.substr(equals + 1));
   const auto flag = [&](bool& target) {
-    if (equals != std::string_view::npos) value.fail(action, std::string(name) + " takes no value", std::string(name));
+    if (equals != std::string_view::npos)
+      value.fail(action, std::string(name) + " takes no value", std::string(name));
     target = true;
   };
   const auto time = [&](std::optional<Duration>& target) {
@@ -24,22 +26,32 @@ bool apply_action(std::string_view action, ReplyRule& rule, Value& value) {
   };
   if (name == "mode") {
     const QueueMode mode = argument == "normal" ? QueueMode::Normal : QueueMode::Backoff;
-    if (argument != "normal" && argument != "backoff") value.fail(action, "unknown mode", "mode=backoff or mode=normal");
-    else if (rule.mode && *rule.mode != mode) value.fail(action, "both modes in one rule", "one mode");
+    if (argument != "normal" && argument != "backoff")
+      value.fail(action, "unknown mode", "mode=backoff or mode=normal");
+    else if (rule.mode && *rule.mode != mode)
+      value.fail(action, "both modes in one rule", "one mode");
     rule.mode = mode;
   } else if (name == "backoff-to-normal-after") {
-    if (rule.mode != QueueMode::Backoff) value.fail(action, "backoff-to-normal-after without mode=backoff before it");
+    if (rule.mode != QueueMode::Backoff)
+      value.fail(action, "backoff-to-normal-after without mode=backoff before it");
     time(rule.backoff_to_normal_after);
-  } else if (name == "skip-mx") flag(rule.skip_mx);
-  else if (name == "bounce-queue") flag(rule.bounce_queue);
-  else if (name == "bounce-rcpt") flag(rule.bounce_recipient);
-  else if (name == "defer-queue") flag(rule.defer_queue);
-  else if (name == "disable-source-ip") flag(rule.disable_source_ip);
+  } else if (name == "skip-mx")
+    flag(rule.skip_mx);
+  else if (name == "bounce-queue")
+    flag(rule.bounce_queue);
+  else if (name == "bounce-rcpt")
+    flag(rule.bounce_recipient);
+  else if (name == "defer-queue")
+    flag(rule.defer_queue);
+  else if (name == "disable-source-ip")
+    flag(rule.disable_source_ip);
   else if (name == "reenable-after") {
     if (!rule.disable_source_ip) value.fail(action, "reenable-after without disable-source-ip before it");
     time(rule.reenable_after);
-  } else if (name == "retry-after") time(rule.retry_after);
-  else value.fail(action, "unknown action \"" + std::string(name) + '"', std::string(kActions));
+  } else if (name == "retry-after")
+    time(rule.retry_after);
+  else
+    value.fail(action, "unknown action \"" + std::string(name) + '"', std::string(kActions));
   return !value.failed();
 }
 
@@ -74,7 +86,8 @@ std::string Codec<ReplyRule>::format(const ReplyRule& rule) {
     separator = ',';
   };
   if (rule.mode) add(*rule.mode == QueueMode::Backoff ? "mode=backoff" : "mode=normal");
-  if (rule.backoff_to_normal_after) add("backoff-to-normal-after=" + format_duration(*rule.backoff_to_normal_after));
+  if (rule.backoff_to_normal_after)
+    add("backoff-to-normal-after=" + format_duration(*rule.backoff_to_normal_after));
   if (rule.skip_mx) add("skip-mx");
   if (rule.bounce_queue) add("bounce-queue");
   if (rule.bounce_recipient) add("bounce-rcpt");

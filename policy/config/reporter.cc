@@ -21,7 +21,8 @@ std::string Reporter::line_text(Origin where) {
   Text& text = texts_[where.file];
   if (text.lines.empty()) {
     text.lines.push_back(0);
-    for (std::size_t i = 0; (i = text.contents->find('\n', i)) != std::string::npos; ++i) text.lines.push_back(i + 1);
+    for (std::size_t i = 0; (i = text.contents->find('\n', i)) != std::string::npos; ++i)
+      text.lines.push_back(i + 1);
   }
   if (where.line > text.lines.size()) return {};
   const std::size_t begin = text.lines[where.line - 1];
@@ -43,8 +44,10 @@ void Reporter::add(Origin where, std::uint32_t column, Finding finding) {
   d.severity = finding.severity;
   d.line = where.line;
   d.column = column;
-  if (where.line > 0) d.file = texts_[where.file].path;
-  else if (!texts_.empty()) d.file = texts_.front().path;
+  if (where.line > 0)
+    d.file = texts_[where.file].path;
+  else if (!texts_.empty())
+    d.file = texts_.front().path;
   d.line_text = line_text(where);
   d.message = std::move(finding.message);
   d.expected = std::move(finding.expected);
@@ -55,7 +58,8 @@ void Reporter::add(Origin where, std::uint32_t column, Finding finding) {
 
 std::vector<Diagnostic> Reporter::take() {
   std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-    return std::tuple(a.where.file, a.where.line, a.sequence) < std::tuple(b.where.file, b.where.line, b.sequence);
+    return std::tuple(a.where.file, a.where.line, a.sequence) <
+           std::tuple(b.where.file, b.where.line, b.sequence);
   });
   std::vector<Diagnostic> out;
   for (Entry& entry : entries_) out.push_back(std::move(entry.diagnostic));

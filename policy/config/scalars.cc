@@ -15,12 +15,13 @@ struct Unit {
   Duration length;
 };
 // Largest first: format_duration() walks it in this order.
-constexpr std::array kTimeUnits{Unit{"w", 168h}, Unit{"d", 24h}, Unit{"h", 1h}, Unit{"m", 1min}, Unit{"s", 1s}};
+constexpr std::array kTimeUnits{Unit{"w", 168h}, Unit{"d", 24h}, Unit{"h", 1h}, Unit{"m", 1min},
+                                Unit{"s", 1s}};
 constexpr std::array kRateUnits{
-    Unit{"d", 24h},      Unit{"day", 24h},      Unit{"days", 24h},    Unit{"h", 1h},    Unit{"hr", 1h},
-    Unit{"hour", 1h},    Unit{"hours", 1h},     Unit{"m", 1min},      Unit{"min", 1min}, Unit{"minute", 1min},
-    Unit{"minutes", 1min}, Unit{"s", 1s},       Unit{"sec", 1s},      Unit{"second", 1s}, Unit{"seconds", 1s},
-    Unit{"w", 168h},     Unit{"week", 168h}};
+    Unit{"d", 24h},        Unit{"day", 24h},  Unit{"days", 24h}, Unit{"h", 1h},      Unit{"hr", 1h},
+    Unit{"hour", 1h},      Unit{"hours", 1h}, Unit{"m", 1min},   Unit{"min", 1min},  Unit{"minute", 1min},
+    Unit{"minutes", 1min}, Unit{"s", 1s},     Unit{"sec", 1s},   Unit{"second", 1s}, Unit{"seconds", 1s},
+    Unit{"w", 168h},       Unit{"week", 168h}};
 constexpr Duration kDurationMax = 24h * 365 * 100;  ///< a century; keeps every sum inside 64 bits
 constexpr std::uint64_t kRateEventsMax = 1'000'000'000'000;
 
@@ -51,7 +52,8 @@ std::optional<T> number_in_range(std::string_view token, Value& value, std::uint
   return static_cast<T>(*number);
 }
 
-std::optional<std::pair<std::uint64_t, Duration>> split_rate(std::string_view text, std::uint64_t (*factor)(char)) {
+std::optional<std::pair<std::uint64_t, Duration>> split_rate(std::string_view text,
+                                                             std::uint64_t (*factor)(char)) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return std::nullopt;
   std::string_view count = trim(text.substr(0, slash));
@@ -188,7 +190,9 @@ std::optional<bool> Codec<bool>::parse(std::string_view token, Value& value) {
   if (iequals(token, "no") || iequals(token, "false")) return false;
   const bool close = iequals(token, "on") || token == "1" || iequals(token, "off") || token == "0";
   value.fail(token, "\"" + std::string(token) + "\" is neither yes nor no", "yes, no, true or false",
-             !close ? "" : (iequals(token, "on") || token == "1") ? "yes" : "no");
+             !close                                   ? ""
+             : (iequals(token, "on") || token == "1") ? "yes"
+                                                      : "no");
   return std::nullopt;
 }
 std::string Codec<bool>::format(const bool& item) { return item ? "yes" : "no"; }
@@ -208,7 +212,7 @@ std::optional<std::uint16_t> Codec<std::uint16_t>::parse(std::string_view token,
 std::string Codec<std::uint16_t>::format(const std::uint16_t& item) { return std::to_string(item); }
 
 std::optional<std::optional<std::uint16_t>> Codec<std::optional<std::uint16_t>>::parse(std::string_view token,
-                                                                                     Value& value) {
+                                                                                       Value& value) {
   const auto item = Codec<std::uint16_t>::parse(token, value);
   if (!item) return std::nullopt;
   return std::optional<std::uint16_t>(*item);
@@ -244,11 +248,13 @@ std::optional<Duration> Codec<Duration>::parse(std::string_view token, Value& va
     const bool bare = parse_number(token).has_value();
     value.fail(token, bare ? "time without a unit" : "\"" + std::string(token) + "\" is not a time",
                std::string(quantity_example("TIME")), bare ? std::string(token) + "s" : "");
-  } else if (out->count() / 1'000'000'000 > static_cast<std::int64_t>(std::min<std::uint64_t>(value.rules().max, INT64_MAX))) {
+  } else if (out->count() / 1'000'000'000 >
+             static_cast<std::int64_t>(std::min<std::uint64_t>(value.rules().max, INT64_MAX))) {
     value.fail(token, "time too long", "at most " + format_duration(std::chrono::seconds(value.rules().max)));
     return std::nullopt;
   } else if (*out < std::chrono::seconds(value.rules().min)) {
-    value.fail(token, "time too short", "at least " + format_duration(std::chrono::seconds(value.rules().min)));
+    value.fail(token, "time too short",
+               "at least " + format_duration(std::chrono::seconds(value.rules().min)));
     return std::nullopt;
   }
   return out;
@@ -284,7 +290,8 @@ std::optional<VolumeLimit> Codec<VolumeLimit>::parse(std::string_view token, Val
   if (iequals(token, "unlimited") || token == "0") return VolumeLimit{};
   const auto parts = split_rate(token, size_factor);
   if (!parts) {
-    value.fail(token, "\"" + std::string(token) + "\" is not a volume rate", "VOLUME-RATE, for example 10M/h");
+    value.fail(token, "\"" + std::string(token) + "\" is not a volume rate",
+               "VOLUME-RATE, for example 10M/h");
     return std::nullopt;
   }
   return VolumeLimit{VolumeRate{ByteCount{parts->first}, parts->second}};
@@ -321,14 +328,17 @@ std::string Codec<SizeLimit>::format(const SizeLimit& item) {
 
 std::optional<IpAddress> Codec<IpAddress>::parse(std::string_view token, Value& value) {
   std::string_view inner = token;
-  if (inner.size() > 2 && inner.front() == '[' && inner.back() == ']') inner = inner.substr(1, inner.size() - 2);
+  if (inner.size() > 2 && inner.front() == '[' && inner.back() == ']')
+    inner = inner.substr(1, inner.size() - 2);
   const auto out = IpAddress::parse(inner);
-  if (!out) value.fail(token, "\"" + std::string(token) + "\" is not an IP address", "192.0.2.1 or 2001:db8::1");
+  if (!out)
+    value.fail(token, "\"" + std::string(token) + "\" is not an IP address", "192.0.2.1 or 2001:db8::1");
   return out;
 }
 std::string Codec<IpAddress>::format(const IpAddress& item) { return item.text(); }
 
-std::optional<std::optional<IpAddress>> Codec<std::optional<IpAddress>>::parse(std::string_view token, Value& value) {
+std::optional<std::optional<IpAddress>> Codec<std::optional<IpAddress>>::parse(std::string_view token,
+                                                                               Value& value) {
   const auto out = Codec<IpAddress>::parse(token, value);
   if (!out) return std::nullopt;
   return std::optional<IpAddress>(*out);
@@ -355,12 +365,16 @@ std::optional<Endpoint> Codec<Endpoint>::parse(std::string_view token, Value& va
   static constexpr std::uint16_t kDnsPort = 53;
   if (const auto endpoint = Endpoint::parse(token)) return endpoint;
   std::string_view inner = token;
-  if (inner.size() > 2 && inner.front() == '[' && inner.back() == ']') inner = inner.substr(1, inner.size() - 2);
+  if (inner.size() > 2 && inner.front() == '[' && inner.back() == ']')
+    inner = inner.substr(1, inner.size() - 2);
   if (const auto address = IpAddress::parse(inner)) return Endpoint{*address, kDnsPort};
-  value.fail(token, "\"" + std::string(token) + "\" is not an address", "IP or IP:PORT, for example 127.0.0.1:5353");
+  value.fail(token, "\"" + std::string(token) + "\" is not an address",
+             "IP or IP:PORT, for example 127.0.0.1:5353");
   return std::nullopt;
 }
-std::string Codec<Endpoint>::format(const Endpoint& item) { return item.port == 53 ? item.address.text() : item.text(); }
+std::string Codec<Endpoint>::format(const Endpoint& item) {
+  return item.port == 53 ? item.address.text() : item.text();
+}
 
 std::optional<std::string> Codec<std::string>::parse(std::string_view token, Value& value) {
   return unquote(token, value);

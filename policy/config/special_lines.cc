@@ -9,7 +9,8 @@ namespace sluice::config {
 namespace {
 
 bool is_macro_name(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return is_alpha(c) || is_digit(c) || c == '_'; });
+  return !name.empty() &&
+         std::all_of(name.begin(), name.end(), [](char c) { return is_alpha(c) || is_digit(c) || c == '_'; });
 }
 
 /// "0/0:2525", "127.0.0.1", "[::1]:25". The port is optional and 25.
@@ -24,8 +25,10 @@ std::optional<std::pair<Cidr, std::uint16_t>> parse_listen_address(std::string_v
     host = text.substr(0, colon);
   }
   if (host == "*") return std::pair{Cidr{}, port};
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  else if (host.find(':') != std::string_view::npos) return std::nullopt;  // IPv6 needs brackets before a port
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != std::string_view::npos)
+    return std::nullopt;  // IPv6 needs brackets before a port
   auto cidr = Cidr::parse(host);
   if (!cidr) return std::nullopt;
   // 0.0.0.0 and :: listen on every address, as 0/0 does.
@@ -65,12 +68,15 @@ void Loader::domain_macro(std::string_view text) {
   const std::size_t blank = std::min(text.find_first_of(" \t"), text.size());
   std::string_view name = text.substr(0, blank);
   if (name.starts_with('$')) name.remove_prefix(1);
-  if (!is_macro_name(name)) return error(text, "not a name for a macro", "letters, digits and _, then DOMAIN[,DOMAIN...]");
+  if (!is_macro_name(name))
+    return error(text, "not a name for a macro", "letters, digits and _, then DOMAIN[,DOMAIN...]");
   MacroDefinition macro{{}, here(text)};
   for (const std::string_view item : split_list(text.substr(blank))) macro.items.emplace_back(item);
   if (macro.items.empty()) return error(text.substr(blank), "argument missing", "NAME DOMAIN[,DOMAIN...]");
   const auto [it, fresh] = macros_.insert_or_assign(to_lower(name), std::move(macro));
-  if (!fresh) report(Severity::Warning, name, "macro \"" + std::string(name) + "\" is defined twice; the last definition counts");
+  if (!fresh)
+    report(Severity::Warning, name,
+           "macro \"" + std::string(name) + "\" is defined twice; the last definition counts");
 }
 
 void Loader::listener_line(std::string_view text) {
@@ -79,7 +85,8 @@ void Loader::listener_line(std::string_view text) {
   const std::size_t brace = text.find("{{");
   if (brace != std::string_view::npos) {
     const std::size_t end = text.find("}}", brace);
-    if (end == std::string_view::npos) return error(text.substr(brace), "closing braces missing", "{{ default-virtual-mta NAME }}");
+    if (end == std::string_view::npos)
+      return error(text.substr(brace), "closing braces missing", "{{ default-virtual-mta NAME }}");
     const auto words = split_words(text.substr(brace + 2, end - brace - 2));
     if (words.size() != 2 || (words[0] != "default-virtual-mta" && words[0] != "source")) {
       return error(text.substr(brace), "unknown setting of a listener", "{{ default-virtual-mta NAME }}");
@@ -89,12 +96,15 @@ void Loader::listener_line(std::string_view text) {
   const auto words = split_words(text.substr(0, brace));
   if (words.empty()) return error(text, "argument missing", std::string(kListenGrammar));
   const auto address = parse_listen_address(words[0]);
-  if (!address) return error(words[0], "\"" + std::string(words[0]) + "\" is not an address to listen on", std::string(kListenGrammar));
+  if (!address)
+    return error(words[0], "\"" + std::string(words[0]) + "\" is not an address to listen on",
+                 std::string(kListenGrammar));
   listener.address = address->first;
   listener.port = address->second;
   for (std::size_t i = 1; i < words.size(); ++i) {
     const auto attributes = parse_attributes(words[i]);
-    if (!attributes || attribute(*attributes, "source").empty()) return error(words[i], "unknown setting of a listener", "source=NAME");
+    if (!attributes || attribute(*attributes, "source").empty())
+      return error(words[i], "unknown setting of a listener", "source=NAME");
     listener.source = attribute(*attributes, "source");
   }
   config_->listeners.push_back(std::move(listener));
@@ -103,7 +113,8 @@ void Loader::listener_line(std::string_view text) {
 bool Loader::start_listener(std::string_view argument, std::string_view at, Frame& frame) {
   const auto address = parse_listen_address(argument);
   if (!address) {
-    error(at, "\"" + std::string(argument) + "\" is not an address to listen on", std::string(kListenGrammar));
+    error(at, "\"" + std::string(argument) + "\" is not an address to listen on",
+          std::string(kListenGrammar));
     return false;
   }
   SmtpListener& listener = config_->listeners.emplace_back();
@@ -142,13 +153,15 @@ void Loader::address_entry(const Directive& row, std::string_view text, Frame& f
     entry.kind = AddressEntry::Kind::Regex;
     if (regex) entry.text = std::move(regex->text);
   } else {
-    entry.kind = text.find('@') != std::string_view::npos ? AddressEntry::Kind::Address : AddressEntry::Kind::LocalPart;
+    entry.kind = text.find('@') != std::string_view::npos ? AddressEntry::Kind::Address
+                                                          : AddressEntry::Kind::LocalPart;
     entry.text = unquote(text, value).value_or("");
   }
   if (!report_value(value, text)) return;
   // <fbl> takes addresses directly; elsewhere they stand in an <address-list>.
-  auto& entries = frame.scope == Scope::FeedbackLoopProcessor ? static_cast<ReportProcessor*>(frame.record)->addresses
-                                                             : *static_cast<std::vector<AddressEntry>*>(frame.record);
+  auto& entries = frame.scope == Scope::FeedbackLoopProcessor
+                      ? static_cast<ReportProcessor*>(frame.record)->addresses
+                      : *static_cast<std::vector<AddressEntry>*>(frame.record);
   entries.push_back(std::move(entry));
 }
 
@@ -176,13 +189,16 @@ bool Loader::pattern_results(std::string_view text, MessagePattern& pattern, Val
   for (const std::string_view item : items) {
     const std::size_t separator = item.find_first_of("=:");
     const std::string_view name = trim(item.substr(0, separator));
-    const std::string_view content = separator == std::string_view::npos ? "" : trim(item.substr(separator + 1));
+    const std::string_view content =
+        separator == std::string_view::npos ? "" : trim(item.substr(separator + 1));
     if (name == "virtual-mta" && !content.empty()) {
       pattern.virtual_mta = unquote(content, value).value_or("");
     } else if (name == "recipient-priority") {
       const auto priority = parse_number(content);
-      if (!priority || *priority > 100) value.fail(item, "not a priority", "recipient-priority=0 to 100");
-      else pattern.recipient_priority = static_cast<std::uint32_t>(*priority);
+      if (!priority || *priority > 100)
+        value.fail(item, "not a priority", "recipient-priority=0 to 100");
+      else
+        pattern.recipient_priority = static_cast<std::uint32_t>(*priority);
     } else if (name == "call-to" && !content.empty()) {
       pattern.call_to = content;
     } else {
@@ -231,8 +247,10 @@ void Loader::message_pattern(const Directive& row, std::string_view text, Frame&
     frames_.push_back(std::move(inner));
     rest = trim(rest.substr(kOpen.size()));
     const std::size_t name_end = rest.find_first_of(" \t");
-    if (!rest.empty()) on_directive({Statement::Kind::Directive, rest.substr(0, name_end),
-                                     name_end == std::string_view::npos ? rest.substr(rest.size()) : trim(rest.substr(name_end))});
+    if (!rest.empty())
+      on_directive(
+          {Statement::Kind::Directive, rest.substr(0, name_end),
+           name_end == std::string_view::npos ? rest.substr(rest.size()) : trim(rest.substr(name_end))});
     return;
   }
   const std::size_t close = rest.find(kClose);

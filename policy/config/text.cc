@@ -25,9 +25,12 @@ namespace {
 /// End of the quoted text that starts at `begin`: behind the closing quote, or the end of `text` when it stays open.
 std::size_t quoted_end(std::string_view text, std::size_t begin) {
   for (std::size_t i = begin + 1; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\')) ++i;
-    else if (text[i] == '"' && i + 1 < text.size() && text[i + 1] == '"') ++i;
-    else if (text[i] == '"') return i + 1;
+    if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\'))
+      ++i;
+    else if (text[i] == '"' && i + 1 < text.size() && text[i + 1] == '"')
+      ++i;
+    else if (text[i] == '"')
+      return i + 1;
   }
   return text.size();
 }
@@ -44,14 +47,33 @@ std::vector<std::string_view> split_words(std::string_view text) {
     }
     const std::size_t begin = i;
     while (i < text.size() && !is_blank(text[i])) {
-      if (text[i] == '"') i = quoted_end(text, i);
-      else if (text[i] == '\\' && i + 1 < text.size()) i += 2;
-      else ++i;
+      if (text[i] == '"')
+        i = quoted_end(text, i);
+      else if (text[i] == '\\' && i + 1 < text.size())
+        i += 2;
+      else
+        ++i;
     }
     i = std::min(i, text.size());
     out.push_back(text.substr(begin, i - begin));
   }
   return out;
+}
+
+/// Words of a value with a fixed number of arguments; fails with PowerMTA's wording.
+std::optional<std::vector<std::string_view>> split_arguments(std::string_view token, Value& value,
+                                                             std::size_t min, std::size_t max,
+                                                             std::string_view grammar) {
+  auto words = split_words(token);
+  if (words.size() < min) {
+    value.fail(token.substr(token.size()), "argument missing", std::string(grammar));
+    return std::nullopt;
+  }
+  if (words.size() > max) {
+    value.fail(words[max], "too many arguments", std::string(grammar));
+    return std::nullopt;
+  }
+  return words;
 }
 
 std::vector<std::string_view> split_list(std::string_view text) {
@@ -64,8 +86,10 @@ std::vector<std::string_view> split_list(std::string_view text) {
   };
   while (i < text.size()) {
     const std::size_t regex = at_start && text[i] == '/' ? regex_length(text.substr(i)) : 0;
-    if (regex > 0) i += regex;
-    else if (text[i] == '"') i = quoted_end(text, i);
+    if (regex > 0)
+      i += regex;
+    else if (text[i] == '"')
+      i = quoted_end(text, i);
     else if (text[i] == ',') {
       push(i);
       begin = ++i;
@@ -74,7 +98,8 @@ std::vector<std::string_view> split_list(std::string_view text) {
     } else if (is_blank(text[i]) && at_start) {
       ++i;
       continue;
-    } else ++i;
+    } else
+      ++i;
     at_start = false;
   }
   push(text.size());
@@ -141,10 +166,14 @@ std::optional<std::string> unquote(std::string_view token, Value& value) {
       for (++i; i < token.size() && !closed; ++i) {
         const char inner = token[i];
         const char after = i + 1 < token.size() ? token[i + 1] : '\0';
-        if (inner == '\\' && (after == '"' || after == '\\')) out += token[++i];
-        else if (inner == '"' && after == '"') out += token[++i];
-        else if (inner == '"') closed = true;
-        else out += inner;
+        if (inner == '\\' && (after == '"' || after == '\\'))
+          out += token[++i];
+        else if (inner == '"' && after == '"')
+          out += token[++i];
+        else if (inner == '"')
+          closed = true;
+        else
+          out += inner;
       }
       --i;
       if (!closed) {
@@ -173,8 +202,10 @@ std::string quote_if_needed(std::string_view text) {
 std::size_t regex_length(std::string_view text) {
   if (text.empty() || text.front() != '/') return 0;
   for (std::size_t i = 1; i < text.size(); ++i) {
-    if (text[i] == '\\') ++i;
-    else if (text[i] == '/') return i + 1;
+    if (text[i] == '\\')
+      ++i;
+    else if (text[i] == '/')
+      return i + 1;
   }
   return 0;
 }
@@ -182,9 +213,13 @@ std::size_t regex_length(std::string_view text) {
 std::optional<Regex> take_regex(std::string_view& text, Value& value) {
   const std::size_t length = regex_length(text);
   if (length == 0) {
-    if (text.empty()) value.fail(text, "argument missing", "/REGEX/");
-    else if (text.front() != '/') value.fail(text, "regular expression missing", "/REGEX/");
-    else value.fail(text, "regular expression without its closing slash", "/REGEX/, with \\/ for a slash inside");
+    if (text.empty())
+      value.fail(text, "argument missing", "/REGEX/");
+    else if (text.front() != '/')
+      value.fail(text, "regular expression missing", "/REGEX/");
+    else
+      value.fail(text, "regular expression without its closing slash",
+                 "/REGEX/, with \\/ for a slash inside");
     return std::nullopt;
   }
   Regex out{{}, value.origin()};
@@ -204,8 +239,10 @@ std::optional<Regex> take_regex(std::string_view& text, Value& value) {
 std::string format_regex(std::string_view text) {
   std::string out = "/";
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 1 < text.size()) out += text[i++];
-    else if (text[i] == '/') out += '\\';
+    if (text[i] == '\\' && i + 1 < text.size())
+      out += text[i++];
+    else if (text[i] == '/')
+      out += '\\';
     out += text[i];
   }
   return out + '/';

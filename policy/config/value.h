@@ -34,7 +34,8 @@ struct ValueFailure {
 /// Lifetime: borrows the text and the rules.
 class Value {
  public:
-  Value(std::string_view text, const ValueRules& rules, Origin origin) : text_(text), rules_(rules), origin_(origin) {}
+  Value(std::string_view text, const ValueRules& rules, Origin origin)
+      : text_(text), rules_(rules), origin_(origin) {}
   [[nodiscard]] std::string_view text() const { return text_; }
   [[nodiscard]] const ValueRules& rules() const { return rules_; }
   [[nodiscard]] Origin origin() const { return origin_; }
@@ -58,6 +59,11 @@ class Value {
 
 /// Splits at blanks outside of quotes.
 [[nodiscard]] std::vector<std::string_view> split_words(std::string_view text);
+/// Words of a value with `min` to `max` arguments; fails with PowerMTA's wording.
+[[nodiscard]] std::optional<std::vector<std::string_view>> split_arguments(std::string_view token,
+                                                                           Value& value, std::size_t min,
+                                                                           std::size_t max,
+                                                                           std::string_view grammar);
 /// Splits at commas outside of quotes and /regexes/; parts are trimmed, empty parts dropped.
 [[nodiscard]] std::vector<std::string_view> split_list(std::string_view text);
 /// Splits at one character; parts are trimmed and may be empty.
@@ -98,12 +104,12 @@ using Attributes = std::vector<std::pair<std::string, std::string>>;
 template <class T>
 struct Codec;
 
-#define SLUICE_DECLARE_CODEC(Type, grammar)                                                       \
-  template <>                                                                                     \
-  struct Codec<Type> {                                                                            \
-    static constexpr std::string_view kGrammar = grammar;                                         \
-    [[nodiscard]] static std::optional<Type> parse(std::string_view token, Value& value);         \
-    [[nodiscard]] static std::string format(const Type& item);                                    \
+#define SLUICE_DECLARE_CODEC(Type, grammar)                                               \
+  template <>                                                                             \
+  struct Codec<Type> {                                                                    \
+    static constexpr std::string_view kGrammar = grammar;                                 \
+    [[nodiscard]] static std::optional<Type> parse(std::string_view token, Value& value); \
+    [[nodiscard]] static std::string format(const Type& item);                            \
   }
 
 SLUICE_DECLARE_CODEC(bool, "BOOLEAN");
@@ -138,7 +144,9 @@ SLUICE_DECLARE_CODEC(Alias, "ADDRESS ADDRESS-LIST");
 SLUICE_DECLARE_CODEC(MxConnectionLimit, "DOMAIN-PATTERN N");
 SLUICE_DECLARE_CODEC(IpConnectionLimit, "CIDR N");
 SLUICE_DECLARE_CODEC(PoolMember, "VMTA [weight=N]");
-SLUICE_DECLARE_CODEC(PrivacyPolicy, "retain|redact [TEXT]|siphash KEY|siphash-hexkey KEY|hmac-sha256 KEY|hmac-sha256-hexkey KEY");
+SLUICE_DECLARE_CODEC(
+    PrivacyPolicy,
+    "retain|redact [TEXT]|siphash KEY|siphash-hexkey KEY|hmac-sha256 KEY|hmac-sha256-hexkey KEY");
 SLUICE_DECLARE_CODEC(RecordFields, "TYPE LIST");
 SLUICE_DECLARE_CODEC(HeaderToField, "TYPE header_NAME FIELD");
 SLUICE_DECLARE_CODEC(QueueFilter, "[!]DOMAIN[/VMTA]");

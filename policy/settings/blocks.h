@@ -17,7 +17,9 @@ struct PoolMember {
   std::uint32_t weight = 1;
   VmtaId id;  ///< set once the whole configuration is read
   Origin origin;
-  friend bool operator==(const PoolMember& a, const PoolMember& b) { return a.name == b.name && a.weight == b.weight; }
+  friend bool operator==(const PoolMember& a, const PoolMember& b) {
+    return a.name == b.name && a.weight == b.weight;
+  }
 };
 
 /// What a `<virtual-mta>` and a `<virtual-mta-pool>` have in common.
@@ -25,8 +27,8 @@ struct IdentitySettings {
   std::vector<SourceHost> smtp_source_host;  ///< empty: the global list
   std::vector<ProxySourceHost> smtp_proxy_source_host;
   std::uint32_t proxy_protocol = 1;
-  std::string host_name;      ///< EHLO name when no source host gives one
-  std::string ehlo_hostname;  ///< second spelling of host-name, for `smtp-source-ip` lines
+  std::string host_name;              ///< EHLO name when no source host gives one
+  std::string ehlo_hostname;          ///< second spelling of host-name, for `smtp-source-ip` lines
   std::vector<DomainKey> domain_key;  ///< searched before the global keys
   CountLimit max_smtp_out;            ///< over all queues
   RateLimit max_smtp_msg_rate;        ///< over all queues
@@ -94,7 +96,14 @@ struct SourceGroup {
 };
 
 /// `privacy-policy` of accounting files and of <signals>.
-enum class PrivacyKind : std::uint8_t { Retain, Redact, Siphash, SiphashHexkey, HmacSha256, HmacSha256Hexkey };
+enum class PrivacyKind : std::uint8_t {
+  Retain,
+  Redact,
+  Siphash,
+  SiphashHexkey,
+  HmacSha256,
+  HmacSha256Hexkey
+};
 struct PrivacyPolicy {
   PrivacyKind kind = PrivacyKind::Retain;
   std::string argument;  ///< replacement text of redact ("..."), else the key as written
@@ -128,8 +137,8 @@ struct QueueFilter {
 };
 
 struct AcctFile {
-  std::string path;      ///< empty for a pipe
-  std::string command;   ///< behind `|`
+  std::string path;     ///< empty for a pipe
+  std::string command;  ///< behind `|`
   std::vector<RecordType> records{RecordType::Delivery, RecordType::Bounce};
   std::vector<RecordFields> record_fields;  ///< a type without entry writes "*"
   std::vector<HeaderToField> map_header_to_field;
@@ -211,7 +220,9 @@ struct AddressEntry {
   Kind kind = Kind::Address;
   std::string text;
   Origin origin;
-  friend bool operator==(const AddressEntry& a, const AddressEntry& b) { return a.kind == b.kind && a.text == b.text; }
+  friend bool operator==(const AddressEntry& a, const AddressEntry& b) {
+    return a.kind == b.kind && a.text == b.text;
+  }
 };
 
 struct AddressList {

@@ -16,9 +16,9 @@ struct DkimSettings {
   DkimAlgorithm algorithm = DkimAlgorithm::RsaSha256;
   Canonicalization body_canon = Canonicalization::Relaxed;
   Canonicalization headers_canon = Canonicalization::Relaxed;
-  std::string identity = "sender-or-from";  ///< or "strict-from", "@domain", an address
-  std::string identity_fallback;            ///< empty: leave the message unsigned when no key fits
-  std::vector<NameOrRegex> headers;         ///< signed in addition to the fixed set
+  std::string identity = "sender-or-from";           ///< or "strict-from", "@domain", an address
+  std::string identity_fallback;                     ///< empty: leave the message unsigned when no key fits
+  std::vector<NameOrRegex> headers;                  ///< signed in addition to the fixed set
   std::vector<std::string> disallow_adding_headers;  ///< oversigned
   TimeOrNever expire_after;
   bool add_timestamp = false;
@@ -78,7 +78,8 @@ struct DomainSettings {
   std::uint16_t default_smtp_port = 25;
   std::string queue_to;  ///< lower case; empty: none
   bool disable_mx_rollup = false;
-  std::vector<std::string> mx_rollup;  ///< second spelling `mx-rollup gmail.com`: domains of that provider join
+  std::vector<std::string>
+      mx_rollup;  ///< second spelling `mx-rollup gmail.com`: domains of that provider join
   std::string reroute_to_virtual_mta;  ///< VMTA or pool; empty: none
   std::string backoff_reroute_to_virtual_mta;
   std::vector<std::uint32_t> max_cold_virtual_mta_msg;  ///< messages per day and cold VMTA, day by day
@@ -89,8 +90,9 @@ struct DomainSettings {
 
   // Replies and modes.
   std::string smtp_pattern_list;  ///< name as written; empty: none. Looked up by Config::find_reply_list.
-  std::vector<ReplyRule> inline_reply_rules;  ///< from `smtp-pattern-list NAME "text"` and `retry-after TEXT TIME`
-  std::string bounce_actions;                 ///< extension: name of a <bounce-actions> block; empty: the global one
+  std::vector<ReplyRule>
+      inline_reply_rules;      ///< from `smtp-pattern-list NAME "text"` and `retry-after TEXT TIME`
+  std::string bounce_actions;  ///< extension: name of a <bounce-actions> block; empty: the global one
   bool smtp_421_means_mx_unavailable = false;
   bool smtp_553_means_invalid_mailbox = true;
   bool replace_smtp_421_service_response = false;
@@ -137,7 +139,8 @@ struct DomainSettings {
   // The message itself.
   DkimSettings dkim;
   DkimSettings second_dkim;
-  std::vector<DomainKey> domain_keys;  ///< second spelling: key given in the domain block; searched before all others
+  std::vector<DomainKey>
+      domain_keys;  ///< second spelling: key given in the domain block; searched before all others
   std::vector<std::string> remove_header;
   std::string bcc_upon_delivery;
   bool add_fbl_id_header = false;  ///< extension: signed id of job, VMTA and recipient hash in X-FBLId

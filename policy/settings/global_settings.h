@@ -120,7 +120,7 @@ struct GlobalSettings {
   std::string ehlo_hostname;  ///< second spelling: EHLO name for `smtp-source-ip` lines
 
   // Listening.
-  std::optional<IpAddress> smtp_ip;     ///< old
+  std::optional<IpAddress> smtp_ip;        ///< old
   std::optional<std::uint16_t> smtp_port;  ///< old
   bool smtp_await_slot = false;
   ServerTls smtp_server_tls;
@@ -153,7 +153,7 @@ struct GlobalSettings {
   std::string volume_audit_api_key;
 
   // Monitor.
-  std::uint16_t http_mgmt_port = 8080;  ///< 0 = off
+  std::uint16_t http_mgmt_port = 8080;       ///< 0 = off
   std::vector<IpAddress> http_mgmt_address;  ///< extension; empty: loopback only
   std::string http_access_file;              ///< extension
   std::vector<HttpAccess> http_access;
@@ -169,7 +169,8 @@ struct GlobalSettings {
   SortOrder http_default_sort_order = SortOrder::Recipients;
 
   DummySmtp dummy_smtp;
-  std::string bounce_actions;  ///< extension: name of the <bounce-actions> block that applies where no other does
+  std::string
+      bounce_actions;  ///< extension: name of the <bounce-actions> block that applies where no other does
 
   friend bool operator==(const GlobalSettings&, const GlobalSettings&) = default;
 };

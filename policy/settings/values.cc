@@ -14,20 +14,30 @@ struct RecordName {
 };
 // The first word of each type is its short form.
 constexpr std::array kRecordNames{
-    RecordName{"d", RecordType::Delivery},        RecordName{"delivery", RecordType::Delivery},
-    RecordName{"b", RecordType::Bounce},          RecordName{"bounce", RecordType::Bounce},
-    RecordName{"t", RecordType::Transient},       RecordName{"transient", RecordType::Transient},
-    RecordName{"tq", RecordType::TransientQueue}, RecordName{"transient-queue", RecordType::TransientQueue},
-    RecordName{"r", RecordType::Reception},       RecordName{"receipt", RecordType::Reception},
+    RecordName{"d", RecordType::Delivery},
+    RecordName{"delivery", RecordType::Delivery},
+    RecordName{"b", RecordType::Bounce},
+    RecordName{"bounce", RecordType::Bounce},
+    RecordName{"t", RecordType::Transient},
+    RecordName{"transient", RecordType::Transient},
+    RecordName{"tq", RecordType::TransientQueue},
+    RecordName{"transient-queue", RecordType::TransientQueue},
+    RecordName{"r", RecordType::Reception},
+    RecordName{"receipt", RecordType::Reception},
     RecordName{"reception", RecordType::Reception},
-    RecordName{"f", RecordType::Feedback},        RecordName{"fbl", RecordType::Feedback},
-    RecordName{"feedback", RecordType::Feedback}, RecordName{"feedback-loop", RecordType::Feedback},
-    RecordName{"rb", RecordType::RemoteBounce},   RecordName{"remote-bounce", RecordType::RemoteBounce},
-    RecordName{"rs", RecordType::RemoteStatus},   RecordName{"remote-status", RecordType::RemoteStatus},
+    RecordName{"f", RecordType::Feedback},
+    RecordName{"fbl", RecordType::Feedback},
+    RecordName{"feedback", RecordType::Feedback},
+    RecordName{"feedback-loop", RecordType::Feedback},
+    RecordName{"rb", RecordType::RemoteBounce},
+    RecordName{"remote-bounce", RecordType::RemoteBounce},
+    RecordName{"rs", RecordType::RemoteStatus},
+    RecordName{"remote-status", RecordType::RemoteStatus},
 };
 
 /// RFC 3492 parameters.
-constexpr std::uint32_t kBase = 36, kTMin = 1, kTMax = 26, kSkew = 38, kDamp = 700, kInitialBias = 72, kInitialN = 128;
+constexpr std::uint32_t kBase = 36, kTMin = 1, kTMax = 26, kSkew = 38, kDamp = 700, kInitialBias = 72,
+                        kInitialN = 128;
 constexpr std::size_t kLabelPointsMax = 63;  ///< longer labels cannot be valid and stay as they are
 
 std::uint32_t adapt(std::uint32_t delta, std::uint32_t points, bool first) {
@@ -43,7 +53,11 @@ std::vector<std::uint32_t> code_points(std::string_view label) {
   std::vector<std::uint32_t> out;
   for (std::size_t i = 0; i < label.size();) {
     const auto lead = static_cast<unsigned char>(label[i++]);
-    const int extra = lead < 0x80 ? 0 : (lead >> 5) == 6 ? 1 : (lead >> 4) == 14 ? 2 : (lead >> 3) == 30 ? 3 : -1;
+    const int extra = lead < 0x80         ? 0
+                      : (lead >> 5) == 6  ? 1
+                      : (lead >> 4) == 14 ? 2
+                      : (lead >> 3) == 30 ? 3
+                                          : -1;
     if (extra < 0 || i + static_cast<std::size_t>(extra) > label.size()) return {};
     std::uint32_t point = extra == 0 ? lead : lead & (0x3fu >> extra);
     for (int k = 0; k < extra; ++k) {
@@ -59,7 +73,9 @@ std::vector<std::uint32_t> code_points(std::string_view label) {
   return out;
 }
 
-char digit_of(std::uint32_t value) { return static_cast<char>(value < 26 ? 'a' + value : '0' + (value - 26)); }
+char digit_of(std::uint32_t value) {
+  return static_cast<char>(value < 26 ? 'a' + value : '0' + (value - 26));
+}
 
 std::string punycode(const std::vector<std::uint32_t>& points) {
   std::string out = "xn--";
@@ -169,7 +185,8 @@ bool DomainPattern::matches(std::string_view name) const {
       if (name == domain) return true;
       [[fallthrough]];
     case DomainPatternKind::Subdomains:
-      return name.size() > domain.size() + 1 && name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.';
+      return name.size() > domain.size() + 1 && name.ends_with(domain) &&
+             name[name.size() - domain.size() - 1] == '.';
     case DomainPatternKind::AddressLiteral: {
       if (name.size() < 3 || name.front() != '[' || name.back() != ']') return false;
       name = name.substr(1, name.size() - 2);

@@ -98,7 +98,9 @@ struct SourceHost {
   std::string ehlo;  ///< empty: the virtual MTA's host-name, else the global one
   Origin origin;
   [[nodiscard]] bool is_single() const { return source.prefix_bits() == source.address().bit_count(); }
-  friend bool operator==(const SourceHost& a, const SourceHost& b) { return a.source == b.source && a.ehlo == b.ehlo; }
+  friend bool operator==(const SourceHost& a, const SourceHost& b) {
+    return a.source == b.source && a.ehlo == b.ehlo;
+  }
 };
 
 /// `smtp-proxy-source-host CIDR PROXY:PORT CLIENT-IP[:PORT] HOST`.
@@ -157,8 +159,16 @@ enum class AddDateHeader : std::uint8_t { No, Yes, Override };
 enum class DateHeaderTime : std::uint8_t { Reception, Delivery };
 enum class AuthenticationMethod : std::uint8_t { Password, System, Certificate };
 enum class AccessLevel : std::uint8_t { None, Monitor, Operator, Admin };
-enum class RecordType : std::uint8_t { Delivery, Bounce, Transient, TransientQueue, Reception, Feedback, RemoteBounce,
-                                       RemoteStatus };
+enum class RecordType : std::uint8_t {
+  Delivery,
+  Bounce,
+  Transient,
+  TransientQueue,
+  Reception,
+  Feedback,
+  RemoteBounce,
+  RemoteStatus
+};
 enum class SortOrder : std::uint8_t { Recipients, Name, Size };
 enum class QueueMode : std::uint8_t { Normal, Backoff };
 
@@ -192,13 +202,13 @@ struct BounceAction {
   std::vector<std::string> categories;  ///< any of these; empty when `reply` is set
   std::optional<Regex> reply;           ///< matched against "STATUS;DIAG"
   BounceActionKind action = BounceActionKind::Log;
-  bool log_only = false;                ///< record what would be done, do nothing
+  bool log_only = false;  ///< record what would be done, do nothing
   std::optional<Duration> retry_after;
-  std::optional<Duration> expire;       ///< lifetime of the suppression entry; empty = for ever
+  std::optional<Duration> expire;  ///< lifetime of the suppression entry; empty = for ever
   Origin origin;
   friend bool operator==(const BounceAction& a, const BounceAction& b) {
-    return a.categories == b.categories && a.reply == b.reply && a.action == b.action && a.log_only == b.log_only &&
-           a.retry_after == b.retry_after && a.expire == b.expire;
+    return a.categories == b.categories && a.reply == b.reply && a.action == b.action &&
+           a.log_only == b.log_only && a.retry_after == b.retry_after && a.expire == b.expire;
   }
 };
 

@@ -1,5 +1,6 @@
 // `<acct-file>`, `<spool>`, `<smtp-listener>`, `<smtp-user>`, `<source-group>`.
-#include "policy/config/directive.h"
+#include "policy/config/rows/row.h"
+#include "policy/config/rows/rows.h"
 
 namespace sluice::config::rows {
 namespace {
@@ -13,48 +14,63 @@ void apply_move_interval(Value& value, AcctFile& file) {
 
 void append_webhook(std::vector<Directive>& out) {
   using A = AcctFile;
-  out.insert(out.end(), {
-    one<&A::http_webhook_url>("http-webhook-url", "endpoint that gets the records in batches", {.since = Since::GuideR5, .grammar = "URL"}),
-    one<&A::http_webhook_extra_headers>("http-webhook-extra-headers", "headers added to the request", {.since = Since::GuideR5, .grammar = "FILE"}),
-    one<&A::http_webhook_certificate>("http-webhook-certificate", "client certificate", {.since = Since::GuideR5, .grammar = "FILE"}),
-    one<&A::http_webhook_ca_file>("http-webhook-ca-file", "authorities of the endpoint", {.since = Since::GuideR5, .grammar = "FILE"}),
-    one<&A::http_webhook_max_interval>("http-webhook-max-interval", "longest time before a batch goes out", {.since = Since::GuideR5, .min = 1}),
-    one<&A::http_webhook_transfer_encoding>("http-webhook-transfer-encoding", "compression", {.since = Since::GuideR5, .grammar = "gzip"}),
-    one<&A::http_webhook_connect_timeout>("http-webhook-connect-timeout", "time for the connection", {.since = Since::GuideR5, .min = 1}),
-    one<&A::http_webhook_io_timeout>("http-webhook-io-timeout", "time for the answer", {.since = Since::GuideR5, .min = 1}),
-    one<&A::http_webhook_log_verbose>("http-webhook-log-verbose", "log each request", {.since = Since::GuideR5}),
-  });
+  add(out, one<&A::http_webhook_url>("http-webhook-url", "endpoint that gets the records in batches",
+                                     {.since = Since::GuideR5, .grammar = "URL"}));
+  add(out, one<&A::http_webhook_extra_headers>("http-webhook-extra-headers", "headers added to the request",
+                                               {.since = Since::GuideR5, .grammar = "FILE"}));
+  add(out, one<&A::http_webhook_certificate>("http-webhook-certificate", "client certificate",
+                                             {.since = Since::GuideR5, .grammar = "FILE"}));
+  add(out, one<&A::http_webhook_ca_file>("http-webhook-ca-file", "authorities of the endpoint",
+                                         {.since = Since::GuideR5, .grammar = "FILE"}));
+  add(out,
+      one<&A::http_webhook_max_interval>("http-webhook-max-interval", "longest time before a batch goes out",
+                                         {.since = Since::GuideR5, .min = 1}));
+  add(out, one<&A::http_webhook_transfer_encoding>("http-webhook-transfer-encoding", "compression",
+                                                   {.since = Since::GuideR5, .grammar = "gzip"}));
+  add(out, one<&A::http_webhook_connect_timeout>("http-webhook-connect-timeout", "time for the connection",
+                                                 {.since = Since::GuideR5, .min = 1}));
+  add(out, one<&A::http_webhook_io_timeout>("http-webhook-io-timeout", "time for the answer",
+                                            {.since = Since::GuideR5, .min = 1}));
+  add(out, one<&A::http_webhook_log_verbose>("http-webhook-log-verbose", "log each request",
+                                             {.since = Since::GuideR5}));
 }
 
 void append_listener(std::vector<Directive>& out) {
   using L = SmtpListener;
   using A = ApiListener;
   using T = ServerTls;
-  out.insert(out.end(), {
-    one<&L::source>("source", "named <source> whose rules hold here", {.grammar = "NAME"}),
-    one<&L::default_virtual_mta>("default-virtual-mta", "virtual MTA of mail that comes in here", {.since = Since::Spelling, .grammar = "VMTA|POOL", .replacement = "source NAME"}),
-    one<&L::await_slot>("await-slot", "inbound limit reached: wait instead of 421"),
-    one<&L::immediate_tls>("immediate-tls", "TLS from the first byte"),
-    one<&L::tls, &T::certificate>("tls-certificate", "certificate and key"),
-    one<&L::tls, &T::ca_file>("tls-ca-file", "authorities of client certificates", {.grammar = "FILE"}),
-    one<&L::tls, &T::allow_tlsv1>("tls-allow-tlsv1", "allow TLS 1.0"),
-    one<&L::tls, &T::allow_tlsv1_1>("tls-allow-tlsv1.1", "allow TLS 1.1"),
-    one<&L::tls, &T::allow_tlsv1_2>("tls-allow-tlsv1.2", "allow TLS 1.2"),
-    one<&L::tls, &T::allow_tlsv1_3>("tls-allow-tlsv1.3", "allow TLS 1.3", {.since = Since::GuideR5}),
-    one<&L::tls, &T::ciphers>("tls-ciphers", "ciphers up to TLS 1.2", {.grammar = "OPENSSL-LIST"}),
-    one<&L::tls, &T::v1_3_ciphersuites>("tls-tlsv1.3-ciphersuites", "cipher suites of TLS 1.3", {.since = Since::GuideR5, .grammar = "OPENSSL-LIST"}),
-    one<&L::tls, &T::dh_key_length>("tls-dh-key-length", "length of the DH parameters", {.since = Since::GuideR5, .min = 1024, .max = 8192}),
-    ignored("tls-allow-sslv3", in(Scope::SmtpListener, Scope::ApiListener), "SSL 3 is gone", {.flags = kDeprecated, .grammar = "BOOLEAN"}),
-    one<&A::tls, &T::certificate>("tls-certificate", "certificate and key"),
-    one<&A::tls, &T::ca_file>("tls-ca-file", "authorities of client certificates", {.grammar = "FILE"}),
-    one<&A::tls, &T::allow_tlsv1>("tls-allow-tlsv1", "allow TLS 1.0"),
-    one<&A::tls, &T::allow_tlsv1_1>("tls-allow-tlsv1.1", "allow TLS 1.1"),
-    one<&A::tls, &T::allow_tlsv1_2>("tls-allow-tlsv1.2", "allow TLS 1.2"),
-    one<&A::tls, &T::allow_tlsv1_3>("tls-allow-tlsv1.3", "allow TLS 1.3", {.since = Since::GuideR5}),
-    one<&A::tls, &T::ciphers>("tls-ciphers", "ciphers up to TLS 1.2", {.grammar = "OPENSSL-LIST"}),
-    one<&A::tls, &T::v1_3_ciphersuites>("tls-tlsv1.3-ciphersuites", "cipher suites of TLS 1.3", {.since = Since::GuideR5, .grammar = "OPENSSL-LIST"}),
-    one<&A::tls, &T::dh_key_length>("tls-dh-key-length", "length of the DH parameters", {.since = Since::GuideR5, .min = 1024, .max = 8192}),
-  });
+  add(out, one<&L::source>("source", "named <source> whose rules hold here", {.grammar = "NAME"}));
+  add(out, one<&L::default_virtual_mta>(
+               "default-virtual-mta", "virtual MTA of mail that comes in here",
+               {.since = Since::Spelling, .grammar = "VMTA|POOL", .replacement = "source NAME"}));
+  add(out, one<&L::await_slot>("await-slot", "inbound limit reached: wait instead of 421"));
+  add(out, one<&L::immediate_tls>("immediate-tls", "TLS from the first byte"));
+  add(out, one<&L::tls, &T::certificate>("tls-certificate", "certificate and key"));
+  add(out,
+      one<&L::tls, &T::ca_file>("tls-ca-file", "authorities of client certificates", {.grammar = "FILE"}));
+  add(out, one<&L::tls, &T::allow_tlsv1>("tls-allow-tlsv1", "allow TLS 1.0"));
+  add(out, one<&L::tls, &T::allow_tlsv1_1>("tls-allow-tlsv1.1", "allow TLS 1.1"));
+  add(out, one<&L::tls, &T::allow_tlsv1_2>("tls-allow-tlsv1.2", "allow TLS 1.2"));
+  add(out, one<&L::tls, &T::allow_tlsv1_3>("tls-allow-tlsv1.3", "allow TLS 1.3", {.since = Since::GuideR5}));
+  add(out, one<&L::tls, &T::ciphers>("tls-ciphers", "ciphers up to TLS 1.2", {.grammar = "OPENSSL-LIST"}));
+  add(out, one<&L::tls, &T::v1_3_ciphersuites>("tls-tlsv1.3-ciphersuites", "cipher suites of TLS 1.3",
+                                               {.since = Since::GuideR5, .grammar = "OPENSSL-LIST"}));
+  add(out, one<&L::tls, &T::dh_key_length>("tls-dh-key-length", "length of the DH parameters",
+                                           {.since = Since::GuideR5, .min = 1024, .max = 8192}));
+  add(out, ignored("tls-allow-sslv3", in(Scope::SmtpListener, Scope::ApiListener), "SSL 3 is gone",
+                   {.flags = kDeprecated, .grammar = "BOOLEAN"}));
+  add(out, one<&A::tls, &T::certificate>("tls-certificate", "certificate and key"));
+  add(out,
+      one<&A::tls, &T::ca_file>("tls-ca-file", "authorities of client certificates", {.grammar = "FILE"}));
+  add(out, one<&A::tls, &T::allow_tlsv1>("tls-allow-tlsv1", "allow TLS 1.0"));
+  add(out, one<&A::tls, &T::allow_tlsv1_1>("tls-allow-tlsv1.1", "allow TLS 1.1"));
+  add(out, one<&A::tls, &T::allow_tlsv1_2>("tls-allow-tlsv1.2", "allow TLS 1.2"));
+  add(out, one<&A::tls, &T::allow_tlsv1_3>("tls-allow-tlsv1.3", "allow TLS 1.3", {.since = Since::GuideR5}));
+  add(out, one<&A::tls, &T::ciphers>("tls-ciphers", "ciphers up to TLS 1.2", {.grammar = "OPENSSL-LIST"}));
+  add(out, one<&A::tls, &T::v1_3_ciphersuites>("tls-tlsv1.3-ciphersuites", "cipher suites of TLS 1.3",
+                                               {.since = Since::GuideR5, .grammar = "OPENSSL-LIST"}));
+  add(out, one<&A::tls, &T::dh_key_length>("tls-dh-key-length", "length of the DH parameters",
+                                           {.since = Since::GuideR5, .min = 1024, .max = 8192}));
 }
 
 }  // namespace
@@ -64,34 +80,44 @@ void append_accounting(std::vector<Directive>& out) {
   using P = Spool;
   using U = SmtpUser;
   using R = SourceGroup;
-  out.insert(out.end(), {
-    one<&A::records>("records", "kinds of records written", {.grammar = "d|b|t|tq|r|f|rb|rs"}),
-    []{ Directive row = more<&A::record_fields>("record-fields", "columns of a kind of record", {.default_text = "*"}); row.flags |= kList; return row; }(),
-    more<&A::map_header_to_field>("map-header-to-field", "fill a field from a header; the first that exists counts"),
-    one<&A::move_to>("move-to", "folder finished files are moved to", {.grammar = "DIR"}),
-    read_by<&apply_move_interval>(one<&A::move_interval>("move-interval", "time after which a new file begins", {.min = 1})),
-    one<&A::max_size>("max-size", "size at which a new file begins", {.min = 50 * kKiB}),
-    one<&A::delete_after>("delete-after", "age at which files are deleted"),
-    one<&A::world_readable>("world-readable", "let everybody read the files"),
-    one<&A::sync>("sync", "write to stable storage regularly"),
-    one<&A::iso_times>("iso-times", "readable times; no: seconds since 1970"),
-    one<&A::user_string>("user-string", "value of the field userString"),
-    one<&A::queue_filter>("queue-filter", "queues recorded; the first match decides"),
-    one<&A::count_moved_records>("count-moved-records", "log how many records a moved file holds"),
-    one<&A::privacy_policy>("privacy-policy", "what becomes of recipients' local parts"),
-    one<&A::retry_interval>("retry-interval", "wait before a failed program is started again", {.min = 1}),
-    one<&A::write_timeout>("write-timeout", "time for a program to take a record", {.min = 1}),
-    one<&P::priority>("priority", "the spool of highest priority is used until it is full", {.min = 1, .max = 100}),
-    one<&P::min_free_space>("min-free-space", "refuse mail below this much free space", {.default_text = "0"}),
-    one<&P::deliver_only>("deliver-only", "deliver what is there, take nothing new"),
-    one<&P::delete_file_holders>("delete-file-holders", "delete emptied spool files"),
-    one<&U::password>("password", "password of the account", {.flags = kSecret}),
-    one<&U::authentication_method>("authentication-method", "how the account proves itself"),
-    one<&U::tls_certificate>("tls-certificate", "client certificate of the account", {.grammar = "FILE"}),
-    one<&U::source>("source", "named <source> that holds after AUTH", {.grammar = "NAME"}),
-    one<&R::max_smtp_in>("max-smtp-in", "inbound connections of the group"),
-    one<&R::reserved_smtp_in>("reserved-smtp-in", "inbound connections kept for the group", {.default_text = "0"}),
-  });
+  add(out, one<&A::records>("records", "kinds of records written", {.grammar = "d|b|t|tq|r|f|rb|rs"}));
+  add(out, [] {
+    Directive row =
+        more<&A::record_fields>("record-fields", "columns of a kind of record", {.default_text = "*"});
+    row.flags |= kList;
+    return row;
+  }());
+  add(out, more<&A::map_header_to_field>("map-header-to-field",
+                                         "fill a field from a header; the first that exists counts"));
+  add(out, one<&A::move_to>("move-to", "folder finished files are moved to", {.grammar = "DIR"}));
+  add(out, read_by<&apply_move_interval>(
+               one<&A::move_interval>("move-interval", "time after which a new file begins", {.min = 1})));
+  add(out, one<&A::max_size>("max-size", "size at which a new file begins", {.min = 50 * kKiB}));
+  add(out, one<&A::delete_after>("delete-after", "age at which files are deleted"));
+  add(out, one<&A::world_readable>("world-readable", "let everybody read the files"));
+  add(out, one<&A::sync>("sync", "write to stable storage regularly"));
+  add(out, one<&A::iso_times>("iso-times", "readable times; no: seconds since 1970"));
+  add(out, one<&A::user_string>("user-string", "value of the field userString"));
+  add(out, one<&A::queue_filter>("queue-filter", "queues recorded; the first match decides"));
+  add(out, one<&A::count_moved_records>("count-moved-records", "log how many records a moved file holds"));
+  add(out, one<&A::privacy_policy>("privacy-policy", "what becomes of recipients' local parts"));
+  add(out,
+      one<&A::retry_interval>("retry-interval", "wait before a failed program is started again", {.min = 1}));
+  add(out, one<&A::write_timeout>("write-timeout", "time for a program to take a record", {.min = 1}));
+  add(out, one<&P::priority>("priority", "the spool of highest priority is used until it is full",
+                             {.min = 1, .max = 100}));
+  add(out, one<&P::min_free_space>("min-free-space", "refuse mail below this much free space",
+                                   {.default_text = "0"}));
+  add(out, one<&P::deliver_only>("deliver-only", "deliver what is there, take nothing new"));
+  add(out, one<&P::delete_file_holders>("delete-file-holders", "delete emptied spool files"));
+  add(out, one<&U::password>("password", "password of the account", {.flags = kSecret}));
+  add(out, one<&U::authentication_method>("authentication-method", "how the account proves itself"));
+  add(out,
+      one<&U::tls_certificate>("tls-certificate", "client certificate of the account", {.grammar = "FILE"}));
+  add(out, one<&U::source>("source", "named <source> that holds after AUTH", {.grammar = "NAME"}));
+  add(out, one<&R::max_smtp_in>("max-smtp-in", "inbound connections of the group"));
+  add(out, one<&R::reserved_smtp_in>("reserved-smtp-in", "inbound connections kept for the group",
+                                     {.default_text = "0"}));
   append_webhook(out);
   append_listener(out);
 }

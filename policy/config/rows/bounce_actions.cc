@@ -1,6 +1,7 @@
 // `<bounce-actions>`: what is done about bounces, by category or by reply.
 #include "policy/base/ascii.h"
-#include "policy/config/directive.h"
+#include "policy/config/rows/row.h"
+#include "policy/config/rows/rows.h"
 
 namespace sluice::config::rows {
 namespace {
@@ -9,10 +10,14 @@ using L = BounceActionList;
 constexpr std::string_view kActions = "action=suppress, action=retry or action=log";
 
 bool set_action(std::string_view word, BounceAction& action) {
-  if (word == "suppress" || word == "delete") action.action = BounceActionKind::Suppress;
-  else if (word == "retry") action.action = BounceActionKind::Retry;
-  else if (word == "log" || word == "log-only" || word == "none") action.action = BounceActionKind::Log;
-  else return false;
+  if (word == "suppress" || word == "delete")
+    action.action = BounceActionKind::Suppress;
+  else if (word == "retry")
+    action.action = BounceActionKind::Retry;
+  else if (word == "log" || word == "log-only" || word == "none")
+    action.action = BounceActionKind::Log;
+  else
+    return false;
   return true;
 }
 
@@ -21,7 +26,8 @@ bool apply_options(const Attributes& options, std::string_view at, BounceAction&
   for (const auto& [name, content] : options) {
     const auto time = parse_duration(content);
     if (name == "action") {
-      if (!set_action(content, action)) return value.fail(at, "unknown action \"" + content + '"', std::string(kActions)), false;
+      if (!set_action(content, action))
+        return value.fail(at, "unknown action \"" + content + '"', std::string(kActions)), false;
     } else if (name == "log-only") {
       action.log_only = content == "yes" || content == "true";
     } else if ((name == "retry-after" || name == "expire") && time) {
@@ -29,7 +35,8 @@ bool apply_options(const Attributes& options, std::string_view at, BounceAction&
     } else if (name == "retry-after" || name == "expire") {
       return value.fail(at, "\"" + content + "\" is not a time", "TIME, for example 4h"), false;
     } else if (name != "match") {
-      return value.fail(at, "unknown option \"" + name + '"', "action, retry-after, expire or log-only"), false;
+      return value.fail(at, "unknown option \"" + name + '"', "action, retry-after, expire or log-only"),
+             false;
     }
   }
   return true;
@@ -51,7 +58,8 @@ void apply_match(Value& value, L& list) {
       for (const std::string_view category : split_list(part)) action.categories.emplace_back(category);
     }
   }
-  if (action.categories.empty()) return value.fail(value.text(), "argument missing", "CATEGORY... action=...");
+  if (action.categories.empty())
+    return value.fail(value.text(), "argument missing", "CATEGORY... action=...");
   if (apply_options(options, at, action, value)) list.actions.push_back(std::move(action));
 }
 
@@ -62,19 +70,25 @@ void apply_reply(Value& value, L& list) {
   action.reply = take_regex(rest, value);
   if (!action.reply) return;
   const auto options = parse_attributes(rest);
-  if (!options) return value.fail(rest.empty() ? value.text().substr(value.text().size()) : rest, "argument missing", std::string(kActions));
+  if (!options)
+    return value.fail(rest.empty() ? value.text().substr(value.text().size()) : rest, "argument missing",
+                      std::string(kActions));
   if (apply_options(*options, rest, action, value)) list.actions.push_back(std::move(action));
 }
 
 /// "5.1.1", "4.*": a status; anything else is text to be found in the reply.
 std::string response_regex(std::string_view match) {
-  bool status = match.size() >= 2 && (match[0] == '2' || match[0] == '4' || match[0] == '5') && match[1] == '.';
+  bool status =
+      match.size() >= 2 && (match[0] == '2' || match[0] == '4' || match[0] == '5') && match[1] == '.';
   for (const char c : match) status = status && (is_digit(c) || c == '.' || c == '*');
   std::string out = status ? "^" : "";
   for (const char c : match) {
-    if (c == '*') out += status ? "[\\d.]*" : ".*";
-    else if (is_alpha(c) || is_digit(c) || c == ' ' || c == '-' || static_cast<unsigned char>(c) >= 0x80) out += c;
-    else out += '\\', out += c;
+    if (c == '*')
+      out += status ? "[\\d.]*" : ".*";
+    else if (is_alpha(c) || is_digit(c) || c == ' ' || c == '-' || static_cast<unsigned char>(c) >= 0x80)
+      out += c;
+    else
+      out += '\\', out += c;
   }
   return status ? out + ';' : out;
 }
@@ -98,12 +112,14 @@ BounceAction* last_of(Value& value, L& list) {
 
 void apply_action(Value& value, L& list) {
   if (BounceAction* last = last_of(value, list)) {
-    if (!set_action(value.text(), *last)) value.fail(value.text(), "unknown action", "suppress, retry or log");
+    if (!set_action(value.text(), *last))
+      value.fail(value.text(), "unknown action", "suppress, retry or log");
   }
 }
 
 void apply_retry_after(Value& value, L& list) {
-  if (BounceAction* last = last_of(value, list)) last->retry_after = Codec<Duration>::parse(value.text(), value);
+  if (BounceAction* last = last_of(value, list))
+    last->retry_after = Codec<Duration>::parse(value.text(), value);
 }
 
 void apply_expire(Value& value, L& list) {
@@ -120,15 +136,37 @@ void apply_type(Value& value, L&) {
 }  // namespace
 
 void append_bounce_actions(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    custom<&apply_match>("match", "bounces of these categories", {.since = Since::Extension, .flags = kRepeats, .grammar = "CATEGORY... action=suppress|retry|log [retry-after=TIME] [expire=TIME] [log-only=yes]"}),
-    custom<&apply_reply>("reply", "bounces whose \"STATUS;DIAG\" matches", {.since = Since::Extension, .flags = kRepeats | kRegex, .grammar = "/REGEX/ action=suppress|retry|log [retry-after=TIME] [expire=TIME] [log-only=yes]"}),
-    custom<&apply_response>("response", "bounces by status or text", {.since = Since::Spelling, .flags = kRepeats, .grammar = "match=\"STATUS\" action=\"delete\"", .replacement = "reply"}),
-    custom<&apply_action>("action", "what is done about the match line before", {.since = Since::Spelling, .grammar = "suppress|retry|log", .replacement = "match ... action=..."}),
-    custom<&apply_retry_after>("retry-after", "retry interval of the match line before", {.since = Since::Spelling, .grammar = "TIME", .replacement = "match ... retry-after=..."}),
-    custom<&apply_expire>("expire", "lifetime of the suppression of the match line before", {.since = Since::Spelling, .grammar = "TIME", .replacement = "match ... expire=..."}),
-    custom<&apply_type>("type", "label", {.since = Since::Spelling, .grammar = "permanent|transient", .replacement = "match"}),
-  });
+  add(out,
+      custom<&apply_match>(
+          "match", "bounces of these categories",
+          {.since = Since::Extension,
+           .flags = kRepeats,
+           .grammar =
+               "CATEGORY... action=suppress|retry|log [retry-after=TIME] [expire=TIME] [log-only=yes]"}));
+  add(out,
+      custom<&apply_reply>(
+          "reply", "bounces whose \"STATUS;DIAG\" matches",
+          {.since = Since::Extension,
+           .flags = kRepeats | kRegex,
+           .grammar = "/REGEX/ action=suppress|retry|log [retry-after=TIME] [expire=TIME] [log-only=yes]"}));
+  add(out, custom<&apply_response>("response", "bounces by status or text",
+                                   {.since = Since::Spelling,
+                                    .flags = kRepeats,
+                                    .grammar = "match=\"STATUS\" action=\"delete\"",
+                                    .replacement = "reply"}));
+  add(out, custom<&apply_action>("action", "what is done about the match line before",
+                                 {.since = Since::Spelling,
+                                  .grammar = "suppress|retry|log",
+                                  .replacement = "match ... action=..."}));
+  add(out, custom<&apply_retry_after>(
+               "retry-after", "retry interval of the match line before",
+               {.since = Since::Spelling, .grammar = "TIME", .replacement = "match ... retry-after=..."}));
+  add(out, custom<&apply_expire>(
+               "expire", "lifetime of the suppression of the match line before",
+               {.since = Since::Spelling, .grammar = "TIME", .replacement = "match ... expire=..."}));
+  add(out, custom<&apply_type>(
+               "type", "label",
+               {.since = Since::Spelling, .grammar = "permanent|transient", .replacement = "match"}));
 }
 
 }  // namespace sluice::config::rows

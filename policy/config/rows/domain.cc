@@ -1,17 +1,17 @@
-// `<domain>`: settings of one queue.
+// `<domain>`: pace, retry, routing and modes of one queue.
 #include <array>
 
 #include "policy/base/ascii.h"
-#include "policy/config/directive.h"
+#include "policy/config/rows/row.h"
+#include "policy/config/rows/rows.h"
 
 namespace sluice::config::rows {
 namespace {
 
 using D = DomainSettings;
-using K = DkimSettings;
 
 /// "max-msg-per-hour 100" is "max-msg-rate 100/h".
-template <RateLimit D::*Member>
+template <RateLimit D::* Member>
 void apply_per_hour(Value& value, D& domain) {
   const auto count = Codec<CountLimit>::parse(value.text(), value);
   if (!count) return;
@@ -31,7 +31,8 @@ void apply_route(Value& value, D& domain) {
 }
 
 void apply_queue_to(Value& value, D& domain) {
-  if (const auto name = unquote(value.text(), value)) domain.queue_to = name->empty() ? "" : normalise_domain(*name);
+  if (const auto name = unquote(value.text(), value))
+    domain.queue_to = name->empty() ? "" : normalise_domain(*name);
 }
 
 /// DAILY-LIMITS: "100/d,200/day".
@@ -43,7 +44,8 @@ void apply_cold_limits(Value& value, D& domain) {
     const std::string_view unit = slash == std::string_view::npos ? "" : token.substr(slash + 1);
     if (unit == "d" || unit == "day") count = parse_number(token.substr(0, slash));
     if (!count || *count > UINT32_MAX) {
-      return value.fail(token, "\"" + std::string(token) + "\" is not a daily limit", "N/d or N/day, for example 100/d,200/d");
+      return value.fail(token, "\"" + std::string(token) + "\" is not a daily limit",
+                        "N/d or N/day, for example 100/d,200/d");
     }
     limits.push_back(static_cast<std::uint32_t>(*count));
   }
@@ -53,14 +55,16 @@ void apply_cold_limits(Value& value, D& domain) {
 
 std::string format_cold_limits(const D& domain) {
   std::string out;
-  for (const std::uint32_t limit : domain.max_cold_virtual_mta_msg) out += (out.empty() ? "" : ",") + std::to_string(limit) + "/d";
+  for (const std::uint32_t limit : domain.max_cold_virtual_mta_msg)
+    out += (out.empty() ? "" : ",") + std::to_string(limit) + "/d";
   return out.empty() ? "0/d" : out;
 }
 
 std::string escape_regex(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (!is_alpha(c) && !is_digit(c) && c != ' ' && c != '-' && static_cast<unsigned char>(c) < 0x80) out += '\\';
+    if (!is_alpha(c) && !is_digit(c) && c != ' ' && c != '-' && static_cast<unsigned char>(c) < 0x80)
+      out += '\\';
     out += c;
   }
   return out;
@@ -119,215 +123,161 @@ void apply_retry_after(Value& value, D& domain) {
   apply_one<Path<&D::retry_after>>(value, &domain);
 }
 
-/// `dkim-sign yes`, or the second spelling that brings the key along:
-/// `dkim-sign domain="d" key-file="f" selector="s" header-list="A:B"`.
-void apply_dkim_sign(Value& value, D& domain) {
-  const auto attributes = parse_attributes(value.text());
-  if (!attributes) return apply_one<Path<&D::dkim, &K::sign>>(value, &domain);
-  const auto key = Codec<DomainKey>::parse(value.text(), value);
-  if (!key) return;
-  domain.dkim.sign = DkimSign::Yes;
-  // In front: the key of the more specific block is found first.
-  domain.domain_keys.insert(domain.domain_keys.begin(), *key);
-  const std::string headers = attribute(*attributes, "header-list");
-  if (headers.empty()) return;
-  domain.dkim.headers.clear();
-  for (const std::string_view name : split_at(headers, ':')) {
-    if (!name.empty()) domain.dkim.headers.push_back({std::string(name), false});
-  }
-}
-
-Directive dkim_sign_row() {
-  return read_by<&apply_dkim_sign>(one<&D::dkim, &K::sign>("dkim-sign", "sign with DKIM"));
-}
-
-/// The names of one DKIM signature's directives, for `dkim-` and `second-dkim-`.
-struct DkimNames {
-  std::string_view algorithm, body_canon, headers_canon, identity, fallback, headers, disallow, expire, timestamp,
-      body_limit, query;
-};
-constexpr DkimNames kFirst{"dkim-algorithm", "dkim-body-canon", "dkim-headers-canon", "dkim-identity",
-                           "dkim-identity-fallback", "dkim-headers", "dkim-disallow-adding-headers",
-                           "dkim-expire-after", "dkim-add-timestamp", "dkim-add-body-limit", "dkim-query-method"};
-constexpr DkimNames kSecond{"second-dkim-algorithm", "second-dkim-body-canon", "second-dkim-headers-canon",
-                            "second-dkim-identity", "second-dkim-identity-fallback", "second-dkim-headers",
-                            "second-dkim-disallow-adding-headers", "second-dkim-expire-after",
-                            "second-dkim-add-timestamp", "second-dkim-add-body-limit", "second-dkim-query-method"};
-
-template <auto Member>
-void append_dkim(std::vector<Directive>& out, const DkimNames& names) {
-  out.push_back(one<Member, &K::algorithm>(names.algorithm, "signature algorithm"));
-  out.push_back(one<Member, &K::body_canon>(names.body_canon, "canonical form of the body"));
-  out.push_back(one<Member, &K::headers_canon>(names.headers_canon, "canonical form of the headers"));
-  out.push_back(one<Member, &K::identity>(names.identity, "whose key signs, and the i= tag",
-                                          {.grammar = "sender-or-from|strict-from|@DOMAIN|ADDRESS"}));
-  out.push_back(one<Member, &K::identity_fallback>(names.fallback, "identity used when no key fits",
-                                                   {.grammar = "@DOMAIN|ADDRESS"}));
-  out.push_back(one<Member, &K::headers>(names.headers, "headers signed in addition to the fixed set", {.flags = kRegex}));
-  out.push_back(one<Member, &K::disallow_adding_headers>(names.disallow, "headers nobody may add on the way",
-                                                         {.grammar = "HEADER-LIST"}));
-  out.push_back(one<Member, &K::expire_after>(names.expire, "lifetime of the signature (x=)"));
-  out.push_back(one<Member, &K::add_timestamp>(names.timestamp, "tell when the signature was made (t=)"));
-  out.push_back(one<Member, &K::add_body_limit>(names.body_limit, "tell how much of the body is signed (l=)"));
-  out.push_back(one<Member, &K::query_method>(names.query, "how verifiers find the key (q=)"));
-}
-
 void append_pace(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    one<&D::max_smtp_out>("max-smtp-out", "connections of this queue at a time"),
-    one<&D::backoff_max_smtp_out>("backoff-max-smtp-out", "the same in backoff mode"),
-    more<&D::source_ip_max_smtp_out>("source-ip-max-smtp-out", "connections per source IP", {.grammar = "CIDR N"}),
-    one<&D::max_connect_rate>("max-connect-rate", "new connections per time"),
-    one<&D::backoff_max_connect_rate>("backoff-max-connect-rate", "the same in backoff mode", {.default_text = "max-connect-rate"}),
-    more<&D::source_ip_max_connect_rate>("source-ip-max-connect-rate", "new connections per time and source IP", {.grammar = "CIDR RATE"}),
-    one<&D::max_msg_rate>("max-msg-rate", "recipients attempted per time; failures count too"),
-    one<&D::backoff_max_msg_rate>("backoff-max-msg-rate", "the same in backoff mode", {.default_text = "max-msg-rate"}),
-    more<&D::source_ip_max_msg_rate>("source-ip-max-msg-rate", "recipients attempted per time and source IP", {.grammar = "CIDR RATE"}),
-    one<&D::max_data_volume_rate>("max-data-volume-rate", "bytes delivered per time"),
-    one<&D::backoff_max_data_volume_rate>("backoff-max-data-volume-rate", "the same in backoff mode", {.default_text = "max-data-volume-rate"}),
-    more<&D::source_ip_max_data_volume_rate>("source-ip-max-data-volume-rate", "bytes delivered per time and source IP", {.grammar = "CIDR VOLUME-RATE"}),
-    custom<&apply_per_hour<&D::max_msg_rate>>("max-msg-per-hour", "messages per hour", {.flags = kDeprecated, .zero_is_unlimited = true, .grammar = "N", .replacement = "max-msg-rate N/h"}),
-    custom<&apply_per_hour<&D::backoff_max_msg_rate>>("backoff-max-msg-per-hour", "messages per hour in backoff mode", {.flags = kDeprecated, .zero_is_unlimited = true, .grammar = "N", .replacement = "backoff-max-msg-rate N/h"}),
-    custom<&apply_max_per_source_ip>("max-smtp-out-per-source-ip", "connections per source IP", {.flags = kDeprecated, .grammar = "N", .replacement = "source-ip-max-smtp-out 0/0 N"}),
-    one<&D::smtp_out_rampup_interval>("smtp-out-rampup-interval", "least time before one more connection is opened"),
-    one<&D::connection_idle_timeout>("connection-idle-timeout", "how long an idle connection waits for new mail", {.max = 600}),
-    one<&D::max_msg_per_connection>("max-msg-per-connection", "messages before a connection is closed", {.zero_is_unlimited = true, .default_text = "0"}),
-    one<&D::max_rcpt_per_message>("max-rcpt-per-message", "recipients per transaction", {.zero_is_unlimited = true}),
-    one<&D::max_rcpt_per_message>("max-rcpt-per-transaction", "recipients per transaction", {.flags = kHidden, .zero_is_unlimited = true, .replacement = "max-rcpt-per-message"}),
-    one<&D::max_errors_per_connection>("max-errors-per-connection", "recipient errors before a connection is dropped", {.zero_is_unlimited = true}),
-    one<&D::mx_connection_attempts>("mx-connection-attempts", "connections tried in one delivery run", {.since = Since::Field, .min = 1}),
-  });
+  add(out, one<&D::max_smtp_out>("max-smtp-out", "connections of this queue at a time"));
+  add(out, one<&D::backoff_max_smtp_out>("backoff-max-smtp-out", "the same in backoff mode"));
+  add(out, more<&D::source_ip_max_smtp_out>("source-ip-max-smtp-out", "connections per source IP",
+                                            {.grammar = "CIDR N"}));
+  add(out, one<&D::max_connect_rate>("max-connect-rate", "new connections per time"));
+  add(out, one<&D::backoff_max_connect_rate>("backoff-max-connect-rate", "the same in backoff mode",
+                                             {.default_text = "max-connect-rate"}));
+  add(out,
+      more<&D::source_ip_max_connect_rate>(
+          "source-ip-max-connect-rate", "new connections per time and source IP", {.grammar = "CIDR RATE"}));
+  add(out, one<&D::max_msg_rate>("max-msg-rate", "recipients attempted per time; failures count too"));
+  add(out, one<&D::backoff_max_msg_rate>("backoff-max-msg-rate", "the same in backoff mode",
+                                         {.default_text = "max-msg-rate"}));
+  add(out,
+      more<&D::source_ip_max_msg_rate>(
+          "source-ip-max-msg-rate", "recipients attempted per time and source IP", {.grammar = "CIDR RATE"}));
+  add(out, one<&D::max_data_volume_rate>("max-data-volume-rate", "bytes delivered per time"));
+  add(out, one<&D::backoff_max_data_volume_rate>("backoff-max-data-volume-rate", "the same in backoff mode",
+                                                 {.default_text = "max-data-volume-rate"}));
+  add(out, more<&D::source_ip_max_data_volume_rate>("source-ip-max-data-volume-rate",
+                                                    "bytes delivered per time and source IP",
+                                                    {.grammar = "CIDR VOLUME-RATE"}));
+  add(out, custom<&apply_per_hour<&D::max_msg_rate>>("max-msg-per-hour", "messages per hour",
+                                                     {.flags = kDeprecated,
+                                                      .zero_is_unlimited = true,
+                                                      .grammar = "N",
+                                                      .replacement = "max-msg-rate N/h"}));
+  add(out, custom<&apply_per_hour<&D::backoff_max_msg_rate>>("backoff-max-msg-per-hour",
+                                                             "messages per hour in backoff mode",
+                                                             {.flags = kDeprecated,
+                                                              .zero_is_unlimited = true,
+                                                              .grammar = "N",
+                                                              .replacement = "backoff-max-msg-rate N/h"}));
+  add(out, custom<&apply_max_per_source_ip>(
+               "max-smtp-out-per-source-ip", "connections per source IP",
+               {.flags = kDeprecated, .grammar = "N", .replacement = "source-ip-max-smtp-out 0/0 N"}));
+  add(out, one<&D::smtp_out_rampup_interval>("smtp-out-rampup-interval",
+                                             "least time before one more connection is opened"));
+  add(out, one<&D::connection_idle_timeout>("connection-idle-timeout",
+                                            "how long an idle connection waits for new mail", {.max = 600}));
+  add(out, one<&D::max_msg_per_connection>("max-msg-per-connection", "messages before a connection is closed",
+                                           {.zero_is_unlimited = true, .default_text = "0"}));
+  add(out, one<&D::max_rcpt_per_message>("max-rcpt-per-message", "recipients per transaction",
+                                         {.zero_is_unlimited = true}));
+  add(out, one<&D::max_rcpt_per_message>(
+               "max-rcpt-per-transaction", "recipients per transaction",
+               {.flags = kHidden, .zero_is_unlimited = true, .replacement = "max-rcpt-per-message"}));
+  add(out, one<&D::max_errors_per_connection>("max-errors-per-connection",
+                                              "recipient errors before a connection is dropped",
+                                              {.zero_is_unlimited = true}));
+  add(out, one<&D::mx_connection_attempts>("mx-connection-attempts", "connections tried in one delivery run",
+                                           {.since = Since::Field, .min = 1}));
 }
 
 void append_retry(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    read_by<&apply_retry_after>(one<&D::retry_after>("retry-after", "queue retry interval; a list is walked, its last entry repeats")),
-    one<&D::backoff_retry_after>("backoff-retry-after", "the same in backoff mode"),
-    one<&D::retry_after_dns_error>("retry-after-dns-error", "retry interval after a DNS failure", {.since = Since::GuideR5}),
-    one<&D::retry_recipients_after>("retry-recipients-after", "least wait of a recipient after a 4xx"),
-    one<&D::retry_upon_new_mail>("retry-upon-new-mail", "new mail ends the wait of a queue"),
-    one<&D::bounce_after>("bounce-after", "age at which a recipient bounces"),
-    one<&D::bounce_upon_no_mx>("bounce-upon-no-mx", "without MX: bounce now, after an age, or never"),
-    one<&D::bounce_upon_5xx_greeting>("bounce-upon-5xx-greeting", "a 5xx greeting is final; no: try the next MX"),
-    one<&D::bounce_upon_transfer_failure>("bounce-upon-transfer-failure", "bounce when the connection breaks during the body"),
-    one<&D::bounce_upon_pix_transfer_failure>("bounce-upon-pix-transfer-failure", "the same behind a PIX firewall"),
-    one<&D::pix_bug_workaround>("pix-bug-workaround", "send the final dot in a segment of its own to a PIX firewall"),
-    one<&D::assume_delivery_upon_data_termination_timeout>("assume-delivery-upon-data-termination-timeout", "silence after the final dot counts as delivered"),
-    one<&D::smtp_retries_after_shutoff>("smtp-retries-after-shutoff", "attempts left per recipient once the queue's sources are shut off", {.since = Since::Extension}),
-    one<&D::connect_timeout>("connect-timeout", "time for the TCP connection", {.min = 1}),
-    one<&D::smtp_greeting_timeout>("smtp-greeting-timeout", "time for the greeting", {.min = 1}),
-    one<&D::data_send_timeout>("data-send-timeout", "time for the receiver to take a piece of the body", {.min = 1}),
-    one<&D::smtp_data_termination_timeout>("smtp-data-termination-timeout", "time for the reply to the final dot", {.min = 1}),
-    one<&D::smtp_multiple_line_response_timeout>("smtp-multiple-line-response-timeout", "time for all lines of one reply", {.since = Since::Field, .min = 1}),
-  });
+  add(out, read_by<&apply_retry_after>(one<&D::retry_after>(
+               "retry-after", "queue retry interval; a list is walked, its last entry repeats")));
+  add(out, one<&D::backoff_retry_after>("backoff-retry-after", "the same in backoff mode"));
+  add(out, one<&D::retry_after_dns_error>("retry-after-dns-error", "retry interval after a DNS failure",
+                                          {.since = Since::GuideR5}));
+  add(out,
+      one<&D::retry_recipients_after>("retry-recipients-after", "least wait of a recipient after a 4xx"));
+  add(out, one<&D::retry_upon_new_mail>("retry-upon-new-mail", "new mail ends the wait of a queue"));
+  add(out, one<&D::bounce_after>("bounce-after", "age at which a recipient bounces"));
+  add(out, one<&D::bounce_upon_no_mx>("bounce-upon-no-mx", "without MX: bounce now, after an age, or never"));
+  add(out, one<&D::bounce_upon_5xx_greeting>("bounce-upon-5xx-greeting",
+                                             "a 5xx greeting is final; no: try the next MX"));
+  add(out, one<&D::bounce_upon_transfer_failure>("bounce-upon-transfer-failure",
+                                                 "bounce when the connection breaks during the body"));
+  add(out, one<&D::bounce_upon_pix_transfer_failure>("bounce-upon-pix-transfer-failure",
+                                                     "the same behind a PIX firewall"));
+  add(out, one<&D::pix_bug_workaround>("pix-bug-workaround",
+                                       "send the final dot in a segment of its own to a PIX firewall"));
+  add(out, one<&D::assume_delivery_upon_data_termination_timeout>(
+               "assume-delivery-upon-data-termination-timeout",
+               "silence after the final dot counts as delivered"));
+  add(out,
+      one<&D::smtp_retries_after_shutoff>("smtp-retries-after-shutoff",
+                                          "attempts left per recipient once the queue's sources are shut off",
+                                          {.since = Since::Extension}));
+  add(out, one<&D::connect_timeout>("connect-timeout", "time for the TCP connection", {.min = 1}));
+  add(out, one<&D::smtp_greeting_timeout>("smtp-greeting-timeout", "time for the greeting", {.min = 1}));
+  add(out, one<&D::data_send_timeout>("data-send-timeout",
+                                      "time for the receiver to take a piece of the body", {.min = 1}));
+  add(out, one<&D::smtp_data_termination_timeout>("smtp-data-termination-timeout",
+                                                  "time for the reply to the final dot", {.min = 1}));
+  add(out, one<&D::smtp_multiple_line_response_timeout>("smtp-multiple-line-response-timeout",
+                                                        "time for all lines of one reply",
+                                                        {.since = Since::Field, .min = 1}));
 }
 
 void append_routing(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    one<&D::smtp_hosts>("smtp-hosts", "static routing: comma = same preference, semicolon = next", {.flags = kList}),
-    custom<&apply_route>("route", "static routing to one host", {.flags = kDeprecated, .grammar = "HOST[:PORT]", .replacement = "smtp-hosts"}),
-    one<&D::default_smtp_port>("default-smtp-port", "port of receivers", {.min = 1}),
-    read_by<&apply_queue_to>(one<&D::queue_to>("queue-to", "put the mail into the queue of this name", {.grammar = "QUEUE-DOMAIN"})),
-    one<&D::disable_mx_rollup>("disable-mx-rollup", "keep this domain out of MX rollup"),
-    one<&D::mx_rollup>("mx-rollup", "join domains served by this provider", {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "<mx-rollup-list>"}),
-    one<&D::reroute_to_virtual_mta>("reroute-to-virtual-mta", "send through this virtual MTA or pool instead", {.grammar = "VMTA|POOL"}),
-    one<&D::reroute_to_virtual_mta>("route-to-pool", "send through this pool instead", {.since = Since::Spelling, .flags = kHidden, .grammar = "POOL", .replacement = "reroute-to-virtual-mta"}),
-    one<&D::backoff_reroute_to_virtual_mta>("backoff-reroute-to-virtual-mta", "send through this virtual MTA or pool while in backoff", {.grammar = "VMTA|POOL"}),
-    printed_by<&format_cold_limits, D>(custom<&apply_cold_limits>("max-cold-virtual-mta-msg", "messages per day and cold virtual MTA, day by day", {.flags = kList, .grammar = "N/d[,N/d...]"})),
-    one<&D::queue_priority>("queue-priority", "rank among queues when connection slots are short", {.max = 100}),
-    one<&D::queue_priority>("delivery-priority", "rank among queues", {.flags = kDeprecated | kHidden, .max = 100, .replacement = "queue-priority"}),
-    one<&D::allow_priority_interruption>("allow-priority-interruption", "a queue of higher priority may take connections"),
-    one<&D::allow_priority_interruption_during_transfer>("allow-priority-interruption-during-transfer", "even in the middle of a message"),
-    one<&D::allow_cancel_during_transfer>("allow-cancel-during-transfer", "a transfer may be cut at shutdown"),
-  });
+  add(out, one<&D::smtp_hosts>("smtp-hosts", "static routing: comma = same preference, semicolon = next",
+                               {.flags = kList}));
+  add(out,
+      custom<&apply_route>("route", "static routing to one host",
+                           {.flags = kDeprecated, .grammar = "HOST[:PORT]", .replacement = "smtp-hosts"}));
+  add(out, one<&D::default_smtp_port>("default-smtp-port", "port of receivers", {.min = 1}));
+  add(out, read_by<&apply_queue_to>(one<&D::queue_to>("queue-to", "put the mail into the queue of this name",
+                                                      {.grammar = "QUEUE-DOMAIN"})));
+  add(out, one<&D::disable_mx_rollup>("disable-mx-rollup", "keep this domain out of MX rollup"));
+  add(out,
+      one<&D::mx_rollup>("mx-rollup", "join domains served by this provider",
+                         {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "<mx-rollup-list>"}));
+  add(out, one<&D::reroute_to_virtual_mta>("reroute-to-virtual-mta",
+                                           "send through this virtual MTA or pool instead",
+                                           {.grammar = "VMTA|POOL"}));
+  add(out, one<&D::reroute_to_virtual_mta>("route-to-pool", "send through this pool instead",
+                                           {.since = Since::Spelling,
+                                            .flags = kHidden,
+                                            .grammar = "POOL",
+                                            .replacement = "reroute-to-virtual-mta"}));
+  add(out, one<&D::backoff_reroute_to_virtual_mta>("backoff-reroute-to-virtual-mta",
+                                                   "send through this virtual MTA or pool while in backoff",
+                                                   {.grammar = "VMTA|POOL"}));
+  add(out, printed_by<&format_cold_limits, D>(custom<&apply_cold_limits>(
+               "max-cold-virtual-mta-msg", "messages per day and cold virtual MTA, day by day",
+               {.flags = kList, .grammar = "N/d[,N/d...]"})));
+  add(out, one<&D::queue_priority>("queue-priority", "rank among queues when connection slots are short",
+                                   {.max = 100}));
+  add(out,
+      one<&D::queue_priority>("delivery-priority", "rank among queues",
+                              {.flags = kDeprecated | kHidden, .max = 100, .replacement = "queue-priority"}));
+  add(out, one<&D::allow_priority_interruption>("allow-priority-interruption",
+                                                "a queue of higher priority may take connections"));
+  add(out, one<&D::allow_priority_interruption_during_transfer>("allow-priority-interruption-during-transfer",
+                                                                "even in the middle of a message"));
+  add(out, one<&D::allow_cancel_during_transfer>("allow-cancel-during-transfer",
+                                                 "a transfer may be cut at shutdown"));
 }
 
 void append_modes(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    read_by<&apply_pattern_list>(one<&D::smtp_pattern_list>("smtp-pattern-list", "reactions to replies of the receiver", {.grammar = "NAME"})),
-    one<&D::bounce_actions>("bounce-actions", "what is done about bounces", {.since = Since::Extension, .grammar = "NAME"}),
-    one<&D::smtp_421_means_mx_unavailable>("smtp-421-means-mx-unavailable", "421 ends the connection and the next MX is tried"),
-    one<&D::smtp_553_means_invalid_mailbox>("smtp-553-means-invalid-mailbox", "553 to RCPT without an enhanced code is 5.1.1"),
-    one<&D::replace_smtp_421_service_response>("replace-smtp-421-service-response", "bounces show \"service unavailable\" for a 421"),
-    one<&D::backoff_to_normal_after>("backoff-to-normal-after", "time after which backoff mode ends"),
-    one<&D::backoff_to_normal_after_delivery>("backoff-to-normal-after-delivery", "a delivery ends backoff mode"),
-    one<&D::backoff_upon_all_sources_disabled>("backoff-upon-all-sources-disabled", "enter backoff mode when no source IP is left"),
-    one<&D::backoff_notify>("backoff-notify", "who is told about mode changes", {.grammar = "EMAIL-LIST"}),
-    one<&D::disabled_source_ip_notify>("disabled-source-ip-notify", "who is told about disabled source IPs", {.grammar = "EMAIL-LIST"}),
-    one<&D::reenable_source_ip_after>("reenable-source-ip-after", "time after which a disabled source IP is used again"),
-  });
-}
-
-void append_kinds(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    one<&D::type>("type", "kind of delivery"),
-    one<&D::discard_as_bounce>("discard-as-bounce", "discarded mail is recorded as bounced"),
-    one<&D::file_format>("file-format", "format of file delivery"),
-    one<&D::file_destination>("file-destination", "folder or file of file delivery", {.grammar = "PATH"}),
-    one<&D::command>("command", "program of pipe delivery, started for each recipient", {.grammar = "\"COMMAND\""}),
-    one<&D::macro_variables_preserve_case>("macro-variables-preserve-case", "keep the case of $to and $from"),
-    one<&D::http_delivery_url>("http-delivery-url", "endpoint of HTTP delivery", {.grammar = "URL"}),
-    one<&D::http_delivery_extra_headers>("http-delivery-extra-headers", "headers added to the HTTP request", {.grammar = "FILE"}),
-    one<&D::auth_username>("auth-username", "user name for AUTH at the receiver"),
-    one<&D::auth_password>("auth-password", "password for AUTH at the receiver", {.flags = kSecret}),
-    one<&D::use_unencrypted_plain_auth>("use-unencrypted-plain-auth", "PLAIN and LOGIN even without TLS"),
-    one<&D::use_starttls>("use-starttls", "encrypt where the receiver can"),
-    one<&D::require_starttls>("require-starttls", "never send unencrypted"),
-    one<&D::use_dane>("use-dane", "verify the receiver by TLSA records"),
-    one<&D::use_mta_sts>("use-mta-sts", "obey the receiver's MTA-STS policy", {.since = Since::GuideR5}),
-    one<&D::reuse_ssl_session>("reuse-ssl-session", "resume TLS sessions"),
-    ignored("smtp-tls-allow-sslv3", in(Scope::Domain), "SSL 3 is gone", {.flags = kDeprecated, .grammar = "BOOLEAN"}),
-    one<&D::smtp_tls_allow_tlsv1>("smtp-tls-allow-tlsv1", "allow TLS 1.0"),
-    one<&D::smtp_tls_allow_tlsv1_1>("smtp-tls-allow-tlsv1.1", "allow TLS 1.1"),
-    one<&D::smtp_tls_allow_tlsv1_2>("smtp-tls-allow-tlsv1.2", "allow TLS 1.2"),
-    one<&D::smtp_tls_allow_tlsv1_3>("smtp-tls-allow-tlsv1.3", "allow TLS 1.3", {.since = Since::GuideR5}),
-    one<&D::smtp_tls_ciphers>("smtp-tls-ciphers", "ciphers up to TLS 1.2", {.grammar = "OPENSSL-LIST"}),
-    one<&D::smtp_tls_v1_3_ciphersuites>("smtp-tls-tlsv1.3-ciphersuites", "cipher suites of TLS 1.3", {.since = Since::GuideR5, .grammar = "OPENSSL-LIST"}),
-    one<&D::smtp_tls_ca_file>("smtp-tls-ca-file", "authorities that receivers are verified with", {.grammar = "FILE"}),
-    one<&D::smtp_client_certificate>("smtp-client-certificate", "certificate shown to receivers", {.since = Since::GuideR5}),
-    one<&D::ignore_8bitmime>("ignore-8bitmime", "do not use 8BITMIME"),
-    one<&D::ignore_chunking>("ignore-chunking", "do not use CHUNKING"),
-    one<&D::ignore_pipelining>("ignore-pipelining", "do not use PIPELINING"),
-    one<&D::ignore_dsn>("ignore-dsn", "do not use DSN"),
-    one<&D::check_spf_outbound>("check-spf-outbound", "send only what passes the sender's own SPF"),
-  });
-}
-
-void append_message(std::vector<Directive>& out) {
-  static constexpr RowOptions kHistoric{.since = Since::Field, .flags = kDeprecated, .grammar = "BOOLEAN"};
-  out.insert(out.end(), {
-    dkim_sign_row(),
-    loader("dkim-sign", in(Scope::Global), LoaderAction::ImplicitDomain, "sign with DKIM, all domains", {.since = Since::Spelling, .grammar = "BOOLEAN|if-x-dkim-options-present", .default_text = "no", .replacement = "dkim-sign in <domain *>"}),
-    one<&D::second_dkim, &K::sign>("second-dkim-sign", "add a second DKIM signature"),
-    more<&D::domain_keys>("domain-key", "DKIM key of this domain block", {.since = Since::Spelling, .replacement = "domain-key outside of <domain>"}),
-    ignored("dk-sign", in(Scope::Domain), "DomainKeys is historic", {.since = Since::Field, .flags = kDeprecated, .grammar = "BOOLEAN", .replacement = "dkim-sign"}),
-    one<&D::remove_header>("remove-header", "headers removed at delivery", {.grammar = "HEADER-LIST"}),
-    one<&D::bcc_upon_delivery>("bcc-upon-delivery", "who gets a copy of each delivered message", {.grammar = "ADDRESS"}),
-    one<&D::add_fbl_id_header>("add-fbl-id-header", "add X-FBLId: signed id of job, virtual MTA and recipient hash", {.since = Since::Extension}),
-    one<&D::add_x_msys_api_header>("add-x-msys-api-header", "for queues towards SparkPost"),
-    one<&D::sparkpost_sandbox>("sparkpost-sandbox", "for queues towards SparkPost"),
-    one<&D::sparkpost_ip_pool>("sparkpost-ip-pool", "for queues towards SparkPost"),
-    one<&D::notify_of_delay_every>("notify-of-delay-every", "interval of reports for NOTIFY=DELAY"),
-    one<&D::dsn_format>("dsn-format", "format of bounce reports"),
-    one<&D::deliver_local_dsn>("deliver-local-dsn", "send bounce reports to senders of this domain", {.flags = kDeprecated, .replacement = "suppress-local-dsn in <source>"}),
-    one<&D::disable_acct_records>("disable-acct-records", "accounting records this queue does not write", {.grammar = "d|b|t|tq"}),
-    one<&D::track_recipient_events>("track-recipient-events", "keep the last recipient events in memory"),
-    one<&D::max_events_recorded>("max-events-recorded", "error events kept per queue", {.max = 1000}),
-    one<&D::log_connections>("log-connections", "log connections"),
-    one<&D::log_commands>("log-commands", "log commands and replies"),
-    one<&D::log_data>("log-data", "log message data"),
-    one<&D::log_resolution>("log-resolution", "log DNS look-ups"),
-    one<&D::log_transfer_failures>("log-transfer-failures", "log broken transfers"),
-    one<&D::log_disabled_ips>("log-disabled-ips", "log disabled source IPs"),
-    one<&D::log_tls>("log-tls", "log TLS handshakes"),
-    one<&D::log_messages>("log-messages", "log filtered reports"),
-    ignored("check-mfrom-outbound", in(Scope::Domain), "Sender-ID is historic", kHistoric),
-    ignored("check-pra-outbound", in(Scope::Domain), "Sender-ID is historic", kHistoric),
-    ignored("add-gm-token", in(Scope::Domain), "Goodmail is historic", kHistoric),
-    ignored("bounce-address", in(Scope::Domain), "meaning unknown", {.since = Since::Field, .grammar = "ADDRESS"}),
-  });
-  append_dkim<&D::dkim>(out, kFirst);
-  append_dkim<&D::second_dkim>(out, kSecond);
+  add(out, read_by<&apply_pattern_list>(one<&D::smtp_pattern_list>(
+               "smtp-pattern-list", "reactions to replies of the receiver", {.grammar = "NAME"})));
+  add(out, one<&D::bounce_actions>("bounce-actions", "what is done about bounces",
+                                   {.since = Since::Extension, .grammar = "NAME"}));
+  add(out, one<&D::smtp_421_means_mx_unavailable>("smtp-421-means-mx-unavailable",
+                                                  "421 ends the connection and the next MX is tried"));
+  add(out, one<&D::smtp_553_means_invalid_mailbox>("smtp-553-means-invalid-mailbox",
+                                                   "553 to RCPT without an enhanced code is 5.1.1"));
+  add(out, one<&D::replace_smtp_421_service_response>("replace-smtp-421-service-response",
+                                                      "bounces show \"service unavailable\" for a 421"));
+  add(out, one<&D::backoff_to_normal_after>("backoff-to-normal-after", "time after which backoff mode ends"));
+  add(out, one<&D::backoff_to_normal_after_delivery>("backoff-to-normal-after-delivery",
+                                                     "a delivery ends backoff mode"));
+  add(out, one<&D::backoff_upon_all_sources_disabled>("backoff-upon-all-sources-disabled",
+                                                      "enter backoff mode when no source IP is left"));
+  add(out,
+      one<&D::backoff_notify>("backoff-notify", "who is told about mode changes", {.grammar = "EMAIL-LIST"}));
+  add(out,
+      one<&D::disabled_source_ip_notify>("disabled-source-ip-notify", "who is told about disabled source IPs",
+                                         {.grammar = "EMAIL-LIST"}));
+  add(out, one<&D::reenable_source_ip_after>("reenable-source-ip-after",
+                                             "time after which a disabled source IP is used again"));
 }
 
 }  // namespace
@@ -337,8 +287,6 @@ void append_domain(std::vector<Directive>& out) {
   append_retry(out);
   append_routing(out);
   append_modes(out);
-  append_kinds(out);
-  append_message(out);
 }
 
 }  // namespace sluice::config::rows

@@ -1,6 +1,7 @@
 // Directives outside of blocks: operator, machine, names, spool, sources, relaying.
 #include "policy/base/ascii.h"
-#include "policy/config/directive.h"
+#include "policy/config/rows/row.h"
+#include "policy/config/rows/rows.h"
 
 namespace sluice::config::rows {
 namespace {
@@ -14,7 +15,8 @@ void apply_shards(Value& value, G& globals) {
     return;
   }
   const auto count = parse_number(value.text());
-  if (!count || *count == 0 || *count > kShardsMax) return value.fail(value.text(), "not a number of shards", "1 to 1024, or auto");
+  if (!count || *count == 0 || *count > kShardsMax)
+    return value.fail(value.text(), "not a number of shards", "1 to 1024, or auto");
   globals.shards = static_cast<std::uint32_t>(*count);
 }
 
@@ -41,7 +43,9 @@ void apply_edns(Value& value, G& globals) {
   globals.edns_udp_length = clamped;
 }
 
-std::string format_shards(const G& globals) { return globals.shards ? std::to_string(*globals.shards) : "auto"; }
+std::string format_shards(const G& globals) {
+  return globals.shards ? std::to_string(*globals.shards) : "auto";
+}
 std::string format_max_recipients(const G& globals) {
   return globals.spool_max_recipients ? std::to_string(*globals.spool_max_recipients) : "auto";
 }
@@ -70,102 +74,139 @@ void apply_name_server(Value& value, G& globals) {
 
 }  // namespace
 
-Directive ignored(std::string_view name, ScopeMask scopes, std::string_view doc, const RowOptions& o) {
-  Directive row;
-  row.name = name;
-  row.scopes = scopes;
-  row.doc = doc;
-  row.grammar = o.grammar.empty() ? "ANY" : o.grammar;
-  row.replacement = o.replacement;
-  row.since = o.since;
-  row.flags = static_cast<DirectiveFlags>(o.flags | kIgnored);
-  return row;
-}
-
-Directive loader(std::string_view name, ScopeMask scopes, LoaderAction action, std::string_view doc, const RowOptions& o) {
-  Directive row;
-  row.name = name;
-  row.scopes = scopes;
-  row.doc = doc;
-  row.grammar = o.grammar;
-  row.replacement = o.replacement;
-  row.default_text = o.default_text;
-  row.since = o.since;
-  row.flags = o.flags;
-  row.action = action;
-  row.rules = {o.min, o.max, o.zero_is_unlimited};
-  return row;
-}
-
 void append_global(std::vector<Directive>& out) {
   static constexpr ScopeMask kIncludeScopes =
-      in(Scope::Global, Scope::Source, Scope::Domain, Scope::Vmta, Scope::Pool, Scope::ReplyList, Scope::BounceCategories,
-         Scope::AddressList, Scope::MxRollupList, Scope::DomainKeyList, Scope::PatternList, Scope::RewriteList);
-  out.insert(out.end(), {
-    loader("include", kIncludeScopes, LoaderAction::Include, "read more lines from files", {.flags = kRepeats, .grammar = "FILE|GLOB|URL"}),
-    loader("domain-macro", in(Scope::Global), LoaderAction::DomainMacro, "a name for a list of domains, used as $NAME", {.flags = kRepeats | kList, .grammar = "NAME DOMAIN[,DOMAIN...]"}),
-    loader("smtp-listener", in(Scope::Global), LoaderAction::ListenerLine, "address to listen on", {.flags = kRepeats | kRestart, .grammar = "IP|CIDR:PORT [source=NAME]", .default_text = "0.0.0.0:25"}),
-    loader("spool", in(Scope::Global), LoaderAction::SpoolLine, "spool folder", {.flags = kRepeats | kDeprecated, .grammar = "DIR", .replacement = "<spool DIR>"}),
-    loader("spool-min-free-space", in(Scope::Global), LoaderAction::SpoolMinFree, "megabytes kept free in the spool", {.flags = kDeprecated, .grammar = "N", .default_text = "0", .replacement = "min-free-space in <spool>"}),
-    more<&G::domain_key>("domain-key", "DKIM key; the first that fits the identity's domain counts"),
-    more_list<&G::postmaster>("postmaster", "who runs this server", {.grammar = "ADDRESS"}),
-    one<&G::log_file>("log-file", "main log", {.grammar = "FILE", .default_text = "required"}),
-    one<&G::log_rotate>("log-rotate", "log files kept, the current one included; 0 is no rotation"),
-    one<&G::log_auto_rotation>("log-auto-rotation", "rotate at midnight"),
-    one<&G::log_file_world_readable>("log-file-world-readable", "let everybody read the logs"),
-    one<&G::run_as_root>("run-as-root", "keep root rights", {.flags = kRestart}),
-    one<&G::thread_min_priority>("thread-min-priority", "nice value of threads at least", {.max = 20}),
-    one<&G::thread_max_priority>("thread-max-priority", "nice value of threads at most", {.max = 20}),
-    one<&G::thread_reuse>("thread-reuse", "keep threads after use"),
-    one<&G::max_memory_usage_percent>("max-memory-usage-percent", "share of memory above which mail is refused for a while", {.since = Since::GuideR5, .min = 1, .max = 100}),
-    one<&G::total_max_smtp_out>("total-max-smtp-out", "outbound connections at a time", {.min = 1}),
-    one<&G::total_max_smtp_in>("total-max-smtp-in", "inbound connections at a time", {.min = 1}),
-    one<&G::total_max_file>("total-max-file", "file deliveries at a time", {.since = Since::Field, .default_text = "unlimited"}),
-    printed_by<&format_shards, G>(custom<&apply_shards>("shards", "cores that send; each has its own queues and connections", {.since = Since::Extension, .flags = kRestart, .grammar = "N|auto"})),
-    one<&G::run_dir>("run-dir", "folder of the control socket and the process id", {.since = Since::Extension, .flags = kRestart, .grammar = "DIR"}),
-    one<&G::control_socket>("control-socket", "socket the command line talks to", {.since = Since::Extension, .flags = kRestart, .grammar = "PATH", .default_text = "RUN-DIR/control"}),
-    one<&G::spool_delete_corrupted>("spool-delete-corrupted", "delete spool files that cannot be read"),
-    printed_by<&format_max_recipients, G>(custom<&apply_max_recipients>("spool-max-recipients", "queued recipients above which mail is refused for a while", {.grammar = "N|auto"})),
-    one<&G::sync_msg_create>("sync-msg-create", "answer only once the message is on stable storage", {.since = Since::Field}),
-    one<&G::sync_msg_update>("sync-msg-update", "keep outcomes on stable storage", {.since = Since::Field}),
-    read_by<&apply_host_name>(more<&G::host_name>("host-name", "name of this host; the first one greets", {.grammar = "DOMAIN", .default_text = "the system's"})),
-    one<&G::host_id>("host-id", "part of generated Message-IDs; differs on each server"),
-    one<&G::domain_suffix>("domain-suffix", "completes addresses without a domain", {.grammar = "DOMAIN", .default_text = "from host-name"}),
-    read_by<&apply_name_server>(more<&G::name_server>("name-server", "DNS server", {.grammar = "IP[:PORT]", .default_text = "the system's"})),
-    printed_by<&format_edns, G>(custom<&apply_edns>("edns-udp-length", "EDNS payload size", {.since = Since::GuideR5, .grammar = "512-2048|off"})),
-    more<&G::smtp_source_host>("smtp-source-host", "source address and its EHLO name"),
-    more<&G::smtp_source_host>("smtp-source-ip", "source address", {.since = Since::Field, .flags = kDeprecated | kHidden, .grammar = "IP", .replacement = "smtp-source-host"}),
-    one<&G::ehlo_hostname>("ehlo-hostname", "EHLO name of smtp-source-ip lines", {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "smtp-source-host IP HOST"}),
-    more<&G::smtp_proxy_source_host>("smtp-proxy-source-host", "source address behind a proxy", {.since = Since::GuideR5}),
-    one<&G::use_proxy>("use-proxy", "proxies, in order of preference", {.grammar = "NAME[,NAME...]"}),
-    one<&G::smtp_ip>("smtp-ip", "address to listen on", {.flags = kDeprecated, .replacement = "smtp-listener"}),
-    one<&G::smtp_port>("smtp-port", "port to listen on", {.flags = kDeprecated, .replacement = "smtp-listener"}),
-    one<&G::smtp_await_slot>("smtp-await-slot", "inbound limit reached: wait instead of 421"),
-    more<&G::alias>("alias", "forwarding", {.scopes = in(Scope::Global, Scope::Aliases)}),
-    one<&G::always_allow_relaying>("always-allow-relaying", "accept any recipient domain from everybody"),
-    more_list<&G::relay_domain>("relay-domain", "recipient domains anybody may send to"),
-    more<&G::relay_address>("relay-address", "recipient addresses anybody may send to", {.flags = kRegex, .grammar = "ADDRESS|/REGEX/"}),
-    one<&G::relay_debug>("relay-debug", "refuse relaying with 4xx instead of 5xx"),
-    one<&G::custom_dsn_from_header>("custom-dsn-from-header", "From of bounce reports", {.grammar = "\"TEXT\""}),
-    one<&G::dsn_failed_from_template>("dsn-failed-from-template", "From of bounce reports, with variables", {.since = Since::GuideR5}),
-    one<&G::dsn_failed_subject_template>("dsn-failed-subject-template", "Subject of bounce reports, with variables", {.since = Since::GuideR5}),
-    one<&G::dsn_failed_body_template_from>("dsn-failed-body-template-from", "file with the text of bounce reports", {.since = Since::GuideR5, .grammar = "FILE"}),
-    more<&G::include_headers_from>("include-headers-from", "file with headers added to each message", {.grammar = "FILE"}),
-    one<&G::invalid_virtual_mta_fallback>("invalid-virtual-mta-fallback", "virtual MTA used for unknown ones", {.grammar = "VMTA"}),
-    one<&G::mailmerge_expands_undefined_variables>("mailmerge-expands-undefined-variables", "unknown merge variables are empty"),
-    one<&G::pickup>("pickup", "folder messages are picked up from"),
-    one<&G::pickup_remove_dot>("pickup-remove-dot", "undo dot stuffing in picked up files"),
-    ignored("pickup-retry-interval", in(Scope::Global), "no longer needed", {.flags = kDeprecated, .grammar = "TIME"}),
-    one<&G::track_time_first_attempt>("track-time-first-attempt", "fill the accounting field timeFirstAttempt", {.since = Since::GuideR5}),
-    more<&G::mx_connection_limit>("mx-connection-limit", "connections per MX name and source IP"),
-    more<&G::ip_connection_limit>("ip-connection-limit", "connections per destination IP"),
-    one<&G::enable_signals>("enable-signals", "accepted for compatibility", {.grammar = "BOOLEAN[,subaccount=N]|NAME", .default_text = "no"}),
-    one<&G::pmc_acct_min_free_space>("pmc-acct-min-free-space", "accepted for compatibility"),
-    one<&G::volume_audit_api_key>("volume-audit-api-key", "accepted for compatibility", {.since = Since::GuideR5, .flags = kSecret}),
-    one<&G::bounce_actions>("bounce-actions", "block of actions on bounces that holds everywhere", {.since = Since::Extension, .grammar = "NAME"}),
-    ignored("auto-cold-virtual-mta", in(Scope::Global, Scope::Vmta), "removed", {.flags = kDeprecated, .replacement = "cold-virtual-mta and max-cold-virtual-mta-msg"}),
-    ignored("deliver-email", in(Scope::BounceProcessor, Scope::FeedbackLoopProcessor), "removed", {.flags = kDeprecated, .grammar = "BOOLEAN", .replacement = "deliver-matched-email and deliver-unmatched-email"}),
-  });
+      in(Scope::Global, Scope::Source, Scope::Domain, Scope::Vmta, Scope::Pool, Scope::ReplyList,
+         Scope::BounceCategories, Scope::AddressList, Scope::MxRollupList, Scope::DomainKeyList,
+         Scope::PatternList, Scope::RewriteList);
+  add(out, loader("include", kIncludeScopes, LoaderAction::Include, "read more lines from files",
+                  {.flags = kRepeats, .grammar = "FILE|GLOB|URL"}));
+  add(out, loader("domain-macro", in(Scope::Global), LoaderAction::DomainMacro,
+                  "a name for a list of domains, used as $NAME",
+                  {.flags = kRepeats | kList, .grammar = "NAME DOMAIN[,DOMAIN...]"}));
+  add(out, loader("smtp-listener", in(Scope::Global), LoaderAction::ListenerLine, "address to listen on",
+                  {.flags = kRepeats | kRestart,
+                   .grammar = "IP|CIDR:PORT [source=NAME]",
+                   .default_text = "0.0.0.0:25"}));
+  add(out, loader("spool", in(Scope::Global), LoaderAction::SpoolLine, "spool folder",
+                  {.flags = kRepeats | kDeprecated, .grammar = "DIR", .replacement = "<spool DIR>"}));
+  add(out, loader("spool-min-free-space", in(Scope::Global), LoaderAction::SpoolMinFree,
+                  "megabytes kept free in the spool",
+                  {.flags = kDeprecated,
+                   .grammar = "N",
+                   .default_text = "0",
+                   .replacement = "min-free-space in <spool>"}));
+  add(out, more<&G::domain_key>("domain-key", "DKIM key; the first that fits the identity's domain counts"));
+  add(out, more_list<&G::postmaster>("postmaster", "who runs this server", {.grammar = "ADDRESS"}));
+  add(out, one<&G::log_file>("log-file", "main log", {.grammar = "FILE", .default_text = "required"}));
+  add(out, one<&G::log_rotate>("log-rotate", "log files kept, the current one included; 0 is no rotation"));
+  add(out, one<&G::log_auto_rotation>("log-auto-rotation", "rotate at midnight"));
+  add(out, one<&G::log_file_world_readable>("log-file-world-readable", "let everybody read the logs"));
+  add(out, one<&G::run_as_root>("run-as-root", "keep root rights", {.flags = kRestart}));
+  add(out,
+      one<&G::thread_min_priority>("thread-min-priority", "nice value of threads at least", {.max = 20}));
+  add(out, one<&G::thread_max_priority>("thread-max-priority", "nice value of threads at most", {.max = 20}));
+  add(out, one<&G::thread_reuse>("thread-reuse", "keep threads after use"));
+  add(out, one<&G::max_memory_usage_percent>("max-memory-usage-percent",
+                                             "share of memory above which mail is refused for a while",
+                                             {.since = Since::GuideR5, .min = 1, .max = 100}));
+  add(out, one<&G::total_max_smtp_out>("total-max-smtp-out", "outbound connections at a time", {.min = 1}));
+  add(out, one<&G::total_max_smtp_in>("total-max-smtp-in", "inbound connections at a time", {.min = 1}));
+  add(out, one<&G::total_max_file>("total-max-file", "file deliveries at a time",
+                                   {.since = Since::Field, .default_text = "unlimited"}));
+  add(out, printed_by<&format_shards, G>(
+               custom<&apply_shards>("shards", "cores that send; each has its own queues and connections",
+                                     {.since = Since::Extension, .flags = kRestart, .grammar = "N|auto"})));
+  add(out, one<&G::run_dir>("run-dir", "folder of the control socket and the process id",
+                            {.since = Since::Extension, .flags = kRestart, .grammar = "DIR"}));
+  add(out, one<&G::control_socket>("control-socket", "socket the command line talks to",
+                                   {.since = Since::Extension,
+                                    .flags = kRestart,
+                                    .grammar = "PATH",
+                                    .default_text = "RUN-DIR/control"}));
+  add(out,
+      one<&G::spool_delete_corrupted>("spool-delete-corrupted", "delete spool files that cannot be read"));
+  add(out, printed_by<&format_max_recipients, G>(custom<&apply_max_recipients>(
+               "spool-max-recipients", "queued recipients above which mail is refused for a while",
+               {.grammar = "N|auto"})));
+  add(out, one<&G::sync_msg_create>("sync-msg-create", "answer only once the message is on stable storage",
+                                    {.since = Since::Field}));
+  add(out, one<&G::sync_msg_update>("sync-msg-update", "keep outcomes on stable storage",
+                                    {.since = Since::Field}));
+  add(out,
+      read_by<&apply_host_name>(more<&G::host_name>("host-name", "name of this host; the first one greets",
+                                                    {.grammar = "DOMAIN", .default_text = "the system's"})));
+  add(out, one<&G::host_id>("host-id", "part of generated Message-IDs; differs on each server"));
+  add(out, one<&G::domain_suffix>("domain-suffix", "completes addresses without a domain",
+                                  {.grammar = "DOMAIN", .default_text = "from host-name"}));
+  add(out, read_by<&apply_name_server>(more<&G::name_server>(
+               "name-server", "DNS server", {.grammar = "IP[:PORT]", .default_text = "the system's"})));
+  add(out,
+      printed_by<&format_edns, G>(custom<&apply_edns>("edns-udp-length", "EDNS payload size",
+                                                      {.since = Since::GuideR5, .grammar = "512-2048|off"})));
+  add(out, more<&G::smtp_source_host>("smtp-source-host", "source address and its EHLO name"));
+  add(out, more<&G::smtp_source_host>("smtp-source-ip", "source address",
+                                      {.since = Since::Field,
+                                       .flags = kDeprecated | kHidden,
+                                       .grammar = "IP",
+                                       .replacement = "smtp-source-host"}));
+  add(out, one<&G::ehlo_hostname>(
+               "ehlo-hostname", "EHLO name of smtp-source-ip lines",
+               {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "smtp-source-host IP HOST"}));
+  add(out, more<&G::smtp_proxy_source_host>("smtp-proxy-source-host", "source address behind a proxy",
+                                            {.since = Since::GuideR5}));
+  add(out, one<&G::use_proxy>("use-proxy", "proxies, in order of preference", {.grammar = "NAME[,NAME...]"}));
+  add(out, one<&G::smtp_ip>("smtp-ip", "address to listen on",
+                            {.flags = kDeprecated, .replacement = "smtp-listener"}));
+  add(out, one<&G::smtp_port>("smtp-port", "port to listen on",
+                              {.flags = kDeprecated, .replacement = "smtp-listener"}));
+  add(out, one<&G::smtp_await_slot>("smtp-await-slot", "inbound limit reached: wait instead of 421"));
+  add(out, more<&G::alias>("alias", "forwarding", {.scopes = in(Scope::Global, Scope::Aliases)}));
+  add(out,
+      one<&G::always_allow_relaying>("always-allow-relaying", "accept any recipient domain from everybody"));
+  add(out, more_list<&G::relay_domain>("relay-domain", "recipient domains anybody may send to"));
+  add(out, more<&G::relay_address>("relay-address", "recipient addresses anybody may send to",
+                                   {.flags = kRegex, .grammar = "ADDRESS|/REGEX/"}));
+  add(out, one<&G::relay_debug>("relay-debug", "refuse relaying with 4xx instead of 5xx"));
+  add(out, one<&G::custom_dsn_from_header>("custom-dsn-from-header", "From of bounce reports",
+                                           {.grammar = "\"TEXT\""}));
+  add(out,
+      one<&G::dsn_failed_from_template>("dsn-failed-from-template", "From of bounce reports, with variables",
+                                        {.since = Since::GuideR5}));
+  add(out, one<&G::dsn_failed_subject_template>("dsn-failed-subject-template",
+                                                "Subject of bounce reports, with variables",
+                                                {.since = Since::GuideR5}));
+  add(out, one<&G::dsn_failed_body_template_from>("dsn-failed-body-template-from",
+                                                  "file with the text of bounce reports",
+                                                  {.since = Since::GuideR5, .grammar = "FILE"}));
+  add(out, more<&G::include_headers_from>("include-headers-from", "file with headers added to each message",
+                                          {.grammar = "FILE"}));
+  add(out, one<&G::invalid_virtual_mta_fallback>("invalid-virtual-mta-fallback",
+                                                 "virtual MTA used for unknown ones", {.grammar = "VMTA"}));
+  add(out, one<&G::mailmerge_expands_undefined_variables>("mailmerge-expands-undefined-variables",
+                                                          "unknown merge variables are empty"));
+  add(out, one<&G::pickup>("pickup", "folder messages are picked up from"));
+  add(out, one<&G::pickup_remove_dot>("pickup-remove-dot", "undo dot stuffing in picked up files"));
+  add(out, ignored("pickup-retry-interval", in(Scope::Global), "no longer needed",
+                   {.flags = kDeprecated, .grammar = "TIME"}));
+  add(out, one<&G::track_time_first_attempt>("track-time-first-attempt",
+                                             "fill the accounting field timeFirstAttempt",
+                                             {.since = Since::GuideR5}));
+  add(out, more<&G::mx_connection_limit>("mx-connection-limit", "connections per MX name and source IP"));
+  add(out, more<&G::ip_connection_limit>("ip-connection-limit", "connections per destination IP"));
+  add(out, one<&G::enable_signals>("enable-signals", "accepted for compatibility",
+                                   {.grammar = "BOOLEAN[,subaccount=N]|NAME", .default_text = "no"}));
+  add(out, one<&G::pmc_acct_min_free_space>("pmc-acct-min-free-space", "accepted for compatibility"));
+  add(out, one<&G::volume_audit_api_key>("volume-audit-api-key", "accepted for compatibility",
+                                         {.since = Since::GuideR5, .flags = kSecret}));
+  add(out, one<&G::bounce_actions>("bounce-actions", "block of actions on bounces that holds everywhere",
+                                   {.since = Since::Extension, .grammar = "NAME"}));
+  add(out, ignored("auto-cold-virtual-mta", in(Scope::Global, Scope::Vmta), "removed",
+                   {.flags = kDeprecated, .replacement = "cold-virtual-mta and max-cold-virtual-mta-msg"}));
+  add(out, ignored("deliver-email", in(Scope::BounceProcessor, Scope::FeedbackLoopProcessor), "removed",
+                   {.flags = kDeprecated,
+                    .grammar = "BOOLEAN",
+                    .replacement = "deliver-matched-email and deliver-unmatched-email"}));
   append_http(out);
 }
 

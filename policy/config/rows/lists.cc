@@ -2,7 +2,8 @@
 #include <array>
 
 #include "policy/base/ascii.h"
-#include "policy/config/directive.h"
+#include "policy/config/rows/row.h"
+#include "policy/config/rows/rows.h"
 
 namespace sluice::config::rows {
 namespace {
@@ -20,10 +21,12 @@ bool is_rewrite_side(std::string_view text) {
 
 template <RewriteRule::Kind Kind>
 void apply_rewrite(Value& value, RewriteList& list) {
-  static constexpr std::string_view kExpected =
-      Kind == RewriteRule::Kind::MailFrom ? "SRC DST, for example *@old.example *@new.example" : "DOMAIN-PATTERN DOMAIN";
+  static constexpr std::string_view kExpected = Kind == RewriteRule::Kind::MailFrom
+                                                    ? "SRC DST, for example *@old.example *@new.example"
+                                                    : "DOMAIN-PATTERN DOMAIN";
   const auto words = split_words(value.text());
-  if (words.size() < 2) return value.fail(value.text().substr(value.text().size()), "argument missing", std::string(kExpected));
+  if (words.size() < 2)
+    return value.fail(value.text().substr(value.text().size()), "argument missing", std::string(kExpected));
   if (words.size() > 2) return value.fail(words[2], "too many arguments", std::string(kExpected));
   if constexpr (Kind == RewriteRule::Kind::MailFrom) {
     for (const std::string_view side : words) {
@@ -45,45 +48,70 @@ void apply_report_action(Value& value, ReportProcessor& processor) {
   if (const auto attributes = parse_attributes(value.text())) {
     const std::string type = attribute(*attributes, "type");
     const std::string command = attribute(*attributes, "command");
-    if (type == "delete" || type == "suppress") processor.action = ReportAction::Suppress;
-    else if (type == "log") processor.action = ReportAction::Log;
+    if (type == "delete" || type == "suppress")
+      processor.action = ReportAction::Suppress;
+    else if (type == "log")
+      processor.action = ReportAction::Log;
     else if ((type == "pipe" || type == "script") && !command.empty()) {
       processor.action = ReportAction::Pipe;
       processor.pipe_command = command;
-    } else value.fail(value.text(), "unknown handler", "type=\"delete\", type=\"log\", or type=\"pipe\" command=\"...\"");
+    } else
+      value.fail(value.text(), "unknown handler",
+                 "type=\"delete\", type=\"log\", or type=\"pipe\" command=\"...\"");
     return;
   }
   if (words.empty()) return value.fail(value.text(), "argument missing", std::string(kExpected));
-  if (words[0] == "suppress" || words[0] == "delete") processor.action = ReportAction::Suppress;
-  else if (words[0] == "log") processor.action = ReportAction::Log;
+  if (words[0] == "suppress" || words[0] == "delete")
+    processor.action = ReportAction::Suppress;
+  else if (words[0] == "log")
+    processor.action = ReportAction::Log;
   else if (words[0] == "pipe" && words.size() == 2) {
     const auto command = unquote(words[1], value);
     if (!command) return;
     processor.action = ReportAction::Pipe;
     processor.pipe_command = *command;
     return;
-  } else return value.fail(words[0], words[0] == "pipe" ? "argument missing" : "unknown action", std::string(kExpected));
+  } else
+    return value.fail(words[0], words[0] == "pipe" ? "argument missing" : "unknown action",
+                      std::string(kExpected));
   if (words.size() > 1) value.fail(words[1], "too many arguments", std::string(kExpected));
 }
 
 void append_processors(std::vector<Directive>& out) {
   using R = ReportProcessor;
   static constexpr ScopeMask kFbl = in(Scope::FeedbackLoopProcessor);
-  out.insert(out.end(), {
-    one<&R::deliver_unmatched_email>("deliver-unmatched-email", "pass on mail that is no report", {.default_text = "yes, no with forward-unmatched-to"}),
-    one<&R::deliver_matched_email>("deliver-matched-email", "pass on reports too"),
-    more<&R::forward_unmatched_to>("forward-unmatched-to", "who gets mail that is no report", {.grammar = "ADDRESS"}),
-    more<&R::forward_errors_to>("forward-errors-to", "who gets reports that cannot be read", {.grammar = "ADDRESS"}),
-    more<&R::body_pattern_files>("body-pattern-file", "pattern with named groups for other formats", {.grammar = "FILE", .scopes = in(Scope::EmailPatterns)}),
-    one<&R::log_match_info>("log-match-info", "log what was extracted", {.scopes = in(Scope::EmailPatterns)}),
-    custom<&apply_report_action>("action", "what is done about the recipient of a report", {.since = Since::Extension, .grammar = "suppress|log|pipe \"COMMAND\"", .default_text = "log"}),
-    custom<&apply_report_action>("handler", "what is done about the recipient of a report", {.since = Since::Spelling, .flags = kHidden, .grammar = "type=\"delete\"", .replacement = "action suppress"}),
-    more<&R::virtual_mtas>("virtual-mta", "only reports about this virtual MTA", {.since = Since::Extension, .grammar = "VMTA", .default_text = "all", .scopes = kFbl}),
-    more<&R::input_dirs>("input-dir", "Maildir folder or mbox file that is read", {.since = Since::Extension, .grammar = "PATH"}),
-    loader("address", in(Scope::AddressList, Scope::FeedbackLoopProcessor), LoaderAction::AddressEntries, "an address, a local part or a regex", {.flags = kRepeats | kRegex, .grammar = "ADDRESS|LOCAL-PART|/REGEX/"}),
-    loader("address-file", in(Scope::AddressList), LoaderAction::AddressEntries, "file with an address or a local part per line", {.flags = kRepeats, .grammar = "FILE"}),
-    loader("domain", in(Scope::AddressList), LoaderAction::AddressEntries, "all addresses of a domain", {.flags = kRepeats, .grammar = "DOMAIN"}),
-  });
+  add(out, one<&R::deliver_unmatched_email>("deliver-unmatched-email", "pass on mail that is no report",
+                                            {.default_text = "yes, no with forward-unmatched-to"}));
+  add(out, one<&R::deliver_matched_email>("deliver-matched-email", "pass on reports too"));
+  add(out, more<&R::forward_unmatched_to>("forward-unmatched-to", "who gets mail that is no report",
+                                          {.grammar = "ADDRESS"}));
+  add(out, more<&R::forward_errors_to>("forward-errors-to", "who gets reports that cannot be read",
+                                       {.grammar = "ADDRESS"}));
+  add(out, more<&R::body_pattern_files>("body-pattern-file", "pattern with named groups for other formats",
+                                        {.grammar = "FILE", .scopes = in(Scope::EmailPatterns)}));
+  add(out, one<&R::log_match_info>("log-match-info", "log what was extracted",
+                                   {.scopes = in(Scope::EmailPatterns)}));
+  add(out,
+      custom<&apply_report_action>(
+          "action", "what is done about the recipient of a report",
+          {.since = Since::Extension, .grammar = "suppress|log|pipe \"COMMAND\"", .default_text = "log"}));
+  add(out, custom<&apply_report_action>("handler", "what is done about the recipient of a report",
+                                        {.since = Since::Spelling,
+                                         .flags = kHidden,
+                                         .grammar = "type=\"delete\"",
+                                         .replacement = "action suppress"}));
+  add(out, more<&R::virtual_mtas>(
+               "virtual-mta", "only reports about this virtual MTA",
+               {.since = Since::Extension, .grammar = "VMTA", .default_text = "all", .scopes = kFbl}));
+  add(out, more<&R::input_dirs>("input-dir", "Maildir folder or mbox file that is read",
+                                {.since = Since::Extension, .grammar = "PATH"}));
+  add(out, loader("address", in(Scope::AddressList, Scope::FeedbackLoopProcessor),
+                  LoaderAction::AddressEntries, "an address, a local part or a regex",
+                  {.flags = kRepeats | kRegex, .grammar = "ADDRESS|LOCAL-PART|/REGEX/"}));
+  add(out, loader("address-file", in(Scope::AddressList), LoaderAction::AddressEntries,
+                  "file with an address or a local part per line", {.flags = kRepeats, .grammar = "FILE"}));
+  add(out, loader("domain", in(Scope::AddressList), LoaderAction::AddressEntries, "all addresses of a domain",
+                  {.flags = kRepeats, .grammar = "DOMAIN"}));
 }
 
 void append_services(std::vector<Directive>& out) {
@@ -92,48 +120,63 @@ void append_services(std::vector<Directive>& out) {
   using X = Proxy;
   using V = Vault;
   static constexpr ScopeMask kSignals = in(Scope::Signals);
-  out.insert(out.end(), {
-    one<&N::precached_domains_file>("precached-domains-file", "domains whose DNS records are kept fresh", {.grammar = "FILE"}),
-    one<&N::precached_refresh_interval>("precached-refresh-interval", "how often they are looked up", {.min = 1}),
-    one<&N::precached_max_domains>("precached-max-domains", "how many of them"),
-    more<&T::api_key>("api-key", "key of the injection API", {.flags = kSecret, .grammar = "KEY"}),
-    one<&T::log_requests>("log-requests", "log requests"),
-    one<&T::log_data>("log-data", "log request data"),
-    one<&T::log_tls>("log-tls", "log TLS handshakes"),
-    one<&X::server>("server", "address of the proxy", {.grammar = "HOST:PORT", .default_text = "required"}),
-    more<&X::client>("client", "address the proxy connects from, and its EHLO name", {.grammar = "IP[:PORT] HOST"}),
-    one<&X::protocol_version>("protocol-version", "version of the PROXY protocol", {.min = 1, .max = 2}),
-    one<&V::server_url>("server-url", "address of the key store", {.since = Since::GuideR5, .grammar = "URL"}),
-    one<&V::access_token>("access-token", "token of the key store", {.since = Since::GuideR5, .flags = kSecret}),
-    one<&V::cache_ttl>("cache-ttl", "how long keys are kept", {.since = Since::GuideR5}),
-    ignored("sender-or-from", in(Scope::SignalsFilter), "analytics upload", {}),
-    ignored("api-key", kSignals, "analytics upload", {}),
-    ignored("upload-url", kSignals, "analytics upload", {}),
-    ignored("engagement-tracking", kSignals, "analytics upload", {}),
-    ignored("custom-message-id-header", kSignals, "analytics upload", {}),
-    ignored("process-x-sp-subaccount-id", kSignals, "analytics upload", {}),
-    ignored("retain-x-sp-subaccount-id", kSignals, "analytics upload", {}),
-    ignored("log-verbose", kSignals, "analytics upload", {}),
-    ignored("min-free-space", kSignals, "analytics upload", {}),
-    ignored("privacy-policy", kSignals, "analytics upload", {}),
-  });
+  add(out, one<&N::precached_domains_file>("precached-domains-file",
+                                           "domains whose DNS records are kept fresh", {.grammar = "FILE"}));
+  add(out, one<&N::precached_refresh_interval>("precached-refresh-interval", "how often they are looked up",
+                                               {.min = 1}));
+  add(out, one<&N::precached_max_domains>("precached-max-domains", "how many of them"));
+  add(out, more<&T::api_key>("api-key", "key of the injection API", {.flags = kSecret, .grammar = "KEY"}));
+  add(out, one<&T::log_requests>("log-requests", "log requests"));
+  add(out, one<&T::log_data>("log-data", "log request data"));
+  add(out, one<&T::log_tls>("log-tls", "log TLS handshakes"));
+  add(out, one<&X::server>("server", "address of the proxy",
+                           {.grammar = "HOST:PORT", .default_text = "required"}));
+  add(out, more<&X::client>("client", "address the proxy connects from, and its EHLO name",
+                            {.grammar = "IP[:PORT] HOST"}));
+  add(out,
+      one<&X::protocol_version>("protocol-version", "version of the PROXY protocol", {.min = 1, .max = 2}));
+  add(out, one<&V::server_url>("server-url", "address of the key store",
+                               {.since = Since::GuideR5, .grammar = "URL"}));
+  add(out, one<&V::access_token>("access-token", "token of the key store",
+                                 {.since = Since::GuideR5, .flags = kSecret}));
+  add(out, one<&V::cache_ttl>("cache-ttl", "how long keys are kept", {.since = Since::GuideR5}));
+  add(out, ignored("sender-or-from", in(Scope::SignalsFilter), "analytics upload", {}));
+  add(out, ignored("api-key", kSignals, "analytics upload", {}));
+  add(out, ignored("upload-url", kSignals, "analytics upload", {}));
+  add(out, ignored("engagement-tracking", kSignals, "analytics upload", {}));
+  add(out, ignored("custom-message-id-header", kSignals, "analytics upload", {}));
+  add(out, ignored("process-x-sp-subaccount-id", kSignals, "analytics upload", {}));
+  add(out, ignored("retain-x-sp-subaccount-id", kSignals, "analytics upload", {}));
+  add(out, ignored("log-verbose", kSignals, "analytics upload", {}));
+  add(out, ignored("min-free-space", kSignals, "analytics upload", {}));
+  add(out, ignored("privacy-policy", kSignals, "analytics upload", {}));
 }
 
 }  // namespace
 
 void append_lists(std::vector<Directive>& out) {
-  out.insert(out.end(), {
-    custom<&apply_reply>("reply", "what a reply of the receiver triggers", {.flags = kRepeats | kRegex, .grammar = Codec<ReplyRule>::kGrammar}),
-    loader("mx", in(Scope::MxRollupList), LoaderAction::PatternLine, "domains with this MX join a queue", {.flags = kRepeats, .grammar = Codec<MxRollup>::kGrammar}),
-    loader("/", in(Scope::BounceCategories), LoaderAction::PatternLine, "bounces that match belong to the category", {.flags = kRepeats | kRegex, .grammar = "REGEX/ CATEGORY"}),
-    loader("header", in(Scope::PatternList), LoaderAction::PatternLine, "match a header", {.flags = kRepeats | kRegex, .grammar = "NAME /REGEX/ RESULTS"}),
-    loader("mail-from", in(Scope::PatternList), LoaderAction::PatternLine, "match the sender", {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS"}),
-    loader("rcpt-to", in(Scope::PatternList), LoaderAction::PatternLine, "match the recipient", {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS"}),
-    loader("*", in(Scope::PatternList), LoaderAction::PatternLine, "match everything", {.flags = kRepeats, .grammar = "RESULTS"}),
-    custom<&apply_rewrite<RewriteRule::Kind::MailFrom>>("mail-from", "rewrite the envelope sender", {.flags = kRepeats, .grammar = "SRC DST"}),
-    custom<&apply_rewrite<RewriteRule::Kind::FromDomain>>("from-domain", "rewrite the domain of the From header", {.flags = kRepeats, .grammar = "DOMAIN-PATTERN DOMAIN"}),
-  });
-  out.push_back(more<&DomainKeyList::keys>("domain-key", "DKIM key of the set"));
+  add(out, custom<&apply_reply>("reply", "what a reply of the receiver triggers",
+                                {.flags = kRepeats | kRegex, .grammar = Codec<ReplyRule>::kGrammar}));
+  add(out,
+      loader("mx", in(Scope::MxRollupList), LoaderAction::PatternLine, "domains with this MX join a queue",
+             {.flags = kRepeats, .grammar = Codec<MxRollup>::kGrammar}));
+  add(out, loader("/", in(Scope::BounceCategories), LoaderAction::PatternLine,
+                  "bounces that match belong to the category",
+                  {.flags = kRepeats | kRegex, .grammar = "REGEX/ CATEGORY"}));
+  add(out, loader("header", in(Scope::PatternList), LoaderAction::PatternLine, "match a header",
+                  {.flags = kRepeats | kRegex, .grammar = "NAME /REGEX/ RESULTS"}));
+  add(out, loader("mail-from", in(Scope::PatternList), LoaderAction::PatternLine, "match the sender",
+                  {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS"}));
+  add(out, loader("rcpt-to", in(Scope::PatternList), LoaderAction::PatternLine, "match the recipient",
+                  {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS"}));
+  add(out, loader("*", in(Scope::PatternList), LoaderAction::PatternLine, "match everything",
+                  {.flags = kRepeats, .grammar = "RESULTS"}));
+  add(out, custom<&apply_rewrite<RewriteRule::Kind::MailFrom>>("mail-from", "rewrite the envelope sender",
+                                                               {.flags = kRepeats, .grammar = "SRC DST"}));
+  add(out, custom<&apply_rewrite<RewriteRule::Kind::FromDomain>>(
+               "from-domain", "rewrite the domain of the From header",
+               {.flags = kRepeats, .grammar = "DOMAIN-PATTERN DOMAIN"}));
+  add(out, more<&DomainKeyList::keys>("domain-key", "DKIM key of the set"));
   append_processors(out);
   append_services(out);
 }
@@ -145,41 +188,51 @@ std::span<const BlockKind> block_kinds() {
   static constexpr std::array kBlocks{
       BlockKind{"source", Scope::Source, kTop, A::Required, "IP|CIDR|NAME", "rules for submitting clients"},
       BlockKind{"smtp-user", Scope::SmtpUser, kTop, A::Required, "NAME", "account for SMTP AUTH"},
-      BlockKind{"source-group", Scope::SourceGroup, kTop, A::Required, "NAME", "inbound limits shared by sources"},
+      BlockKind{"source-group", Scope::SourceGroup, kTop, A::Required, "NAME",
+                "inbound limits shared by sources"},
       BlockKind{"smtp-listener", Scope::SmtpListener, kTop, A::Required, "IP:PORT", "address to listen on"},
-      BlockKind{"domain", Scope::Domain, in(Scope::Global, Scope::Vmta, Scope::Pool), A::Required, "DOMAIN-PATTERN|$MACRO",
-                "settings of queues"},
+      BlockKind{"domain", Scope::Domain, in(Scope::Global, Scope::Vmta, Scope::Pool), A::Required,
+                "DOMAIN-PATTERN|$MACRO", "settings of queues"},
       BlockKind{"virtual-mta", Scope::Vmta, kTop, A::Required, "NAME", "sending identity"},
       BlockKind{"virtual-mta-pool", Scope::Pool, kTop, A::Required, "NAME", "group of virtual MTAs"},
       BlockKind{"mx-rollup-list", Scope::MxRollupList, kTop, A::None, "", "join queues by MX"},
       BlockKind{"smtp-pattern-list", Scope::ReplyList, kTop, A::Required, "NAME", "reactions to replies"},
-      BlockKind{"pattern-list", Scope::PatternList, kTop, A::Required, "NAME", "choice of virtual MTA and priority"},
-      BlockKind{"bounce-category-patterns", Scope::BounceCategories, kTop, A::None, "", "categories of bounces"},
+      BlockKind{"pattern-list", Scope::PatternList, kTop, A::Required, "NAME",
+                "choice of virtual MTA and priority"},
+      BlockKind{"bounce-category-patterns", Scope::BounceCategories, kTop, A::None, "",
+                "categories of bounces"},
       BlockKind{"acct-file", Scope::AcctFile, kTop, A::Required, "FILE or |COMMAND", "accounting output"},
       BlockKind{"spool", Scope::Spool, kTop, A::Required, "DIR", "spool folder"},
-      BlockKind{"bounce-processor", Scope::BounceProcessor, kTop, A::None, "", "bounces that come back as mail"},
+      BlockKind{"bounce-processor", Scope::BounceProcessor, kTop, A::None, "",
+                "bounces that come back as mail"},
       BlockKind{"feedback-loop-processor", Scope::FeedbackLoopProcessor, kTop, A::None, "", "complaints"},
       BlockKind{"email-patterns", Scope::EmailPatterns, kProcessors, A::None, "", "other formats of reports"},
-      BlockKind{"address-list", Scope::AddressList, kTop | kProcessors, A::Optional, "NAME", "set of addresses"},
+      BlockKind{"address-list", Scope::AddressList, kTop | kProcessors, A::Optional, "NAME",
+                "set of addresses"},
       BlockKind{"aliases", Scope::Aliases, kTop, A::None, "", "forwarding"},
       BlockKind{"rewrite-list", Scope::RewriteList, kTop, A::Required, "NAME", "rewriting of senders"},
       BlockKind{"domain-key-list", Scope::DomainKeyList, kTop, A::Required, "NAME", "named set of DKIM keys"},
       BlockKind{"dns", Scope::Dns, kTop, A::None, "", "DNS records kept fresh"},
       BlockKind{"transmissions-api", Scope::TransmissionsApi, kTop, A::None, "", "HTTP injection"},
-      BlockKind{"transmissions-api-listener", Scope::ApiListener, kTop, A::Required, "IP:PORT", "address of HTTP injection"},
+      BlockKind{"transmissions-api-listener", Scope::ApiListener, kTop, A::Required, "IP:PORT",
+                "address of HTTP injection"},
       BlockKind{"proxy", Scope::Proxy, kTop, A::Required, "NAME", "proxy server"},
       BlockKind{"vault", Scope::Vault, kTop, A::None, "", "external key store", Since::GuideR5},
       BlockKind{"signals", Scope::Signals, kTop, A::None, "", "analytics upload; accepted without effect"},
       BlockKind{"sparkpost-analytics", Scope::Signals, kTop, A::None, "", "older name of <signals>"},
-      BlockKind{"signals-filter", Scope::SignalsFilter, kTop, A::Required, "NAME", "analytics upload; accepted without effect"},
-      BlockKind{"gm-imprinter", Scope::GmImprinter, kTop, A::None, "", "historic; accepted without effect", Since::Field},
+      BlockKind{"signals-filter", Scope::SignalsFilter, kTop, A::Required, "NAME",
+                "analytics upload; accepted without effect"},
+      BlockKind{"gm-imprinter", Scope::GmImprinter, kTop, A::None, "", "historic; accepted without effect",
+                Since::Field},
       BlockKind{"http-mgmt", Scope::HttpMgmt, kTop, A::None, "", "web monitor", Since::Spelling},
       BlockKind{"http-monitor", Scope::HttpMgmt, kTop, A::None, "", "web monitor", Since::Spelling},
       BlockKind{"fbl", Scope::FeedbackLoopProcessor, kTop, A::None, "", "complaints", Since::Spelling},
-      BlockKind{"bounce-actions", Scope::BounceActions, in(Scope::Global, Scope::Vmta, Scope::Pool, Scope::Domain), A::Optional,
-                "NAME", "what is done about bounces", Since::Extension},
-      BlockKind{"bounce-handling", Scope::BounceActions, in(Scope::Global, Scope::Vmta, Scope::Pool, Scope::Domain), A::Optional,
-                "NAME", "what is done about bounces", Since::Spelling},
+      BlockKind{"bounce-actions", Scope::BounceActions,
+                in(Scope::Global, Scope::Vmta, Scope::Pool, Scope::Domain), A::Optional, "NAME",
+                "what is done about bounces", Since::Extension},
+      BlockKind{"bounce-handling", Scope::BounceActions,
+                in(Scope::Global, Scope::Vmta, Scope::Pool, Scope::Domain), A::Optional, "NAME",
+                "what is done about bounces", Since::Spelling},
   };
   return kBlocks;
 }

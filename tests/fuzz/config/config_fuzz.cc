@@ -18,7 +18,9 @@ class TwoFiles : public FileSource {
     if (path == "/other") return std::string(other_);
     return fail(Errc::NotFound, "fuzz.read");
   }
-  Result<std::vector<std::string>> glob(std::string_view) override { return std::vector<std::string>{"/other"}; }
+  Result<std::vector<std::string>> glob(std::string_view) override {
+    return std::vector<std::string>{"/other"};
+  }
 
  private:
   std::string_view main_, other_;
@@ -30,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::size_t split = input.find('\0');
   TwoFiles files(input.substr(0, split), split == std::string_view::npos ? "" : input.substr(split + 1));
-  const LoadResult result = load_config("/main", files, {.lenient = size % 2 == 0, .fragment = size % 3 == 0, .defaults_path = {}});
+  const LoadResult result =
+      load_config("/main", files, {.lenient = size % 2 == 0, .fragment = size % 3 == 0, .defaults_path = {}});
   if (format(result.diagnostics).empty() != result.diagnostics.empty()) __builtin_trap();
   if (result.ok() == has_errors(result.diagnostics)) __builtin_trap();
   if (!result.ok()) return 0;

@@ -19,7 +19,8 @@ TEST(Diagnostics, GoldenText) {
       "</domian>\n"
       "</domain>\n");
   EXPECT_FALSE(result.ok());
-  EXPECT_EQ(format(result.diagnostics), R"(Error in line 1 of /etc/sluice/config: unknown directive "total-max-smtp-uot"
+  EXPECT_EQ(format(result.diagnostics),
+            R"(Error in line 1 of /etc/sluice/config: unknown directive "total-max-smtp-uot"
     total-max-smtp-uot 20
     ^
     hint: did you mean "total-max-smtp-out"?
@@ -53,7 +54,9 @@ Error in line 8 of /etc/sluice/config: </domian> without <domian>
 }
 
 TEST(Diagnostics, LenientTurnsUnknownThingsIntoWarnings) {
-  constexpr std::string_view kText = "no-such-thing 1\n<no-such-block x>\nanything goes here\n<nested>\n</nested>\n</no-such-block>\ntotal-max-smtp-in 7\n";
+  constexpr std::string_view kText =
+      "no-such-thing 1\n<no-such-block x>\nanything goes "
+      "here\n<nested>\n</nested>\n</no-such-block>\ntotal-max-smtp-in 7\n";
   EXPECT_FALSE(load_fragment(kText).ok());
   EXPECT_EQ(count(load_fragment(kText), Severity::Error), 2u);
   const LoadResult lenient = load_fragment(kText, true);
@@ -70,11 +73,14 @@ struct Row {
 
 TEST(Diagnostics, Places) {
   constexpr Row kRows[] = {
-      {"value in a list", "<acct-file /a>\nrecords d,b,zz\n</acct-file>\n", "unknown record type \"zz\"", 2, 13},
-      {"on a continued line", "<acct-file /a>\nrecords d,\n   b,\n   zz\n</acct-file>\n", "unknown record type \"zz\"", 4, 4},
+      {"value in a list", "<acct-file /a>\nrecords d,b,zz\n</acct-file>\n", "unknown record type \"zz\"", 2,
+       13},
+      {"on a continued line", "<acct-file /a>\nrecords d,\n   b,\n   zz\n</acct-file>\n",
+       "unknown record type \"zz\"", 4, 4},
       {"second word", "http-access 10/8 boss\n", "unknown access level \"boss\"", 1, 18},
       {"unclosed block", "\n<domain x.example>\nmax-smtp-out 3\n", "<domain> is never closed", 2, 0},
-      {"block in the wrong place", "<acct-file /a>\n<source 0/0>\n</source>\n</acct-file>\n", "<source> cannot stand inside of <acct-file>", 2, 2},
+      {"block in the wrong place", "<acct-file /a>\n<source 0/0>\n</source>\n</acct-file>\n",
+       "<source> cannot stand inside of <acct-file>", 2, 2},
       {"block without argument", "<domain>\n</domain>\n", "argument missing", 1, 2},
       {"unknown block", "<domian x>\n</domian>\n", "unknown block <domian>", 1, 2},
       {"tag without end", "<domain x\n", "tag without its closing >", 1, 1},
@@ -82,11 +88,14 @@ TEST(Diagnostics, Places) {
       {"range", "<spool /s>\npriority 101\n</spool>\n", "number out of range", 2, 10},
       {"boolean", "run-as-root maybe\n", "\"maybe\" is neither yes nor no", 1, 13},
       {"enum", "<domain *>\ntype carrier-pigeon\n</domain>\n", "unknown value \"carrier-pigeon\"", 2, 6},
-      {"reply action", "<smtp-pattern-list l>\nreply /x/ skip-mx,explode\n</smtp-pattern-list>\n", "unknown action \"explode\"", 2, 19},
-      {"regex", "<bounce-category-patterns>\n/abc other\n</bounce-category-patterns>\n", "regular expression without its closing slash", 2, 1},
+      {"reply action", "<smtp-pattern-list l>\nreply /x/ skip-mx,explode\n</smtp-pattern-list>\n",
+       "unknown action \"explode\"", 2, 19},
+      {"regex", "<bounce-category-patterns>\n/abc other\n</bounce-category-patterns>\n",
+       "regular expression without its closing slash", 2, 1},
       {"idle time-out", "<domain *>\nconnection-idle-timeout 11m\n</domain>\n", "time too long", 2, 25},
       {"listener", "smtp-listener host:25\n", "\"host:25\" is not an address to listen on", 1, 15},
-      {"domain pattern", "<domain a*b.example>\n</domain>\n", "\"a*b.example\" is not a domain pattern", 1, 0},
+      {"domain pattern", "<domain a*b.example>\n</domain>\n", "\"a*b.example\" is not a domain pattern", 1,
+       0},
       {"shards", "shards many\n", "not a number of shards", 1, 8},
   };
   for (const Row& row : kRows) {
@@ -103,7 +112,9 @@ TEST(Diagnostics, Places) {
 }
 
 TEST(Diagnostics, ForgottenClosingTagIsNamed) {
-  const LoadResult result = load_fragment("<virtual-mta a>\n<domain *>\nmax-smtp-out 3\n</virtual-mta>\n<virtual-mta b>\n<virtual-mta c>\n</virtual-mta>\n");
+  const LoadResult result = load_fragment(
+      "<virtual-mta a>\n<domain *>\nmax-smtp-out 3\n</virtual-mta>\n<virtual-mta b>\n<virtual-mta "
+      "c>\n</virtual-mta>\n");
   ASSERT_EQ(count(result, Severity::Error), 2u) << format(result.diagnostics);
   EXPECT_EQ(result.diagnostics[0].message, "<domain> is never closed");
   EXPECT_EQ(result.diagnostics[1].message, "<virtual-mta> cannot stand inside of <virtual-mta>");
@@ -116,7 +127,8 @@ TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
     std::string_view text, message, suggestion;
   };
   constexpr Case kCases[] = {
-      {"<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n<domain gmail.com>\nsmtp-pattern-list gmail-error\n</domain>\n",
+      {"<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n<domain "
+       "gmail.com>\nsmtp-pattern-list gmail-error\n</domain>\n",
        "smtp-pattern-list \"gmail-error\" is not defined", "did you mean \"Gmail-errors\"?"},
       {"<virtual-mta news1>\n</virtual-mta>\n<source 0/0>\ndefault-virtual-mta news2x\n</source>\n",
        "virtual MTA or pool \"news2x\" is not defined", "did you mean \"news1\"?"},
@@ -124,7 +136,8 @@ TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
       {"<domain *>\nreroute-to-virtual-mta v9\n</domain>\n", "virtual MTA or pool \"v9\" is not defined", ""},
       {"<smtp-user u>\npassword x\nsource app\n</smtp-user>\n", "source \"app\" is not defined", ""},
       {"smtp-listener 0/0:25 source=app\n", "source \"app\" is not defined", ""},
-      {"<source 0/0>\nsuppression-lists a,b\n</source>\n<address-list a>\n</address-list>\n", "address-list \"b\" is not defined", ""},
+      {"<source 0/0>\nsuppression-lists a,b\n</source>\n<address-list a>\n</address-list>\n",
+       "address-list \"b\" is not defined", ""},
   };
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.text);
@@ -137,8 +150,10 @@ TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
     }
   }
   // Names compare without case.
-  EXPECT_TRUE(load_whole(std::string(kHead) + "<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n"
-                                              "<domain gmail.com>\nsmtp-pattern-list gmail-errors\n</domain>\n").ok());
+  EXPECT_TRUE(load_whole(std::string(kHead) +
+                         "<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n"
+                         "<domain gmail.com>\nsmtp-pattern-list gmail-errors\n</domain>\n")
+                  .ok());
 }
 
 TEST(Diagnostics, RequiredDirectives) {
@@ -150,7 +165,8 @@ Error in /etc/sluice/config: no spool specified
 Warning in /etc/sluice/config: no postmaster specified
     hint: postmaster ADDRESS
 )");
-  EXPECT_FALSE(load_whole("log-file /l\npostmaster a@b.example\n<spool /s>\ndeliver-only yes\n</spool>\n").ok());
+  EXPECT_FALSE(
+      load_whole("log-file /l\npostmaster a@b.example\n<spool /s>\ndeliver-only yes\n</spool>\n").ok());
 }
 
 TEST(Diagnostics, Traps) {
@@ -158,21 +174,28 @@ TEST(Diagnostics, Traps) {
     std::string_view text, message;
   };
   constexpr Case kCases[] = {
-      {"<acct-file /a>\nmove-interval 5m\n</acct-file>\n", "move-interval without move-to: a new file begins every 5m and stays in place"},
-      {"<acct-file /a>\nrecords d\nrecord-fields b *\n</acct-file>\n", "record-fields for b records, which this file does not write"},
-      {"<acct-file /a>\nqueue-filter !gmail.com\n</acct-file>\n", "queue-filter only excludes: nothing is written"},
+      {"<acct-file /a>\nmove-interval 5m\n</acct-file>\n",
+       "move-interval without move-to: a new file begins every 5m and stays in place"},
+      {"<acct-file /a>\nrecords d\nrecord-fields b *\n</acct-file>\n",
+       "record-fields for b records, which this file does not write"},
+      {"<acct-file /a>\nqueue-filter !gmail.com\n</acct-file>\n",
+       "queue-filter only excludes: nothing is written"},
       {"http-access 0/0 admin\n", "http-access opens the web monitor to everybody"},
-      {"<bounce-category-patterns>\n// other\n/x/ y\n</bounce-category-patterns>\n", "never reached: the empty pattern above matches everything"},
-      {"<domain *>\nmax-smtp-out 0\n</domain>\n", "max-smtp-out 0 opens no connection: the mail stays queued"},
+      {"<bounce-category-patterns>\n// other\n/x/ y\n</bounce-category-patterns>\n",
+       "never reached: the empty pattern above matches everything"},
+      {"<domain *>\nmax-smtp-out 0\n</domain>\n",
+       "max-smtp-out 0 opens no connection: the mail stays queued"},
       {"<virtual-mta v>\n<domain *>\nmax-cold-virtual-mta-msg 100/d\n</domain>\n</virtual-mta>\n",
        "max-cold-virtual-mta-msg has no effect without cold-virtual-mta"},
       {"<domain x.rollup>\n</domain>\n<mx-rollup-list>\nmx *.mail.example y.rollup\n</mx-rollup-list>\n",
        "rollup queue \"y.rollup\" is named by a wildcard and needs smtp-hosts"},
       {"<smtp-pattern-list l>\nreply // mode=backoff\nreply /421/ mode=normal\n</smtp-pattern-list>\n",
        "never reached: the empty pattern above matches everything and sets the mode first"},
-      {"<domain a.example>\nrequire-starttls yes\nuse-starttls no\n</domain>\n", "require-starttls with use-starttls no: nothing can be sent"},
+      {"<domain a.example>\nrequire-starttls yes\nuse-starttls no\n</domain>\n",
+       "require-starttls with use-starttls no: nothing can be sent"},
       {"<domain a.example>\ntype file\n</domain>\n", "type file without file-destination"},
-      {"<domain a.example>\nqueue-to shared-queue\n</domain>\n", "queue-to \"shared-queue\" needs smtp-hosts in <domain shared-queue>"},
+      {"<domain a.example>\nqueue-to shared-queue\n</domain>\n",
+       "queue-to \"shared-queue\" needs smtp-hosts in <domain shared-queue>"},
   };
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.text);
@@ -193,7 +216,8 @@ TEST(Diagnostics, TooManyFindingsAreCut) {
 }
 
 TEST(Diagnostics, LongLinesAreCutAroundTheCaret) {
-  const LoadResult result = load_fragment("domain-macro m " + std::string(500, 'a') + "\nrun-as-root " + std::string(300, ' ') + "maybe\n");
+  const LoadResult result = load_fragment("domain-macro m " + std::string(500, 'a') + "\nrun-as-root " +
+                                          std::string(300, ' ') + "maybe\n");
   ASSERT_EQ(result.diagnostics.size(), 1u);
   const std::string text = format(result.diagnostics[0]);
   std::istringstream lines(text);

@@ -108,7 +108,8 @@ TEST(Grammar, IncludesKeepTheBlockTheyStandIn) {
   files.files["/etc/sluice/vmtas/c.conf"] = "<virtual-mta c>\n</virtual-mta>\n";
   files.files["/etc/sluice/keys"] = "domain-key s1,example.com,/k1\ndomain-key s2,*,/k2\n";
   files.files["/etc/sluice/pace"] = "max-smtp-out 4\n";
-  const LoadResult result = load_config("/etc/sluice/config", files, {.lenient = false, .fragment = true, .defaults_path = {}});
+  const LoadResult result =
+      load_config("/etc/sluice/config", files, {.lenient = false, .fragment = true, .defaults_path = {}});
   ASSERT_TRUE(result.ok()) << format(result.diagnostics);
   EXPECT_TRUE(result.config->find_vmta("b") && result.config->find_vmta("c"));
   const Vmta& a = result.config->vmta(*result.config->find_vmta("a"));
@@ -122,7 +123,8 @@ TEST(Grammar, IncludeMistakes) {
   MapFiles files;
   const auto message = [&](std::string text) {
     files.files["/c"] = std::move(text);
-    const LoadResult result = load_config("/c", files, {.lenient = false, .fragment = true, .defaults_path = {}});
+    const LoadResult result =
+        load_config("/c", files, {.lenient = false, .fragment = true, .defaults_path = {}});
     EXPECT_FALSE(result.ok());
     return result.diagnostics.empty() ? std::string() : result.diagnostics[0].message;
   };
@@ -138,8 +140,12 @@ TEST(Grammar, IncludeMistakes) {
 
 TEST(Grammar, DefaultsFileIsBelowTheUsersFile) {
   MapFiles files;
-  files.files["/defaults"] = "<domain gmail.com>\nmax-smtp-out 2\nmax-msg-per-connection 9\n</domain>\n<smtp-pattern-list l>\nreply /x/ skip-mx\n</smtp-pattern-list>\n";
-  files.files["/c"] = "<domain gmail.com>\nmax-smtp-out 8\n</domain>\n<smtp-pattern-list L>\nreply /y/ mode=backoff\n</smtp-pattern-list>\n";
+  files.files["/defaults"] =
+      "<domain gmail.com>\nmax-smtp-out 2\nmax-msg-per-connection 9\n</domain>\n<smtp-pattern-list l>\nreply "
+      "/x/ skip-mx\n</smtp-pattern-list>\n";
+  files.files["/c"] =
+      "<domain gmail.com>\nmax-smtp-out 8\n</domain>\n<smtp-pattern-list L>\nreply /y/ "
+      "mode=backoff\n</smtp-pattern-list>\n";
   LoadOptions options{.lenient = false, .fragment = true, .defaults_path = "/defaults"};
   const LoadResult result = load_config("/c", files, options);
   ASSERT_TRUE(result.ok()) << format(result.diagnostics);
@@ -152,8 +158,10 @@ TEST(Grammar, DefaultsFileIsBelowTheUsersFile) {
 
 TEST(Grammar, ListenersInAllForms) {
   const auto config = loaded(
-      "smtp-listener 0/0:2525\nsmtp-listener 0.0.0.0:25\nsmtp-listener [::1]:587 source=app\nsmtp-listener 192.0.2.1\n"
-      "<smtp-listener 127.0.0.1:465>\nimmediate-tls yes\nsource app\ntls-certificate /c.pem secret\n</smtp-listener>\n"
+      "smtp-listener 0/0:2525\nsmtp-listener 0.0.0.0:25\nsmtp-listener [::1]:587 source=app\nsmtp-listener "
+      "192.0.2.1\n"
+      "<smtp-listener 127.0.0.1:465>\nimmediate-tls yes\nsource app\ntls-certificate /c.pem "
+      "secret\n</smtp-listener>\n"
       "<source app>\n</source>\n");
   ASSERT_EQ(config->listeners.size(), 5u);
   EXPECT_EQ(config->listeners[0].address.prefix_bits(), 0u);
@@ -201,10 +209,13 @@ TEST(Grammar, PatternListsNest) {
 TEST(Grammar, AddressListsAndProcessors) {
   const auto config = loaded(
       "domain-macro ours a.example, b.example\n"
-      "<address-list stop>\naddress foo\naddress a@b.example\naddress /^x/\ndomain $ours\naddress-file /f\n</address-list>\n"
+      "<address-list stop>\naddress foo\naddress a@b.example\naddress /^x/\ndomain $ours\naddress-file "
+      "/f\n</address-list>\n"
       "<feedback-loop-processor>\ndeliver-unmatched-email no\nforward-errors-to ops@b.example\n"
-      "<address-list>\ndomain fbl.b.example\n</address-list>\n<email-patterns>\nbody-pattern-file /p\nlog-match-info yes\n</email-patterns>\n"
-      "</feedback-loop-processor>\n<bounce-processor>\n<address-list>\naddress /abuse@fbl.example.com/\n</address-list>\n</bounce-processor>\n");
+      "<address-list>\ndomain fbl.b.example\n</address-list>\n<email-patterns>\nbody-pattern-file "
+      "/p\nlog-match-info yes\n</email-patterns>\n"
+      "</feedback-loop-processor>\n<bounce-processor>\n<address-list>\naddress "
+      "/abuse@fbl.example.com/\n</address-list>\n</bounce-processor>\n");
   const AddressList* list = config->find_address_list("stop");
   ASSERT_NE(list, nullptr);
   ASSERT_EQ(list->entries.size(), 6u);
@@ -242,11 +253,15 @@ TEST(Grammar, OldDirectivesMapToTheirSuccessors) {
 TEST(Grammar, OneByteAtATimeIsTheSameText) {
   // The reader sees whole files, so a fragment is a shorter file: every prefix has to end in a result, never a crash.
   const std::string text =
-      "domain-macro m a.example, b.example,\n c.example\n<virtual-mta \"v 1\">\nsmtp-source-host 192.0.2.1 a.example\n"
+      "domain-macro m a.example, b.example,\n c.example\n<virtual-mta \"v 1\">\nsmtp-source-host 192.0.2.1 "
+      "a.example\n"
       "<domain $m>\nretry-after 1m,2m\nsmtp-hosts \"[10.0.0.1]:25;lookup-mx:x\"\n</domain>\n</virtual-mta>\n"
-      "<bounce-category-patterns>\n/a\\/b/ x\n</bounce-category-patterns>\n<smtp-listener [::]:25>\n</smtp-listener>\n"
-      "<pattern-list p>\nmail-from /x/ <pattern-list> rcpt-to /y/ call-to:p </pattern-list>\n</pattern-list>\n"
-      "smtp-listener 0/0:25 {{ default-virtual-mta \"v 1\" }}\n<domain-key name=\"a\" domain=\"d\" path=\"/k\"/>\n";
+      "<bounce-category-patterns>\n/a\\/b/ x\n</bounce-category-patterns>\n<smtp-listener "
+      "[::]:25>\n</smtp-listener>\n"
+      "<pattern-list p>\nmail-from /x/ <pattern-list> rcpt-to /y/ call-to:p "
+      "</pattern-list>\n</pattern-list>\n"
+      "smtp-listener 0/0:25 {{ default-virtual-mta \"v 1\" }}\n<domain-key name=\"a\" domain=\"d\" "
+      "path=\"/k\"/>\n";
   for (std::size_t size = 0; size <= text.size(); ++size) {
     const LoadResult result = load_fragment(std::string_view(text).substr(0, size));
     EXPECT_EQ(result.ok(), !has_errors(result.diagnostics));
@@ -257,7 +272,8 @@ TEST(Grammar, ManyLinesLoadQuickly) {
   std::string text;
   for (int i = 0; i < 20'000; ++i) {
     const std::string n = std::to_string(i);
-    text += "<domain d" + n + ".example>\n  max-smtp-out 5\n  max-msg-rate 100/h\n  retry-after 10m,20m\n</domain>\n";
+    text += "<domain d" + n +
+            ".example>\n  max-smtp-out 5\n  max-msg-rate 100/h\n  retry-after 10m,20m\n</domain>\n";
   }
   const LoadResult result = load_fragment(text);
   ASSERT_TRUE(result.ok());

@@ -115,11 +115,16 @@ TEST_F(Precedence, Patterns) {
     std::uint32_t max_smtp_out;
   };
   constexpr Row kRows[] = {
-      {"elsewhere.example", 10}, {"gmail.com", 11},        {"sub.gmail.com", 10},     {"corp.example", 12},
-      {"a.corp.example", 12},    {"x.a.corp.example", 12}, {"mail.corp.example", 13}, {"xcorp.example", 10},
-      {"only-sub.example", 10},  {"a.only-sub.example", 14}, {"yahoo.com", 15},       {"yahoo.de", 15},
-      {"aol.com", 15},           {"aol.fr", 10},           {"listed.example", 16},    {"other.example", 17},
-      {"[10.2.3.4]", 18},        {"[10.1.3.4]", 19},       {"[11.1.3.4]", 10},        {"repeated.example", 21},
+      {"elsewhere.example", 10}, {"gmail.com", 11},
+      {"sub.gmail.com", 10},     {"corp.example", 12},
+      {"a.corp.example", 12},    {"x.a.corp.example", 12},
+      {"mail.corp.example", 13}, {"xcorp.example", 10},
+      {"only-sub.example", 10},  {"a.only-sub.example", 14},
+      {"yahoo.com", 15},         {"yahoo.de", 15},
+      {"aol.com", 15},           {"aol.fr", 10},
+      {"listed.example", 16},    {"other.example", 17},
+      {"[10.2.3.4]", 18},        {"[10.1.3.4]", 19},
+      {"[11.1.3.4]", 10},        {"repeated.example", 21},
   };
   for (const Row& row : kRows) {
     SCOPED_TRACE(row.domain);
@@ -151,14 +156,16 @@ TEST_F(Precedence, DomainDirectivesStraightInAVmta) {
   const DomainSettings gmail = at("gmail.com", "direct");
   EXPECT_EQ(gmail.retry_after, std::vector<Duration>{5min});
   EXPECT_EQ(gmail.max_smtp_out, 11u) << "max-smtp-out of a VMTA is its own limit, not the queue's";
-  EXPECT_EQ(gmail.max_msg_rate, (Rate{100, 24h})) << "a <domain *> of the VMTA beats what stands outside of it";
+  EXPECT_EQ(gmail.max_msg_rate, (Rate{100, 24h}))
+      << "a <domain *> of the VMTA beats what stands outside of it";
   EXPECT_EQ(at("other.com", "direct").retry_after, std::vector<Duration>{15min});
   EXPECT_EQ(result.config->vmta(*result.config->find_vmta("direct")).settings.max_smtp_out, 99u);
 }
 
 TEST_F(Precedence, BackoffRatesFallBackToTheNormalOnes) {
   EXPECT_EQ(at("x.com", "direct").backoff_max_msg_rate, (Rate{100, 24h}));
-  const LoadResult set = load_fragment("<domain *>\nbackoff-max-msg-rate unlimited\nmax-msg-rate 5/s\nmax-connect-rate 9/m\n</domain>\n");
+  const LoadResult set = load_fragment(
+      "<domain *>\nbackoff-max-msg-rate unlimited\nmax-msg-rate 5/s\nmax-connect-rate 9/m\n</domain>\n");
   const DomainSettings d = set.config->flatten("x.com", kDefaultVmta);
   EXPECT_EQ(d.backoff_max_msg_rate, std::nullopt);
   EXPECT_EQ(d.backoff_max_connect_rate, (Rate{9, 1min}));
@@ -273,17 +280,20 @@ domain-key s1,$more,/k
 
 TEST(Pools, Mistakes) {
   const auto first = [](std::string_view text) {
-    const LoadResult result = load_whole(std::string("log-file /l\npostmaster p@e.example\n<spool /s>\n</spool>\n") + std::string(text));
+    const LoadResult result = load_whole(
+        std::string("log-file /l\npostmaster p@e.example\n<spool /s>\n</spool>\n") + std::string(text));
     EXPECT_FALSE(result.ok());
     for (const Diagnostic& d : result.diagnostics) {
       if (d.severity == Severity::Error) return d.message;
     }
     return std::string();
   };
-  EXPECT_EQ(first("<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool A>\nvirtual-mta a\n</virtual-mta-pool>\n"),
-            "\"A\" names both a virtual MTA and a pool");
-  EXPECT_EQ(first("<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool p>\nvirtual-mta b\n</virtual-mta-pool>\n"),
-            "virtual MTA \"b\" is not defined");
+  EXPECT_EQ(
+      first("<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool A>\nvirtual-mta a\n</virtual-mta-pool>\n"),
+      "\"A\" names both a virtual MTA and a pool");
+  EXPECT_EQ(
+      first("<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool p>\nvirtual-mta b\n</virtual-mta-pool>\n"),
+      "virtual MTA \"b\" is not defined");
   EXPECT_EQ(first("<virtual-mta a>\n</virtual-mta>\n"
                   "<virtual-mta-pool p>\nvirtual-mta a\n<domain *>\n</domain>\n</virtual-mta-pool>\n"
                   "<virtual-mta-pool q>\nvirtual-mta a\n<domain *>\n</domain>\n</virtual-mta-pool>\n"),
@@ -302,7 +312,8 @@ TEST(Pools, OneVmtaInTwoPoolsIsFineWithoutDomains) {
 }
 
 TEST(Identities, DefaultIsAlwaysThere) {
-  const LoadResult result = load_fragment("<virtual-mta {default}>\nmax-smtp-out 7\n<domain *>\nmax-smtp-out 3\n</domain>\n</virtual-mta>\n");
+  const LoadResult result = load_fragment(
+      "<virtual-mta {default}>\nmax-smtp-out 7\n<domain *>\nmax-smtp-out 3\n</domain>\n</virtual-mta>\n");
   ASSERT_TRUE(result.ok()) << format(result.diagnostics);
   EXPECT_EQ(result.config->find_vmta("{Default}"), kDefaultVmta);
   EXPECT_EQ(result.config->vmtas.size(), 1u);

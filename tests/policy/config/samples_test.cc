@@ -163,7 +163,7 @@ total-max-file 100                                      # file workers
 dummy-smtp-has-chunking yes
 dummy-smtp-has-pipelining yes
 dummy-smtp-blacklist /etc/sluice/blacklist.dat
-dummy-smtp-blacklist-bounce-percent 4			# tabs
+dummy-smtp-blacklist-bounce-percent 4   # blanks
 dummy-smtp-port 25
 dummy-smtp-ip 198.51.100.3
 <source ::1>
@@ -240,7 +240,9 @@ TEST(Samples, ListingShowsEveryValueOnItsLine) {
   EXPECT_NE(text.find("\nuse-starttls yes\n"), std::string::npos);
   EXPECT_NE(text.find("\nsmtp-pattern-list blocking-errors\n"), std::string::npos);
   EXPECT_EQ(text.find("max-msg-per-hour"), std::string::npos);
-  EXPECT_NE(settings_listing(result.config->globals).find("name-server 127.0.0.1:5353\nname-server 192.0.2.53\n"), std::string::npos);
+  EXPECT_NE(
+      settings_listing(result.config->globals).find("name-server 127.0.0.1:5353\nname-server 192.0.2.53\n"),
+      std::string::npos);
   EXPECT_EQ(settings_listing(result.config->globals).find("s3cret"), std::string::npos);
 }
 
@@ -311,7 +313,8 @@ TEST(SecondSpelling, ElementsMayShareALine) {
 
 TEST(SecondSpelling, SourceIpsWithOneEhloName) {
   const auto config = loaded(
-      "<virtual-mta cold>\nsmtp-source-ip 203.0.113.20\nsmtp-source-ip 203.0.113.21\nehlo-hostname mail-cold.example.com\n"
+      "<virtual-mta cold>\nsmtp-source-ip 203.0.113.20\nsmtp-source-ip 203.0.113.21\nehlo-hostname "
+      "mail-cold.example.com\n"
       "max-smtp-out 30\nsmtp-retries-after-shutoff 2\n</virtual-mta>\n");
   const Vmta& vmta = config->vmta(*config->find_vmta("cold"));
   ASSERT_EQ(vmta.settings.smtp_source_host.size(), 2u);
@@ -322,10 +325,13 @@ TEST(SecondSpelling, SourceIpsWithOneEhloName) {
 
 TEST(SecondSpelling, DkimSignBringsItsKey) {
   const auto config = loaded(
-      "dkim-sign domain=\"example.com\" \\\n    key-file=\"/etc/dkim/example.private\" \\\n    selector=\"s1\"\n"
+      "dkim-sign domain=\"example.com\" \\\n    key-file=\"/etc/dkim/example.private\" \\\n    "
+      "selector=\"s1\"\n"
       "<virtual-mta brands>\n"
-      "dkim-sign domain=\"brand-a.com\" key-file=\"/etc/dkim/a\" selector=\"sa\" header-list=\"From:To:Subject:Date\"\n"
-      "<domain gmail.com>\ndkim-sign domain=\"brand-b.com\" key-file=\"/etc/dkim/b\" selector=\"sb\"\n</domain>\n"
+      "dkim-sign domain=\"brand-a.com\" key-file=\"/etc/dkim/a\" selector=\"sa\" "
+      "header-list=\"From:To:Subject:Date\"\n"
+      "<domain gmail.com>\ndkim-sign domain=\"brand-b.com\" key-file=\"/etc/dkim/b\" "
+      "selector=\"sb\"\n</domain>\n"
       "</virtual-mta>\n");
   const DomainSettings plain = config->flatten("x.example", kDefaultVmta);
   EXPECT_EQ(plain.dkim.sign, DkimSign::Yes);
@@ -341,8 +347,10 @@ TEST(SecondSpelling, DkimSignBringsItsKey) {
 
 TEST(SecondSpelling, InlineReplyRules) {
   const auto config = loaded(
-      "<smtp-pattern-list named>\nreply /x/ skip-mx\n</smtp-pattern-list>\n<domain *>\nsmtp-pattern-list named\nretry-after 15m\n</domain>\n"
-      "<domain yahoo.com>\nsmtp-pattern-list smtp-421-backoff \"421 4.7.0\"\nretry-after 421 4.7.0 10m\nretry-after 421 4.7.0 TS01 60m\n</domain>\n");
+      "<smtp-pattern-list named>\nreply /x/ skip-mx\n</smtp-pattern-list>\n<domain *>\nsmtp-pattern-list "
+      "named\nretry-after 15m\n</domain>\n"
+      "<domain yahoo.com>\nsmtp-pattern-list smtp-421-backoff \"421 4.7.0\"\nretry-after 421 4.7.0 "
+      "10m\nretry-after 421 4.7.0 TS01 60m\n</domain>\n");
   const DomainSettings d = config->flatten("yahoo.com", kDefaultVmta);
   EXPECT_EQ(d.smtp_pattern_list, "named");
   EXPECT_EQ(d.retry_after, std::vector<Duration>{15min});
@@ -355,9 +363,11 @@ TEST(SecondSpelling, InlineReplyRules) {
 
 TEST(SecondSpelling, BounceActions) {
   const auto config = loaded(
-      "<bounce-actions>\ntype permanent\nmatch bad-mailbox bad-domain routing-errors inactive-mailbox\naction suppress\n"
+      "<bounce-actions>\ntype permanent\nmatch bad-mailbox bad-domain routing-errors "
+      "inactive-mailbox\naction suppress\n"
       "type transient\nmatch quota-issues bad-connection\naction retry\nretry-after 4h\n</bounce-actions>\n"
-      "<bounce-actions strict>\nmatch bad-mailbox, policy-related action=suppress expire=90d\nreply /mailbox full/ action=retry retry-after=2h\n"
+      "<bounce-actions strict>\nmatch bad-mailbox, policy-related action=suppress expire=90d\nreply /mailbox "
+      "full/ action=retry retry-after=2h\n"
       "match other action=log\n</bounce-actions>\n"
       "<domain a.example>\nbounce-actions strict\n</domain>\n");
   const BounceActionList* global = config->find_bounce_actions(config->globals.bounce_actions);
@@ -367,7 +377,8 @@ TEST(SecondSpelling, BounceActions) {
   EXPECT_EQ(global->actions[0].action, BounceActionKind::Suppress);
   EXPECT_EQ(global->actions[1].action, BounceActionKind::Retry);
   EXPECT_EQ(global->actions[1].retry_after, Duration{4h});
-  const BounceActionList* strict = config->find_bounce_actions(config->flatten("a.example", kDefaultVmta).bounce_actions);
+  const BounceActionList* strict =
+      config->find_bounce_actions(config->flatten("a.example", kDefaultVmta).bounce_actions);
   ASSERT_NE(strict, nullptr);
   EXPECT_EQ(strict->actions[0].categories, (std::vector<std::string>{"bad-mailbox", "policy-related"}));
   EXPECT_EQ(strict->actions[0].expire, Duration{90 * 24h});
@@ -385,7 +396,8 @@ TEST(SecondSpelling, ListenersChooseTheVirtualMta) {
 TEST(SecondSpelling, PoolsTakePaceRollupAndRouting) {
   const auto config = loaded(
       "<virtual-mta primary-mta>\nsmtp-source-host 192.0.2.1 a.example\n</virtual-mta>\n"
-      "<virtual-mta-pool primary-pool>\nvirtual-mta primary-mta\nmax-smtp-out 3   # Low during warming phase\n"
+      "<virtual-mta-pool primary-pool>\nvirtual-mta primary-mta\nmax-smtp-out 3   # Low during warming "
+      "phase\n"
       "max-msg-rate 500/d\nretry-after 15m\nmx-rollup gmail.com\n</virtual-mta-pool>\n"
       "<domain gmail.com>\nroute-to-pool primary-pool\n</domain>\n");
   EXPECT_EQ(config->pools.at(0).settings.max_smtp_out, 3u);
@@ -398,11 +410,15 @@ TEST(SecondSpelling, PoolsTakePaceRollupAndRouting) {
 
 TEST(SecondSpelling, MonitorAndFblBlocks) {
   const auto config = loaded(
-      "<http-mgmt>\nport 8081\naddress 127.0.0.1 # Restrict to localhost\naccess-file /etc/sluice/access.json\n</http-mgmt>\n"
-      "<feedback-loop-processor>\naction pipe \"/opt/on-complaint --q\"\ninput-dir /var/mail/fbl\n<address-list>\ndomain f.example\n</address-list>\n</feedback-loop-processor>\n"
+      "<http-mgmt>\nport 8081\naddress 127.0.0.1 # Restrict to localhost\naccess-file "
+      "/etc/sluice/access.json\n</http-mgmt>\n"
+      "<feedback-loop-processor>\naction pipe \"/opt/on-complaint --q\"\ninput-dir "
+      "/var/mail/fbl\n<address-list>\ndomain f.example\n</address-list>\n</feedback-loop-processor>\n"
       "<acct-file /f.csv>\nmove-interval 24h\nmove-to /var/fbl/\nworld-readable yes\nrecords feedback-loop\n"
-      "record-fields f timeLogged,format,header_To,header_Return-Path,reportedDomain,header_X-FBLId\n</acct-file>\n"
-      "<acct-file /d.csv>\nrecords d\nrecord-fields d timeLogged,orig,rcpt,vmta,jobId,dlvStatus,dsnStatus,dsnDiag\n</acct-file>\n"
+      "record-fields f "
+      "timeLogged,format,header_To,header_Return-Path,reportedDomain,header_X-FBLId\n</acct-file>\n"
+      "<acct-file /d.csv>\nrecords d\nrecord-fields d "
+      "timeLogged,orig,rcpt,vmta,jobId,dlvStatus,dsnStatus,dsnDiag\n</acct-file>\n"
       "<domain *>\nadd-fbl-id-header yes\n</domain>\n");
   EXPECT_EQ(config->globals.http_mgmt_port, 8081);
   EXPECT_EQ(config->globals.http_mgmt_address.at(0).text(), "127.0.0.1");

@@ -77,7 +77,8 @@ TEST(Table, EveryRowIsDocumented) {
     EXPECT_NE(row.scopes, 0u);
     EXPECT_LE(row.doc.size(), 90u);
     EXPECT_FALSE(row.doc.ends_with('.'));
-    EXPECT_TRUE(row.apply != nullptr || row.action != LoaderAction::None || row.has(kIgnored)) << "does nothing";
+    EXPECT_TRUE(row.apply != nullptr || row.action != LoaderAction::None || row.has(kIgnored))
+        << "does nothing";
     if (row.has(kDeprecated) && !row.has(kIgnored)) EXPECT_FALSE(row.replacement.empty());
     if (row.since == Since::Spelling) EXPECT_FALSE(row.replacement.empty());
   }
@@ -145,10 +146,26 @@ TEST(Table, ManualNamesEveryDirectiveAndBlock) {
 
 TEST(Table, HasEveryDocumentedDirectiveOfADomain) {
   // A spot check of names that real files use; the whole set is the manual's business.
-  for (const std::string_view name :
-       {"max-smtp-out", "max-msg-rate", "max-msg-per-connection", "retry-after", "bounce-after", "smtp-pattern-list",
-        "queue-to", "route", "dk-sign", "dkim-sign", "second-dkim-sign", "second-dkim-identity", "smtp-hosts", "type", "command",
-        "backoff-retry-after", "use-starttls", "smtp-421-means-mx-unavailable", "source-ip-max-msg-rate", "deliver-local-dsn"}) {
+  for (const std::string_view name : {"max-smtp-out",
+                                      "max-msg-rate",
+                                      "max-msg-per-connection",
+                                      "retry-after",
+                                      "bounce-after",
+                                      "smtp-pattern-list",
+                                      "queue-to",
+                                      "route",
+                                      "dk-sign",
+                                      "dkim-sign",
+                                      "second-dkim-sign",
+                                      "second-dkim-identity",
+                                      "smtp-hosts",
+                                      "type",
+                                      "command",
+                                      "backoff-retry-after",
+                                      "use-starttls",
+                                      "smtp-421-means-mx-unavailable",
+                                      "source-ip-max-msg-rate",
+                                      "deliver-local-dsn"}) {
     EXPECT_NE(DirectiveTable::get().find(name, Scope::Domain), nullptr) << name;
   }
 }
