@@ -23,9 +23,9 @@ void append_unplain_cell(std::string& out, std::string_view value, bool quoted);
 
 /// Appends one cell: quoted when it holds a comma, a quote or a line break, quotes doubled; other control bytes, which
 /// no tool reads alike, become '?'.
-/// Cells that begin with '=', '+', '-' or '@' are written as they are: a spreadsheet may take such a cell for a formula,
-/// yet any mark that prevents it would change addresses and reply texts for every program that reads these files, and
-/// PowerMTA's files have none. Whoever opens accounting in a spreadsheet imports the columns as text.
+/// Cells that begin with '=', '+', '-' or '@' are written as they are. A spreadsheet may take such a cell for a
+/// formula, yet any mark that prevents it would change addresses and reply texts for every program that reads these
+/// files, and PowerMTA's files have none. Whoever opens accounting in a spreadsheet imports the columns as text.
 inline void append_cell(std::string& out, std::string_view value) {
   unsigned char seen = 0;
   for (const char c : value) seen |= detail::kCellBytes[static_cast<unsigned char>(c)];

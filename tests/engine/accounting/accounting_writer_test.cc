@@ -303,12 +303,25 @@ TEST(AccountingWriter, RefusesWhatItCannotHonour) {
     EXPECT_FALSE(error.empty());
     return error;
   };
-  refuses([](auto& files) { files[0].command = "cat"; });
-  refuses([](auto& files) { files[0].http_webhook_url = "https://x.example"; });
   refuses([](auto& files) { files[0].privacy_policy.kind = config::PrivacyKind::Redact; });
   refuses([](auto& files) { files[0].record_fields[0].fields = {"nonsense"}; });
   refuses([](auto& files) { files.push_back(files[0]); });
   refuses([](auto& files) { files[0].path = "/log/"; });
+}
+
+TEST(AccountingWriter, PipesAndWebhooksArePassedOverWithAWarning) {
+  AccountingWorld at(1);
+  config::AcctFile pipe, webhook = AccountingWorld::file("/log/staging.json");
+  pipe.command = "/usr/bin/consumer --all";
+  webhook.http_webhook_url = "https://hooks.example/acct";
+  at.files = {pipe, AccountingWorld::file("/log/acct.csv"), webhook};
+  ASSERT_TRUE(start(at));
+  at.journals.publish(0, 3);
+  at.stop();
+  at.expect_complete("/log/acct.csv");
+  EXPECT_EQ(at.names("/log").size(), 1u);
+  ASSERT_EQ(at.notes.size(), 2u);
+  EXPECT_NE(at.notes[0].find("/usr/bin/consumer"), std::string::npos);
 }
 
 TEST(AccountingWriter, DisabledRecordsAreLeftOut) {
