@@ -146,7 +146,9 @@ TEST(Received, Table) {
   std::size_t start = 0;
   for (std::size_t end = got.find("\r\n"); end != std::string::npos; end = got.find("\r\n", start)) {
     EXPECT_LE(end - start, 998U);
-    if (start > 0) EXPECT_EQ(got[start], '\t');
+    if (start > 0) {
+      EXPECT_EQ(got[start], '\t');
+    }
     start = end + 2;
   }
   EXPECT_EQ(start, got.size());

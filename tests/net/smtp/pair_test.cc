@@ -259,7 +259,9 @@ TEST(Pair, EverythingArrives) {
         for (const PairMail& mail : mails()) {
           std::string body;
           for (const std::string& part : mail.body) body += part;
-          if (!mail.sender_refused && !mail.all_refused) EXPECT_EQ(receiver.bodies.at(sender_of(mail)), body);
+          if (!mail.sender_refused && !mail.all_refused) {
+            EXPECT_EQ(receiver.bodies.at(sender_of(mail)), body);
+          }
         }
         const auto& second = result.events.recipients.at(2);
         EXPECT_EQ(second.at(0), 250);

@@ -49,7 +49,9 @@ TEST(MailAddress, Accepted) {
     SCOPED_TRACE(row.text);
     const auto address = MailAddress::parse(row.text, row.rules);
     ASSERT_TRUE(address.has_value());
-    if (row.local != nullptr) EXPECT_EQ(address->local(), row.local);
+    if (row.local != nullptr) {
+      EXPECT_EQ(address->local(), row.local);
+    }
     EXPECT_EQ(address->domain(), row.domain);
     // What was read reads again as itself.
     AddressRules again = row.rules;
