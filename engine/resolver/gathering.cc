@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::uint16_t kPreferenceOfHost = 0;
 
+/// Only these are asked for; a static list may hold anything the configuration took for a name.
+bool has_usable_name(const StaticHost& element) { return routing::is_domain_name(element.name); }
 bool has_records(const RrsetRef& set) { return set && set->kind() == Rrset::Kind::Records; }
 bool is_failure(const RrsetRef& set) { return set && set->kind() == Rrset::Kind::Failure; }
 bool is_nxdomain(const RrsetRef& set) { return set && set->kind() == Rrset::Kind::NxDomain; }
@@ -23,7 +25,8 @@ bool is_nxdomain(const RrsetRef& set) { return set && set->kind() == Rrset::Kind
 Gathering::Gathering(std::span<const StaticHost> elements, bool is_domain, const RouteOptions& options)
     : elements_(elements), is_domain_(is_domain), options_(options) {
   for (const StaticHost& element : elements_) {
-    if (element.kind == StaticHost::Kind::LookupMx) mx_.push_back({element.name, Type::Mx, {}});
+    if (element.kind == StaticHost::Kind::LookupMx && has_usable_name(element))
+      mx_.push_back({element.name, Type::Mx, {}});
   }
 }
 
@@ -65,6 +68,7 @@ const Fact* Gathering::unknown_mx() const {
 void Gathering::plan_targets() {
   std::size_t next_mx = 0;
   for (const StaticHost& element : elements_) {
+    if (element.kind != StaticHost::Kind::Address && !has_usable_name(element)) continue;
     switch (element.kind) {
       case StaticHost::Kind::LookupMx: {
         const RrsetRef& set = mx_[next_mx++].set;

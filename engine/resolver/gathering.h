@@ -32,8 +32,8 @@ struct Target {
 
 /// Thread:   one shard.
 /// Lifetime: `elements` and what `options` views outlive it.
-/// Order:    mx_facts() until all are filled, plan_targets(), the targets' facts until filled or no longer worth
-///           waiting for, compose().
+/// Order:    mx_facts() until all are filled, plan_targets(), the targets' facts until filled or no longer
+///           worth waiting for, compose().
 class Gathering {
  public:
   /// `is_domain`: `elements` is one LookupMx for a recipient's domain, with the meaning of RFC 5321 5.1;

@@ -79,8 +79,8 @@ class Resolver {
   [[nodiscard]] std::optional<RouteAnswer> find_mail_hosts(std::string_view domain,
                                                            const RouteOptions& options);
 
-  /// The hops of a static route (`smtp-hosts`, `route`). `hosts` is borrowed until the task ends. No loop check
-  /// and no no_mx: the operator has said where mail goes. Hosts that do not exist are left out.
+  /// The hops of a static route (`smtp-hosts`, `route`). `hosts` is borrowed until the task ends. No loop
+  /// check and no no_mx: the operator has said where mail goes. What does not exist or is no name is left out.
   [[nodiscard]] runtime::Task<RouteAnswer> resolve_static_hosts(const routing::HostList& hosts,
                                                                 RouteOptions options);
 

@@ -11,8 +11,8 @@ namespace sluice::resolver {
 
 /// Answers by question, bounded in bytes, with second-chance (clock) eviction. Names are given in lower case.
 /// Thread:  one shard.
-/// Limits:  `bytes_max` counts the blocks and the tables. Many small tables instead of a large one, so that growing
-///          moves few entries and no call takes long: 1 M entries grow in steps of 16 k.
+/// Limits:  `bytes_max` counts the blocks and the tables. Many small tables instead of a large one, so that
+///          growing moves few entries and no call takes long: 1 M entries grow in steps of 16 k.
 /// Hashing: keyed by `seed`, because strangers choose the names.
 class RrsetCache {
  public:

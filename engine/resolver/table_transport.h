@@ -15,8 +15,8 @@
 namespace sluice::resolver {
 
 /// Answers from a table, after a delay of the reactor's time: the name servers of tests and simulated worlds.
-/// Names are given in lower case. A name that is not in the table is NXDOMAIN, a type a name does not have is an
-/// empty answer, both with an SOA of kNegativeTtl; aliases are followed as a recursive server does.
+/// Names are given in lower case. A name that is not in the table is NXDOMAIN, a type a name does not have is
+/// an empty answer, both with an SOA of kNegativeTtl; aliases are followed as a recursive server does.
 /// Thread: one shard. Limits: what the tests put in. stop() lets delayed answers run out their delay.
 class TableTransport final : public DnsTransport {
  public:

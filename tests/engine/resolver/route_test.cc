@@ -314,6 +314,20 @@ TEST_F(Route, StaticHostsWithoutAny) {
   EXPECT_EQ(time_.run_task(resolver_->resolve_static_hosts(*list, options_)).outcome, RouteOutcome::TempFail);
 }
 
+TEST_F(Route, StaticNamesThatAreNone) {
+  dns_->add_a("h.example", "192.0.2.1");
+  routing::HostList list;
+  const auto add = [&](routing::StaticHost::Kind kind, std::string name) {
+    list.hosts.push_back({kind, std::move(name), {}, std::nullopt, 0});
+  };
+  add(routing::StaticHost::Kind::Host, std::string(300, 'x'));
+  add(routing::StaticHost::Kind::LookupMx, "not a name");
+  add(routing::StaticHost::Kind::Host, "h.example");
+  add(routing::StaticHost::Kind::LookupMx, "h.example");
+  EXPECT_THAT(lines(time_.run_task(resolver_->resolve_static_hosts(list, options_))),
+              ElementsAre("0 h.example 192.0.2.1:25", "0 h.example 192.0.2.1:25"));
+}
+
 TEST_F(Route, LookupOfOtherTypes) {
   dns_->add({"_25._tcp.mx.example", Type::Tlsa, 1, 300s,
              net::dns::RawData{{std::byte{3}, std::byte{1}, std::byte{1}}}});
