@@ -235,12 +235,13 @@ def what_next(installation, keep):
           f"accounting CSV     {folder}/acct-*.csv\nconfiguration      {folder}/sluice.conf, {folder}/providers.conf")
     sluice = f"{installation.program('sluice')} --socket {installation.path('control')}"
     if keep:
-        pids = " ".join(str(process.pid) for process in installation.running if process.poll() is None)
-        print(f"\nStill running (process ids {pids}). Speak with it:\n"
+        running = {process.part: process.pid for process in installation.running if process.poll() is None}
+        print(f"\nStill running: {', '.join(f'{part} (process {pid})' for part, pid in running.items())}. "
+              f"Speak with it:\n"
               f"  {sluice} show queues\n  {sluice} pause queue strict.example/marketing\n  {sluice} show vmtas\n"
               f"  swaks --server 127.0.0.1:{installation.ports['SMTP']} --to me@bigmail.example\n"
               f"Change {folder}/sluice.conf and say\n  {sluice} reload\nEnd it with\n"
-              f"  {sluice} shutdown; kill {pids}")
+              f"  {sluice} shutdown; kill {running['sluice-sink']}")
     else:
         print("\nNext: tools/quickstart --keep leaves it running to be spoken with; tools/quickstart.d/sluice.conf\n"
               "and providers.conf are made to be changed; docs/architecture.md follows one message through the\n"
