@@ -459,6 +459,8 @@ void Connection::on_recipient(net::TransactionTag tag, std::uint32_t index, cons
 void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::ClientPhase phase,
                              const SmtpReply& reply) {
   Active& slot = active_[tag.raw()];
+  // Without a reason of ours the machine itself has given up; on_over() will say more.
+  const std::string why = lost_why_.empty() ? "protocol error" : lost_why_;
   switch (ending) {
     case net::Ending::Replied:
       ++finished_;
@@ -481,7 +483,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       break;
     case net::Ending::PartlySent:
       // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
-      end_all_items(slot, {{4, 4, 2}, lost_why_ + " during the transaction"}, settings_->bounce_upon_transfer_failure);
+      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, settings_->bounce_upon_transfer_failure);
       break;
     case net::Ending::Unknown:
       if (settings_->assume_delivery_upon_data_termination_timeout) {
@@ -491,7 +493,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
                                           {.code = 0, .enhanced = {}, .text = "no reply to the final dot"});
         }
       } else {
-        end_all_items(slot, {{4, 4, 2}, lost_why_ + " after the final dot, delivery unknown"}, false);
+        end_all_items(slot, {{4, 4, 2}, why + " after the final dot, delivery unknown"}, false);
       }
       break;
   }

@@ -198,6 +198,9 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
 
 runtime::Task<void> Dispatcher::run_connection(queue::Queue& queue) {
   const std::shared_ptr<queue::IdentityState> identity = snapshot_->identity(queue.vmta).state;
+  // consider() counts this connection before it runs; what it runs into at once (a cached answer of DNS) must not come
+  // back to consider() while that is still deciding.
+  co_await runtime::yield(reactor_);
   bool was_established = false;
   {
     Connection connection(*this, queue, shared_.connecting);

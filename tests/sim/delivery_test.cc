@@ -1,0 +1,227 @@
+// Goal: every answer of a mail host, at every phase, has the outcome it should have: the accounting row, and what becomes
+//       of the recipient.
+// How:  a whole node in the simulated world; mail hosts play scripts; one message is injected; the rows are compared.
+#include <gtest/gtest.h>
+
+#include "tests/sim/scenario.h"
+#include "tests/support/smtp_script.h"
+
+namespace sluice::test {
+namespace {
+
+using Row = std::map<std::string, std::string>;
+
+/// A node with one message to x@a.test, whose mail host plays scripts.
+struct OneMessage {
+  explicit OneMessage(const std::string& extra = {}) : scenario(1, kAccounting + extra) {}
+
+  static constexpr const char* kAccounting = R"(
+<acct-file /var/log/all.csv>
+    records d,b,t,tq
+    record-fields d timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvSourceIp,queue
+    record-fields b timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvSourceIp,queue
+    record-fields t timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvSourceIp,queue
+    record-fields tq timeLogged,dsnStatus,dsnDiag,dsnMta,dlvSourceIp,queue
+</acct-file>
+)";
+
+  ScriptedHost& host(const char* address) {
+    hosts.push_back(std::make_unique<ScriptedHost>(scenario.peers.reactor(1), *Endpoint::parse(address)));
+    return *hosts.back();
+  }
+  /// Injects a message and lets the world run.
+  void run(Duration time, std::vector<std::string> recipients = {"x@a.test"}) {
+    ASSERT_TRUE(scenario.boot());
+    ASSERT_TRUE(finish(scenario.world,
+                       inject(scenario.peers.reactor(0), Scenario::listener(),
+                              {{.id = "one", .recipients = std::move(recipients), .vmta = "v1"}}, injected),
+                       10min));
+    ASSERT_EQ(injected.accepted.size(), 1u);
+    scenario.world.run_for(time);
+  }
+  std::vector<Row> stop() {
+    for (auto& one : hosts) one->stop();
+    scenario.close();
+    scenario.world.run_for(1min);
+    for (auto& one : hosts) {
+      EXPECT_EQ(one->failure(), "");
+      if (!one->idle()) scenario.peers.bury(std::move(one));
+    }
+    std::vector<Row> out;
+    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
+      if (path.find("/all-") == std::string::npos) continue;
+      const std::string text = scenario.world.disk().content(path);
+      std::vector<std::string> names;
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = text.find("\r\n", at);
+        const auto fields = Scenario::split(text.substr(at, end - at));
+        at = end + 2;
+        if (names.empty()) {
+          names = fields;
+          continue;
+        }
+        Row row;
+        for (std::size_t i = 0; i < fields.size(); ++i) row[names[i]] = fields[i];
+        out.push_back(std::move(row));
+      }
+    }
+    return out;
+  }
+
+  Scenario scenario;
+  std::vector<std::unique_ptr<ScriptedHost>> hosts;
+  Injected injected;
+};
+
+SmtpScript greeted() {
+  return SmtpScript().says("220 mx ESMTP").expects("EHLO v1.node.sim").replies("250-mx\n250 ENHANCEDSTATUSCODES");
+}
+
+struct Case {
+  const char* name;
+  SmtpScript script;
+  const char* type;     // of the first row
+  const char* status;   // prefix of dsnStatus
+  const char* diag;     // pattern of dsnDiag
+  bool delivered_later; // by the host's next, willing connection
+};
+
+std::vector<Case> cases() {
+  const auto at_rcpt = [] { return greeted().expects("MAIL FROM:*").replies("250 2.1.0 ok").expects("RCPT TO:<x@a.test>"); };
+  const auto at_data = [&] { return at_rcpt().replies("250 2.1.5 ok").expects("DATA"); };
+  const auto at_dot = [&] { return at_data().replies("354 go").expects_message(); };
+  return {
+      {"greeting 4xx", SmtpScript().says("421 4.3.2 busy").closes(), "tq", "4.3.2", "*421 4.3.2 busy*", true},
+      {"greeting 5xx", SmtpScript().says("554 5.7.1 go away").closes(), "b", "5.7.1", "smtp;554 5.7.1 go away", false},
+      {"closed before the greeting", SmtpScript().closes(), "tq", "4.4.2", "EDISCON*", true},
+      {"silence instead of a greeting", SmtpScript().stalls(), "tq", "4.4.2", "ETIMEDOUT*", true},
+      {"garbage instead of a greeting", SmtpScript().says_raw("hello there\r\n").expects_end(), "tq", "4.4.2",
+       "protocol error*", true},
+      {"EHLO and HELO refused",
+       SmtpScript().says("220 mx").expects("EHLO *").replies("502 no").expects("HELO *").replies("550 no").expects_end(),
+       "tq", "5.0.0", "*550 no*", true},
+      {"MAIL 4xx", greeted().expects("MAIL *").replies("451 4.1.8 sender?").expects("QUIT").replies("221 bye"), "t",
+       "4.1.8", "smtp;451 4.1.8 sender?", true},
+      {"MAIL 5xx", greeted().expects("MAIL *").replies("550 5.7.1 blocked").expects("QUIT").replies("221 bye"), "b",
+       "5.7.1", "smtp;550 5.7.1 blocked", false},
+      {"RCPT 4xx", at_rcpt().replies("450 4.2.1 busy").expects("QUIT").replies("221 bye"), "t", "4.2.1",
+       "smtp;450 4.2.1 busy", true},
+      {"RCPT 5xx", at_rcpt().replies("550 5.1.1 unknown user").expects("QUIT").replies("221 bye"), "b", "5.1.1",
+       "smtp;550 5.1.1 unknown user", false},
+      {"RCPT 553 without code", at_rcpt().replies("553 no such mailbox").expects("QUIT").replies("221 bye"), "b", "5.1.1",
+       "smtp;553 no such mailbox", false},
+      {"DATA 4xx", at_data().replies("451 4.3.0 later").expects("QUIT").replies("221 bye"), "t", "4.3.0",
+       "smtp;451 4.3.0 later", true},
+      {"DATA 5xx", at_data().replies("554 5.6.0 no").expects("QUIT").replies("221 bye"), "b", "5.6.0", "smtp;554 5.6.0 no",
+       false},
+      {"dot 4xx", at_dot().replies("452 4.2.2 full").expects("QUIT").replies("221 bye"), "t", "4.2.2",
+       "smtp;452 4.2.2 full", true},
+      {"dot 5xx", at_dot().replies("552 5.2.2 over quota").expects("QUIT").replies("221 bye"), "b", "5.2.2",
+       "smtp;552 5.2.2 over quota", false},
+      {"dot 2xx", at_dot().replies("250 2.0.0 taken").expects("QUIT").replies("221 bye"), "d", "2.0.0 (success)",
+       "smtp;250 2.0.0 taken", false},
+      {"lost after the dot", at_dot().closes(), "t", "4.4.2", "*after the final dot*", true},
+      {"silence after the dot", at_dot().stalls(), "t", "4.4.2", "ETIMEDOUT*after the final dot*", true},
+      {"lost before the dot", at_data().replies("354 go").closes(), "t", "4.4.2", "*during the transaction*", true},
+      {"421 at RCPT, then closed", at_rcpt().replies("421 4.7.0 slow down").closes(), "t", "4.7.0",
+       "smtp;421 4.7.0 slow down", true},
+      {"2xx to DATA", at_data().replies("250 ok?").expects_end(), "t", "4.4.2", "protocol error*", true},
+  };
+}
+
+TEST(Delivery, EveryAnswerAtEveryPhase) {
+  for (const Case& one : cases()) {
+    SCOPED_TRACE(one.name);
+    OneMessage message;
+    message.host("10.1.0.1:2500").next(one.script).otherwise(SmtpScript().says("220 mx").accepts_mail());
+    message.run(20min);
+    const std::vector<Row> rows = message.stop();
+    ASSERT_FALSE(rows.empty());
+    Row first = rows.front();
+    EXPECT_EQ(first["type"], one.type);
+    EXPECT_TRUE(first["dsnStatus"].starts_with(one.status)) << first["dsnStatus"];
+    EXPECT_TRUE(matches(one.diag, first["dsnDiag"])) << first["dsnDiag"];
+    EXPECT_EQ(first["queue"], "a.test/v1");
+    EXPECT_EQ(first["dlvSourceIp"], std::string_view(one.type) == "b" && one.script.steps().size() == 2 ? "" : "10.255.0.1");
+    Row last = rows.back();
+    EXPECT_EQ(last["type"], one.delivered_later ? "d" : one.type);
+    const auto finals = std::ranges::count_if(rows, [](const Row& row) { return row.at("type") == "d" || row.at("type") == "b"; });
+    EXPECT_EQ(finals, 1);
+  }
+}
+
+TEST(Delivery, FallsBackToTheNextMailHost) {
+  OneMessage message;
+  message.scenario.extra_zone = [](resolver::TableTransport& dns) {
+    dns.add_mx("two.test", 10, "first.two.test");
+    dns.add_mx("two.test", 20, "second.two.test");
+    dns.add_a("first.two.test", "10.1.0.8");   // nobody listens there
+    dns.add_a("second.two.test", "10.1.0.9");
+  };
+  message.host("10.1.0.9:2500").otherwise(SmtpScript().says("220 mx").accepts_mail());
+  message.run(1min, {"x@two.test"});
+  const std::vector<Row> rows = message.stop();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].at("type"), "d");
+  EXPECT_EQ(rows[0].at("dsnMta"), "second.two.test (10.1.0.9)");
+}
+
+TEST(Delivery, AnswersOfDnsThatEndAMessage) {
+  struct DnsCase {
+    const char* domain;
+    const char* type;
+    const char* status;
+  };
+  static constexpr DnsCase kCases[] = {
+      {"nowhere.test", "b", "5.1.2"},   // NXDOMAIN
+      {"null.test", "b", "5.1.10"},     // RFC 7505
+      {"broken.test", "tq", "4.4.3"},   // SERVFAIL
+  };
+  for (const DnsCase& one : kCases) {
+    SCOPED_TRACE(one.domain);
+    OneMessage message;
+    message.scenario.extra_zone = [](resolver::TableTransport& dns) {
+      dns.add_mx("null.test", 0, "");
+      dns.script("broken.test", net::dns::Type::Mx,
+                 [](net::dns::Message) -> Result<std::vector<std::byte>> { return fail(Errc::Timeout, "dns"); });
+    };
+    message.run(30s, {std::string("x@") + one.domain});
+    const std::vector<Row> rows = message.stop();
+    ASSERT_FALSE(rows.empty());
+    EXPECT_EQ(rows[0].at("type"), one.type);
+    EXPECT_TRUE(rows[0].at("dsnStatus").starts_with(one.status)) << rows[0].at("dsnStatus");
+  }
+}
+
+TEST(Delivery, RecipientsOfOneMessageHaveTheirOwnFates) {
+  OneMessage message;
+  message.host("10.1.0.1:2500")
+      .next(SmtpScript()
+                .says("220 mx").expects("EHLO *").replies("250 mx")
+                .expects("MAIL *").replies("250 ok")
+                .expects("RCPT TO:<good@a.test>").replies("250 ok")
+                .expects("RCPT TO:<dead@a.test>").replies("550 5.1.1 unknown")
+                .expects("RCPT TO:<busy@a.test>").replies("450 4.2.1 busy")
+                .expects("DATA").replies("354 go").expects_message().replies("250 2.0.0 taken")
+                .expects("QUIT").replies("221 bye"))
+      .otherwise(SmtpScript().says("220 mx").accepts_mail());
+  message.run(10min, {"good@a.test", "dead@a.test", "busy@a.test"});
+  std::map<std::string, std::string> last;
+  for (Row& row : message.stop()) last[row["rcpt"]] = row["type"];
+  EXPECT_EQ(last, (std::map<std::string, std::string>{{"good@a.test", "d"}, {"dead@a.test", "b"}, {"busy@a.test", "d"}}));
+}
+
+TEST(Delivery, GivesUpAfterBounceAfter) {
+  OneMessage message("<domain a.test>\n    bounce-after 1h\n    retry-after 10m\n</domain>\n");
+  message.run(2h);  // nobody listens
+  const std::vector<Row> rows = message.stop();
+  ASSERT_FALSE(rows.empty());
+  EXPECT_EQ(rows.back().at("type"), "b");
+  EXPECT_TRUE(rows.back().at("dsnStatus").starts_with("4.4.7")) << rows.back().at("dsnStatus");
+  EXPECT_EQ(rows.back().at("bounceCat"), "message-expired");
+  const auto attempts = std::ranges::count_if(rows, [](const Row& row) { return row.at("type") == "tq"; });
+  EXPECT_EQ(attempts, 7) << "at 0, 10, ... 60 minutes";
+}
+
+}  // namespace
+}  // namespace sluice::test
