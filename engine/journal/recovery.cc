@@ -332,21 +332,17 @@ class Recovery {
                                     static_cast<std::uint32_t>(record.payload.size()) - body_bytes, body_bytes};
     const bool moved = record.type == log::RecordType::MovedMessage;
     const ReceivedMark here{segment, record.offset, 0};
-    const ReceivedMark mark_message{mark.segment, mark.offset, 0};
-    std::uint32_t first = 0;
-    if (here > mark_message) {
-      // Behind the last received event: nothing of it is in the journal. A copy's own message is elsewhere, unless
-      // everything has to be looked for.
-      if (moved && !found.rescan_from) return;
-    } else if (here == mark_message && !found.rescan_from) {
-      first = mark.recipient + 1;
-    } else if (!found.rescan_from) {
-      return;
-    }
+    // What a received event is known to exist for up to here; with a rescan, for certain only up to its start.
+    const ReceivedMark known = found.rescan_from ? std::min(*found.rescan_from, mark) : mark;
+    const ReceivedMark known_message{known.segment, known.offset, 0};
+    if (here < known_message) return;
+    const std::uint32_t first = here == known_message && known != ReceivedMark{} ? known.recipient + 1 : 0;
+    // The message of a copy was received elsewhere, unless everything has to be looked for.
+    if (moved && !found.rescan_from) return;
     const auto complete = [&](const Event& event) {
       if (out_.live.remembers(event.message, event.recipient)) return;
-      const LiveSet::Recipient* known = out_.live.find(event.message, event.recipient);
-      if (known != nullptr && known->received) return;
+      const LiveSet::Recipient* there = out_.live.find(event.message, event.recipient);
+      if (there != nullptr && there->received) return;
       auto& missing = journal_of(found.shard).events_missing.emplace_back(encoded_bytes(event));
       encode(event, missing);
       out_.live.apply(event);

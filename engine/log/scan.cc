@@ -15,7 +15,7 @@ bool looks_like_ours(std::span<const std::byte> window, SegmentSeed seed) {
 
 SegmentScanner::SegmentScanner(const SegmentHeader& header, std::uint64_t from)
     : header_(header), seed_(seed_of(header)), end_(from),
-      next_sequence_(header.first_sequence) {
+      next_sequence_(header.first_sequence), sequence_known_(from == kBlockBytes) {
   need_ = {from, kBlockBytes};
 }
 
@@ -49,6 +49,7 @@ SegmentScanner::Step SegmentScanner::step(std::span<const std::byte> window) {
   group_.header = *found;
   parse_group(window.first(std::min<std::size_t>(found->bytes, window.size())));
   next_sequence_ = found->sequence + 1;
+  sequence_known_ = true;
   committed_ = std::max(committed_, found->committed);
   end_ = at + padded;
   need_ = {end_, kBlockBytes};
@@ -114,7 +115,7 @@ SegmentScanner::Verdict SegmentScanner::verdict(Later later) const {
     (one.first_sequence <= durable ? out.damaged : out.torn).push_back(one);
   }
   const std::uint64_t ours_end = later.first_sequence == 0 ? 0 : std::min(durable + 1, later.first_sequence);
-  if (ours_end > next_sequence_) {
+  if (sequence_known_ && ours_end > next_sequence_) {
     out.groups_missing = ours_end - next_sequence_;
     const bool known = !out.damaged.empty() && out.damaged.back().offset >= end_;
     if (!known && end_ < header_.bytes) {

@@ -82,6 +82,7 @@ class SegmentScanner {
   ScannedGroup group_;
   std::uint64_t end_ = kBlockBytes;
   std::uint64_t next_sequence_ = 0;
+  bool sequence_known_ = false;            // false: started in the middle and has seen no group yet
   std::uint64_t committed_ = 0;
   std::optional<std::uint64_t> gap_from_;  // searching since here
   const char* gap_why_ = "";
