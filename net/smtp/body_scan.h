@@ -46,6 +46,8 @@ class BodyScan {
   /// End of input: a CR that nothing follows is a bare one.
   void finish();
   void reset();
+  /// For tests: every instruction set that this machine has sees the same in these 64 bytes.
+  [[nodiscard]] static bool variants_agree(const std::byte* block);
 
   [[nodiscard]] const BodyFacts& facts() const { return facts_; }
   /// True behind CRLF and before the first byte.

@@ -255,6 +255,12 @@ TEST(Capabilities, Table) {
   EXPECT_FALSE(got.pipelining || got.chunking || got.eight_bit_mime || got.dsn);
 
   // The first line is the host's, whatever it looks like.
+  const std::string_view tricky = "250-PIPELINING\r\n250 DSN\r\n";
+  ASSERT_EQ(parser.feed(std::as_bytes(std::span(tricky))).state, ReplyParser::State::Complete);
+  EXPECT_EQ(Capabilities::parse(parser.lines()).listed, "DSN");
+  const std::string_view nameless = "250-\r\n250 DSN\r\n";
+  ASSERT_EQ(parser.feed(std::as_bytes(std::span(nameless))).state, ReplyParser::State::Complete);
+  EXPECT_EQ(Capabilities::parse(parser.lines()).listed, "DSN");
   EXPECT_FALSE(Capabilities::parse("PIPELINING").pipelining);
   EXPECT_TRUE(Capabilities::parse("\nPIPELINING").pipelining);
   const Capabilities odd =

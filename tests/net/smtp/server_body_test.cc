@@ -72,6 +72,8 @@ TEST(ServerBody, EveryShortBody) {
           ASSERT_EQ(reply, "250 2.6.0 message received\r\n") << testing::PrintToString(text);
           ASSERT_EQ(rig.log.bodies, std::vector<std::string>{want.body}) << testing::PrintToString(text);
           ASSERT_EQ(rig.log.facts[0].bytes, want.body.size());
+          const bool dots = want.body.starts_with('.') || want.body.find("\n.") != std::string::npos;
+          ASSERT_EQ(rig.log.facts[0].has_dot_lines, dots) << testing::PrintToString(text);
         }
         ASSERT_EQ(rig.server.phase(), Server::Phase::Command);
       }
@@ -243,6 +245,16 @@ TEST(BodyScan, AgreesWithThePlainReference) {
     ASSERT_EQ(got.has_dot_lines, want.has_dot_lines) << testing::PrintToString(text);
     ASSERT_EQ(got.bare_cr, want.bare_cr) << testing::PrintToString(text);
     ASSERT_EQ(got.bare_lf, want.bare_lf);
+  }
+}
+
+TEST(BodyScan, InstructionSetsAgree) {
+  std::mt19937 random(7);
+  const std::string bytes("\r\n.x\x80\0\xff", 7);
+  for (int round = 0; round < 10'000; ++round) {
+    std::array<std::byte, 64> block;
+    for (std::byte& one : block) one = static_cast<std::byte>(bytes[random() % bytes.size()]);
+    ASSERT_TRUE(BodyScan::variants_agree(block.data()));
   }
 }
 
