@@ -313,7 +313,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
 void Dispatcher::stand_by(queue::Queue& queue, queue::Worker& worker) {
   queue.idle.push_back(&worker);
   if (queue.size() == 0) queue.emptied_at = reactor_.now();
-  set_timer(queue, std::nullopt);
+  // The timer stays as it is: take() may have set it to the moment a rate allows the next recipient.
 }
 
 void Dispatcher::withdraw(queue::Queue& queue, queue::Worker& worker) { std::erase(queue.idle, &worker); }

@@ -116,6 +116,7 @@ runtime::Task<void> Receiver::accept_all() {
 
 runtime::Task<void> Receiver::serve(runtime::Stream stream) {
   ++ledger_.connections;
+  ledger_.opened.push_back(world_.now());
   ledger_.connections_top = std::max(ledger_.connections_top, ledger_.connections);
   if (mood_.takes_nothing) {
     while (true) {

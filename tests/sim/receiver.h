@@ -33,6 +33,7 @@ struct Ledger {
   std::size_t connections = 0;
   std::size_t connections_top = 0;
   std::vector<MonoTime> attempts;            ///< RCPT times, for rate checks
+  std::vector<MonoTime> opened;              ///< times of accepted connections
 };
 
 /// Thread: the simulated one. Lifetime: stop() and a run of the world before destruction.
