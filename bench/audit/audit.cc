@@ -10,9 +10,16 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::string_view kViolationNames[kViolations] = {
-    "lost",          "duplicate without cause", "two endings",      "delivered but not received", "not accounted",
-    "bounced but received", "queued after its end", "body changed", "refused but received", "received but not injected"};
+constexpr std::string_view kViolationNames[kViolations] = {"lost",
+                                                           "duplicate without cause",
+                                                           "two endings",
+                                                           "delivered but not received",
+                                                           "not accounted",
+                                                           "bounced but received",
+                                                           "queued after its end",
+                                                           "body changed",
+                                                           "refused but received",
+                                                           "received but not injected"};
 constexpr unsigned kRunShift = 48;
 constexpr std::uint8_t kCountMax = 255;
 
@@ -91,8 +98,9 @@ void Audit::take_received(std::string_view text, std::uint32_t run) {
     return;
   }
   const std::uint64_t session = static_cast<std::uint64_t>(run) << kRunShift | line->session;
-  if (line->kind == LedgerKind::Ended && (line->farewell == Farewell::Lost || line->farewell == Farewell::Closed ||
-                                          line->farewell == Farewell::Stopped)) {
+  if (line->kind == LedgerKind::Ended &&
+      (line->farewell == Farewell::Lost || line->farewell == Farewell::Closed ||
+       line->farewell == Farewell::Stopped)) {
     lost_sessions_[session] = line->time_us;
   }
   if (line->kind != LedgerKind::Received) return;
@@ -158,8 +166,8 @@ void Audit::judge_extra_copies(std::uint64_t key, const Entry& entry) {
       ++(by_drop ? figures_.duplicates_dropped : figures_.duplicates_lost);
     } else {
       find(Violation::DuplicateNoCause, entry,
-           fmt::format("again after {}", duration_text(std::chrono::microseconds(copies[i + 1].time_us -
-                                                                                 copies[i].time_us))));
+           fmt::format("again after {}",
+                       duration_text(std::chrono::microseconds(copies[i + 1].time_us - copies[i].time_us))));
     }
   }
 }

@@ -23,7 +23,7 @@ struct AuditOptions {
   /// A second copy is excused when the first one's connection was lost so soon after it: the reply may not have been
   /// seen, or its record not been written (kill -9).
   Duration excuse_window = 5s;
-  bool have_received = true;    ///< sink ledgers are there; otherwise accounting's word is taken for delivery
+  bool have_received = true;  ///< sink ledgers are there; otherwise accounting's word is taken for delivery
   bool have_accounting = false;
   /// How many recipients are queued when nobody can list them: so many that are nowhere else are taken as queued.
   std::optional<std::uint64_t> queued_count;
@@ -31,38 +31,39 @@ struct AuditOptions {
 
 /// A kind of broken promise.
 enum class Violation : std::uint8_t {
-  Lost,                ///< accepted, and now nowhere
-  DuplicateNoCause,    ///< received twice though the first reply reached the sender
-  TwoEndings,          ///< more than one final record in accounting
-  DeliveredNotReceived,///< accounting says delivered, the sink knows nothing
-  NotAccounted,        ///< received or gone, without a final record and not queued
-  BouncedButReceived,  ///< both a bounce and an answered delivery
-  QueuedAfterEnd,      ///< still queued though it has a final record
-  BodyChanged,         ///< the body received is not the body injected
-  RefusedButReceived,  ///< refused at injection and delivered all the same
-  ReceivedNotInjected, ///< an id of one of the injected runs that was never injected
+  Lost,                  ///< accepted, and now nowhere
+  DuplicateNoCause,      ///< received twice though the first reply reached the sender
+  TwoEndings,            ///< more than one final record in accounting
+  DeliveredNotReceived,  ///< accounting says delivered, the sink knows nothing
+  NotAccounted,          ///< received or gone, without a final record and not queued
+  BouncedButReceived,    ///< both a bounce and an answered delivery
+  QueuedAfterEnd,        ///< still queued though it has a final record
+  BodyChanged,           ///< the body received is not the body injected
+  RefusedButReceived,    ///< refused at injection and delivered all the same
+  ReceivedNotInjected,   ///< an id of one of the injected runs that was never injected
 };
 inline constexpr std::size_t kViolations = 10;
 [[nodiscard]] std::string_view name_of(Violation violation);
 
 struct AuditFigures {
-  std::uint64_t accepted = 0;        ///< recipients with a 250
-  std::uint64_t unknown = 0;         ///< recipients whose injection's reply never came
+  std::uint64_t accepted = 0;  ///< recipients with a 250
+  std::uint64_t unknown = 0;   ///< recipients whose injection's reply never came
   std::uint64_t refused = 0;
-  std::uint64_t delivered = 0;       ///< of the accepted: received (or accounted as delivered, without sink ledgers)
-  std::uint64_t bounced = 0;         ///< of the accepted: final record b and not received
-  std::uint64_t queued = 0;          ///< of the accepted: neither, but in the queue listing
-  std::uint64_t unknown_arrived = 0; ///< of the unknown: received, bounced or queued
-  std::uint64_t duplicates = 0;      ///< copies beyond the first
+  std::uint64_t delivered =
+      0;                      ///< of the accepted: received (or accounted as delivered, without sink ledgers)
+  std::uint64_t bounced = 0;  ///< of the accepted: final record b and not received
+  std::uint64_t queued = 0;   ///< of the accepted: neither, but in the queue listing
+  std::uint64_t unknown_arrived = 0;     ///< of the unknown: received, bounced or queued
+  std::uint64_t duplicates = 0;          ///< copies beyond the first
   std::uint64_t duplicates_dropped = 0;  ///< of those: the sink had closed without a reply
   std::uint64_t duplicates_lost = 0;     ///< of those: the connection was lost just after
-  std::uint64_t foreign = 0;         ///< received, of no injected run
+  std::uint64_t foreign = 0;             ///< received, of no injected run
   std::uint64_t records_delivered = 0;   ///< d records in accounting
   std::uint64_t records_bounced = 0;
   std::uint64_t records_transient = 0;
   std::uint64_t records_received = 0;
-  std::uint64_t bad_lines = 0;       ///< of ledgers, not readable
-  std::uint64_t ambiguous = 0;       ///< keys that more than one injection has
+  std::uint64_t bad_lines = 0;  ///< of ledgers, not readable
+  std::uint64_t ambiguous = 0;  ///< keys that more than one injection has
   std::uint64_t violations[kViolations] = {};
   [[nodiscard]] std::uint64_t violations_in_all() const;
 };
@@ -77,8 +78,8 @@ struct Finding {
 
 /// Holds what was promised against what happened.
 /// Use: take_injected() for all ledgers of sluice-load, then the others in any order, then finish() once.
-/// Thread: one. Limits: about 150 bytes of memory for each recipient and name; kFindingsMax findings are listed, all are
-///         counted.
+/// Thread: one. Limits: about 150 bytes of memory for each recipient and name; of kFindingsMax findings the text is
+///         kept, all are counted.
 class Audit {
  public:
   static constexpr std::size_t kFindingsMax = 100;
@@ -106,14 +107,14 @@ class Audit {
   };
   struct Entry {
     std::uint64_t body_hash = 0;
-    std::uint32_t name = 0;          // place of the text in names_
+    std::uint32_t name = 0;  // place of the text in names_
     Promise promise = Promise::None;
     std::uint8_t copies = 0;
-    std::uint8_t delivered = 0;      // d records
-    std::uint8_t bounced = 0;        // b records
+    std::uint8_t delivered = 0;  // d records
+    std::uint8_t bounced = 0;    // b records
     bool queued = false;
     bool body_changed = false;
-    bool doubled = false;            // more than one injection
+    bool doubled = false;  // more than one injection
     Copy first;
   };
   [[nodiscard]] std::uint64_t key_of(std::string_view message, std::string_view recipient) const;
@@ -134,9 +135,9 @@ class Audit {
   AuditFigures figures_;
   std::vector<Finding> findings_;
   std::unordered_map<std::uint64_t, Entry> entries_;
-  std::unordered_map<std::uint64_t, std::vector<Copy>> more_copies_;   // beyond the first, by key
-  std::unordered_map<std::uint64_t, std::uint64_t> lost_sessions_;     // session -> end in us
-  std::unordered_map<std::string, bool> runs_;                         // names of injected runs
+  std::unordered_map<std::uint64_t, std::vector<Copy>> more_copies_;  // beyond the first, by key
+  std::unordered_map<std::uint64_t, std::uint64_t> lost_sessions_;    // session -> end in us
+  std::unordered_map<std::string, bool> runs_;                        // names of injected runs
   std::string names_;
 };
 

@@ -40,7 +40,8 @@ void declare(Arguments& arguments, Options& options) {
   files("--queue", "queue listing, \"RECIPIENT [MESSAGE-ID]\" a line", options.queue);
   arguments.option("--queued-count", "N", "instead of a listing: how many recipients are queued",
                    [&](std::string_view text) {
-                     return mapped(parse_number(text), [&](std::uint64_t count) { options.audit.queued_count = count; });
+                     return mapped(parse_number(text),
+                                   [&](std::uint64_t count) { options.audit.queued_count = count; });
                    });
   arguments.option("--key", "KEY", "recipient, or message (id and recipient); chosen by what the files have",
                    [&](std::string_view text) -> Parsed<void> {
@@ -48,13 +49,16 @@ void declare(Arguments& arguments, Options& options) {
                      options.key = text == "message" ? AuditKey::MessageAndRecipient : AuditKey::Recipient;
                      return {};
                    });
-  arguments.duration("--excuse-window", "a copy is excused when the first one's connection was lost so soon (5s)",
+  arguments.duration("--excuse-window",
+                     "a copy is excused when the first one's connection was lost so soon (5s)",
                      options.audit.excuse_window);
   arguments.section("Limits, from the sink's ledgers");
-  arguments.option("--rate", "RULE", "\"messages gmail 100/s per-source\": no window of a second may hold more;\n"
+  arguments.option("--rate", "RULE",
+                   "\"messages gmail 100/s per-source\": no window of a second may hold more;\n"
                    "messages|connections, PROVIDER or *, RATE, [per-provider|per-source]",
                    [&](std::string_view text) {
-                     return mapped(parse_rate_rule(text), [&](RateRule rule) { options.rates.push_back(std::move(rule)); });
+                     return mapped(parse_rate_rule(text),
+                                   [&](RateRule rule) { options.rates.push_back(std::move(rule)); });
                    });
   arguments.duration("--slack", "how much sooner than allowed an event may come (5ms)", options.slack);
   arguments.section("What is shown");
@@ -175,9 +179,8 @@ Parsed<void> check_rates(const Options& options, std::vector<RateCheck>& checks)
 }
 
 Parsed<void> read_all(const Options& options, Audit& audit) {
-  auto read = for_each_line(options.injected, [&](const std::string&, std::string_view line) {
-    audit.take_injected(line);
-  });
+  auto read = for_each_line(options.injected,
+                            [&](const std::string&, std::string_view line) { audit.take_injected(line); });
   if (!read) return read;
   std::vector<std::string> runs;
   read = for_each_line(options.received, [&](const std::string& path, std::string_view line) {
@@ -185,9 +188,10 @@ Parsed<void> read_all(const Options& options, Audit& audit) {
   });
   if (!read) return read;
   for (const std::string& path : options.accounting) {
-    read = read_accounting(path, [&](std::string_view type, std::string_view recipient, std::string_view message) {
-      if (type.size() == 1) audit.take_record(type.front(), recipient, message);
-    });
+    read = read_accounting(path,
+                           [&](std::string_view type, std::string_view recipient, std::string_view message) {
+                             if (type.size() == 1) audit.take_record(type.front(), recipient, message);
+                           });
     if (!read) return read;
   }
   return for_each_line(options.queue, [&](const std::string&, std::string_view line) {
@@ -201,10 +205,11 @@ void print_text(const Options& options, const Audit& audit, const std::vector<Ra
   const AuditFigures& f = audit.figures();
   const std::uint64_t lost = f.violations[static_cast<std::size_t>(Violation::Lost)] +
                              f.violations[static_cast<std::size_t>(Violation::DeliveredNotReceived)];
-  fmt::print("accepted {} = delivered {} + bounced {} + queued {} + lost {}\n", f.accepted, f.delivered, f.bounced,
-             f.queued, lost);
+  fmt::print("accepted {} = delivered {} + bounced {} + queued {} + lost {}\n", f.accepted, f.delivered,
+             f.bounced, f.queued, lost);
   if (f.unknown + f.refused > 0) {
-    fmt::print("unknown at injection {} (of which arrived {}), refused {}\n", f.unknown, f.unknown_arrived, f.refused);
+    fmt::print("unknown at injection {} (of which arrived {}), refused {}\n", f.unknown, f.unknown_arrived,
+               f.refused);
   }
   fmt::print("duplicates {}: {} after a drop without reply, {} after a lost connection, {} without cause\n",
              f.duplicates, f.duplicates_dropped, f.duplicates_lost,
@@ -214,36 +219,38 @@ void print_text(const Options& options, const Audit& audit, const std::vector<Ra
                f.records_transient, f.records_received);
   }
   if (f.foreign + f.bad_lines + f.ambiguous > 0) {
-    fmt::print("not judged: {} foreign, {} unreadable lines, {} ambiguous recipients\n", f.foreign, f.bad_lines,
-               f.ambiguous);
+    fmt::print("not judged: {} foreign, {} unreadable lines, {} ambiguous recipients\n", f.foreign,
+               f.bad_lines, f.ambiguous);
   }
   for (const RateCheck& check : checks) {
     fmt::print("rate {}/{} {}: most in a window {}{}{}\n", check.rule().rate.events,
-               duration_text(check.rule().rate.per), check.rule().provider.empty() ? "*" : check.rule().provider,
-               check.worst().events, check.worst().where.empty() ? "" : " at ", check.worst().where);
+               duration_text(check.rule().rate.per),
+               check.rule().provider.empty() ? "*" : check.rule().provider, check.worst().events,
+               check.worst().where.empty() ? "" : " at ", check.worst().where);
   }
   std::size_t shown = 0;
   for (const Finding& one : audit.findings()) {
     if (shown++ >= options.list) break;
-    fmt::print("{}: {} {}{}{}\n", name_of(one.violation), one.message, one.recipient, one.detail.empty() ? "" : ": ",
-               one.detail);
+    fmt::print("{}: {} {}{}{}\n", name_of(one.violation), one.message, one.recipient,
+               one.detail.empty() ? "" : ": ", one.detail);
   }
 }
 
 void print_json(const Audit& audit, const std::vector<RateCheck>& checks) {
   const AuditFigures& f = audit.figures();
-  fmt::print("{{\"accepted\":{},\"delivered\":{},\"bounced\":{},\"queued\":{},\"unknown\":{},\"unknown_arrived\":{},"
-             "\"refused\":{},\"duplicates\":{},\"duplicates_dropped\":{},\"duplicates_lost\":{},\"foreign\":{},"
-             "\"bad_lines\":{},\"violations\":{{",
-             f.accepted, f.delivered, f.bounced, f.queued, f.unknown, f.unknown_arrived, f.refused, f.duplicates,
-             f.duplicates_dropped, f.duplicates_lost, f.foreign, f.bad_lines);
+  fmt::print(
+      "{{\"accepted\":{},\"delivered\":{},\"bounced\":{},\"queued\":{},\"unknown\":{},\"unknown_arrived\":{},"
+      "\"refused\":{},\"duplicates\":{},\"duplicates_dropped\":{},\"duplicates_lost\":{},\"foreign\":{},"
+      "\"bad_lines\":{},\"violations\":{{",
+      f.accepted, f.delivered, f.bounced, f.queued, f.unknown, f.unknown_arrived, f.refused, f.duplicates,
+      f.duplicates_dropped, f.duplicates_lost, f.foreign, f.bad_lines);
   for (std::size_t i = 0; i < kViolations; ++i) {
     fmt::print("{}\"{}\":{}", i == 0 ? "" : ",", name_of(static_cast<Violation>(i)), f.violations[i]);
   }
   fmt::print("}},\"rates\":[");
   for (std::size_t i = 0; i < checks.size(); ++i) {
-    fmt::print("{}{{\"most\":{},\"allowed\":{},\"broken_windows\":{}}}", i == 0 ? "" : ",", checks[i].worst().events,
-               checks[i].rule().rate.events, checks[i].broken_windows());
+    fmt::print("{}{{\"most\":{},\"allowed\":{},\"broken_windows\":{}}}", i == 0 ? "" : ",",
+               checks[i].worst().events, checks[i].rule().rate.events, checks[i].broken_windows());
   }
   fmt::print("]}}\n");
 }
@@ -279,7 +286,8 @@ int start(int count, const char* const* words) {
   } else {
     print_text(options, audit, checks);
   }
-  const bool rates_kept = std::ranges::all_of(checks, [](const RateCheck& one) { return one.broken_windows() == 0; });
+  const bool rates_kept =
+      std::ranges::all_of(checks, [](const RateCheck& one) { return one.broken_windows() == 0; });
   return audit.figures().violations_in_all() == 0 && rates_kept ? 0 : 1;
 }
 

@@ -14,7 +14,8 @@ Parsed<RateRule> parse_rate_rule(std::string_view text) {
   }
   RateRule rule;
   const std::string& event = (*words)[0].text;
-  if (event != "messages" && event != "connections") return complain(fmt::format("'{}' is not counted", event));
+  if (event != "messages" && event != "connections")
+    return complain(fmt::format("'{}' is not counted", event));
   rule.event = event == "messages" ? RateEvent::Message : RateEvent::Connection;
   if ((*words)[1].text != "*") rule.provider = (*words)[1].text;
   const auto rate = parse_rate((*words)[2].text);
@@ -41,7 +42,8 @@ void RateCheck::take(const LedgerLine& line) {
   if (rule_.scope != RateScope::Provider) where += line.source;
   Window& window = windows_[where];
   // The recipients of one message follow each other.
-  if (message && line.message != "-" && line.message == window.last_message && line.session == window.last_session) {
+  if (message && line.message != "-" && line.message == window.last_message &&
+      line.session == window.last_session) {
     return;
   }
   if (message) {
@@ -50,7 +52,8 @@ void RateCheck::take(const LedgerLine& line) {
   }
   const Duration slack = std::min(rule_.slack, rule_.rate.per / 2);
   const auto length_us = static_cast<std::uint64_t>((rule_.rate.per - slack) / 1us);
-  while (!window.times_us.empty() && window.times_us.front() + length_us <= line.time_us) window.times_us.pop_front();
+  while (!window.times_us.empty() && window.times_us.front() + length_us <= line.time_us)
+    window.times_us.pop_front();
   window.times_us.push_back(line.time_us);
   if (window.times_us.size() > worst_.events) worst_ = {window.times_us.size(), where, line.time_us};
   if (window.times_us.size() > rule_.rate.events) ++broken_;

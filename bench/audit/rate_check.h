@@ -38,7 +38,7 @@ class RateCheck {
   void take(const LedgerLine& line);
 
   struct Worst {
-    std::uint64_t events = 0;   ///< most in any window
+    std::uint64_t events = 0;  ///< most in any window
     std::string where;
     std::uint64_t time_us = 0;  ///< of the window's last event
   };

@@ -121,7 +121,8 @@ void DnsResponse::put32(std::uint32_t value) {
 
 void DnsResponse::put_name(std::string_view name) {
   while (!name.empty()) {
-    const auto known = std::ranges::find(places_, name, [](const auto& place) { return std::string_view(place.first); });
+    const auto known =
+        std::ranges::find(places_, name, [](const auto& place) { return std::string_view(place.first); });
     if (known != places_.end()) {
       put16(static_cast<std::uint16_t>(0xc000U | known->second));
       return;
@@ -163,13 +164,15 @@ void DnsResponse::end_record() {
   ++counts_[static_cast<std::size_t>(section_)];
 }
 
-void DnsResponse::add_address(Section section, std::string_view owner, std::uint32_t ttl, const IpAddress& address) {
+void DnsResponse::add_address(Section section, std::string_view owner, std::uint32_t ttl,
+                              const IpAddress& address) {
   begin_record(section, owner, address.is_v4() ? RecordType::A : RecordType::Aaaa, ttl);
   bytes_.append(reinterpret_cast<const char*>(address.octets().data()), address.is_v4() ? 4 : 16);
   end_record();
 }
 
-void DnsResponse::add_mx(std::string_view owner, std::uint32_t ttl, std::uint16_t preference, std::string_view host) {
+void DnsResponse::add_mx(std::string_view owner, std::uint32_t ttl, std::uint16_t preference,
+                         std::string_view host) {
   begin_record(Section::Answer, owner, RecordType::Mx, ttl);
   put16(preference);
   put_name(host);
@@ -200,7 +203,8 @@ void DnsResponse::add_raw(RecordType type, std::string_view owner, std::uint32_t
   end_record();
 }
 
-void DnsResponse::add_soa(Section section, std::string_view owner, std::uint32_t ttl, std::uint32_t negative_ttl) {
+void DnsResponse::add_soa(Section section, std::string_view owner, std::uint32_t ttl,
+                          std::uint32_t negative_ttl) {
   begin_record(section, owner, RecordType::Soa, ttl);
   put_name("ns.sink.invalid");
   put_name("hostmaster.sink.invalid");
@@ -219,8 +223,9 @@ std::string DnsResponse::finish(std::size_t bytes_max) const {
   if (cut) out.resize(question_end_);
   store16(out, 0, question_.id);
   // QR, opcode, AA, TC, RD, RA (this server is asked as a recursive one), code.
-  const unsigned flags = 0x8000U | static_cast<unsigned>(question_.opcode) << 11 | 0x0400U | (cut ? 0x0200U : 0U) |
-                         (question_.recursion_desired ? 0x0100U : 0U) | 0x0080U | static_cast<unsigned>(code_);
+  const unsigned flags = 0x8000U | static_cast<unsigned>(question_.opcode) << 11 | 0x0400U |
+                         (cut ? 0x0200U : 0U) | (question_.recursion_desired ? 0x0100U : 0U) | 0x0080U |
+                         static_cast<unsigned>(code_);
   store16(out, 2, flags);
   store16(out, 4, 1);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -229,8 +234,17 @@ std::string DnsResponse::finish(std::size_t bytes_max) const {
     store16(out, 6 + 2 * i, (cut ? 0U : counts_[i]) + edns);
   }
   if (question_.edns) {
-    const std::uint8_t opt[11] = {0, 0, 41, kUdpBytesOwn >> 8, kUdpBytesOwn & 0xff, 0, 0,
-                                  static_cast<std::uint8_t>(question_.dnssec_ok ? 0x80 : 0), 0, 0, 0};
+    const std::uint8_t opt[11] = {0,
+                                  0,
+                                  41,
+                                  kUdpBytesOwn >> 8,
+                                  kUdpBytesOwn & 0xff,
+                                  0,
+                                  0,
+                                  static_cast<std::uint8_t>(question_.dnssec_ok ? 0x80 : 0),
+                                  0,
+                                  0,
+                                  0};
     out.append(reinterpret_cast<const char*>(opt), sizeof opt);
   }
   return out;

@@ -13,15 +13,20 @@
 namespace sluice::bench {
 
 enum class DnsCode : std::uint8_t {
-  NoError = 0, FormErr = 1, ServFail = 2, NxDomain = 3, NotImplemented = 4, Refused = 5
+  NoError = 0,
+  FormErr = 1,
+  ServFail = 2,
+  NxDomain = 3,
+  NotImplemented = 4,
+  Refused = 5
 };
 
 struct DnsQuestion {
   std::uint16_t id = 0;
   std::uint8_t opcode = 0;
   bool recursion_desired = false;
-  std::string name;            ///< lower case, without final dot; a dot inside a label reads as '\x01'
-  std::string wire_name;       ///< as it was sent, letter case kept (resolvers compare it)
+  std::string name;       ///< lower case, without final dot; a dot inside a label reads as '\x01'
+  std::string wire_name;  ///< as it was sent, letter case kept (resolvers compare it)
   std::uint16_t type = 0;
   std::uint16_t klass = 1;
   bool edns = false;
@@ -44,7 +49,8 @@ class DnsResponse {
   /// Sections are filled in their order (asserted). Names: as in DnsQuestion::name.
   void add_address(Section section, std::string_view owner, std::uint32_t ttl, const IpAddress& address);
   void add_mx(std::string_view owner, std::uint32_t ttl, std::uint16_t preference, std::string_view host);
-  void add_name(Section section, RecordType type, std::string_view owner, std::uint32_t ttl, std::string_view target);
+  void add_name(Section section, RecordType type, std::string_view owner, std::uint32_t ttl,
+                std::string_view target);
   void add_text(std::string_view owner, std::uint32_t ttl, std::string_view text);
   void add_raw(RecordType type, std::string_view owner, std::uint32_t ttl, std::string_view data);
   void add_soa(Section section, std::string_view owner, std::uint32_t ttl, std::uint32_t negative_ttl);

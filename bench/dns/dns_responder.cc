@@ -111,7 +111,8 @@ void DnsResponder::add_hosts(const Look& look) const {
   for (const std::string_view name : look.hosts) {
     const auto* addresses = directory_.host(name);
     if (addresses == nullptr) continue;
-    for (const IpAddress& address : *addresses) look.out.add_address(Section::Additional, name, look.ttl, address);
+    for (const IpAddress& address : *addresses)
+      look.out.add_address(Section::Additional, name, look.ttl, address);
   }
 }
 
@@ -128,7 +129,8 @@ void DnsResponder::fill(const DnsQuestion& question, const DnsFault* fault, DnsR
   if (fault != nullptr && fault->kind == Kind::ManyMx && asks(question, RecordType::Mx)) {
     look.answered = look.exists = true;
     for (std::uint64_t i = 0; i < fault->number && !out.overflowed(); ++i) {
-      out.add_mx(question.name, look.ttl, static_cast<std::uint16_t>(i), fmt::format("mx{}.many.sink.invalid", i));
+      out.add_mx(question.name, look.ttl, static_cast<std::uint16_t>(i),
+                 fmt::format("mx{}.many.sink.invalid", i));
     }
   }
   if (fault != nullptr && fault->kind == Kind::Huge) {
@@ -147,7 +149,8 @@ void DnsResponder::fill(const DnsQuestion& question, const DnsFault* fault, DnsR
   add_hosts(look);
 }
 
-DnsAnswer DnsResponder::answer(std::span<const std::byte> query, DnsTransport transport, std::uint64_t draw) const {
+DnsAnswer DnsResponder::answer(std::span<const std::byte> query, DnsTransport transport,
+                               std::uint64_t draw) const {
   DnsAnswer answer;
   auto question = parse_dns_question(query);
   if (!question) return answer;

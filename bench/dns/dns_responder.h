@@ -13,9 +13,9 @@ namespace sluice::bench {
 
 /// What to do with a query.
 struct DnsAnswer {
-  std::string bytes;    ///< empty: no answer, the asker runs into its timeout
+  std::string bytes;  ///< empty: no answer, the asker runs into its timeout
   Duration delay{0};
-  bool close = false;   ///< over TCP: end the connection without an answer
+  bool close = false;  ///< over TCP: end the connection without an answer
 };
 
 enum class DnsTransport : std::uint8_t { Udp, Tcp };
@@ -30,7 +30,8 @@ class DnsResponder {
 
   explicit DnsResponder(const Directory& directory) : directory_(directory) {}
   /// `draw`: this query's chance.
-  [[nodiscard]] DnsAnswer answer(std::span<const std::byte> query, DnsTransport transport, std::uint64_t draw) const;
+  [[nodiscard]] DnsAnswer answer(std::span<const std::byte> query, DnsTransport transport,
+                                 std::uint64_t draw) const;
 
  private:
   struct Look;

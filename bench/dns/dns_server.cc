@@ -89,7 +89,8 @@ Task<void> DnsServer::answer_late(std::string bytes, Endpoint to, Duration delay
   static constexpr Duration kStep = 100ms;  // how long stop() may have to wait
   ++late_;
   const MonoTime due = reactor_.now() + delay;
-  while (!stopping_ && reactor_.now() < due) co_await sleep_until(reactor_, std::min(due, reactor_.now() + kStep));
+  while (!stopping_ && reactor_.now() < due)
+    co_await sleep_until(reactor_, std::min(due, reactor_.now() + kStep));
   if (!stopping_) std::ignore = reactor_.send_datagram(udp_, std::as_bytes(std::span(bytes)), &to);
   --late_;
 }
@@ -124,7 +125,8 @@ Task<void> DnsServer::serve_tcp(Stream stream) {
       if (reply.close) open = false;
       if (reply.bytes.empty()) continue;
       if (reply.delay > 0s) co_await sleep_for(reactor_, reply.delay);
-      const char length[2] = {static_cast<char>(reply.bytes.size() >> 8), static_cast<char>(reply.bytes.size() & 0xff)};
+      const char length[2] = {static_cast<char>(reply.bytes.size() >> 8),
+                              static_cast<char>(reply.bytes.size() & 0xff)};
       reply.bytes.insert(0, length, 2);
       const Status sent = co_await stream.send(std::string_view(reply.bytes));
       if (!sent) open = false;

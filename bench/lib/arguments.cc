@@ -55,7 +55,8 @@ void Arguments::duration(std::string name, std::string help, Duration& into) {
 void Arguments::endpoint(std::string name, std::string help, std::optional<Endpoint>& into) {
   option(std::move(name), "IP:PORT", std::move(help), [&into](std::string_view given) -> Parsed<void> {
     into = Endpoint::parse(given);
-    if (!into) return complain(fmt::format("'{}' is not an address with a port; write 127.0.0.1:2525", given));
+    if (!into)
+      return complain(fmt::format("'{}' is not an address with a port; write 127.0.0.1:2525", given));
     return {};
   });
 }
@@ -105,7 +106,8 @@ Parsed<Arguments::Outcome> Arguments::parse(int count, const char* const* words)
 
 std::string Arguments::help() const {
   std::string out = fmt::format("{}: {}\n\nusage: {} [OPTION]...", program_, purpose_, program_);
-  if (operands_ != nullptr) out += fmt::format(" {}\n  {:<26} {}", operand_value_, operand_value_, operand_help_);
+  if (operands_ != nullptr)
+    out += fmt::format(" {}\n  {:<26} {}", operand_value_, operand_value_, operand_help_);
   out += "\n";
   for (const Option& option : options_) {
     if (option.name.empty()) {

@@ -19,7 +19,8 @@ class Arguments {
   /// Takes the value's text over, or says what is wrong with it.
   using Take = std::function<Parsed<void>(std::string_view)>;
 
-  Arguments(std::string program, std::string purpose) : program_(std::move(program)), purpose_(std::move(purpose)) {}
+  Arguments(std::string program, std::string purpose)
+      : program_(std::move(program)), purpose_(std::move(purpose)) {}
 
   /// A headline in the help text, before the options declared after it.
   void section(std::string title);
@@ -60,7 +61,7 @@ class Arguments {
 
 /// parse(), and for a program's main(): nullopt to go on, else the exit status (0 after --help, 2 after an error, which
 /// has been printed).
-[[nodiscard]] std::optional<int> parse_or_exit_status(const Arguments& arguments, std::string_view program, int count,
-                                                      const char* const* words);
+[[nodiscard]] std::optional<int> parse_or_exit_status(const Arguments& arguments, std::string_view program,
+                                                      int count, const char* const* words);
 
 }  // namespace sluice::bench

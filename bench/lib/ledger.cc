@@ -113,7 +113,8 @@ Status LedgerFile::map_next() {
   const std::uint64_t start = chunk_ == nullptr ? chunk_start_ : chunk_start_ + kChunkBytes;
   const int error = ::posix_fallocate(fd_, static_cast<off_t>(start), static_cast<off_t>(kChunkBytes));
   if (error != 0) return fail_errno(error, "ledger.allocate");
-  void* memory = ::mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, static_cast<off_t>(start));
+  void* memory =
+      ::mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, static_cast<off_t>(start));
   if (memory == MAP_FAILED) return fail_errno(errno, "ledger.map");
   if (chunk_ != nullptr) ::munmap(chunk_, kChunkBytes);
   chunk_ = static_cast<char*>(memory);

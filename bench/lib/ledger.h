@@ -30,26 +30,26 @@ enum class Certainty : char {
 
 /// How a connection ended.
 enum class Farewell : char {
-  Quit = 'q',    ///< the client said QUIT
-  Lost = 'l',    ///< the client went without a word
-  Closed = 'c',  ///< the sink ended it (421, drop, idle)
-  Stopped = 's', ///< the sink was shut down
+  Quit = 'q',     ///< the client said QUIT
+  Lost = 'l',     ///< the client went without a word
+  Closed = 'c',   ///< the sink ended it (421, drop, idle)
+  Stopped = 's',  ///< the sink was shut down
 };
 
 /// One line as values. Which fields have a meaning depends on the kind (FORMAT.md); views point into the line.
 struct LedgerLine {
   LedgerKind kind = LedgerKind::Injected;
-  std::uint64_t time_us = 0;          ///< microseconds since 1970
-  std::uint64_t session = 0;          ///< number of the connection in its program's run
+  std::uint64_t time_us = 0;  ///< microseconds since 1970
+  std::uint64_t session = 0;  ///< number of the connection in its program's run
   std::string_view provider;
-  std::string_view source;            ///< IP address of the client
-  std::string_view message;           ///< message id without angle brackets; "-" unknown
-  std::string_view recipients;        ///< I: comma list of accepted recipients; A, R: one
+  std::string_view source;      ///< IP address of the client
+  std::string_view message;     ///< message id without angle brackets; "-" unknown
+  std::string_view recipients;  ///< I: comma list of accepted recipients; A, R: one
   Certainty certainty = Certainty::Answered;
   Farewell farewell = Farewell::Quit;
   std::uint64_t body_bytes = 0;
-  std::uint64_t body_hash = 0;        ///< XXH3 of the body behind the empty line, dots removed
-  std::string_view reply;             ///< "250 2.0.0 Ok"
+  std::uint64_t body_hash = 0;  ///< XXH3 of the body behind the empty line, dots removed
+  std::string_view reply;       ///< "250 2.0.0 Ok"
 };
 
 /// Appends the line's text with its final LF. Tabs, line breaks and other control bytes in texts become '?'.

@@ -22,7 +22,9 @@ Parsed<NameRange> NameRange::parse(std::string_view text) {
     out.prefix_ = text;
     return out;
   }
-  const auto wrong = [&] { return complain(fmt::format("'{}' is not a range; write d[0-99].example", text)); };
+  const auto wrong = [&] {
+    return complain(fmt::format("'{}' is not a range; write d[0-99].example", text));
+  };
   if (open == std::string_view::npos || close == std::string_view::npos || close < open) return wrong();
   const std::string_view inside = text.substr(open + 1, close - open - 1);
   const std::size_t dash = inside.find('-');
@@ -102,7 +104,8 @@ bool DomainPattern::matches(std::string_view name) const {
   switch (kind_) {
     case Kind::Everything: return true;
     case Kind::Below:
-      return name.size() > below_.size() + 1 && name.ends_with(below_) && name[name.size() - below_.size() - 1] == '.';
+      return name.size() > below_.size() + 1 && name.ends_with(below_) &&
+             name[name.size() - below_.size() - 1] == '.';
     case Kind::Range: return range_.contains(name);
   }
   return false;

@@ -52,7 +52,9 @@ Result<CpuTime> cpu_time_of(std::uint64_t pid) {
   const auto system = parse_number(fields[12]);
   const long ticks = ::sysconf(_SC_CLK_TCK);
   if (!user || !system || ticks <= 0) return fail(Errc::BadInput, "proc.stat");
-  const auto of = [&](std::uint64_t count) { return Duration(1s) * static_cast<std::int64_t>(count) / ticks; };
+  const auto of = [&](std::uint64_t count) {
+    return Duration(1s) * static_cast<std::int64_t>(count) / ticks;
+  };
   return CpuTime{of(*user), of(*system)};
 }
 

@@ -9,8 +9,8 @@
 
 namespace sluice::bench {
 
-/// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it starts, ignores SIGPIPE, and answers a descriptor that
-/// becomes readable when one of the three comes. Call it first in main().
+/// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it starts, ignores SIGPIPE, and answers a
+/// descriptor that becomes readable when one of the three comes. Call it first in main().
 [[nodiscard]] Result<int> signal_descriptor();
 /// Raises the limit of open files to what is allowed; answers it.
 std::uint64_t raise_descriptor_limit();

@@ -114,12 +114,15 @@ Parsed<std::uint64_t> parse_size(std::string_view text) {
   if (unit == "m" || unit == "mb") factor = static_cast<double>(kMiB);
   if (unit == "g" || unit == "gb") factor = static_cast<double>(kGiB);
   const double bytes = cut->number * factor;
-  if (factor == 0 || bytes > 1e15) return complain(fmt::format("'{}' is not a size; write 512, 10k, 4m or 1g", text));
+  if (factor == 0 || bytes > 1e15)
+    return complain(fmt::format("'{}' is not a size; write 512, 10k, 4m or 1g", text));
   return static_cast<std::uint64_t>(bytes);
 }
 
 Parsed<Rate> parse_rate(std::string_view text) {
-  const auto wrong = [&] { return complain(fmt::format("'{}' is not a rate; write 10/s, 500/h or 3/5m", text)); };
+  const auto wrong = [&] {
+    return complain(fmt::format("'{}' is not a rate; write 10/s, 500/h or 3/5m", text));
+  };
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos || slash + 1 == text.size()) return wrong();
   const auto events = parse_number(text.substr(0, slash), 1'000'000'000);

@@ -11,7 +11,11 @@ double seconds(Duration duration) { return static_cast<double>(duration.count())
 }  // namespace
 
 ArrivalTimes::ArrivalTimes(const LoadPlan& plan, std::uint64_t index, std::uint64_t threads)
-    : steps_(plan.rates), arrivals_(plan.arrivals), seed_(mix(plan.seed, index)), index_(index), threads_(threads) {}
+    : steps_(plan.rates),
+      arrivals_(plan.arrivals),
+      seed_(mix(plan.seed, index)),
+      index_(index),
+      threads_(threads) {}
 
 double ArrivalTimes::next_in_step() {
   const Rate& rate = steps_[step_].rate;

@@ -27,8 +27,8 @@ class ArrivalTimes {
   std::uint64_t threads_;
   std::size_t step_ = 0;
   double step_start_s_ = 0;
-  double at_s_ = 0;         // within the step; Poisson
-  std::uint64_t count_ = 0; // within the step
+  double at_s_ = 0;          // within the step; Poisson
+  std::uint64_t count_ = 0;  // within the step
   std::uint64_t draws_ = 0;
 };
 

@@ -29,12 +29,12 @@ enum class Injection : std::uint8_t {
 /// A message with its times and what was said to it.
 struct Attempt {
   LoadMessage message;
-  MonoTime intended;                ///< latency counts from here
-  std::vector<bool> accepted;       ///< by recipient
+  MonoTime intended;           ///< latency counts from here
+  std::vector<bool> accepted;  ///< by recipient
   std::size_t recipients_answered = 0;
   bool mail_answered = false;
   bool body_started = false;
-  std::string refusal;              ///< the first reply that said no
+  std::string refusal;  ///< the first reply that said no
 };
 
 /// Permission to send one message, or when to ask again.
@@ -102,7 +102,7 @@ class LoadClient {
   bool greeted_ = false;
   bool done_ = false;
   bool helo_ = false;
-  bool reset_asked_ = false;      // the next reply is RSET's
+  bool reset_asked_ = false;  // the next reply is RSET's
   ReplyReader reader_;
   std::deque<Attempt> attempts_;  // in the order of their replies
   std::uint64_t started_ = 0;

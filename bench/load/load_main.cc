@@ -45,41 +45,51 @@ Arguments::Take list_of(Take take) {
 Parsed<void> take_domain(LoadPlan& plan, std::string_view text) {
   const auto named = parse_weighted(text);
   if (!named) return std::unexpected(named.error());
-  return mapped(NameRange::parse(named->value), [&](NameRange names) {
-    plan.domains.push_back({std::move(names), named->weight});
-  });
+  return mapped(NameRange::parse(named->value),
+                [&](NameRange names) { plan.domains.push_back({std::move(names), named->weight}); });
 }
 
 void declare_load(Arguments& arguments, LoadPlan& plan) {
   arguments.section("How the load comes");
-  arguments.option("--mode", "MODE", "lockstep, pipelined (default) or bdat", [&](std::string_view text) -> Parsed<void> {
-    if (text == "lockstep") plan.mode = InjectMode::Lockstep;
-    else if (text == "pipelined") plan.mode = InjectMode::Pipelined;
-    else if (text == "bdat") plan.mode = InjectMode::Chunked;
-    else return complain(fmt::format("'{}' is none of lockstep, pipelined, bdat", text));
-    return {};
-  });
-  arguments.number("--connections", "N", "connections in all (10)", plan.connections, LoadPlan::kConnectionsMax);
+  arguments.option("--mode", "MODE", "lockstep, pipelined (default) or bdat",
+                   [&](std::string_view text) -> Parsed<void> {
+                     if (text == "lockstep")
+                       plan.mode = InjectMode::Lockstep;
+                     else if (text == "pipelined")
+                       plan.mode = InjectMode::Pipelined;
+                     else if (text == "bdat")
+                       plan.mode = InjectMode::Chunked;
+                     else
+                       return complain(fmt::format("'{}' is none of lockstep, pipelined, bdat", text));
+                     return {};
+                   });
+  arguments.number("--connections", "N", "connections in all (10)", plan.connections,
+                   LoadPlan::kConnectionsMax);
   arguments.number("--window", "N", "bdat: transactions under way on a connection (4)", plan.window,
                    LoadPlan::kWindowMax);
-  arguments.option("--messages", "N", "messages in all (10000, unless --duration)", [&](std::string_view text) {
-    return mapped(parse_number(text), [&](std::uint64_t count) { plan.messages = count; });
-  });
+  arguments.option("--messages", "N", "messages in all (10000, unless --duration)",
+                   [&](std::string_view text) {
+                     return mapped(parse_number(text), [&](std::uint64_t count) { plan.messages = count; });
+                   });
   arguments.option("--duration", "TIME", "start messages for so long", [&](std::string_view text) {
     return mapped(parse_duration(text), [&](Duration time) { plan.duration = time; });
   });
-  arguments.number("--messages-per-connection", "N", "then QUIT and connect again", plan.messages_per_connection,
-                   UINT64_MAX);
-  arguments.option("--rate", "STEPS", "open loop: 500/s or 500/s:30s,1000/s:30s; latency counts\n"
+  arguments.number("--messages-per-connection", "N", "then QUIT and connect again",
+                   plan.messages_per_connection, UINT64_MAX);
+  arguments.option("--rate", "STEPS",
+                   "open loop: 500/s or 500/s:30s,1000/s:30s; latency counts\n"
                    "from the time a message was due, not from when a connection was free",
                    [&](std::string_view text) {
-                     return mapped(parse_rate_steps(text), [&](std::vector<RateStep> steps) { plan.rates = steps; });
+                     return mapped(parse_rate_steps(text),
+                                   [&](std::vector<RateStep> steps) { plan.rates = steps; });
                    });
-  arguments.option("--arrivals", "KIND", "even (default) or poisson", [&](std::string_view text) -> Parsed<void> {
-    if (text != "even" && text != "poisson") return complain(fmt::format("'{}' is neither even nor poisson", text));
-    plan.arrivals = text == "even" ? Arrivals::Even : Arrivals::Poisson;
-    return {};
-  });
+  arguments.option("--arrivals", "KIND", "even (default) or poisson",
+                   [&](std::string_view text) -> Parsed<void> {
+                     if (text != "even" && text != "poisson")
+                       return complain(fmt::format("'{}' is neither even nor poisson", text));
+                     plan.arrivals = text == "even" ? Arrivals::Even : Arrivals::Poisson;
+                     return {};
+                   });
   arguments.duration("--timeout", "for a connection or reply (60s)", plan.timeout);
   arguments.duration("--reconnect", "keep trying for so long when the server is away (0)", plan.reconnect);
 }
@@ -96,11 +106,13 @@ void declare_mail(Arguments& arguments, LoadPlan& plan) {
       plan.recipients_high = range.high;
     });
   });
-  arguments.option("--domain", "NAME[:WEIGHT],...", "of recipients; d[0-999].example are a thousand (load.example)",
+  arguments.option("--domain", "NAME[:WEIGHT],...",
+                   "of recipients; d[0-999].example are a thousand (load.example)",
                    list_of([&](std::string_view text) { return take_domain(plan, text); }));
   const auto take_into = [](std::vector<Weighted<std::string>>& list) {
     return list_of([&list](std::string_view text) {
-      return mapped(parse_weighted(text), [&list](Weighted<std::string> one) { list.push_back(std::move(one)); });
+      return mapped(parse_weighted(text),
+                    [&list](Weighted<std::string> one) { list.push_back(std::move(one)); });
     });
   };
   arguments.option("--vmta", "NAME[:WEIGHT],...", "x-virtual-mta header", take_into(plan.vmtas));
@@ -136,7 +148,8 @@ void declare(Arguments& arguments, Options& options) {
   arguments.duration("--progress", "print a line every so often", options.progress);
   arguments.option("--watch-pid", "PID,...", "report the processor time of these too",
                    list_of([&options](std::string_view text) {
-                     return mapped(parse_number(text), [&](std::uint64_t pid) { options.watched.push_back(pid); });
+                     return mapped(parse_number(text),
+                                   [&](std::uint64_t pid) { options.watched.push_back(pid); });
                    }));
   arguments.flag("--json", "the result as JSON", options.json);
   arguments.epilogue("Exit status: 0 all accepted, 1 some were not, 2 nothing could be done.");
@@ -250,7 +263,8 @@ Parsed<void> complete(Options& options) {
   LoadPlan& plan = options.plan;
   if (plan.targets.empty()) plan.targets.push_back(*Endpoint::parse("127.0.0.1:2525"));
   if (plan.domains.empty()) plan.domains.push_back({*NameRange::parse("load.example"), 1});
-  if (!plan.messages && !plan.duration && (plan.rates.empty() || !plan.rates.back().lasts)) plan.messages = 10'000;
+  if (!plan.messages && !plan.duration && (plan.rates.empty() || !plan.rates.back().lasts))
+    plan.messages = 10'000;
   if (plan.run.empty()) plan.run = random_run_name();
   if (plan.run.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") !=
       std::string::npos) {
@@ -270,8 +284,12 @@ Parsed<void> complete(Options& options) {
 int run(Options& options, int signals) {
   const auto threads = static_cast<std::size_t>(options.threads);
   runtime::Mailboxes boxes(threads);
-  Load load{.options = options, .boxes = boxes, .signals = signals, .counters = {},
-            .shards = std::vector<LoadShard*>(threads), .wakeups = std::vector<runtime::Wakeup*>(threads),
+  Load load{.options = options,
+            .boxes = boxes,
+            .signals = signals,
+            .counters = {},
+            .shards = std::vector<LoadShard*>(threads),
+            .wakeups = std::vector<runtime::Wakeup*>(threads),
             .active = std::vector<Duration>(threads)};
   load.running = threads;
   std::vector<std::unique_ptr<LedgerLog>> ledgers;
@@ -296,7 +314,8 @@ int run(Options& options, int signals) {
   const CpuTime cpu_before = own_cpu_time();
   runtime::ShardThreads pool;
   for (std::size_t i = 0; i < threads; ++i) {
-    pool.start(fmt::format("load-{}", i), ShardId(static_cast<std::uint32_t>(i)), runtime::UringOptions(), std::nullopt,
+    pool.start(fmt::format("load-{}", i), ShardId(static_cast<std::uint32_t>(i)), runtime::UringOptions(),
+               std::nullopt,
                [&load, ledger = std::move(ledgers[i])](Result<std::unique_ptr<UringReactor>> made) mutable {
                  run_shard(load, std::move(ledger), std::move(made));
                });

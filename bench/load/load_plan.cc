@@ -68,7 +68,8 @@ Parsed<SizeRange> parse_count_range(std::string_view text, std::uint64_t max) {
   const auto high = dots == std::string_view::npos ? low : parse_number(text.substr(dots + 2), max);
   if (!low) return std::unexpected(low.error());
   if (!high) return std::unexpected(high.error());
-  if (*low == 0 || *low > *high) return complain(fmt::format("'{}' is not a count or a span; write 3 or 1..10", text));
+  if (*low == 0 || *low > *high)
+    return complain(fmt::format("'{}' is not a count or a span; write 3 or 1..10", text));
   return SizeRange{*low, *high};
 }
 

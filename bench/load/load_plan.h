@@ -48,12 +48,12 @@ struct LoadPlan {
   std::vector<Endpoint> targets;
   std::vector<IpAddress> sources;
   std::uint64_t connections = 10;
-  std::uint64_t window = 4;               ///< transactions under way on a connection; Chunked only
+  std::uint64_t window = 4;  ///< transactions under way on a connection; Chunked only
   InjectMode mode = InjectMode::Pipelined;
   std::optional<std::uint64_t> messages;
   std::optional<Duration> duration;
   std::uint64_t messages_per_connection = 0;  ///< 0 on the command line; see messages_per_connection_max()
-  std::vector<RateStep> rates;            ///< empty: closed loop, the next message follows the reply
+  std::vector<RateStep> rates;                ///< empty: closed loop, the next message follows the reply
   Arrivals arrivals = Arrivals::Even;
   std::vector<Weighted<SizeRange>> sizes{{{10 * kKiB, 10 * kKiB}, 1}};
   std::uint64_t recipients_low = 1;
@@ -62,11 +62,11 @@ struct LoadPlan {
   std::vector<Weighted<std::string>> vmtas;
   std::vector<Weighted<std::string>> jobs;
   std::string sender = "bounce@load.example";
-  std::string host = "load.example";      ///< EHLO name and right side of Message-IDs
-  std::string run;                        ///< part of every Message-ID and recipient
+  std::string host = "load.example";  ///< EHLO name and right side of Message-IDs
+  std::string run;                    ///< part of every Message-ID and recipient
   std::uint64_t seed = 1;
   Duration timeout = 60s;
-  Duration reconnect{0};                  ///< how long to try again when the server is away
+  Duration reconnect{0};  ///< how long to try again when the server is away
   [[nodiscard]] std::optional<std::uint64_t> messages_per_connection_max() const {
     return messages_per_connection == 0 ? std::nullopt : std::optional(messages_per_connection);
   }

@@ -59,11 +59,11 @@ LoadResult add_up(const std::vector<std::unique_ptr<LoadCounters>>& threads) {
 }
 
 std::string load_result_text(const LoadResult& result) {
-  std::string out = fmt::format("run {}: {} accepted in {}, {:.0f}/s, {:.1f} MB/s\n", result.run, result.accepted,
-                                duration_text(result.time), result.per_second(),
-                                result.time <= 0s ? 0.0
-                                                  : static_cast<double>(result.bytes) * 1e3 /
-                                                        static_cast<double>(result.time.count()));
+  std::string out = fmt::format(
+      "run {}: {} accepted in {}, {:.0f}/s, {:.1f} MB/s\n", result.run, result.accepted,
+      duration_text(result.time), result.per_second(),
+      result.time <= 0s ? 0.0
+                        : static_cast<double>(result.bytes) * 1e3 / static_cast<double>(result.time.count()));
   out += fmt::format("latency {}\n", latency_text(result.latency_ns));
   out += fmt::format("recipients {}, refused {}, unknown {}, unsent {}\n", result.recipients, result.refused,
                      result.unknown, result.unsent);
@@ -71,7 +71,8 @@ std::string load_result_text(const LoadResult& result) {
                      result.connections_lost);
   out += fmt::format("cpu load {:.2f} us a message", cpu_per_message(result.cpu, result.accepted));
   for (const WatchedProcess& process : result.watched) {
-    out += fmt::format(", process {} {:.2f} us a message", process.pid, cpu_per_message(used(process), result.accepted));
+    out += fmt::format(", process {} {:.2f} us a message", process.pid,
+                       cpu_per_message(used(process), result.accepted));
   }
   out += "\n";
   for (const auto& [text, count] : result.refusals) out += fmt::format("refused {} times: {}\n", count, text);
@@ -79,28 +80,34 @@ std::string load_result_text(const LoadResult& result) {
 }
 
 std::string load_result_json(const LoadResult& result) {
-  const auto at = [&](double percent) { return static_cast<double>(result.latency_ns.percentile(percent)) / 1e3; };
+  const auto at = [&](double percent) {
+    return static_cast<double>(result.latency_ns.percentile(percent)) / 1e3;
+  };
   std::string out = fmt::format(
-      "{{\"run\":{},\"started\":{},\"accepted\":{},\"refused\":{},\"unknown\":{},\"unsent\":{},\"recipients\":{},"
+      "{{\"run\":{},\"started\":{},\"accepted\":{},\"refused\":{},\"unknown\":{},\"unsent\":{},"
+      "\"recipients\":{},"
       "\"bytes\":{},\"connects\":{},\"connects_failed\":{},\"connections_lost\":{},\"seconds\":{:.6f},"
       "\"per_second\":{:.1f}",
       json_text(result.run), result.started, result.accepted, result.refused, result.unknown, result.unsent,
       result.recipients, result.bytes, result.connects, result.connects_failed, result.connections_lost,
       static_cast<double>(result.time.count()) / 1e9, result.per_second());
   out += fmt::format(
-      ",\"latency_us\":{{\"mean\":{:.1f},\"p50\":{:.1f},\"p90\":{:.1f},\"p99\":{:.1f},\"p999\":{:.1f},\"max\":{:.1f}}}",
+      ",\"latency_us\":{{\"mean\":{:.1f},\"p50\":{:.1f},\"p90\":{:.1f},\"p99\":{:.1f},\"p999\":{:.1f},"
+      "\"max\":{:.1f}}}",
       result.latency_ns.mean() / 1e3, at(50), at(90), at(99), at(99.9), at(100));
-  out += fmt::format(",\"cpu_us_per_message\":{:.3f},\"watched\":[", cpu_per_message(result.cpu, result.accepted));
+  out += fmt::format(",\"cpu_us_per_message\":{:.3f},\"watched\":[",
+                     cpu_per_message(result.cpu, result.accepted));
   for (std::size_t i = 0; i < result.watched.size(); ++i) {
     const WatchedProcess& process = result.watched[i];
-    out += fmt::format("{}{{\"pid\":{},\"user_seconds\":{:.3f},\"system_seconds\":{:.3f},\"us_per_message\":{:.3f}}}",
-                       i == 0 ? "" : ",", process.pid, microseconds(used(process).user) / 1e6,
-                       microseconds(used(process).system) / 1e6, cpu_per_message(used(process), result.accepted));
+    out += fmt::format(
+        "{}{{\"pid\":{},\"user_seconds\":{:.3f},\"system_seconds\":{:.3f},\"us_per_message\":{:.3f}}}",
+        i == 0 ? "" : ",", process.pid, microseconds(used(process).user) / 1e6,
+        microseconds(used(process).system) / 1e6, cpu_per_message(used(process), result.accepted));
   }
   out += "],\"refusals\":[";
   for (std::size_t i = 0; i < result.refusals.size(); ++i) {
-    out += fmt::format("{}{{\"reply\":{},\"count\":{}}}", i == 0 ? "" : ",", json_text(result.refusals[i].first),
-                       result.refusals[i].second);
+    out += fmt::format("{}{{\"reply\":{},\"count\":{}}}", i == 0 ? "" : ",",
+                       json_text(result.refusals[i].first), result.refusals[i].second);
   }
   return out + "]}\n";
 }

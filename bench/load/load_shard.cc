@@ -15,7 +15,8 @@ constexpr std::size_t kLedgerReplyMax = 200;
 }  // namespace
 
 struct LoadShard::Connection {
-  Connection(runtime::Reactor& reactor, const LoadPlan& plan, LoadDesk& desk) : wakeup(reactor), client(plan, desk) {}
+  Connection(runtime::Reactor& reactor, const LoadPlan& plan, LoadDesk& desk)
+      : wakeup(reactor), client(plan, desk) {}
   Stream stream;
   runtime::Wakeup wakeup;
   LoadClient client;
@@ -35,7 +36,8 @@ LoadShard::LoadShard(runtime::Reactor& reactor, const LoadPlan& plan, std::size_
       arrival_alarm_([](runtime::Timer& timer) { static_cast<Alarm&>(timer).owner.on_arrival(); }, *this) {
   if (!plan.rates.empty()) arrivals_.emplace(plan, index_, threads_);
   // Thread i sends the messages i, i + threads, ...
-  if (plan.messages) messages_left_ = *plan.messages / threads_ + (index_ < *plan.messages % threads_ ? 1 : 0);
+  if (plan.messages)
+    messages_left_ = *plan.messages / threads_ + (index_ < *plan.messages % threads_ ? 1 : 0);
   next_number_ = index_;
 }
 
@@ -43,10 +45,12 @@ LoadShard::~LoadShard() { SLUICE_ASSERT(connections_.empty()); }
 
 Task<void> LoadShard::run() {
   mono_base_ = started_at_ = last_reply_ = reactor_.read_clock();
-  wall_base_us_ = static_cast<std::uint64_t>(std::chrono::microseconds(reactor_.wall_now().time_since_epoch()).count());
+  wall_base_us_ =
+      static_cast<std::uint64_t>(std::chrono::microseconds(reactor_.wall_now().time_since_epoch()).count());
   if (arrivals_) next_arrival_ = arrivals_->next();
   const std::uint64_t mine = plan_.connections / threads_ + (index_ < plan_.connections % threads_ ? 1 : 0);
-  for (std::uint64_t i = 0; i < mine; ++i) tasks_.spawn(keep_connected(static_cast<std::size_t>(index_ + i * threads_)));
+  for (std::uint64_t i = 0; i < mine; ++i)
+    tasks_.spawn(keep_connected(static_cast<std::size_t>(index_ + i * threads_)));
   co_await tasks_.join();
   reactor_.disarm(arrival_alarm_);
 }
@@ -97,12 +101,14 @@ void LoadShard::finished(Attempt&& attempt, Injection how, std::string_view repl
       counters_.accepted.add();
       counters_.recipients.add(static_cast<std::uint64_t>(std::ranges::count(attempt.accepted, true)));
       counters_.bytes.add(attempt.message.bytes());
-      counters_.latency_ns.record(static_cast<std::uint64_t>(std::max<std::int64_t>(0, (now - attempt.intended).count())));
+      counters_.latency_ns.record(
+          static_cast<std::uint64_t>(std::max<std::int64_t>(0, (now - attempt.intended).count())));
       break;
     case Injection::Refused: {
       counters_.refused.add();
       auto& kinds = counters_.refusals;
-      const auto found = std::ranges::find(kinds, reply, [](const auto& kind) { return std::string_view(kind.first); });
+      const auto found =
+          std::ranges::find(kinds, reply, [](const auto& kind) { return std::string_view(kind.first); });
       if (found != kinds.end()) {
         ++found->second;
       } else if (kinds.size() < LoadCounters::kRefusalsMax) {
@@ -126,18 +132,19 @@ void LoadShard::record(const Attempt& attempt, Injection how, std::string_view r
   }
   ledger_text_.clear();
   const auto age = reactor_.now() - mono_base_;
-  append_ledger_line({.kind = LedgerKind::Injected,
-                      .time_us = wall_base_us_ + static_cast<std::uint64_t>(std::max<std::int64_t>(0, age / 1us)),
-                      .session = attempt.message.number,
-                      .provider = plan_.run,
-                      .source = {},
-                      .message = attempt.message.id,
-                      .recipients = recipients,
-                      .certainty = how == Injection::Unknown ? Certainty::Unknown : Certainty::Answered,
-                      .body_bytes = attempt.message.body_bytes,
-                      .body_hash = attempt.message.body_hash,
-                      .reply = reply.substr(0, kLedgerReplyMax)},
-                     ledger_text_);
+  append_ledger_line(
+      {.kind = LedgerKind::Injected,
+       .time_us = wall_base_us_ + static_cast<std::uint64_t>(std::max<std::int64_t>(0, age / 1us)),
+       .session = attempt.message.number,
+       .provider = plan_.run,
+       .source = {},
+       .message = attempt.message.id,
+       .recipients = recipients,
+       .certainty = how == Injection::Unknown ? Certainty::Unknown : Certainty::Answered,
+       .body_bytes = attempt.message.body_bytes,
+       .body_hash = attempt.message.body_hash,
+       .reply = reply.substr(0, kLedgerReplyMax)},
+      ledger_text_);
   ledger_->append(ledger_text_);
 }
 

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "bench/lib/counter.h"
 #include "bench/lib/histogram.h"
 #include "bench/lib/ledger.h"
 #include "bench/load/arrivals.h"
 #include "bench/load/load_client.h"
-#include "bench/lib/counter.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"
@@ -24,13 +24,14 @@ struct LoadCounters {
   Counter refused;
   Counter unknown;
   Counter unsent;
-  Counter recipients;        ///< of accepted messages
-  Counter bytes;             ///< of accepted messages
+  Counter recipients;  ///< of accepted messages
+  Counter bytes;       ///< of accepted messages
   Counter connects;
   Counter connects_failed;
   Counter connections_lost;  ///< after the greeting
   Histogram latency_ns;      ///< of accepted messages, from the intended time to the reply
-  std::vector<std::pair<std::string, std::uint64_t>> refusals;  ///< by reply text, the first kRefusalsMax kinds
+  std::vector<std::pair<std::string, std::uint64_t>>
+      refusals;  ///< by reply text, the first kRefusalsMax kinds
   static constexpr std::size_t kRefusalsMax = 20;
 };
 
@@ -42,8 +43,8 @@ class LoadShard final : public LoadDesk {
   static constexpr std::uint64_t kConnectingMax = 200;
   static constexpr Duration kDrainTime = 10s;
 
-  LoadShard(runtime::Reactor& reactor, const LoadPlan& plan, std::size_t threads, std::unique_ptr<LedgerLog> ledger,
-            LoadCounters& counters);
+  LoadShard(runtime::Reactor& reactor, const LoadPlan& plan, std::size_t threads,
+            std::unique_ptr<LedgerLog> ledger, LoadCounters& counters);
   ~LoadShard() override;
 
   /// Until all messages have ended, the time is over, or stop().
@@ -93,7 +94,7 @@ class LoadShard final : public LoadDesk {
   runtime::Semaphore connecting_;
   runtime::TaskGroup tasks_;
   std::vector<Connection*> connections_;
-  std::deque<Connection*> idle_;          // waiting for an arrival, in order
+  std::deque<Connection*> idle_;  // waiting for an arrival, in order
   Alarm arrival_alarm_;
   std::string ledger_text_;
 };

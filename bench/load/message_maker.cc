@@ -12,9 +12,10 @@ namespace sluice::bench {
 namespace {
 
 constexpr std::size_t kLineBytes = 72;  // with CR LF
-constexpr std::string_view kWords[] = {"offer",  "summer", "your",  "order",   "ticket", "new",    "garden", "weekly",
-                                       "member", "points", "today", "account", "thank",  "travel", "recipe", "notice",
-                                       "the",    "and",    "for",   "with",    "from",   "until",  "more",   "letter"};
+constexpr std::string_view kWords[] = {"offer",  "summer", "your",   "order",  "ticket", "new",
+                                       "garden", "weekly", "member", "points", "today",  "account",
+                                       "thank",  "travel", "recipe", "notice", "the",    "and",
+                                       "for",    "with",   "from",   "until",  "more",   "letter"};
 
 // "Sat, 21 Nov 2026 18:59:00 +0000" (RFC 5322 3.3).
 std::string date_text(std::int64_t second) {
@@ -25,10 +26,10 @@ std::string date_text(std::int64_t second) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(time - day);
-  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} +0000",
-                     kDays[std::chrono::weekday(day).c_encoding()], static_cast<unsigned>(date.day()),
-                     kMonths[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
-                     clock.hours().count(), clock.minutes().count(), clock.seconds().count());
+  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} +0000", kDays[std::chrono::weekday(day).c_encoding()],
+                     static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1],
+                     static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
+                     clock.seconds().count());
 }
 
 }  // namespace
@@ -81,8 +82,8 @@ LoadMessage MessageMaker::make(std::uint64_t number, WallTime now) {
   add_recipients(message, draw);
   message.head.reserve(640);
   auto out = std::back_inserter(message.head);
-  fmt::format_to(out, "From: \"Weekly News\" <{}>\r\nTo: <{}>\r\nSubject: Issue {} of your letter\r\n", plan_.sender,
-                 message.recipients.front(), number);
+  fmt::format_to(out, "From: \"Weekly News\" <{}>\r\nTo: <{}>\r\nSubject: Issue {} of your letter\r\n",
+                 plan_.sender, message.recipients.front(), number);
   fmt::format_to(out, "Date: {}\r\nMessage-ID: <{}>\r\nMIME-Version: 1.0\r\n", date_of(now), message.id);
   message.head += "Content-Type: text/plain; charset=us-ascii\r\n";
   if (!plan_.vmtas.empty()) {

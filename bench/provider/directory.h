@@ -15,7 +15,9 @@ namespace sluice::bench {
 /// Lets unordered containers of strings be asked with views.
 struct TextHash {
   using is_transparent = void;
-  [[nodiscard]] std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  [[nodiscard]] std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
 };
 
 /// Finds what an Internet says about a name. A range of 100,000 domains costs as much as one domain.

@@ -22,14 +22,22 @@ struct FaultName {
   bool wants_number = false;
 };
 constexpr FaultName kFaultNames[] = {
-    {"servfail", DnsFault::Kind::ServFail},         {"refused", DnsFault::Kind::Refused},
-    {"notimp", DnsFault::Kind::NotImplemented},     {"nxdomain", DnsFault::Kind::NxDomain},
-    {"nodata", DnsFault::Kind::NoData},             {"drop", DnsFault::Kind::Drop},
-    {"null-mx", DnsFault::Kind::NullMx},            {"wrong-id", DnsFault::Kind::WrongId},
-    {"wrong-question", DnsFault::Kind::WrongQuestion}, {"truncate", DnsFault::Kind::Truncate},
-    {"truncate-always", DnsFault::Kind::TruncateAlways}, {"many-mx", DnsFault::Kind::ManyMx, true},
-    {"huge", DnsFault::Kind::Huge, true},           {"ttl", DnsFault::Kind::Ttl, true},
-    {"cname-loop", DnsFault::Kind::CnameLoop},      {"garbage", DnsFault::Kind::Garbage},
+    {"servfail", DnsFault::Kind::ServFail},
+    {"refused", DnsFault::Kind::Refused},
+    {"notimp", DnsFault::Kind::NotImplemented},
+    {"nxdomain", DnsFault::Kind::NxDomain},
+    {"nodata", DnsFault::Kind::NoData},
+    {"drop", DnsFault::Kind::Drop},
+    {"null-mx", DnsFault::Kind::NullMx},
+    {"wrong-id", DnsFault::Kind::WrongId},
+    {"wrong-question", DnsFault::Kind::WrongQuestion},
+    {"truncate", DnsFault::Kind::Truncate},
+    {"truncate-always", DnsFault::Kind::TruncateAlways},
+    {"many-mx", DnsFault::Kind::ManyMx, true},
+    {"huge", DnsFault::Kind::Huge, true},
+    {"ttl", DnsFault::Kind::Ttl, true},
+    {"cname-loop", DnsFault::Kind::CnameLoop},
+    {"garbage", DnsFault::Kind::Garbage},
 };
 
 }  // namespace
@@ -88,10 +96,11 @@ Parsed<DnsRecord> parse_dns_record(Words words) {
   if (type == "a" || type == "aaaa") {
     const auto address = IpAddress::parse(value);
     record.type = type == "a" ? RecordType::A : RecordType::Aaaa;
-    if (!address || address->is_v4() != (type == "a")) return complain(fmt::format("'{}' is no such address", value));
+    if (!address || address->is_v4() != (type == "a"))
+      return complain(fmt::format("'{}' is no such address", value));
     record.address = *address;
     if (const auto count = need(4); !count) return std::unexpected(count.error());
-  return record;
+    return record;
   }
   if (type == "mx") {
     if (const auto count = need(5); !count) return std::unexpected(count.error());

@@ -70,7 +70,7 @@ class ProviderState {
   [[nodiscard]] const Provider& provider() const { return provider_; }
   [[nodiscard]] SourceState& source(const IpAddress& address);
   [[nodiscard]] std::uint64_t source_overflows() const { return overflows_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t source_peak() const;   ///< most connections any one address ever had
+  [[nodiscard]] std::uint64_t source_peak() const;  ///< most connections any one address ever had
   [[nodiscard]] std::uint64_t sources_seen() const;
 
   Gauge connections;
@@ -79,7 +79,8 @@ class ProviderState {
   Peak messages_peak;  ///< taken over on one connection
   /// Number of events a rule saw; for "first N" and "every N".
   [[nodiscard]] std::uint64_t count_rule(Phase phase, std::size_t rule) {
-    return rule_events_[rule_base_[static_cast<std::size_t>(phase)] + rule].fetch_add(1, std::memory_order_relaxed);
+    return rule_events_[rule_base_[static_cast<std::size_t>(phase)] + rule].fetch_add(
+        1, std::memory_order_relaxed);
   }
   /// Greylisting: true when this triple was first seen at least `wait` ago. `seconds`: of the sink's run.
   /// Limits: kGreylistSlots triples; the oldest of a slot's neighbours is forgotten.

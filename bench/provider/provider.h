@@ -49,14 +49,15 @@ struct Action {
 /// One "at" line: all conditions must hold.
 struct Rule {
   Phase phase = Phase::Greeting;
-  Share share;                              ///< of events, drawn from the seed
-  bool by_address = false;                  ///< the share is of addresses, the same ones every time
-  std::optional<std::uint64_t> first;       ///< the first N events of this rule
-  std::optional<std::uint64_t> every;       ///< every Nth event of this rule
-  std::optional<DurationRange> during;      ///< times since the sink's start
-  std::optional<Cidr> source;               ///< the client's address
-  std::optional<DomainPattern> domain;      ///< of the recipient (Rcpt) or of the last one accepted (later phases)
-  std::uint64_t after_bytes = 0;            ///< Body: once so many bytes of the message came
+  Share share;                          ///< of events, drawn from the seed
+  bool by_address = false;              ///< the share is of addresses, the same ones every time
+  std::optional<std::uint64_t> first;   ///< the first N events of this rule
+  std::optional<std::uint64_t> every;   ///< every Nth event of this rule
+  std::optional<DurationRange> during;  ///< times since the sink's start
+  std::optional<Cidr> source;           ///< the client's address
+  std::optional<DomainPattern>
+      domain;                     ///< of the recipient (Rcpt) or of the last one accepted (later phases)
+  std::uint64_t after_bytes = 0;  ///< Body: once so many bytes of the message came
   Action action;
 };
 
@@ -90,13 +91,23 @@ struct MxHost {
 /// What is wrong with the answers about a name.
 struct DnsFault {
   enum class Kind : std::uint8_t {
-    ServFail, Refused, NotImplemented, NxDomain, NoData, Drop, Delay, NullMx, WrongId, WrongQuestion,
+    ServFail,
+    Refused,
+    NotImplemented,
+    NxDomain,
+    NoData,
+    Drop,
+    Delay,
+    NullMx,
+    WrongId,
+    WrongQuestion,
     Truncate,        ///< TC over UDP, whole over TCP
     TruncateAlways,  ///< TC over UDP, and TCP closes
     ManyMx,          ///< `number` MX records
     Huge,            ///< answers padded with records to about `number` bytes
     Ttl,             ///< `number` as TTL, 0 to 2^32 - 1
-    CnameLoop, Garbage,
+    CnameLoop,
+    Garbage,
   };
   DomainPattern names;
   Kind kind = Kind::ServFail;
@@ -106,7 +117,17 @@ struct DnsFault {
 };
 
 enum class RecordType : std::uint16_t {
-  A = 1, Ns = 2, Cname = 5, Soa = 6, Ptr = 12, Mx = 15, Txt = 16, Aaaa = 28, Opt = 41, Tlsa = 52, Any = 255
+  A = 1,
+  Ns = 2,
+  Cname = 5,
+  Soa = 6,
+  Ptr = 12,
+  Mx = 15,
+  Txt = 16,
+  Aaaa = 28,
+  Opt = 41,
+  Tlsa = 52,
+  Any = 255
 };
 
 /// A record given by hand.
@@ -128,7 +149,7 @@ struct Provider {
   bool any_domain = false;          ///< takes recipients of every domain
   Extensions extensions;
   std::optional<std::uint64_t> size_bytes_max;
-  std::uint64_t recipients_max = 1000;      ///< in a transaction; 452 beyond
+  std::uint64_t recipients_max = 1000;  ///< in a transaction; 452 beyond
   std::optional<Limit<std::uint64_t>> connections;
   std::optional<Limit<std::uint64_t>> connections_per_source;
   std::optional<Limit<Rate>> connection_rate;
@@ -138,9 +159,9 @@ struct Provider {
   std::optional<Limit<std::uint64_t>> messages_per_connection;
   std::optional<Limit<Duration>> greylist;
   std::optional<Limit<Share>> unknown_users;
-  std::optional<Limit<Duration>> idle;      ///< empty reply: closes without a word
+  std::optional<Limit<Duration>> idle;                ///< empty reply: closes without a word
   std::optional<std::uint64_t> receive_buffer_bytes;  ///< SO_RCVBUF
-  bool bytewise = false;                    ///< replies go out one byte at a time
+  bool bytewise = false;                              ///< replies go out one byte at a time
   /// What the sender was told to keep to; being above is a violation at the end. Unlike the limits above nothing is
   /// refused.
   std::optional<std::uint64_t> expect_connections;

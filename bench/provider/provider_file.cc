@@ -31,7 +31,8 @@ Parsed<std::vector<Endpoint>> parse_addresses(std::string_view text) {
     } else if (const auto endpoint = Endpoint::parse(one)) {
       out.push_back(*endpoint);
     } else {
-      return complain(fmt::format("'{}' is not an address; write 127.0.1.1, 127.0.1.1:2525, ::1 or 127.0.1.[1-9]", one));
+      return complain(
+          fmt::format("'{}' is not an address; write 127.0.1.1, 127.0.1.1:2525, ::1 or 127.0.1.[1-9]", one));
     }
   }
   return out;
@@ -47,7 +48,8 @@ Parsed<void> set_value(std::string_view text, Parse parse, T& into) {
 
 // "VALUE [REPLY]".
 template <class T, class Parse>
-Parsed<void> set_limit(const Words& words, Parse parse, std::string_view usual_reply, std::optional<Limit<T>>& into) {
+Parsed<void> set_limit(const Words& words, Parse parse, std::string_view usual_reply,
+                       std::optional<Limit<T>>& into) {
   const auto value = parse(std::string_view(words[1].text));
   if (!value) return std::unexpected(value.error());
   into = Limit<T>{*value, words.size() > 2 ? words[2].text : std::string(usual_reply)};
@@ -108,7 +110,9 @@ class Reader {
   Parsed<void> take_extensions(const Words& w);
   Parsed<void> take_no_extensions(const Words& w);
   Parsed<void> take_size(const Words& w) { return set_value(w[1].text, parse_size, here().size_bytes_max); }
-  Parsed<void> take_recipients(const Words& w) { return set_value(w[1].text, parse_any_number, here().recipients_max); }
+  Parsed<void> take_recipients(const Words& w) {
+    return set_value(w[1].text, parse_any_number, here().recipients_max);
+  }
   Parsed<void> take_connections(const Words& w) {
     return set_limit(w, parse_any_number, "421 4.7.0 Too many connections", here().connections);
   }
@@ -156,12 +160,9 @@ class Reader {
 
 constexpr std::size_t kManyWords = 1000;
 const Reader::Directive Reader::kTop[] = {
-    {"seed", 2, 2, &Reader::take_seed},
-    {"port", 2, 2, &Reader::take_port},
-    {"ttl", 2, 2, &Reader::take_ttl},
-    {"negative-ttl", 2, 2, &Reader::take_negative_ttl},
-    {"record", 4, 7, &Reader::take_record},
-    {"dns-fault", 3, 5, &Reader::take_fault},
+    {"seed", 2, 2, &Reader::take_seed},         {"port", 2, 2, &Reader::take_port},
+    {"ttl", 2, 2, &Reader::take_ttl},           {"negative-ttl", 2, 2, &Reader::take_negative_ttl},
+    {"record", 4, 7, &Reader::take_record},     {"dns-fault", 3, 5, &Reader::take_fault},
     {"provider", 2, 2, &Reader::take_provider},
 };
 const Reader::Directive Reader::kInside[] = {
@@ -193,15 +194,13 @@ const Reader::Directive Reader::kInside[] = {
 };
 
 Parsed<void> Reader::take_port(const Words& w) {
-  return mapped(parse_number(w[1].text, 65535), [&](std::uint64_t port) {
-    internet_.port = static_cast<std::uint16_t>(port);
-  });
+  return mapped(parse_number(w[1].text, 65535),
+                [&](std::uint64_t port) { internet_.port = static_cast<std::uint16_t>(port); });
 }
 
 Parsed<void> Reader::take_ttl(const Words& w) {
-  return mapped(parse_number(w[1].text, UINT32_MAX), [&](std::uint64_t seconds) {
-    internet_.ttl_seconds = static_cast<std::uint32_t>(seconds);
-  });
+  return mapped(parse_number(w[1].text, UINT32_MAX),
+                [&](std::uint64_t seconds) { internet_.ttl_seconds = static_cast<std::uint32_t>(seconds); });
 }
 
 Parsed<void> Reader::take_negative_ttl(const Words& w) {
@@ -211,7 +210,8 @@ Parsed<void> Reader::take_negative_ttl(const Words& w) {
 }
 
 Parsed<void> Reader::take_record(const Words& w) {
-  return mapped(parse_dns_record(w), [&](DnsRecord record) { internet_.records.push_back(std::move(record)); });
+  return mapped(parse_dns_record(w),
+                [&](DnsRecord record) { internet_.records.push_back(std::move(record)); });
 }
 
 Parsed<void> Reader::take_fault(const Words& w) {
@@ -226,7 +226,8 @@ Parsed<void> Reader::take_fault(const Words& w) {
 
 Parsed<void> Reader::take_provider(const Words& w) {
   const auto same_name = [&](const Provider& other) { return other.name == w[1].text; };
-  if (std::ranges::any_of(internet_.providers, same_name)) return complain("there is a provider of this name already");
+  if (std::ranges::any_of(internet_.providers, same_name))
+    return complain("there is a provider of this name already");
   if (internet_.providers.size() >= kProvidersMax) return complain("too many providers");
   provider_.emplace();
   provider_->name = w[1].text;
@@ -293,8 +294,10 @@ Parsed<void> Reader::take_expect(const Words& w) {
   const auto number = parse_number(w[2].text);
   if (!number) return std::unexpected(number.error());
   if (w[1].text == "connections") return here().expect_connections = *number, Parsed<void>();
-  if (w[1].text == "connections-per-source") return here().expect_connections_per_source = *number, Parsed<void>();
-  if (w[1].text == "messages-per-connection") return here().expect_messages_per_connection = *number, Parsed<void>();
+  if (w[1].text == "connections-per-source")
+    return here().expect_connections_per_source = *number, Parsed<void>();
+  if (w[1].text == "messages-per-connection")
+    return here().expect_messages_per_connection = *number, Parsed<void>();
   return complain("expect knows connections, connections-per-source and messages-per-connection");
 }
 
@@ -315,7 +318,8 @@ Parsed<void> Reader::take_dns(const Words& w) {
 }
 
 Parsed<void> Reader::close_provider() {
-  if (here().domains.empty() && !here().any_domain) return complain("this provider has neither domain nor any-domain");
+  if (here().domains.empty() && !here().any_domain)
+    return complain("this provider has neither domain nor any-domain");
   // What is wrong with a provider's DNS is wrong with every one of its domains.
   for (const DnsFault& fault : provider_faults_) {
     for (const DomainPattern& pattern : here().domains) {
@@ -336,7 +340,8 @@ Parsed<void> Reader::take_line(const Words& words) {
   const std::span<const Directive> known = provider_ ? std::span<const Directive>(kInside) : kTop;
   const auto found = std::ranges::find(known, name, &Directive::name);
   if (found == known.end()) {
-    const bool misplaced = !provider_ && std::ranges::find(kInside, name, &Directive::name) != std::end(kInside);
+    const bool misplaced =
+        !provider_ && std::ranges::find(kInside, name, &Directive::name) != std::end(kInside);
     return complain(misplaced ? fmt::format("'{}' belongs between 'provider NAME' and 'end'", name)
                               : fmt::format("unknown word '{}'{}", name, provider_ ? " in a provider" : ""));
   }
@@ -353,7 +358,7 @@ Parsed<Internet> Reader::read(std::string_view text) {
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     const auto words = split_words(line);
-    const auto taken = !words         ? Parsed<void>(std::unexpected(words.error()))
+    const auto taken = !words           ? Parsed<void>(std::unexpected(words.error()))
                        : words->empty() ? Parsed<void>()
                                         : take_line(*words);
     if (!taken) return complain(fmt::format("line {}: {}: {}", number, taken.error(), trim(line)));

@@ -71,7 +71,8 @@ Parsed<bool> take_condition(Cursor& cursor, Rule& rule) {
   if (word == "every") return read(take_value(cursor, "a count", count, rule.every));
   if (word == "during") return read(take_value(cursor, "a span of time", parse_duration_range, rule.during));
   if (word == "source") return read(take_value(cursor, "an address block", parse_cidr, rule.source));
-  if (word == "domain") return read(take_value(cursor, "a domain pattern", DomainPattern::parse, rule.domain));
+  if (word == "domain")
+    return read(take_value(cursor, "a domain pattern", DomainPattern::parse, rule.domain));
   if (word == "after") return read(take_value(cursor, "a size", parse_size, rule.after_bytes));
   --cursor.at;
   return false;
@@ -79,9 +80,10 @@ Parsed<bool> take_condition(Cursor& cursor, Rule& rule) {
 
 // "550 5.1.1 no such user"; several lines are written with \r\n.
 Parsed<std::string> parse_reply(std::string_view text) {
-  const bool starts_well = text.size() >= 3 && text[0] >= '2' && text[0] <= '5' && text[1] >= '0' && text[1] <= '9' &&
-                           text[2] >= '0' && text[2] <= '9';
-  if (!starts_well) return complain(fmt::format("reply '{}' does not begin with a code; raw sends any bytes", text));
+  const bool starts_well = text.size() >= 3 && text[0] >= '2' && text[0] <= '5' && text[1] >= '0' &&
+                           text[1] <= '9' && text[2] >= '0' && text[2] <= '9';
+  if (!starts_well)
+    return complain(fmt::format("reply '{}' does not begin with a code; raw sends any bytes", text));
   return std::string(text);
 }
 
@@ -125,26 +127,31 @@ Parsed<void> take_action(Cursor& cursor, Action& action) {
   if (is("raw", Kind::Raw)) return take_raw(cursor, action);
   if (is("slow", Kind::Slow)) {
     const auto per_second = [](std::string_view text) -> Parsed<std::uint64_t> {
-      if (!text.ends_with("/s")) return complain(fmt::format("'{}' is not a speed; write 1/s or 10k/s", text));
+      if (!text.ends_with("/s"))
+        return complain(fmt::format("'{}' is not a speed; write 1/s or 10k/s", text));
       const auto bytes = parse_size(text.substr(0, text.size() - 2));
       if (bytes && *bytes == 0) return complain("a speed of 0 is 'stall'");
       return bytes;
     };
     return take_value(cursor, "a speed", per_second, action.bytes_per_second);
   }
-  return complain(fmt::format("unknown action '{}'; known: delay reply reply-and-close raw drop accept-and-drop reset "
-                              "stall pause pause-until slow", *word));
+  return complain(
+      fmt::format("unknown action '{}'; known: delay reply reply-and-close raw drop accept-and-drop reset "
+                  "stall pause pause-until slow",
+                  *word));
 }
 
 Parsed<void> check_fit(const Rule& rule) {
   using Kind = Action::Kind;
   const Kind kind = rule.action.kind;
   const bool body_only = kind == Kind::Pause || kind == Kind::PauseUntil || kind == Kind::Slow;
-  if (body_only && rule.phase != Phase::Body) return complain("pause, pause-until and slow belong to 'at body'");
+  if (body_only && rule.phase != Phase::Body)
+    return complain("pause, pause-until and slow belong to 'at body'");
   if (rule.phase == Phase::Body && (kind == Kind::Reply || kind == Kind::Raw)) {
     return complain("nothing can be said in the middle of a body; use 'at data' or 'at dot'");
   }
-  if (kind == Kind::AcceptAndDrop && rule.phase != Phase::Dot) return complain("accept-and-drop belongs to 'at dot'");
+  if (kind == Kind::AcceptAndDrop && rule.phase != Phase::Dot)
+    return complain("accept-and-drop belongs to 'at dot'");
   if (rule.after_bytes != 0 && rule.phase != Phase::Body) return complain("'after' belongs to 'at body'");
   return {};
 }
@@ -160,8 +167,8 @@ Parsed<Rule> parse_rule(const std::vector<Word>& words) {
   if (!phase_word) return std::unexpected(phase_word.error());
   const auto phase = phase_of(*phase_word);
   if (!phase) {
-    return complain(fmt::format("unknown phase '{}'; known: connect greeting ehlo mail rcpt data body dot rset quit",
-                                *phase_word));
+    return complain(fmt::format(
+        "unknown phase '{}'; known: connect greeting ehlo mail rcpt data body dot rset quit", *phase_word));
   }
   rule.phase = *phase;
   for (;;) {

@@ -15,18 +15,18 @@ struct SinkCounters {
   Counter body_bytes;           ///< of those, as received
   Counter replies_4xx;
   Counter replies_5xx;
-  Counter dropped;              ///< connections ended on purpose without a reply
-  Counter dropped_after_accept; ///< of those, with a message taken over: a possible duplicate
-  Counter lost_in_body;         ///< the client went in the middle of a message
+  Counter dropped;               ///< connections ended on purpose without a reply
+  Counter dropped_after_accept;  ///< of those, with a message taken over: a possible duplicate
+  Counter lost_in_body;          ///< the client went in the middle of a message
   Counter greylisted;
   Counter unknown_users;
   Counter rate_limited;
-  Counter unidentified;         ///< messages without Message-ID
+  Counter unidentified;  ///< messages without Message-ID
   // What a correct sender never does.
-  Counter misrouted;            ///< recipients of other providers' domains
-  Counter bare_line_ends;       ///< messages with a bare CR or LF (RFC 5321 2.3.8)
-  Counter unannounced;          ///< use of an extension that was not offered
-  Counter oversized;            ///< messages above the announced SIZE
+  Counter misrouted;       ///< recipients of other providers' domains
+  Counter bare_line_ends;  ///< messages with a bare CR or LF (RFC 5321 2.3.8)
+  Counter unannounced;     ///< use of an extension that was not offered
+  Counter oversized;       ///< messages above the announced SIZE
   Counter syntax_errors;
 };
 

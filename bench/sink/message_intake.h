@@ -33,7 +33,7 @@ class MessageIntake {
   /// X-Sluice-Load-Id, else Message-ID, without angle brackets; empty: none.
   [[nodiscard]] std::string_view id() const { return id_; }
   [[nodiscard]] bool bare_line_end() const { return bare_; }
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }            ///< dots removed, final dot not counted
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  ///< dots removed, final dot not counted
   [[nodiscard]] std::uint64_t body_bytes() const { return body_bytes_; }  ///< behind the empty line
   [[nodiscard]] std::uint64_t body_hash() const { return XXH3_64bits_digest(hash_.get()); }
 

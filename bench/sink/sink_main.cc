@@ -44,13 +44,16 @@ struct Options {
 
 void declare(Arguments& arguments, Options& options) {
   arguments.section("What is played");
-  arguments.text("--providers", "FILE", "provider file; see bench/README.md and bench/providers/", options.providers);
+  arguments.text("--providers", "FILE", "provider file; see bench/README.md and bench/providers/",
+                 options.providers);
   arguments.endpoint("--listen", "without a file: one provider that takes everything, here", options.listen);
-  arguments.endpoint("--dns", "answer DNS queries here, UDP and TCP; port 0 lets the system choose", options.dns);
+  arguments.endpoint("--dns", "answer DNS queries here, UDP and TCP; port 0 lets the system choose",
+                     options.dns);
   arguments.option("--port", "PORT", "SMTP port of addresses without their own; 0: one free port",
                    [&options](std::string_view text) {
                      options.port_given = true;
-                     return mapped(parse_number(text, 65535), [&](std::uint64_t port) { options.port = port; });
+                     return mapped(parse_number(text, 65535),
+                                   [&](std::uint64_t port) { options.port = port; });
                    });
   arguments.option("--seed", "N", "instead of the file's seed", [&options](std::string_view text) {
     options.seed_given = true;
@@ -63,7 +66,8 @@ void declare(Arguments& arguments, Options& options) {
   arguments.flag("--ledger-sync", "and sync it to the disk before every 250", options.ledger_sync);
   arguments.flag("--ledger-messages-only", "neither refusals nor connections", options.messages_only);
   arguments.section("What is shown");
-  arguments.text("--stats-socket", "PATH", "live figures: echo text | nc -U PATH, or curl --unix-socket PATH http://x/",
+  arguments.text("--stats-socket", "PATH",
+                 "live figures: echo text | nc -U PATH, or curl --unix-socket PATH http://x/",
                  options.stats_socket);
   arguments.duration("--stats-interval", "print a line of figures every so often", options.stats_interval);
   arguments.flag("--json", "the final figures as JSON", options.json);
@@ -121,7 +125,8 @@ Task<void> wait_for_signal(runtime::Reactor& reactor, runtime::Op& op, int fd) {
 
 void print_ready(const Sink& sink, const std::optional<Endpoint>& dns) {
   for (const SinkListen& one : sink.listens) {
-    fmt::print("listen {} {} {}\n", sink.shared.internet.providers[one.provider].name, one.host, one.at.text());
+    fmt::print("listen {} {} {}\n", sink.shared.internet.providers[one.provider].name, one.host,
+               one.at.text());
   }
   if (dns) fmt::print("dns {}\n", dns->text());
   fmt::print("ready\n");
@@ -241,7 +246,8 @@ int run(const Options& options, Internet internet, int signals) {
   const std::size_t threads = static_cast<std::size_t>(std::max<std::uint64_t>(1, options.threads));
   auto listens = listens_of(internet);
   if (!listens || listens->empty()) {
-    fmt::print(stderr, "sluice-sink: {}\n", listens ? "no provider has an address to listen on" : listens.error());
+    fmt::print(stderr, "sluice-sink: {}\n",
+               listens ? "no provider has an address to listen on" : listens.error());
     return 2;
   }
   if (options.check) {
@@ -253,8 +259,13 @@ int run(const Options& options, Internet internet, int signals) {
   shared.record_refusals = shared.record_connections = !options.messages_only;
   shared.ledger_sync = options.ledger_sync;
   runtime::Mailboxes boxes(threads);
-  Sink sink{.options = options, .shared = shared, .boxes = boxes, .signals = signals, .listens = *std::move(listens),
-            .shards = std::vector<SinkShard*>(threads), .ends = std::vector<runtime::Gate*>(threads)};
+  Sink sink{.options = options,
+            .shared = shared,
+            .boxes = boxes,
+            .signals = signals,
+            .listens = *std::move(listens),
+            .shards = std::vector<SinkShard*>(threads),
+            .ends = std::vector<runtime::Gate*>(threads)};
   std::vector<std::unique_ptr<LedgerFile>> ledgers(threads);
   for (std::size_t i = 0; i < threads && !options.ledger.empty(); ++i) {
     auto file = LedgerFile::create(fmt::format("{}.{}", options.ledger, i));
@@ -266,7 +277,8 @@ int run(const Options& options, Internet internet, int signals) {
   }
   runtime::ShardThreads pool;
   for (std::size_t i = 0; i < threads; ++i) {
-    pool.start(fmt::format("sink-{}", i), ShardId(static_cast<std::uint32_t>(i)), runtime::UringOptions(), std::nullopt,
+    pool.start(fmt::format("sink-{}", i), ShardId(static_cast<std::uint32_t>(i)), runtime::UringOptions(),
+               std::nullopt,
                [&sink, ledger = std::move(ledgers[i])](Result<std::unique_ptr<UringReactor>> made) mutable {
                  run_shard(sink, std::move(ledger), std::move(made));
                });
@@ -279,7 +291,8 @@ int run(const Options& options, Internet internet, int signals) {
   } else if (sink.status == 0) {
     fmt::print("{}", figures_text(figures));
     const std::uint64_t messages = std::max<std::uint64_t>(1, messages_of(figures));
-    fmt::print("cpu {} user {} system, {:.2f} us a message\n", duration_text(cpu.user), duration_text(cpu.system),
+    fmt::print("cpu {} user {} system, {:.2f} us a message\n", duration_text(cpu.user),
+               duration_text(cpu.system),
                static_cast<double>(cpu.total().count()) / 1e3 / static_cast<double>(messages));
   }
   if (sink.status == 0 && options.strict && any_violation(figures)) return 1;
@@ -288,7 +301,8 @@ int run(const Options& options, Internet internet, int signals) {
 
 int start(int count, const char* const* words) {
   Options options;
-  Arguments arguments("sluice-sink", "receives mail as many providers, behaves as badly as told, records everything");
+  Arguments arguments("sluice-sink",
+                      "receives mail as many providers, behaves as badly as told, records everything");
   declare(arguments, options);
   if (const auto status = parse_or_exit_status(arguments, "sluice-sink", count, words)) return *status;
   auto internet = load_internet(options);

@@ -35,7 +35,8 @@ void SinkSession::usual(Phase phase, Moment now) {
         return effect(phase, "552 5.3.4 Message too large", now);
       }
       char text[64];
-      const auto end = fmt::format_to_n(text, sizeof text, "250 2.0.0 Ok: taken as {}-{}", number_, transactions_);
+      const auto end =
+          fmt::format_to_n(text, sizeof text, "250 2.0.0 Ok: taken as {}-{}", number_, transactions_);
       return effect(phase, std::string_view(text, end.size), now);
     }
     case Phase::Rset: return effect(phase, "250 2.0.0 Ok", now);
@@ -67,7 +68,7 @@ void SinkSession::effect(Phase phase, std::string_view reply, Moment now) {
     case Phase::Data:
       if (in_chunk) {
         // The usual 354 is not said for BDAT.
-        chunk_is_void_ = !good;
+        chunk_is_void_ = chunks_failed_ = !good;
         if (!good) chunk_refusal_ = reply;
       } else if (reply.starts_with("354")) {
         intake_.begin(MessageIntake::Framing::Dot);
@@ -154,7 +155,8 @@ void SinkSession::check_mail(Moment now) {
 const char* SinkSession::recipient_refusal(Moment now) {
   const std::size_t at = asked_recipient_.rfind('@');
   const std::string lower = to_lower(asked_recipient_);
-  const std::string_view domain = at == std::string::npos ? std::string_view() : std::string_view(lower).substr(at + 1);
+  const std::string_view domain =
+      at == std::string::npos ? std::string_view() : std::string_view(lower).substr(at + 1);
   if (!provider().any_domain && world_.directory.provider_of(domain) != world_.provider) {
     world_.counters.misrouted.add();
     return "550 5.7.1 Relaying denied";
@@ -208,6 +210,7 @@ std::string_view SinkSession::recipient_at(std::size_t index) const {
 void SinkSession::reset_transaction() {
   has_sender_ = false;
   in_chunks_ = false;
+  chunks_failed_ = false;
   recipients_.clear();
   recipient_ends_.clear();
   triggers_.clear();
@@ -226,8 +229,8 @@ void SinkSession::say(std::string_view reply) {
   output_ += "\r\n";
 }
 
-void SinkSession::record(LedgerKind kind, std::string_view recipient, Certainty certainty, std::string_view reply,
-                         Moment now) {
+void SinkSession::record(LedgerKind kind, std::string_view recipient, Certainty certainty,
+                         std::string_view reply, Moment now) {
   const bool message = kind == LedgerKind::Received;
   // Refused before its bytes came, a message has no id yet.
   const bool identified = message || (kind == LedgerKind::Refused && intake_.bytes() > 0);

@@ -5,9 +5,11 @@
 namespace sluice::bench {
 namespace {
 
-void check(ProviderFigures& figures, std::optional<std::uint64_t> expected, std::uint64_t seen, std::string_view what) {
+void check(ProviderFigures& figures, std::optional<std::uint64_t> expected, std::uint64_t seen,
+           std::string_view what) {
   if (expected && seen > *expected) {
-    figures.broken.push_back(fmt::format("{}: {} {}, at most {} expected", figures.name, seen, what, *expected));
+    figures.broken.push_back(
+        fmt::format("{}: {} {}, at most {} expected", figures.name, seen, what, *expected));
   }
 }
 
@@ -46,14 +48,17 @@ std::vector<ProviderFigures> figures_of(const SinkShared& shared) {
     figures.source_peak = state.source_peak();
     figures.sources = state.sources_seen();
     check(figures, provider.expect_connections, figures.connections_peak, "connections at once");
-    check(figures, provider.expect_connections_per_source, figures.source_peak, "connections at once from one address");
-    check(figures, provider.expect_messages_per_connection, state.messages_peak.value(), "messages on one connection");
+    check(figures, provider.expect_connections_per_source, figures.source_peak,
+          "connections at once from one address");
+    check(figures, provider.expect_messages_per_connection, state.messages_peak.value(),
+          "messages on one connection");
     out.push_back(std::move(figures));
   }
   return out;
 }
 
-std::string figures_json(const std::vector<ProviderFigures>& figures, const DnsCounters* dns, Duration uptime) {
+std::string figures_json(const std::vector<ProviderFigures>& figures, const DnsCounters* dns,
+                         Duration uptime) {
   std::string out = "{\"providers\":[";
   for (std::size_t i = 0; i < figures.size(); ++i) {
     const ProviderFigures& one = figures[i];
@@ -66,20 +71,20 @@ std::string figures_json(const std::vector<ProviderFigures>& figures, const DnsC
   }
   out += "]";
   if (dns != nullptr) {
-    out += fmt::format(",\"dns\":{{\"queries\":{},\"answers\":{},\"tcp_connections\":{}}}", dns->queries.value(),
-                       dns->answers.value(), dns->tcp_connections.value());
+    out += fmt::format(",\"dns\":{{\"queries\":{},\"answers\":{},\"tcp_connections\":{}}}",
+                       dns->queries.value(), dns->answers.value(), dns->tcp_connections.value());
   }
   return out + fmt::format(",\"uptime_seconds\":{:.3f}}}\n", static_cast<double>(uptime.count()) / 1e9);
 }
 
 std::string figures_text(const std::vector<ProviderFigures>& figures) {
-  std::string out = fmt::format("{:<20} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>6} {:>6}\n", "provider", "messages",
-                                "recipients", "MB", "4xx", "5xx", "dropped", "conns", "peak");
+  std::string out = fmt::format("{:<20} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>6} {:>6}\n", "provider",
+                                "messages", "recipients", "MB", "4xx", "5xx", "dropped", "conns", "peak");
   for (const ProviderFigures& one : figures) {
-    out += fmt::format("{:<20} {:>10} {:>10} {:>9.1f} {:>8} {:>8} {:>8} {:>6} {:>6}\n", one.name,
-                       one.value("messages"), one.value("recipients"),
-                       static_cast<double>(one.value("body_bytes")) / 1e6, one.value("replies_4xx"),
-                       one.value("replies_5xx"), one.value("dropped"), one.connections_now, one.connections_peak);
+    out += fmt::format(
+        "{:<20} {:>10} {:>10} {:>9.1f} {:>8} {:>8} {:>8} {:>6} {:>6}\n", one.name, one.value("messages"),
+        one.value("recipients"), static_cast<double>(one.value("body_bytes")) / 1e6, one.value("replies_4xx"),
+        one.value("replies_5xx"), one.value("dropped"), one.connections_now, one.connections_peak);
   }
   for (const ProviderFigures& one : figures) {
     for (std::size_t c = 0; c < one.values.size(); ++c) {

@@ -14,9 +14,9 @@ struct ProviderFigures {
   std::vector<std::uint64_t> values;  ///< as kCounterNames
   std::uint64_t connections_now = 0;
   std::uint64_t connections_peak = 0;
-  std::uint64_t source_peak = 0;      ///< most connections of one client address
+  std::uint64_t source_peak = 0;  ///< most connections of one client address
   std::uint64_t sources = 0;
-  std::vector<std::string> broken;    ///< expectations that were not kept, as sentences
+  std::vector<std::string> broken;  ///< expectations that were not kept, as sentences
   [[nodiscard]] std::uint64_t value(std::string_view counter) const;
 };
 

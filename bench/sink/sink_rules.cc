@@ -23,7 +23,8 @@ bool SinkSession::applies(const Rule& rule, std::size_t index, std::string_view 
     if (rule.every && (count + 1) % *rule.every != 0) return false;
   }
   if (rule.share.millionths == Share::kAll) return true;
-  const std::uint64_t salt = mix(world_.directory.internet().seed, static_cast<std::uint64_t>(rule.phase) << 32 | index);
+  const std::uint64_t salt =
+      mix(world_.directory.internet().seed, static_cast<std::uint64_t>(rule.phase) << 32 | index);
   const std::uint64_t draw =
       rule.by_address ? hash_of(to_lower(address), salt) : mix(salt, mix(number_, draws_++));
   return falls_into(draw, rule.share);
@@ -74,9 +75,7 @@ void SinkSession::conclude(const Event& decided, Moment now) {
 void SinkSession::perform(Phase phase, const Action& action, Moment now) {
   using Kind = Action::Kind;
   switch (action.kind) {
-    case Kind::Reply:
-      effect(phase, action.text, now);
-      break;
+    case Kind::Reply: effect(phase, action.text, now); break;
     case Kind::ReplyAndClose:
       effect(phase, action.text, now);
       close();
@@ -102,9 +101,7 @@ void SinkSession::perform(Phase phase, const Action& action, Moment now) {
       world_.counters.dropped_after_accept.add();
       close();
       break;
-    case Kind::Stall:
-      want_ = Want::Stall;
-      break;
+    case Kind::Stall: want_ = Want::Stall; break;
     case Kind::Delay:
     case Kind::Pause:
       wait_ = action.time.from;
@@ -114,9 +111,7 @@ void SinkSession::perform(Phase phase, const Action& action, Moment now) {
       wait_ = world_.start + action.time.from - now.mono;
       if (wait_ > 0s) want_ = Want::Wait;
       break;
-    case Kind::Slow:
-      read_speed_ = action.bytes_per_second;
-      break;
+    case Kind::Slow: read_speed_ = action.bytes_per_second; break;
   }
 }
 

@@ -53,7 +53,8 @@ void SinkSession::begin(Moment now) {
     say(reply);
     close();
   };
-  if (!state.connections.enter(max_of(provider().connections))) return turn_away(provider().connections->reply);
+  if (!state.connections.enter(max_of(provider().connections)))
+    return turn_away(provider().connections->reply);
   if (!source.connections.enter(max_of(provider().connections_per_source))) {
     state.connections.leave();
     return turn_away(provider().connections_per_source->reply);
@@ -62,7 +63,8 @@ void SinkSession::begin(Moment now) {
   const auto over = [&](const std::optional<Limit<Rate>>& limit, RateGate& gate) {
     return limit && !gate.take(limit->value, now.mono);
   };
-  if (over(provider().connection_rate, state.connection_rate)) return turn_away(provider().connection_rate->reply);
+  if (over(provider().connection_rate, state.connection_rate))
+    return turn_away(provider().connection_rate->reply);
   if (over(provider().connection_rate_per_source, source.connection_rate)) {
     return turn_away(provider().connection_rate_per_source->reply);
   }
@@ -146,7 +148,8 @@ std::size_t SinkSession::take_command(std::string_view bytes, Moment now) {
     }
   }
   const bool more_follows = bytes.size() > piece.size();
-  if (more_follows && state_ == State::Command && !provider().extensions.pipelining) world_.counters.unannounced.add();
+  if (more_follows && state_ == State::Command && !provider().extensions.pipelining)
+    world_.counters.unannounced.add();
   return piece.size();
 }
 
@@ -178,7 +181,8 @@ std::size_t SinkSession::take_chunk(std::string_view bytes, Moment now) {
 void SinkSession::command(std::string_view line, Moment now) {
   const std::size_t blank = line.find(' ');
   const std::string_view verb = line.substr(0, blank);
-  const std::string_view argument = blank == std::string_view::npos ? std::string_view() : line.substr(blank + 1);
+  const std::string_view argument =
+      blank == std::string_view::npos ? std::string_view() : line.substr(blank + 1);
   if (iequals(verb, "MAIL")) return mail(argument, now);
   if (iequals(verb, "RCPT")) return recipient(argument, now);
   if (iequals(verb, "DATA")) return data(now);
@@ -265,6 +269,8 @@ void SinkSession::chunk_command(std::string_view argument, Moment now) {
     chunk_refusal_ = "503 5.5.1 Need MAIL before BDAT";
   } else if (recipient_ends_.empty()) {
     chunk_refusal_ = "554 5.5.1 No valid recipients";
+  } else if (chunks_failed_) {
+    chunk_refusal_ = "503 5.5.1 This transaction has failed";
   } else {
     chunk_is_void_ = false;
     if (!in_chunks_) {

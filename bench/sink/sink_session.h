@@ -28,7 +28,7 @@ struct SessionWorld {
   ProviderState& state;
   SinkCounters& counters;
   LedgerLog& ledger;
-  const MonoTime& start;       ///< of the sink
+  const MonoTime& start;  ///< of the sink
   bool record_refusals = true;
   bool record_connections = true;
 };
@@ -45,8 +45,8 @@ class SinkSession {
   enum class Want : std::uint8_t { Input, Wait, Stall, Close, Reset };
 
   /// `number` is unique in this run. `source_text` is source's text, kept by the caller.
-  SinkSession(const SessionWorld& world, std::uint64_t number, const IpAddress& source, std::string_view source_text,
-              std::string_view host);
+  SinkSession(const SessionWorld& world, std::uint64_t number, const IpAddress& source,
+              std::string_view source_text, std::string_view host);
   SinkSession(const SinkSession&) = delete;
   SinkSession& operator=(const SinkSession&) = delete;
   ~SinkSession();
@@ -120,7 +120,8 @@ class SinkSession {
   void say(std::string_view reply);
   void close() { want_ = Want::Close; }
   void reset_transaction();
-  void record(LedgerKind kind, std::string_view recipient, Certainty certainty, std::string_view reply, Moment now);
+  void record(LedgerKind kind, std::string_view recipient, Certainty certainty, std::string_view reply,
+              Moment now);
   [[nodiscard]] std::string_view recipient_at(std::size_t index) const;
   [[nodiscard]] std::string_view last_recipient() const {
     return recipient_ends_.empty() ? std::string_view() : recipient_at(recipient_ends_.size() - 1);
@@ -138,7 +139,7 @@ class SinkSession {
   Duration wait_{0};
   std::optional<Event> pending_;  // concluded by resume()
   std::string output_;
-  std::string line_;       // a command line that came in pieces
+  std::string line_;  // a command line that came in pieces
   bool line_too_long_ = false;
   bool commit_wanted_ = false;
   bool said_quit_ = false;
@@ -150,19 +151,20 @@ class SinkSession {
   // The transaction.
   bool has_sender_ = false;
   std::string sender_;
-  std::string recipients_;                    // one behind the other
+  std::string recipients_;  // one behind the other
   std::vector<std::uint32_t> recipient_ends_;
-  std::string asked_recipient_;               // of the RCPT under way
+  std::string asked_recipient_;  // of the RCPT under way
   MessageIntake intake_;
-  std::uint64_t body_taken_ = 0;              // bytes of the body as received
-  std::vector<const Rule*> triggers_;         // body rules still to come, by after_bytes
+  std::uint64_t body_taken_ = 0;       // bytes of the body as received
+  std::vector<const Rule*> triggers_;  // body rules still to come, by after_bytes
   std::uint64_t chunk_left_ = 0;
   bool chunk_is_last_ = false;
-  bool chunk_is_void_ = false;                // its bytes are thrown away
-  bool in_chunks_ = false;                    // the message has begun with BDAT
+  bool chunk_is_void_ = false;  // its bytes are thrown away
+  bool in_chunks_ = false;      // the message has begun with BDAT
+  bool chunks_failed_ = false;  // and was refused: later chunks are void too (RFC 3030 3)
   std::string chunk_refusal_;
 
-  std::uint64_t messages_ = 0;                // taken over on this connection
+  std::uint64_t messages_ = 0;  // taken over on this connection
   std::uint64_t transactions_ = 0;
   std::uint64_t draws_ = 0;
   std::string ledger_text_;

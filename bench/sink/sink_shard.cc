@@ -37,7 +37,8 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 
 SinkShared::SinkShared(Internet the_internet, std::size_t shards)
     : internet(std::move(the_internet)), directory(internet) {
-  for (const Provider& provider : internet.providers) states.push_back(std::make_unique<ProviderState>(provider));
+  for (const Provider& provider : internet.providers)
+    states.push_back(std::make_unique<ProviderState>(provider));
   for (std::size_t i = 0; i < shards; ++i) {
     counters.push_back(std::make_unique<std::vector<SinkCounters>>(internet.providers.size()));
   }
@@ -52,8 +53,8 @@ Parsed<std::vector<SinkListen>> listens_of(const Internet& internet) {
     // With port 0 every listener gets its own port, so one address may serve many.
     if (!fresh && at.port != 0) {
       if (place->second == provider) return {};
-      return complain(fmt::format("{} belongs to both {} and {}", at.text(), internet.providers[place->second].name,
-                                  internet.providers[provider].name));
+      return complain(fmt::format("{} belongs to both {} and {}", at.text(),
+                                  internet.providers[place->second].name, internet.providers[provider].name));
     }
     out.push_back({at, provider, host});
     return {};
@@ -80,12 +81,13 @@ struct SinkShard::Connection {
         : Timer([](Timer& timer) { static_cast<Alarm&>(timer).owner.wakeup.set(); }), owner(the_owner) {}
     Connection& owner;
   };
-  Connection(runtime::Reactor& reactor, Stream the_stream) : stream(std::move(the_stream)), wakeup(reactor), alarm(*this) {}
+  Connection(runtime::Reactor& reactor, Stream the_stream)
+      : stream(std::move(the_stream)), wakeup(reactor), alarm(*this) {}
   Stream stream;
   runtime::Wakeup wakeup;
   Alarm alarm;
   runtime::ReceivedBytes input;
-  std::size_t used = 0;               // of `input`
+  std::size_t used = 0;  // of `input`
   std::string sending;
   std::vector<std::byte> slow_input;  // not empty: reads are made one by one and as slowly as asked
   std::size_t slow_size = 0;
@@ -97,7 +99,8 @@ struct SinkShard::Connection {
   }
 };
 
-SinkShard::SinkShard(runtime::Reactor& reactor, SinkShared& shared, std::unique_ptr<LedgerLog> ledger, int ledger_fd)
+SinkShard::SinkShard(runtime::Reactor& reactor, SinkShared& shared, std::unique_ptr<LedgerLog> ledger,
+                     int ledger_fd)
     : reactor_(reactor), shared_(shared), ledger_(std::move(ledger)), ledger_fd_(ledger_fd) {
   auto& counters = *shared.counters[reactor.shard().raw()];
   worlds_.reserve(shared.internet.providers.size());
@@ -112,7 +115,8 @@ SinkShard::SinkShard(runtime::Reactor& reactor, SinkShared& shared, std::unique_
                        .record_connections = shared.record_connections});
   }
   mono_base_ = reactor.now();
-  wall_base_us_ = static_cast<std::uint64_t>(std::chrono::microseconds(reactor.wall_now().time_since_epoch()).count());
+  wall_base_us_ =
+      static_cast<std::uint64_t>(std::chrono::microseconds(reactor.wall_now().time_since_epoch()).count());
 }
 
 SinkShard::~SinkShard() { SLUICE_ASSERT(connections_.empty()); }
@@ -142,7 +146,8 @@ Parsed<void> SinkShard::open(std::vector<SinkListen>& listens) {
     if (wanted.at.port == 0) wanted.at.port = common_port;
     auto listener = listen(wanted);
     if (!listener && one.at.port == 0) listener = listen(one);
-    if (!listener) return complain(fmt::format("cannot listen at {}: {}", one.at.text(), listener.error().text()));
+    if (!listener)
+      return complain(fmt::format("cannot listen at {}: {}", one.at.text(), listener.error().text()));
     if (one.at.port == 0) {
       one.at.port = listener->endpoint().port;
       if (common_port == 0) common_port = one.at.port;
@@ -196,9 +201,9 @@ Task<void> SinkShard::serve(Stream stream, std::uint32_t provider, std::string h
   const bool client_left = co_await converse(connection, session);
   const bool ours = session.want() == SinkSession::Want::Close || session.want() == SinkSession::Want::Reset;
   const Farewell farewell = session.said_quit() && !client_left ? Farewell::Quit
-                            : connection.stopping              ? Farewell::Stopped
-                            : client_left || !ours             ? Farewell::Lost
-                                                               : Farewell::Closed;
+                            : connection.stopping               ? Farewell::Stopped
+                            : client_left || !ours              ? Farewell::Lost
+                                                                : Farewell::Closed;
   session.end(farewell, moment());
   if (session.want() == SinkSession::Want::Reset) make_close_reset(connection.stream.fd());
   reactor_.disarm(connection.alarm);

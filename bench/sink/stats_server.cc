@@ -44,8 +44,10 @@ Task<void> StatsServer::serve(Stream stream) {
     answer = render_(Form::Text);
   } else if (request.starts_with("GET ")) {
     const std::string body = render_(Form::Json);
-    answer = fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
-                         "Connection: close\r\n\r\n{}", body.size(), body);
+    answer = fmt::format(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+        "Connection: close\r\n\r\n{}",
+        body.size(), body);
   } else {
     answer = render_(Form::Json);
   }
