@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""Goal: Sluice works with programs we did not write: Postfix's smtp-sink and smtp-source, Python's smtplib, swaks, and
+      Knot as the name server, and as a process it behaves: signals, kill -9, reload, exit status.
+How:  every test runs a real sluiced on free loopback ports in a folder of its own, with knotd serving the zone and
+      smtp-sink as the mail host, and reads the accounting files as an operator's tools would.
+
+usage: peers_test.py BIN_FOLDER"""
+
+import contextlib
+import csv
+import glob
+import os
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BIN = ""
+WAIT_SECONDS_MAX = 60
+
+
+def free_port(kind=socket.SOCK_STREAM, address="127.0.0.1"):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, what):
+    """Waits, asking again, until `condition` holds; no fixed pauses decide a result."""
+    end = time.monotonic() + WAIT_SECONDS_MAX
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"no {what} within {WAIT_SECONDS_MAX} s")
+
+
+def can_connect(address, port):
+    with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
+        return True
+    return False
+
+
+class Installation:
+    """A folder with a configuration, a zone, a mail host and the daemon."""
+
+    def __init__(self, test):
+        self.folder = tempfile.mkdtemp(prefix="sluice-e2e-")
+        test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.test = test
+        self.smtp_port = free_port()
+        self.sink_port = free_port(address="127.0.2.1")
+        self.dns_port = free_port()
+        self.children = []
+        test.addCleanup(self.stop_all)
+        self.write("sluice.conf", f"""
+host-name mail.e2e.test
+postmaster ops@e2e.test
+log-file {self.folder}/log
+run-dir {self.folder}
+smtp-listener 127.0.0.1:{self.smtp_port}
+name-server 127.0.0.1:{self.dns_port}
+total-max-smtp-in 500
+<source 127/8>
+    always-allow-relaying yes
+    process-x-virtual-mta yes
+    process-x-job yes
+</source>
+<spool {self.folder}/spool>
+</spool>
+<virtual-mta tx>
+    smtp-source-host 127.0.1.1 tx.e2e.test
+</virtual-mta>
+<domain *>
+    default-smtp-port {self.sink_port}
+    retry-after 1s
+    retry-recipients-after 1s
+</domain>
+<acct-file {self.folder}/acct.csv>
+    records d,b,t,r
+    record-fields d *,header_Subject
+</acct-file>
+""")
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def spawn(self, *command, **options):
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+        self.children.append(child)
+        return child
+
+    def start_dns(self):
+        """Knot as the authority for far.test: an MX, a null MX, and a name with an address only."""
+        self.write("far.zone", """$ORIGIN far.test.
+$TTL 60
+@ SOA ns hostmaster 1 3600 600 86400 60
+@ NS ns
+ns A 127.0.0.1
+@ MX 10 mx
+mx A 127.0.2.1
+null MX 0 .
+plain A 127.0.2.1
+""")
+        self.write("knot.conf", f"""server:
+    listen: 127.0.0.1@{self.dns_port}
+    rundir: {self.folder}
+database:
+    storage: {self.folder}
+zone:
+  - domain: far.test
+    file: {self.folder}/far.zone
+""")
+        self.spawn("/usr/sbin/knotd", "-c", f"{self.folder}/knot.conf")
+        until(lambda: can_connect("127.0.0.1", self.dns_port), "name server")
+
+    def start_sink(self, *options):
+        """Postfix's smtp-sink; as root it wants to become somebody else."""
+        user = ["-u", "nobody"] if os.getuid() == 0 else []
+        child = self.spawn("/usr/sbin/smtp-sink", *user, *options, f"127.0.2.1:{self.sink_port}", "100", cwd="/tmp")
+        until(lambda: can_connect("127.0.2.1", self.sink_port), "smtp-sink")
+        return child
+
+    def start_daemon(self):
+        self.daemon = self.spawn(os.path.join(BIN, "sluiced"), "--config", f"{self.folder}/sluice.conf")
+        until(lambda: self.daemon.poll() is not None or can_connect("127.0.0.1", self.smtp_port), "listener")
+        self.test.assertIsNone(self.daemon.poll(), self.log())
+        return self.daemon
+
+    def sluice(self, *words):
+        done = subprocess.run([os.path.join(BIN, "sluice"), "--socket", f"{self.folder}/control", *words],
+                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def log(self):
+        with contextlib.suppress(FileNotFoundError), open(f"{self.folder}/log", encoding="utf-8") as file:
+            return file.read()
+        return ""
+
+    def rows(self, kind):
+        out = []
+        for path in sorted(glob.glob(f"{self.folder}/acct-*.csv")):
+            with open(path, newline="", encoding="utf-8") as file:
+                out += [row for row in csv.DictReader(file) if row["type"] == kind]
+        return out
+
+    def stop_all(self):
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.terminate()
+        for child in self.children:
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            child.stderr.close()
+
+
+class Peers(unittest.TestCase):
+    def setUp(self):
+        self.place = Installation(self)
+        self.place.start_dns()
+
+    def message(self, subject, extra=""):
+        return f"From: a@e2e.test\r\nTo: b@far.test\r\nSubject: {subject}\r\n{extra}\r\n.dot line\r\nbody\r\n"
+
+    def test_smtplib_to_smtp_sink_by_knot(self):
+        self.place.start_sink()
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port, "client.e2e.test") as client:
+            client.ehlo()
+            for word in ("pipelining", "size", "8bitmime", "enhancedstatuscodes", "chunking", "dsn"):
+                self.assertTrue(client.has_extn(word), word)
+            refused = client.sendmail("a@e2e.test", ["b@far.test", "c@plain.far.test"], self.message("first"))
+            self.assertEqual(refused, {})
+        delivered = until(lambda: len(self.place.rows("d")) == 2 and self.place.rows("d"), "two deliveries")
+        by_rcpt = {row["rcpt"]: row for row in delivered}
+        self.assertEqual(by_rcpt["b@far.test"]["dsnMta"], "mx.far.test (127.0.2.1)")
+        self.assertEqual(by_rcpt["b@far.test"]["header_Subject"], "first")
+        self.assertEqual(by_rcpt["c@plain.far.test"]["dsnMta"], "plain.far.test (127.0.2.1)")
+        self.assertEqual(by_rcpt["b@far.test"]["dsnStatus"], "2.0.0 (success)")
+
+    def test_dns_refusals_bounce(self):
+        self.place.start_sink()
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            client.sendmail("a@e2e.test", ["x@null.far.test", "y@nowhere.far.test"], self.message("nowhere"))
+        bounced = until(lambda: len(self.place.rows("b")) == 2 and self.place.rows("b"), "two bounces")
+        by_rcpt = {row["rcpt"]: row for row in bounced}
+        self.assertTrue(by_rcpt["x@null.far.test"]["dsnStatus"].startswith("5.1.10"))
+        self.assertTrue(by_rcpt["y@nowhere.far.test"]["dsnStatus"].startswith("5.1.2"))
+        self.assertEqual(by_rcpt["y@nowhere.far.test"]["bounceCat"], "bad-domain")
+
+    def test_smtp_source_floods(self):
+        self.place.start_sink()
+        self.place.start_daemon()
+        done = subprocess.run(["/usr/sbin/smtp-source", "-s", "20", "-m", "1000", "-l", "10000", "-f", "a@e2e.test", "-t",
+                               "b@far.test", f"127.0.0.1:{self.place.smtp_port}"],
+                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        until(lambda: len(self.place.rows("d")) == 1000, "thousand deliveries")
+        self.assertEqual(len(self.place.rows("r")), 1000)
+
+    def test_swaks_chooses_the_virtual_mta(self):
+        self.place.start_sink()
+        self.place.start_daemon()
+        done = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(self.place.smtp_port), "--from", "a@e2e.test",
+                               "--to", "b@far.test", "--header", "X-Virtual-MTA: tx", "--header", "X-Job: news-7"],
+                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        row = until(lambda: self.place.rows("d"), "delivery")[0]
+        self.assertEqual((row["vmta"], row["jobId"], row["dlvSourceIp"]), ("tx", "news-7", "127.0.1.1"))
+
+    def test_smtp_sink_without_extensions(self):
+        self.place.start_sink("-e", "-p", "-8")  # no ESMTP at all
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            for number in range(5):
+                client.sendmail("a@e2e.test", ["b@far.test"], self.message(f"plain {number}"))
+        until(lambda: len(self.place.rows("d")) == 5, "five deliveries")
+
+    def test_smtp_sink_that_refuses(self):
+        self.place.start_sink("-r", "DATA")  # 4xx to DATA
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            client.sendmail("a@e2e.test", ["b@far.test"], self.message("later"))
+        until(lambda: len(self.place.rows("t")) >= 2, "second attempt")
+        self.assertEqual(self.place.rows("d"), [])
+
+    def connect(self):
+        """A client. Right after a kill -9 the kernel may still hold the dead process's listening socket for a moment
+        (its ring is taken down in the background), and a connection that meets it is reset: as clients do, try again."""
+
+        def attempt():
+            with contextlib.suppress(smtplib.SMTPServerDisconnected, OSError):
+                return smtplib.SMTP("127.0.0.1", self.place.smtp_port)
+            return None
+
+        return until(attempt, "connection")
+
+    def test_kill_9_loses_nothing(self):
+        self.place.start_sink("-w", "1")
+        promised = []
+        for round_number in range(3):
+            self.place.start_daemon()
+            with self.connect() as client:
+                for number in range(20):
+                    name = f"m{round_number}-{number}@far.test"
+                    client.sendmail("a@e2e.test", [name], self.message(name))
+                    promised.append(name)
+                self.place.daemon.kill()
+            self.place.daemon.wait()
+        self.place.start_daemon()
+        until(lambda: set(promised) <= {row["rcpt"] for row in self.place.rows("d")}, "delivery of everything promised")
+        finals = [row["rcpt"] for row in self.place.rows("d")]
+        self.assertEqual(len(finals), len(set(finals)), "a recipient has two final records")
+
+    def test_signals_reload_and_status(self):
+        self.place.start_sink()
+        daemon = self.place.start_daemon()
+        self.assertEqual(self.place.sluice("show", "version")[0], 0)
+        status, text = self.place.sluice("show", "status")
+        self.assertEqual(status, 0, text)
+        self.assertIn("running", text)
+        config = f"{self.place.folder}/sluice.conf"
+        with open(config, encoding="utf-8") as file:
+            good = file.read()
+        self.place.write("sluice.conf", good + "\nno-such-directive 1\n")
+        status, text = self.place.sluice("reload")
+        self.assertEqual(status, 1)
+        self.assertIn("no-such-directive", text)
+        checked = subprocess.run([os.path.join(BIN, "sluiced"), "--check", config], capture_output=True, text=True, check=False)
+        self.assertEqual(checked.returncode, 1)
+        self.assertIn("Error in line", checked.stderr)
+        self.place.write("sluice.conf", good + "\n<virtual-mta late>\n smtp-source-host 127.0.1.9 late.e2e.test\n</virtual-mta>\n")
+        self.assertEqual(self.place.sluice("reload")[0], 0)
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            client.sendmail("a@e2e.test", ["b@far.test"], self.message("late", "X-Virtual-MTA: late\r\n"))
+        self.assertEqual(until(lambda: self.place.rows("d"), "delivery")[0]["dlvSourceIp"], "127.0.1.9")
+        daemon.send_signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(30), 0)
+        self.assertIn("Stopped", self.place.log())
+
+    def test_paused_queues_hold_mail(self):
+        self.place.start_sink()
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            client.sendmail("a@e2e.test", ["b@far.test"], self.message("first"))
+        until(lambda: len(self.place.rows("d")) == 1, "first delivery")
+        self.assertEqual(self.place.sluice("pause", "queue", "far.test/*")[0], 0)
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            client.sendmail("a@e2e.test", ["b@far.test"], self.message("second"))
+        _, text = until(lambda: (lambda got: got if " P " in got[1] else None)(self.place.sluice("show", "queues")),
+                        "paused queue in the list")
+        self.assertIn("far.test/{default}", text)
+        self.assertEqual(len(self.place.rows("d")), 1)
+        self.assertEqual(self.place.sluice("resume", "queue", "far.test/*")[0], 0)
+        until(lambda: len(self.place.rows("d")) == 2, "second delivery")
+        status, text = self.place.sluice("pause", "queue", "nobody.test/*")
+        self.assertEqual(status, 1, text)
+
+
+if __name__ == "__main__":
+    BIN = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)
