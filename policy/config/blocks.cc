@@ -39,6 +39,7 @@ void Loader::open_block(const Statement& statement) {
   frame.tag = tag;
   frame.origin = here(statement.name);
   const BlockKind* kind = table_.find_block(tag);
+  if (frames_.size() >= kBlockDepthMax) return error(statement.name, "too many blocks inside of each other");
   if (frames_.back().scope == Scope::Ignored) {
     frame.scope = Scope::Ignored;
     frames_.push_back(std::move(frame));

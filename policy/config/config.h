@@ -162,6 +162,7 @@ struct LoadResult {
 
 inline constexpr std::size_t kDiagnosticsMax = 1000;
 inline constexpr std::size_t kIncludeDepthMax = 16;
+inline constexpr std::size_t kBlockDepthMax = 64;
 inline constexpr std::size_t kFilesMax = 100'000;
 inline constexpr std::size_t kMacroExpansionMax = 1'000'000;  ///< domains all macro expressions make together
 

@@ -7,6 +7,12 @@
 #include "policy/config/loader.h"
 
 namespace sluice::config {
+namespace {
+
+constexpr std::size_t kMacroDepthMax = 64;
+constexpr std::size_t kDomainBytesMax = 1024;  ///< of an expression after expansion; names have 253 at most
+
+}  // namespace
 
 Finisher::Finisher(Config& config, Reporter& reporter,
                    const std::unordered_map<std::string, MacroDefinition>& macros,
@@ -82,64 +88,57 @@ const std::vector<std::string>* Finisher::macro(std::string_view name, Origin or
     return &config_.domain_macros[key];
   }
   open.push_back(key);
+  if (open.size() >= kMacroDepthMax) {
+    error(it->second.origin, "domain macro \"" + key + "\": too many macros inside of each other");
+    return &config_.domain_macros[key];
+  }
+  open.push_back(key);
   std::vector<std::string> out;
   for (const std::string& item : it->second.items) {
-    // Items may use macros themselves.
-    std::vector<std::string> parts{""};
-    std::string_view rest = item;
-    while (!rest.empty()) {
-      const std::size_t dollar = rest.find('$');
-      for (std::string& part : parts) part += rest.substr(0, dollar);
-      if (dollar == std::string_view::npos) break;
-      rest.remove_prefix(dollar + 1);
-      std::size_t length = 0;
-      while (length < rest.size() &&
-             (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_'))
-        ++length;
-      const auto* inner = macro(rest.substr(0, length), it->second.origin, open);
-      rest.remove_prefix(length);
-      std::vector<std::string> product;
-      for (const std::string& part : parts) {
-        for (const std::string& domain : *inner) {
-          if (++expanded_ > kMacroExpansionMax) break;
-          product.push_back(part + domain);
-        }
-      }
-      parts = std::move(product);
-    }
-    out.insert(out.end(), parts.begin(), parts.end());
+    for (std::string& domain : substitute(item, it->second.origin, open)) out.push_back(std::move(domain));
   }
   open.pop_back();
   // unordered_map keeps addresses of its elements.
   return &(config_.domain_macros[key] = std::move(out));
 }
 
-std::vector<std::string> Finisher::expand(std::string_view expression, Origin origin, bool& from_macro) {
+/// Every `$NAME` replaced by each of its domains: "$a.$b" makes all pairs.
+std::vector<std::string> Finisher::substitute(std::string_view text, Origin origin,
+                                              std::vector<std::string>& open) {
   std::vector<std::string> out{""};
-  std::string_view rest = expression;
-  from_macro = false;
-  while (!rest.empty()) {
-    const std::size_t dollar = rest.find('$');
-    for (std::string& part : out) part += rest.substr(0, dollar);
+  while (!text.empty()) {
+    const std::size_t dollar = text.find('$');
+    for (std::string& part : out) part += text.substr(0, dollar);
     if (dollar == std::string_view::npos) break;
-    from_macro = true;
-    rest.remove_prefix(dollar + 1);
+    text.remove_prefix(dollar + 1);
     std::size_t length = 0;
-    while (length < rest.size() && (is_alpha(rest[length]) || is_digit(rest[length]) || rest[length] == '_'))
+    while (length < text.size() &&
+           (is_alpha(text[length]) || is_digit(text[length]) || text[length] == '_')) {
       ++length;
-    std::vector<std::string> open;
-    const auto* domains = macro(rest.substr(0, length), origin, open);
-    rest.remove_prefix(length);
+    }
+    const auto* domains = macro(text.substr(0, length), origin, open);
+    text.remove_prefix(length);
     std::vector<std::string> product;
     for (const std::string& part : out) {
       for (const std::string& domain : *domains) {
-        if (++expanded_ > kMacroExpansionMax) break;
+        if (expanded_ >= kMacroExpansionMax || part.size() + domain.size() > kDomainBytesMax) {
+          if (!expansion_cut_) error(origin, "domain macros make too many or too long domains");
+          expansion_cut_ = true;
+          continue;
+        }
+        ++expanded_;
         product.push_back(part + domain);
       }
     }
     out = std::move(product);
   }
   return out;
+}
+
+std::vector<std::string> Finisher::expand(std::string_view expression, Origin origin, bool& from_macro) {
+  std::vector<std::string> open;
+  from_macro = expression.find('$') != std::string_view::npos;
+  return substitute(expression, origin, open);
 }
 
 void Finisher::expand_patterns(std::vector<DomainPattern>& patterns) {
@@ -209,10 +208,6 @@ void Finisher::index_domains() {
       const DomainBlock& block = layers[l].blocks[b];
       bool from_macro = false;
       for (const std::string& text : expand(block.expression, block.origin, from_macro)) {
-        if (expanded_ > kMacroExpansionMax) {
-          error(block.origin, "domain macros make too many domains");
-          return;
-        }
         const auto pattern = DomainPattern::parse(trim(text));
         if (!pattern) {
           error(block.origin, '"' + text + "\" is not a domain pattern",

@@ -181,6 +181,8 @@ class Finisher {
   void number_scopes();
   /// Domains an expression stands for; `from_macro` tells whether it named a macro.
   [[nodiscard]] std::vector<std::string> expand(std::string_view expression, Origin origin, bool& from_macro);
+  [[nodiscard]] std::vector<std::string> substitute(std::string_view text, Origin origin,
+                                                    std::vector<std::string>& open);
   const std::vector<std::string>* macro(std::string_view name, Origin origin, std::vector<std::string>& open);
   void error(Origin where, std::string message, std::string suggestion = {});
   void warn(Origin where, std::string message, std::string suggestion = {});
@@ -195,6 +197,7 @@ class Finisher {
   const std::vector<std::uint32_t>& implicit_blocks_;
   const DirectiveTable& table_;
   std::size_t expanded_ = 0;
+  bool expansion_cut_ = false;
 };
 
 }  // namespace sluice::config

@@ -236,6 +236,9 @@ void Loader::message_pattern(const Directive& row, std::string_view text, Frame&
   }
   rest = trim(rest);
   auto& patterns = *static_cast<std::vector<MessagePattern>*>(frame.record);
+  if (rest.starts_with(kOpen) && frames_.size() >= kBlockDepthMax) {
+    return error(rest, "too many blocks inside of each other");
+  }
   if (rest.starts_with(kOpen)) {
     patterns.push_back(std::move(pattern));
     Frame inner;

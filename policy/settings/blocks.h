@@ -140,6 +140,7 @@ struct AcctFile {
   std::string path;     ///< empty for a pipe
   std::string command;  ///< behind `|`
   std::vector<RecordType> records{RecordType::Delivery, RecordType::Bounce};
+  bool records_given = false;
   std::vector<RecordFields> record_fields;  ///< a type without entry writes "*"
   std::vector<HeaderToField> map_header_to_field;
   std::string move_to;

@@ -12,6 +12,13 @@ void apply_move_interval(Value& value, AcctFile& file) {
   file.move_interval_given = true;
 }
 
+/// The guide forbids a second line: two lists in one block are a typing error, not an addition.
+void apply_records(Value& value, AcctFile& file) {
+  if (file.records_given) return value.fail(value.text(), "records given twice", "one line with all types");
+  file.records_given = true;
+  apply_one<Path<&AcctFile::records>>(value, &file);
+}
+
 void append_webhook(std::vector<Directive>& out) {
   using A = AcctFile;
   add(out, one<&A::http_webhook_url>("http-webhook-url", "endpoint that gets the records in batches",
@@ -80,7 +87,8 @@ void append_accounting(std::vector<Directive>& out) {
   using P = Spool;
   using U = SmtpUser;
   using R = SourceGroup;
-  add(out, one<&A::records>("records", "kinds of records written", {.grammar = "d|b|t|tq|r|f|rb|rs"}));
+  add(out, read_by<&apply_records>(
+               one<&A::records>("records", "kinds of records written", {.grammar = "d|b|t|tq|r|f|rb|rs"})));
   add(out, [] {
     Directive row =
         more<&A::record_fields>("record-fields", "columns of a kind of record", {.default_text = "*"});

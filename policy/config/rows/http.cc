@@ -8,6 +8,8 @@ namespace {
 using G = GlobalSettings;
 using T = ServerTls;
 
+void apply_api_key(Value& value, G& globals) { apply_key(value, globals.http_api_key); }
+
 void append_inbound_tls(std::vector<Directive>& out) {
   add(out, one<&G::smtp_server_tls, &T::certificate>("smtp-server-tls-certificate",
                                                      "certificate and key for inbound STARTTLS"));
@@ -48,8 +50,9 @@ void append_monitor(std::vector<Directive>& out) {
                    {.flags = kDeprecated, .replacement = "http-access"}));
   add(out, ignored("no-http-mgmt-source", in(Scope::Global), "removed",
                    {.flags = kDeprecated, .replacement = "http-access"}));
-  add(out, more<&G::http_api_key>("http-api-key", "key that gives administrator rights (X-API-Key)",
-                                  {.flags = kSecret, .grammar = "KEY"}));
+  add(out, read_by<&apply_api_key>(more<&G::http_api_key>("http-api-key",
+                                                          "key that gives administrator rights (X-API-Key)",
+                                                          {.flags = kSecret, .grammar = "KEY"})));
   add(out, one<&G::http_csrf_protection>("http-csrf-protection", "no change of state by GET"));
   add(out, one<&G::http_redirect_to_https>("http-redirect-to-https", "send plain HTTP to HTTPS"));
   add(out, one<&G::http_strict_transport_security_max_age>("http-strict-transport-security-max-age",

@@ -114,6 +114,8 @@ void append_processors(std::vector<Directive>& out) {
                   {.flags = kRepeats, .grammar = "DOMAIN"}));
 }
 
+void apply_transmissions_key(Value& value, TransmissionsApi& api) { apply_key(value, api.api_key); }
+
 void append_services(std::vector<Directive>& out) {
   using N = DnsSettings;
   using T = TransmissionsApi;
@@ -125,7 +127,8 @@ void append_services(std::vector<Directive>& out) {
   add(out, one<&N::precached_refresh_interval>("precached-refresh-interval", "how often they are looked up",
                                                {.min = 1}));
   add(out, one<&N::precached_max_domains>("precached-max-domains", "how many of them"));
-  add(out, more<&T::api_key>("api-key", "key of the injection API", {.flags = kSecret, .grammar = "KEY"}));
+  add(out, read_by<&apply_transmissions_key>(more<&T::api_key>("api-key", "key of the injection API",
+                                                               {.flags = kSecret, .grammar = "KEY"})));
   add(out, one<&T::log_requests>("log-requests", "log requests"));
   add(out, one<&T::log_data>("log-data", "log request data"));
   add(out, one<&T::log_tls>("log-tls", "log TLS handshakes"));

@@ -1,5 +1,9 @@
 #include "policy/config/rows/row.h"
 
+#include <algorithm>
+
+#include "policy/base/ascii.h"
+
 namespace sluice::config::rows {
 
 Directive ignored(std::string_view name, ScopeMask scopes, std::string_view doc, const RowOptions& o) {
@@ -28,6 +32,17 @@ Directive loader(std::string_view name, ScopeMask scopes, LoaderAction action, s
   row.action = action;
   row.rules = {o.min, o.max, o.zero_is_unlimited};
   return row;
+}
+
+void apply_key(Value& value, std::vector<std::string>& keys) {
+  static constexpr std::size_t kKeyBytesMin = 32, kKeyBytesMax = 128;
+  auto key = unquote(value.text(), value);
+  if (!key) return;
+  const bool fits = key->size() >= kKeyBytesMin && key->size() <= kKeyBytesMax;
+  const bool clean =
+      std::all_of(key->begin(), key->end(), [](char c) { return is_alpha(c) || is_digit(c) || c == '_'; });
+  if (!fits || !clean) return value.fail(value.text(), "not an API key", "32 to 128 letters, digits and _");
+  keys.push_back(std::move(*key));
 }
 
 void add(std::vector<Directive>& out, const Directive& row) { out.push_back(row); }

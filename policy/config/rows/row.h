@@ -290,6 +290,8 @@ Directive ignored(std::string_view name, ScopeMask scopes, std::string_view doc,
 Directive loader(std::string_view name, ScopeMask scopes, LoaderAction action, std::string_view doc,
                  const RowOptions& o);
 
+/// An API key: 32 to 128 letters, digits and underscores.
+void apply_key(Value& value, std::vector<std::string>& keys);
 /// Appends; out of line, because there are hundreds of calls.
 void add(std::vector<Directive>& out, const Directive& row);
 

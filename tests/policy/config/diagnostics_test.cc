@@ -96,6 +96,8 @@ TEST(Diagnostics, Places) {
       {"listener", "smtp-listener host:25\n", "\"host:25\" is not an address to listen on", 1, 15},
       {"domain pattern", "<domain a*b.example>\n</domain>\n", "\"a*b.example\" is not a domain pattern", 1,
        0},
+      {"records twice", "<acct-file /a>\nrecords d\nrecords b\n</acct-file>\n", "records given twice", 3, 9},
+      {"API key", "http-api-key short\n", "not an API key", 1, 14},
       {"shards", "shards many\n", "not a number of shards", 1, 8},
   };
   for (const Row& row : kRows) {

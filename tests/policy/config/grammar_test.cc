@@ -268,6 +268,16 @@ TEST(Grammar, OneByteAtATimeIsTheSameText) {
   }
 }
 
+TEST(Grammar, DeepNestingIsAnErrorNotACrash) {
+  std::string patterns = "<pattern-list p>\n", unknown;
+  for (int i = 0; i < 5000; ++i) {
+    patterns += "mail-from /x/ <pattern-list>\n";
+    unknown += "<unknown>\n";
+  }
+  EXPECT_FALSE(load_fragment(patterns).ok());
+  EXPECT_FALSE(load_fragment(unknown).ok());
+}
+
 TEST(Grammar, ManyLinesLoadQuickly) {
   std::string text;
   for (int i = 0; i < 20'000; ++i) {

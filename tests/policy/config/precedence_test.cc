@@ -260,6 +260,22 @@ TEST(Macros, LoopsAndUnknownNamesAreErrors) {
   EXPECT_EQ(first("domain-macro a-b x\n"), "not a name for a macro");
 }
 
+TEST(Macros, BombsAreDefused) {
+  std::string longer = "domain-macro m0 abcdefgh\n", more = "domain-macro n0 a,b\n",
+              deep = "domain-macro d0 a\n";
+  for (int i = 1; i <= 60; ++i) {
+    const std::string n = std::to_string(i), before = std::to_string(i - 1);
+    longer += "domain-macro m" + n + " $m" + before + "$m" + before + "\n";
+    more += "domain-macro n" + n + " $n" + before + ".$n" + before + "\n";
+  }
+  for (int i = 1; i <= 3000; ++i)
+    deep += "domain-macro d" + std::to_string(i) + " $d" + std::to_string(i - 1) + "\n";
+  for (const std::string& text :
+       {longer + "<domain $m60>\n</domain>\n", more, deep + "<domain $d3000>\n</domain>\n"}) {
+    EXPECT_FALSE(load_fragment(text).ok());
+  }
+}
+
 TEST(Macros, UseEachOtherAndWorkEverywhere) {
   const LoadResult result = load_fragment(R"(
 domain-macro small a.example, $more
