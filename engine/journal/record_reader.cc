@@ -33,7 +33,8 @@ runtime::Task<Result<bool>> RecordReader::open_segment(JournalPosition end) {
     if (!size) co_return std::unexpected(size.error());
     const auto bytes = std::span<const std::byte>(block.bytes()).first(*size);
     Result<log::SegmentHeader> header = log::decode_segment_header(bytes);
-    if (!header && header.error().code == Errc::Corrupt && bytes.size() > log::kBlockBytes) {
+    // As recovery does: the header may be lost while the first group is there.
+    if (!header && header.error().code != Errc::Unsupported && bytes.size() > log::kBlockBytes) {
       const auto file_size = reactor_.size_of(path);
       const auto saved = log::salvage_segment_header(bytes.subspan(log::kBlockBytes), log::Role::Events,
                                                      file_size.value_or(bytes.size()));
