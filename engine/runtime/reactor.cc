@@ -88,8 +88,8 @@ void Perform::on_done(Op& op, Completion completion) {
 
 Sleep::Alarm::Alarm(Sleep& sleep)
     : Timer([](Timer& timer) {
-        Sleep& owner = static_cast<Alarm&>(timer).owner;
-        owner.reactor_.post(owner.waiting_);
+        Sleep& asleep = static_cast<Alarm&>(timer).owner;
+        asleep.reactor_.post(asleep.waiting_);
       }),
       owner(sleep) {}
 
