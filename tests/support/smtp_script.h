@@ -30,7 +30,7 @@ class SmtpScript {
   SmtpScript& stalls();       ///< says nothing more until the other side ends
   SmtpScript& closes();       ///< orderly; also happens after the last step
   SmtpScript& resets();       ///< RST (simulated world only)
-  SmtpScript& half_closes();  ///< FIN, and goes on reading (simulated world only)
+  SmtpScript& half_closes();  ///< FIN, and goes on reading
   /// Plays a willing server until QUIT or the end: EHLO, MAIL, RCPT, DATA, BDAT, RSET, NOOP. Keeps messages.
   SmtpScript& accepts_mail(
       std::string_view ehlo_lines = "250-mx.test\n250-PIPELINING\n250-8BITMIME\n250 SIZE 52428800");

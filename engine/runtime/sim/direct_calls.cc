@@ -115,12 +115,6 @@ void SimReactor::reset_connection(int fd) {
   machine_.world().network().reset(static_cast<StreamSocket&>(*file->socket));
 }
 
-void SimReactor::half_close(int fd) {
-  const auto file = machine_.file(fd);
-  SLUICE_ASSERT(file != nullptr && dynamic_cast<StreamSocket*>(file->socket.get()) != nullptr);
-  machine_.world().network().shutdown_write(static_cast<StreamSocket&>(*file->socket));
-}
-
 void SimReactor::close_now(int fd) {
   if (dead_) return;
   const auto file = machine_.file(fd);

@@ -68,8 +68,6 @@ class SimReactor final : public Reactor {
   // --- For peers in tests: what a socket can do beyond the Reactor's calls.
   /// RST: both sides learn of it. Requires an open connection's descriptor.
   void reset_connection(int fd);
-  /// FIN: says nothing more and goes on receiving.
-  void half_close(int fd);
 
   // --- For the world and the network.
   /// Queues a completion for the next poll. Requires that the last one has not been queued.

@@ -171,7 +171,9 @@ Task<void> refused(Reactor& reactor) {
   co_await sleep_for(reactor, 2ms);
   const Result<Stream> stream = co_await Stream::connect(reactor, closed, nullptr, 10s);
   EXPECT_FALSE(stream.has_value());
-  if (!stream) EXPECT_EQ(stream.error().code, Errc::Refused);
+  if (!stream) {
+    EXPECT_EQ(stream.error().code, Errc::Refused);
+  }
 }
 TEST_P(InEitherWorld, AClosedPortRefuses) { run(refused(env.reactor())); }
 
@@ -220,7 +222,9 @@ Task<void> resets(Reactor& reactor) {
   co_await sleep_for(reactor, 20ms);
   const Result<ReceivedBytes> got = co_await pair.client.receive();
   EXPECT_FALSE(got.has_value());
-  if (!got) EXPECT_EQ(got.error().code, Errc::PeerClosed);
+  if (!got) {
+    EXPECT_EQ(got.error().code, Errc::PeerClosed);
+  }
 }
 TEST_P(InEitherWorld, ClosingWithUnreadBytesResets) { run(resets(env.reactor())); }
 
@@ -233,7 +237,9 @@ Task<void> sends_to_nobody(Reactor& reactor) {
     co_await sleep_for(reactor, 2ms);
   }
   EXPECT_FALSE(status.has_value());
-  if (!status) EXPECT_EQ(status.error().code, Errc::PeerClosed);
+  if (!status) {
+    EXPECT_EQ(status.error().code, Errc::PeerClosed);
+  }
 }
 TEST_P(InEitherWorld, SendingToAClosedEndFailsSoon) { run(sends_to_nobody(env.reactor())); }
 
@@ -255,6 +261,18 @@ Task<void> shuts_down(Reactor& reactor) {
   EXPECT_TRUE(end.has_value() && end->bytes().empty());
 }
 TEST_P(InEitherWorld, ShutdownEndsWhatIsPending) { run(shuts_down(env.reactor())); }
+
+Task<void> ends_its_output(Reactor& reactor) {
+  Pair pair = co_await connected_pair(reactor);
+  EXPECT_TRUE((co_await pair.client.send("a question")).has_value());
+  reactor.end_output(pair.client.fd());
+  EXPECT_EQ(co_await receive_all(pair.server), "a question");
+  EXPECT_FALSE((co_await pair.client.send("more")).has_value());
+  EXPECT_TRUE((co_await pair.server.send("an answer")).has_value());
+  pair.server.close();
+  EXPECT_EQ(co_await receive_all(pair.client), "an answer");
+}
+TEST_P(InEitherWorld, EndingTheOutputLeavesTheInputOpen) { run(ends_its_output(env.reactor())); }
 
 // --- Backpressure, deadlines, cancelling.
 
@@ -432,6 +450,24 @@ Task<void> zero_copy(Reactor& reactor) {
   EXPECT_EQ(got, went ? text : "");
 }
 TEST_P(InEitherWorld, ZeroCopySendsHaveTwoCompletions) { run(zero_copy(env.reactor())); }
+
+Task<void> stream_zero_copy(Reactor& reactor) {
+  Pair pair = co_await connected_pair(reactor);
+  const std::string text = pattern_text(300'000);
+  std::string got;
+  TaskGroup group;
+  group.spawn(receive_all_into(pair.server, got));
+  const auto sent = co_await pair.client.send_zero_copy(std::as_bytes(std::span(text)));
+  if (!sent) {
+    EXPECT_EQ(sent.error().code, Errc::Unsupported);
+  }
+  const bool after = (co_await pair.client.send(" and plainly")).has_value();
+  EXPECT_TRUE(after);
+  pair.client.close();
+  co_await group.join();
+  EXPECT_TRUE(got == (sent ? text : "") + " and plainly");
+}
+TEST_P(InEitherWorld, AStreamMixesZeroCopyAndPlainSends) { run(stream_zero_copy(env.reactor())); }
 
 // --- Polls, datagrams, Unix sockets, wrong descriptors.
 

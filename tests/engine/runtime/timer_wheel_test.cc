@@ -95,7 +95,7 @@ TEST_P(AgainstModel, FiresTheSameTimersInTheSameTicks) {
   for (int round = 0; round < 3000; ++round) {
     SCOPED_TRACE("seed " + std::to_string(GetParam()) + " round " + std::to_string(round));
     const std::size_t id = random() % kTimers;
-    const unsigned what = random() % 10;
+    const auto what = static_cast<unsigned>(random() % 10);
     if (what < 5) {
       const MonoTime due = random() % 8 == 0 ? now - odd_distance(random, 5) : now + odd_distance(random, 8);
       wheel.arm(timers[id], due);

@@ -96,8 +96,12 @@ TEST_P(PowerCut, LeavesOldOrNewSectorsAndKeepsWhatWasSynced) {
   image.cut_power(loss, random);
   const std::string found = read_all(image);
   ASSERT_TRUE(found.size() == model.now.size() || found.size() == model.durable.size());
-  if (loss == Loss::Nothing) EXPECT_TRUE(found == model.now);
-  if (loss == Loss::All) EXPECT_TRUE(found == model.durable);
+  if (loss == Loss::Nothing) {
+    EXPECT_TRUE(found == model.now);
+  }
+  if (loss == Loss::All) {
+    EXPECT_TRUE(found == model.durable);
+  }
   const std::string now = padded(model.now, found.size());
   const std::string durable = padded(model.durable, found.size());
   const std::size_t unit = loss == Loss::Pages ? kPage : kSector;

@@ -129,7 +129,9 @@ TEST_F(NetworkTest, ASilentPathHoldsBytesBackAndDeliversThemLaterInOrder) {
     expected += text;
     ASSERT_TRUE(test::finish(world, send_text(link.near, text)));
     world.run_for(1s);
-    if (i == 25) EXPECT_EQ(link.far.heard, "");
+    if (i == 25) {
+      EXPECT_EQ(link.far.heard, "");
+    }
     if (i == 40) world.network().set_host(block("192.0.2.25"), HostState::Up);
   }
   world.run_for(20s);
@@ -219,7 +221,7 @@ TEST_F(NetworkTest, OneByteReads) {
 TEST_F(NetworkTest, HalfCloseLetsTheOtherDirectionGoOn) {
   Link link{.listener = listen(), .near = {}, .far = {}};
   ASSERT_TRUE(test::finish(world, open_link(here(), link, kServer)));
-  there().half_close(link.far.stream.fd());
+  there().end_output(link.far.stream.fd());
   Far near{.stream = std::move(link.near), .heard = {}, .error = {}};
   test::start(listens_to(near));
   world.run_for(1s);
