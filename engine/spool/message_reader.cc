@@ -36,7 +36,8 @@ struct MessageReader::State {
   State(runtime::Reactor& a_reactor, std::span<Spool* const> some_homes, MessageReaderOptions options)
       : reactor(a_reactor), homes(some_homes), large(a_reactor, std::max<std::uint64_t>(options.large_bytes, 1)) {
     // A quarter each for small and large ones, half for the middle: bulk mail is mostly 10 to 60 KB.
-    const std::array<std::uint64_t, 3> shares = {options.pool_bytes / 4, options.pool_bytes / 2, options.pool_bytes / 4};
+    const std::array<std::uint64_t, 3> shares = {options.pool_bytes / 4, options.pool_bytes / 2,
+                                                 options.pool_bytes / 4};
     std::size_t total = 0;
     std::array<std::size_t, 3> counts{};
     for (std::size_t i = 0; i < 3; ++i) {
@@ -75,7 +76,7 @@ struct MessageReader::State {
 };
 
 runtime::Task<ReadBuffer*> MessageReader::State::take(std::size_t bytes) {
-  const auto fitting = std::find_if(kClassBytes.begin(), kClassBytes.end(), [&](std::size_t one) { return bytes <= one; });
+  const auto fitting = std::ranges::lower_bound(kClassBytes, bytes);
   if (fitting != kClassBytes.end()) {
     SizeClass& one = *classes[static_cast<std::size_t>(fitting - kClassBytes.begin())];
     if (one.free_count.free() == 0) ++stats.waited;

@@ -253,7 +253,8 @@ Outcome dump(std::string_view name, std::span<const std::byte> file, const Optio
   log::SegmentScanner scanner(*header);
   for (;;) {
     const auto need = scanner.need();
-    const auto step = scanner.step(need.offset < file.size() ? file.subspan(need.offset) : std::span<const std::byte>());
+    const auto rest = file.subspan(std::min<std::uint64_t>(need.offset, file.size()));
+    const auto step = scanner.step(rest);
     if (step == log::SegmentScanner::Step::End) break;
     if (step != log::SegmentScanner::Step::Group) continue;
     ++out.groups;

@@ -12,7 +12,10 @@ namespace sluice::journal {
 namespace {
 
 // More when asked for: SLUICE_CRASH_SEEDS=200 engine_journal_crash_test.
-const int kSeeds = std::getenv("SLUICE_CRASH_SEEDS") != nullptr ? std::atoi(std::getenv("SLUICE_CRASH_SEEDS")) : 6;
+const int kSeeds = [] {
+  const char* asked = std::getenv("SLUICE_CRASH_SEEDS");
+  return asked == nullptr ? 6 : static_cast<int>(std::strtol(asked, nullptr, 10));
+}();
 
 // What has been promised and asked for, for one recipient.
 struct Promise {

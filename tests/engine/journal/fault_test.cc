@@ -238,7 +238,7 @@ TEST_F(FaultTest, ANewerFormatIsRefusedAndNotTouched) {
 
 class MutationTest : public FaultTest, public ::testing::WithParamInterface<int> {};
 
-// faults.md in spirit: a thousand random mutations of a stopped spool, spread over the seeds.
+// Random mutations of a stopped spool: bits, stretches, cuts; in any of its files.
 TEST_P(MutationTest, ItAlwaysStartsAndNeverSendsSomethingElse) {
   std::mt19937_64 random(static_cast<std::uint64_t>(GetParam()));
   options.spool.segment_bytes = 256 * kKiB;
