@@ -354,6 +354,18 @@ TEST(Server, ChunksWithoutFinalLineEnd) {
   }
 }
 
+TEST(Server, ChunkThatIsTooBigIsKnownBeforeItsBytes) {
+  ServerSettings settings = test_settings();
+  settings.message_bytes_max = 4;
+  for (const char* size : {"5", "18446744073709551615"}) {
+    ServerRig rig(settings);
+    rig.greet();
+    rig.client(kMail + kRcpt + "BDAT " + size + " LAST\r\nx");
+    EXPECT_EQ(rig.log.take(), kBegun + "dropped too big\n");
+    EXPECT_EQ(rig.log.body, "");
+  }
+}
+
 TEST(Server, RepliesWaitForTheMessageBefore) {
   for (const std::size_t fragment : {std::size_t{1}, std::size_t{7}, SIZE_MAX}) {
     ServerRig rig(test_settings(), fragment);
