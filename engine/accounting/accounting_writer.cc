@@ -25,8 +25,8 @@ std::expected<RecordLayout, std::string> layout_of(const config::AcctFile& spec)
   return std::move(*layout);
 }
 
-/// Pipes and webhooks: not written yet. They are passed over with a warning, so that a configuration which has them beside
-/// its files, as PowerMTA's manual advises, runs.
+/// Pipes and webhooks are not written yet. They are passed over with a warning, so that a configuration which has them
+/// beside its files, as PowerMTA's manual advises, runs.
 bool is_file(const config::AcctFile& spec) { return !spec.is_pipe() && !spec.is_webhook(); }
 
 bool is_configured(const std::vector<config::AcctFile>& specs, std::string_view path) {

@@ -1,4 +1,5 @@
 // Goal: a damaged state is refused or read as something that writes back to the same text.
+// How: whatever is read has to write back to what reads the same.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

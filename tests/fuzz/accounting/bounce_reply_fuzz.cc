@@ -1,4 +1,5 @@
 // Goal: any bytes of a remote host get a category, in bounded time.
+// How: input is a reply: its first byte is the code, all of it the text.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

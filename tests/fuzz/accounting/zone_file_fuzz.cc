@@ -1,4 +1,5 @@
 // Goal: no zone file, however broken, makes local time crash, loop or leave a day.
+// How: input is the file; what is accepted is asked for some midnights.
 #include <cstddef>
 #include <cstdint>
 
