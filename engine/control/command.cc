@@ -107,7 +107,8 @@ runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
   if (arguments) {
     const std::optional<Command> command = Command::of(*arguments);
     stream.clear_deadline();
-    const Answer answer = command ? co_await handler_(*command) : Answer::error("no command given\n");
+    Answer answer = Answer::error("no command given\n");
+    if (command) answer = co_await handler_(*command);
     stream.set_deadline(reactor_.now() + kClientTimeout);
     const std::string reply = (answer.ok ? "+" : "-") + answer.text;
     [[maybe_unused]] const Status sent = co_await stream.send(reply);  // a client that went away misses its answer

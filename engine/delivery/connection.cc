@@ -175,8 +175,8 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   if (was_ready && finished_ > 0) co_return After::Done;
   if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() && settings_->bounce_upon_5xx_greeting) {
     leave_connecting();
-    co_await dispatcher_.bounce_ready(
-        queue_, {status_of_reply(fault_reply_, ReplyPhase::Other, {}), "smtp;" + fault_reply_.full_text()}, journal::Ending::Bounced);
+    Failure refused{status_of_reply(fault_reply_, ReplyPhase::Other, {}), "smtp;" + fault_reply_.full_text()};
+    co_await dispatcher_.bounce_ready(queue_, std::move(refused), journal::Ending::Bounced);
     co_return After::Done;
   }
   co_return After::NextHop;
@@ -271,7 +271,7 @@ runtime::Task<bool> Connection::add_one(Active& slot) {
     // While the disk was read the connection may have gone; then the mail goes back where it came from.
     read_input();
     if (client_->is_over() || client_->free_slots() == 0 || finishing_) {
-      for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) queue_.put_back(**item);
+      put_back(slot);
       slot.lease.reset();
       slot.used = false;
       co_return false;
@@ -437,6 +437,12 @@ void Connection::on_ready(const net::Capabilities& capabilities) {
 
 void Connection::on_tls_wanted() { SLUICE_ASSERT(false); }  // ClientSettings::Tls::Never
 
+void Connection::put_back(Active& slot) {
+  for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
+    if (*item != nullptr) queue_.put_back(**item);
+  }
+}
+
 void Connection::judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt) {
   queue::Item*& item = slot.items[index];
   const Failure failure{
@@ -459,8 +465,8 @@ void Connection::on_recipient(net::TransactionTag tag, std::uint32_t index, cons
 void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::ClientPhase phase,
                              const SmtpReply& reply) {
   Active& slot = active_[tag.raw()];
-  // Without a reason of ours the machine itself has given up; on_over() will say more.
-  const std::string why = lost_why_.empty() ? "protocol error" : lost_why_;
+  // Code 0: no reply; the text is the machine's reason for giving up, or empty when the connection was lost.
+  const std::string& why = reply.code == 0 && !reply.text.empty() ? reply.text : lost_why_;
   switch (ending) {
     case net::Ending::Replied:
       ++finished_;
@@ -476,12 +482,17 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       }
       break;
     case net::Ending::AllRefused: ++finished_; break;
-    case net::Ending::NeverStarted:
-      for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
-        if (*item != nullptr) queue_.put_back(**item);
-      }
-      break;
+    case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::PartlySent:
+      if (reply.code == 421) {
+        end_all_items(slot, {status_of_reply(reply, ReplyPhase::Other, {}), "smtp;" + reply.full_text()}, false);
+        break;
+      }
+      if (reply.code != 0) {
+        // The server lost step with our pipelining (a 503 behind a failed BDAT): nobody's fault, again on this connection.
+        put_back(slot);
+        break;
+      }
       // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
       end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, settings_->bounce_upon_transfer_failure);
       break;

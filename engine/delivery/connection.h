@@ -67,6 +67,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   [[nodiscard]] std::size_t recipients_at_most() const;
   [[nodiscard]] bool may_take_more() const;
   void connection_ended(std::string why);
+  void put_back(Active& slot);
   void end_all_items(Active& slot, const Failure& failure, bool permanent);
   void judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt);
   void leave_connecting();

@@ -46,7 +46,6 @@ net::ServerSettings SmtpSession::server_settings(const config::SourceSettings& r
   out.recipients_max = rules.max_rcpt_per_message;
   out.too_many_rcpts_fails_message = rules.too_many_rcpts_fails_message;
   out.disconnect_on_transient_error = rules.disconnect_on_transient_error;
-  out.accept_invalid_recipients = rules.accept_invalid_recipients;
   out.accept_no_domain = rules.auto_qualify_domain;
   out.unanswered_max = kUnansweredMax;
   return out;

@@ -166,7 +166,9 @@ Task<Status> replace_file(Reactor& reactor, std::string path, std::string conten
   const Status renamed = co_await rename_file(reactor, temporary, path);
   if (!renamed) co_return renamed;
   const std::size_t slash = path.rfind('/');
-  co_return co_await sync_directory(reactor, slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  // Named, not a temporary of the co_await: g++ 12 destroys those twice.
+  std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  co_return co_await sync_directory(reactor, std::move(directory));
 }
 
 }  // namespace sluice::runtime

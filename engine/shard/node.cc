@@ -44,7 +44,9 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (const Status there = control_.make_directories(root, 0750); !there) {
     co_return std::unexpected("cannot make the spool directory " + root + ": " + there.error().text());
   }
-  Result<journal::Recovered> found = co_await journal::recover(control_, {.directory = root, .shards = settings_.shards});
+  // Named: g++ 12 destroys temporaries built inside a co_await twice.
+  journal::RecoveryOptions recovery{.directory = root, .shards = settings_.shards};
+  Result<journal::Recovered> found = co_await journal::recover(control_, std::move(recovery));
   if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
   found_ = std::make_unique<journal::Recovered>(std::move(*found));
   const journal::RecoveryReport& report = found_->report();

@@ -39,7 +39,7 @@ std::optional<IpAddress> parse_short_v4(std::string_view text) {
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN + 1];
-  if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
+  if (text.empty() || text.size() >= sizeof buffer || text.contains('\0')) return std::nullopt;  // inet_pton stops there
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   std::array<std::uint8_t, 4> v4{};
