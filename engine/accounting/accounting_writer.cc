@@ -13,7 +13,8 @@ using runtime::Task;
 
 std::expected<RecordLayout, std::string> layout_of(const config::AcctFile& spec) {
   const std::string& name = spec.path;
-  // Writing addresses in the clear where the operator asked for the opposite would be worse than not starting.
+  // Writing addresses in the clear where the operator asked for the opposite would be worse than not
+  // starting.
   if (spec.privacy_policy.kind != config::PrivacyKind::Retain) {
     return std::unexpected("<acct-file " + name + ">: privacy-policy is not supported yet");
   }
@@ -25,8 +26,8 @@ std::expected<RecordLayout, std::string> layout_of(const config::AcctFile& spec)
   return std::move(*layout);
 }
 
-/// Pipes and webhooks are not written yet. They are passed over with a warning, so that a configuration which has them
-/// beside its files, as PowerMTA's manual advises, runs.
+/// Pipes and webhooks are not written yet. They are passed over with a warning, so that a configuration which
+/// has them beside its files, as PowerMTA's manual advises, runs.
 bool is_file(const config::AcctFile& spec) { return !spec.is_pipe() && !spec.is_webhook(); }
 
 bool is_configured(const std::vector<config::AcctFile>& specs, std::string_view path) {
@@ -169,6 +170,7 @@ bool AccountingWriter::is_drained() const {
 }
 
 Task<bool> AccountingWriter::take_events() {
+  if (has_tails()) co_await replay();
   while (auto batch = co_await next_batch()) {
     if (!co_await handle(*batch)) co_return false;
     std::size_t unwritten = 0, pending = 0;
@@ -184,46 +186,105 @@ Task<bool> AccountingWriter::take_events() {
       co_return true;
     }
   }
-  // Nothing is left to read that could make the rest of a tail.
-  for (const auto& file : files_) file->give_up_tail();
   co_return co_await write_out();
 }
 
 Task<std::optional<journal::EventBatch>> AccountingWriter::next_batch() {
-  for (;;) {
-    std::optional<std::size_t> chosen;
-    if (has_tails()) {
-      chosen = batch_that_fits_tails();
-    } else if (!ahead_.empty()) {
-      chosen = 0;
-    }
-    const bool may_read = !chosen && !fetching_ && ahead_bytes_ < kReplayBytesMax;
-    if (may_read) {
-      Result<std::optional<journal::EventBatch>> read = co_await source_->next_if_any();
-      if (read && *read) {
-        ahead_bytes_ += weight_of(**read);
-        ahead_.push_back(std::move(**read));
-        continue;
-      }
-      if (!stopping_) {
-        fetching_ = true;
-        group_.spawn(fetch());
-      }
-    }
-    if (!chosen && ahead_.empty()) co_return std::nullopt;
-    const auto at = ahead_.begin() + static_cast<std::ptrdiff_t>(chosen.value_or(0));
-    ahead_bytes_ -= weight_of(*at);
-    std::optional<journal::EventBatch> out(std::move(*at));
-    ahead_.erase(at);
-    co_return out;
+  if (ahead_.empty() && !co_await read_ahead()) co_return std::nullopt;
+  std::optional<journal::EventBatch> out(std::move(ahead_.front().batch));
+  ahead_.pop_front();
+  ahead_bytes_ -= weight_of(*out);
+  co_return out;
+}
+
+Task<bool> AccountingWriter::read_ahead() {
+  if (fetching_) co_return false;
+  Result<std::optional<journal::EventBatch>> read = co_await source_->next_if_any();
+  if (read && *read) {
+    ahead_bytes_ += weight_of(**read);
+    ahead_.push_back({std::move(**read)});
+    co_return true;
   }
+  if (!stopping_) {
+    fetching_ = true;
+    group_.spawn(fetch());
+  }
+  co_return false;
+}
+
+// A tail holds the rows of several journals in the order in which they were handled then. That order is found
+// again by asking, for every journal, how many of its next events have their rows at this place of the tails.
+Task<void> AccountingWriter::replay() {
+  while (has_tails()) {
+    if (match_one_run()) continue;
+    if (ahead_bytes_ >= kReplayBytesMax || !co_await read_ahead()) break;
+  }
+  // Nothing that could be read makes the rest of a tail.
+  for (const auto& file : files_) file->give_up_tail();
+  finish_begun_batches();
+}
+
+bool AccountingWriter::match_one_run() {
+  std::vector<std::uint32_t> seen;  // only the oldest batch of a journal may come next
+  for (auto ahead = ahead_.begin(); ahead != ahead_.end(); ++ahead) {
+    journal::EventBatch& batch = ahead->batch;
+    if (std::find(seen.begin(), seen.end(), batch.directory_shard) != seen.end()) continue;
+    seen.push_back(batch.directory_shard);
+    const std::size_t count = events_in_tails(*ahead);
+    if (count == 0) continue;
+    format_rows(std::span(batch.events).subspan(ahead->matched, count));
+    append_rows();
+    ahead->matched += count;
+    if (ahead->matched == batch.events.size()) {
+      cursor_.set(batch.directory_shard, batch.after);
+      ahead_bytes_ -= weight_of(batch);
+      ahead_.erase(ahead);
+    }
+    return true;
+  }
+  return false;
+}
+
+std::size_t AccountingWriter::events_in_tails(const Ahead& ahead) {
+  const auto events = std::span(ahead.batch.events).subspan(ahead.matched);
+  std::vector<std::size_t> at(files_.size(), 0);  // how far each tail is used up by the events so far
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    format_rows(events.subspan(i, 1));
+    bool stands_there = false;
+    for (std::size_t f = 0; f < files_.size(); ++f) {
+      const auto common = files_[f]->agreement(rows_[f].text, at[f]);
+      if (!common) return found;
+      at[f] += *common;
+      stands_there = stands_there || *common > 0;
+    }
+    // Events without rows go along with those around them.
+    if (stands_there) found = i + 1;
+  }
+  return found;
+}
+
+void AccountingWriter::finish_begun_batches() {
+  for (auto ahead = ahead_.begin(); ahead != ahead_.end();) {
+    if (ahead->matched == 0) {
+      ++ahead;
+      continue;
+    }
+    const journal::EventBatch& batch = ahead->batch;
+    format_rows(std::span(batch.events).subspan(ahead->matched));
+    append_rows();
+    cursor_.set(batch.directory_shard, batch.after);
+    ahead_bytes_ -= weight_of(batch);
+    ahead = ahead_.erase(ahead);
+  }
+  if (!dirty_since_) dirty_since_ = reactor_.now();
 }
 
 Task<void> AccountingWriter::fetch() {
   Result<journal::EventBatch> next = co_await source_->next();
   if (next) {
     ahead_bytes_ += weight_of(*next);
-    ahead_.push_back(std::move(*next));
+    ahead_.push_back({std::move(*next)});
   } else if (next.error().code != Errc::Cancelled) {
     raise_alarm(Trouble::Reading, "accounting cannot read the journals: " + next.error().text());
     co_await runtime::sleep_for(reactor_, kRetryGap);
@@ -233,39 +294,17 @@ Task<void> AccountingWriter::fetch() {
   wakeup_.set();
 }
 
-std::optional<std::size_t> AccountingWriter::batch_that_fits_tails() {
-  std::optional<std::size_t> neutral;
-  std::vector<std::uint32_t> seen;  // directories: only the oldest batch of each may come next
-  for (std::size_t i = 0; i < ahead_.size(); ++i) {
-    const std::uint32_t directory = ahead_[i].directory_shard;
-    if (std::find(seen.begin(), seen.end(), directory) != seen.end()) continue;
-    seen.push_back(directory);
-    format_rows(ahead_[i]);
-    std::size_t agreed = 0;
-    bool fits = true;
-    for (std::size_t f = 0; f < files_.size() && fits; ++f) {
-      if (!files_[f]->has_tail() || rows_[f].text.empty()) continue;
-      const auto common = files_[f]->agreement(rows_[f].text);
-      fits = common.has_value();
-      agreed += common.value_or(0);
-    }
-    if (fits && agreed > 0) return i;
-    if (fits && !neutral) neutral = i;
-  }
-  return neutral;
-}
-
 bool AccountingWriter::has_tails() const {
   return std::any_of(files_.begin(), files_.end(), [](const auto& file) { return file->has_tail(); });
 }
 
-void AccountingWriter::format_rows(const journal::EventBatch& batch) {
+void AccountingWriter::format_rows(std::span<const journal::Event> events) {
   rows_.resize(files_.size());
   for (Rows& rows : rows_) {
     rows.text.clear();
     rows.count = 0;
   }
-  for (const journal::Event& event : batch.events) {
+  for (const journal::Event& event : events) {
     const AcctRecord record = record_of(event);
     if (options_.is_disabled && options_.is_disabled(record)) continue;
     for (std::size_t i = 0; i < files_.size(); ++i) {
@@ -274,8 +313,14 @@ void AccountingWriter::format_rows(const journal::EventBatch& batch) {
   }
 }
 
+void AccountingWriter::append_rows() {
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    if (!rows_[i].text.empty()) files_[i]->append(rows_[i].text, rows_[i].count);
+  }
+}
+
 Task<bool> AccountingWriter::handle(const journal::EventBatch& batch) {
-  format_rows(batch);
+  format_rows(batch.events);
   std::vector<Change> changes;
   for (std::size_t i = 0; i < files_.size(); ++i) {
     CsvFile& file = *files_[i];
@@ -284,9 +329,7 @@ Task<bool> AccountingWriter::handle(const journal::EventBatch& batch) {
   }
   // The cursor still lies before this batch, and none of its rows is in the files that end.
   if (!changes.empty() && !co_await commit(std::move(changes))) co_return false;
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    if (!rows_[i].text.empty()) files_[i]->append(rows_[i].text, rows_[i].count);
-  }
+  append_rows();
   cursor_.set(batch.directory_shard, batch.after);
   if (!dirty_since_) dirty_since_ = reactor_.now();
   counters_.events += batch.events.size();

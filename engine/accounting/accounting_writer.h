@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,17 +33,20 @@ struct AccountingOptions {
 
 /// Turns the journals into accounting files, each event into exactly one row of every file that takes it.
 ///
-/// Order of things:  rows are written, files synced, then one durable write stores how far the journals were read and
-/// how long the files are, then the journals may drop what lies behind. After a crash the events behind the stored
-/// cursor are read again; rows that are already there are recognised by their bytes and left alone. Where several
-/// journals feed one file, their batches are taken up again in the order the file shows.
-/// A new file is named in the stored state before it is made; a file that ends is moved after the state says so.
+/// Order of things:  rows are written, files synced, then one durable write stores how far the journals were
+/// read and how long the files are, then the journals may drop what lies behind. After a crash the events
+/// behind the stored cursor are read again; rows that are already there are recognised by their bytes and
+/// left alone. Where several journals feed one file, their batches are taken up again in the order the file
+/// shows. A new file is named in the stored state before it is made; a file that ends is moved after the
+/// state says so.
 ///
 /// Thread:   one shard, the control shard.
 /// Lifetime: start() first, stop() before destruction (asserted). The reactor outlives it.
-/// Limits:   kCommitBytes of rows between two commits of one file, kCommitGap between the first of them and its
+/// Limits:   kCommitBytes of rows between two commits of one file, kCommitGap between the first of them and
+/// its
 ///           commit; kReplayBytesMax of events held while a tail is matched.
-/// Errors:   after start(), none are passed up: what fails is repeated every kRetryGap, the journals keep the events
+/// Errors:   after start(), none are passed up: what fails is repeated every kRetryGap, the journals keep the
+/// events
 ///           meanwhile, and alarm() says what is wrong.
 class AccountingWriter {
  public:
@@ -61,11 +65,12 @@ class AccountingWriter {
 
   /// Takes up what an earlier run left, then begins. Errors: in words for the operator.
   [[nodiscard]] runtime::Task<std::expected<void, std::string>> start();
-  /// Reads the journals to their present end, stores, ends. What cannot be written then is left to the next start.
+  /// Reads the journals to their present end, stores, ends. What cannot be written then is left to the next
+  /// start.
   [[nodiscard]] runtime::Task<void> stop();
 
-  /// `sluice rotate acct [file]`: ends the current file of `path` (of all when empty). Answers how many have ended; it
-  /// may wait for a disk that is full.
+  /// `sluice rotate acct [file]`: ends the current file of `path` (of all when empty). Answers how many have
+  /// ended; it may wait for a disk that is full.
   [[nodiscard]] runtime::Task<std::size_t> rotate(std::string path);
   /// A changed configuration. Errors: in words; nothing has changed then.
   [[nodiscard]] runtime::Task<std::expected<void, std::string>> reconfigure(
@@ -119,6 +124,12 @@ class AccountingWriter {
     bool ends = false;
     bool begins = false;
   };
+  /// A batch that was read. The first `matched` events have their rows in the files already, found in the
+  /// tails of a crash; the cursor passes the batch when all have, and nothing is committed before.
+  struct Ahead {
+    journal::EventBatch batch;
+    std::size_t matched = 0;
+  };
   struct Rows {
     std::string text;
     std::uint64_t count = 0;
@@ -131,11 +142,16 @@ class AccountingWriter {
   // Where a bool is answered, false says that a stop was asked for while something kept failing.
   runtime::Task<bool> take_events();
   runtime::Task<std::optional<journal::EventBatch>> next_batch();
-  [[nodiscard]] std::optional<std::size_t> batch_that_fits_tails();
+  runtime::Task<void> replay();
+  [[nodiscard]] bool match_one_run();
+  [[nodiscard]] std::size_t events_in_tails(const Ahead& ahead);
+  runtime::Task<bool> read_ahead();
+  void finish_begun_batches();
   [[nodiscard]] bool has_tails() const;
   runtime::Task<void> fetch();
   runtime::Task<bool> handle(const journal::EventBatch& batch);
-  void format_rows(const journal::EventBatch& batch);
+  void format_rows(std::span<const journal::Event> events);
+  void append_rows();
   runtime::Task<bool> write_out();
   runtime::Task<bool> commit(std::vector<Change> changes);
   runtime::Task<bool> store_synced();

@@ -33,8 +33,8 @@ struct AcctFileState {
   friend bool operator==(const AcctFileState&, const AcctFileState&) = default;
 };
 
-/// Everything accounting remembers: how far the journals were read, and which bytes of which files that made. Both move
-/// as one, which is why no record is lost or doubled.
+/// Everything accounting remembers: how far the journals were read, and which bytes of which files that made.
+/// Both move as one, which is why no record is lost or doubled.
 struct AcctState {
   journal::JournalCursor cursor;
   std::vector<AcctFileState> files;

@@ -113,8 +113,9 @@ bool CsvFile::format(std::string& out, const AcctRecord& record) {
   return true;
 }
 
-std::optional<std::size_t> CsvFile::agreement(std::string_view rows) const {
-  const std::string_view rest = std::string_view(tail_).substr(tail_at_);
+std::optional<std::size_t> CsvFile::agreement(std::string_view rows, std::size_t at) const {
+  if (tail_at_ + at >= tail_.size()) return 0;
+  const std::string_view rest = std::string_view(tail_).substr(tail_at_ + at);
   const std::size_t common = common_bytes(rows, rest);
   if (common < rows.size() && common < rest.size()) return std::nullopt;
   return common;
@@ -198,7 +199,8 @@ Task<Status> CsvFile::sync() {
   if (!is_dirty()) co_return Status();
   if (const Status written = co_await write_out(); !written) co_return written;
   const Status synced = co_await file_.sync();
-  // After a failed sync the kernel calls the pages clean although they are not on the disk: they are written again.
+  // After a failed sync the kernel calls the pages clean although they are not on the disk: they are written
+  // again.
   if (!synced) {
     give_up_tail();
     written_ = 0;

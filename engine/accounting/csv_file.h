@@ -16,17 +16,18 @@
 
 namespace sluice::accounting {
 
-/// The files of one `<acct-file>`: the one being written, with the bytes the stored state does not vouch for yet, and
-/// those on their way to `move-to`.
+/// The files of one `<acct-file>`: the one being written, with the bytes the stored state does not vouch for
+/// yet, and those on their way to `move-to`.
 ///
 /// Bytes of the current file:   [0, length)            stored: synced, their events lie before the cursor
-///                              [length, + pending)    kept in memory until stored; the first `written` of them are in
+///                              [length, + pending)    kept in memory until stored; the first `written` of
+///                              them are in
 ///                                                     the page cache
 ///                              behind that, after a crash: the tail, rows of events that will be read again
-/// The tail is compared with the rows as they are made again. Equal bytes are left as they are; from the first
-/// difference on the file is cut and written anew.
-/// Thread:   one shard, no two calls at once. Lifetime: no call under way at destruction.
-/// Errors:   every call may be repeated after an error until it succeeds; nothing is lost by that.
+/// The tail is compared with the rows as they are made again. Equal bytes are left as they are; from the
+/// first difference on the file is cut and written anew. Thread:   one shard, no two calls at once. Lifetime:
+/// no call under way at destruction. Errors:   every call may be repeated after an error until it succeeds;
+/// nothing is lost by that.
 class CsvFile {
  public:
   static constexpr std::size_t kTailBytesMax = 64 * kMiB;
@@ -39,8 +40,8 @@ class CsvFile {
 
   [[nodiscard]] const config::AcctFile& spec() const { return spec_; }
 
-  /// Takes up what an earlier run, or the object before a reload, has stored; first of all calls. The current file ends
-  /// when it cannot be continued: gone, shortened by somebody, or written with other columns.
+  /// Takes up what an earlier run, or the object before a reload, has stored; first of all calls. The current
+  /// file ends when it cannot be continued: gone, shortened by somebody, or written with other columns.
   [[nodiscard]] runtime::Task<Status> recover(const AcctFileState* state);
 
   /// Appends the row of `record` to `out` if this file takes it; answers whether it did.
@@ -48,8 +49,9 @@ class CsvFile {
 
   // --- The tail of a crash.
   [[nodiscard]] bool has_tail() const { return tail_at_ < tail_.size(); }
-  /// How far `rows` and the tail agree, when one of them ends where the other goes on; nullopt: they differ.
-  [[nodiscard]] std::optional<std::size_t> agreement(std::string_view rows) const;
+  /// How far `rows` and the tail from `at` on agree, when one of them ends where the other goes on; nullopt:
+  /// they differ. A file without that much of a tail agrees with everything, by no bytes.
+  [[nodiscard]] std::optional<std::size_t> agreement(std::string_view rows, std::size_t at) const;
   /// No event will make the rest of the tail: it is cut off at the next write.
   void give_up_tail();
 
@@ -69,7 +71,8 @@ class CsvFile {
   [[nodiscard]] std::size_t pending_bytes() const { return pending_.size(); }
   [[nodiscard]] std::size_t unwritten_bytes() const { return pending_.size() - written_; }
 
-  // --- Changing files. Requires that everything is synced. What these decide is carried out after it was stored.
+  // --- Changing files. Requires that everything is synced. What these decide is carried out after it was
+  // stored.
   void end_current();
   /// Chooses the next name and deletes outdated files.
   [[nodiscard]] runtime::Task<Status> begin_next(WallTime now);

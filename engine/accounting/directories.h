@@ -7,8 +7,8 @@
 
 namespace sluice::accounting {
 
-/// Makes `path` with everything above it, and makes all these names durable: a file is no more durable than the
-/// directories on the way to it.
+/// Makes `path` with everything above it, and makes all these names durable: a file is no more durable than
+/// the directories on the way to it.
 [[nodiscard]] runtime::Task<Status> make_durable_directories(runtime::Reactor& reactor, std::string path);
 
 }  // namespace sluice::accounting

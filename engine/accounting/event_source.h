@@ -14,9 +14,9 @@ class JournalDirectory;
 
 namespace sluice::accounting {
 
-/// Where events come from: the journals, or a list in tests. The contract is JournalReader's; only one of next() and
-/// next_if_any() is under way at a time.
-/// Thread: the reader's shard. Lifetime: stop() before destruction, and no call under way.
+/// Where events come from: the journals, or a list in tests. The contract is JournalReader's; only one of
+/// next() and next_if_any() is under way at a time. Thread: the reader's shard. Lifetime: stop() before
+/// destruction, and no call under way.
 class EventSource {
  public:
   virtual ~EventSource() = default;

@@ -11,22 +11,24 @@
 
 namespace sluice::accounting {
 
-/// A small text that is replaced often and must survive anything: two slots in one file, written in turn, each with a
-/// sequence number and a checksum. One durable write per save; no space is asked for after the file was made, so a full
-/// disk does not stop it. FORMAT.md has the bytes.
-/// Thread: one shard. Lifetime: no call under way at destruction.
+/// A small text that is replaced often and must survive anything: two slots in one file, written in turn,
+/// each with a sequence number and a checksum. One durable write per save; no space is asked for after the
+/// file was made, so a full disk does not stop it. FORMAT.md has the bytes. Thread: one shard. Lifetime: no
+/// call under way at destruction.
 class SlotStore {
  public:
   static constexpr std::size_t kSlotBytes = 256 * kKiB;
   static constexpr std::size_t kHeaderBytes = 32;
   static constexpr std::size_t kTextBytesMax = kSlotBytes - kHeaderBytes;
 
-  /// Makes the file when it is not there. Errors: Corrupt when neither slot is readable though both were written.
+  /// Makes the file when it is not there. Errors: Corrupt when neither slot is readable though both were
+  /// written.
   [[nodiscard]] static runtime::Task<Result<SlotStore>> open(runtime::Reactor& reactor, std::string path);
 
   /// The last text saved; nullopt: none ever was.
   [[nodiscard]] const std::optional<std::string>& text() const { return text_; }
-  /// `text` is durable when it answers; after an error the previous one still is. Errors: NoSpace (too long), Io.
+  /// `text` is durable when it answers; after an error the previous one still is. Errors: NoSpace (too long),
+  /// Io.
   [[nodiscard]] runtime::Task<Status> save(std::string text);
 
  private:

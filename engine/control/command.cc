@@ -13,8 +13,9 @@ std::optional<Command> Command::of(const std::vector<std::string>& arguments) {
       continue;
     }
     const std::size_t equals = one.find('=');
-    out.options.emplace_back(to_lower(std::string_view(one).substr(2, equals == std::string::npos ? equals : equals - 2)),
-                             equals == std::string::npos ? std::string() : one.substr(equals + 1));
+    out.options.emplace_back(
+        to_lower(std::string_view(one).substr(2, equals == std::string::npos ? equals : equals - 2)),
+        equals == std::string::npos ? std::string() : one.substr(equals + 1));
   }
   if (out.words.empty()) return std::nullopt;
   return out;
@@ -111,7 +112,8 @@ runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
     if (command) answer = co_await handler_(*command);
     stream.set_deadline(reactor_.now() + kClientTimeout);
     const std::string reply = (answer.ok ? "+" : "-") + answer.text;
-    [[maybe_unused]] const Status sent = co_await stream.send(reply);  // a client that went away misses its answer
+    [[maybe_unused]] const Status sent =
+        co_await stream.send(reply);  // a client that went away misses its answer
   }
   --clients_;
 }
@@ -121,7 +123,8 @@ runtime::Task<void> CommandServer::stop() {
   co_await tasks_.join();
 }
 
-runtime::Task<Result<Answer>> ask(runtime::Reactor& reactor, std::string path, std::vector<std::string> arguments) {
+runtime::Task<Result<Answer>> ask(runtime::Reactor& reactor, std::string path,
+                                  std::vector<std::string> arguments) {
   const Result<int> fd = reactor.unix_socket();
   if (!fd) co_return std::unexpected(fd.error());
   if (const Status connected = reactor.connect_unix(*fd, path); !connected) {

@@ -15,7 +15,8 @@ namespace sluice::control {
 /// Words of a command with its options taken apart: "show queues gmail.com/* --errors --maxitems=5".
 struct Command {
   std::vector<std::string> words;
-  std::vector<std::pair<std::string, std::string>> options;  ///< without "--"; value empty when none was given
+  std::vector<std::pair<std::string, std::string>>
+      options;  ///< without "--"; value empty when none was given
 
   /// One word or option an entry, as the shell gave them. Fails on an empty command.
   [[nodiscard]] static std::optional<Command> of(const std::vector<std::string>& arguments);
@@ -32,7 +33,8 @@ struct Answer {
   static Answer error(std::string text) { return {false, std::move(text)}; }
 };
 
-/// The wire: the client sends its arguments, each ended by NUL, then closes its direction; the server answers with "+" or
+/// The wire: the client sends its arguments, each ended by NUL, then closes its direction; the server answers
+/// with "+" or
 /// "-", the text, and closes.
 /// Limits: a command has at most kRequestBytesMax bytes.
 inline constexpr std::size_t kRequestBytesMax = 64 * 1024;

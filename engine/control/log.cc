@@ -8,7 +8,8 @@ namespace sluice::control {
 namespace {
 
 void append_local_time(std::string& out, WallTime time) {
-  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+  const std::time_t seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
   std::tm local{};
   ::localtime_r(&seconds, &local);
   char buffer[32];
@@ -66,7 +67,8 @@ runtime::Task<void> Log::write_all() {
     }
     // O_APPEND: the offset is the file's business.
     const Status written = co_await file_.write(std::as_bytes(std::span(writing)), 0);
-    if (!written && !stopping_) co_await runtime::sleep_for(reactor_, 1s);  // lost lines, but no loop around a full disk
+    if (!written && !stopping_)
+      co_await runtime::sleep_for(reactor_, 1s);  // lost lines, but no loop around a full disk
   }
 }
 

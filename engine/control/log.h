@@ -14,7 +14,8 @@ namespace sluice::control {
 /// The main log (`log-file`): "YYYY-MM-DD HH:MM:SS text", local time, one line an entry.
 /// Thread:   write() from the control shard; other shards go through ShardLog.
 /// Lifetime: stop() before destruction (asserted).
-/// Limits:   kBacklogBytesMax wait to be written; more lines are counted and the count is logged when there is room, so
+/// Limits:   kBacklogBytesMax wait to be written; more lines are counted and the count is logged when there
+/// is room, so
 ///           that a storm of errors costs neither memory nor the disk's time.
 /// Errors:   a log that cannot be written goes to standard error instead; mail goes on.
 class Log {
@@ -49,7 +50,8 @@ class Log {
 /// Another shard's way to the log. Thread: its shard. Lifetime: `log` outlives the world.
 class ShardLog {
  public:
-  ShardLog(runtime::Reactor& reactor, ShardId control, Log& log) : reactor_(reactor), control_(control), log_(log) {}
+  ShardLog(runtime::Reactor& reactor, ShardId control, Log& log)
+      : reactor_(reactor), control_(control), log_(log) {}
   void write(std::string text) {
     reactor_.send_to(control_, [log = &log_, line = std::move(text)] { log->write(line); });
   }

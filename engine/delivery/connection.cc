@@ -110,13 +110,14 @@ runtime::Task<void> Connection::run() {
 
 runtime::Task<resolver::RouteAnswer> Connection::find_route() {
   const queue::Identity& identity = snapshot_->identity(queue_.vmta);
-  const resolver::RouteOptions options{
-      .families = {.v4 = identity.has_v4, .v6 = identity.has_v6}, .port = settings_->default_smtp_port};
+  const resolver::RouteOptions options{.families = {.v4 = identity.has_v4, .v6 = identity.has_v6},
+                                       .port = settings_->default_smtp_port};
   if (!settings_->smtp_hosts.empty()) {
     const routing::HostList hosts = to_routing(settings_->smtp_hosts);
     co_return co_await dispatcher_.resolver().resolve_static_hosts(hosts, options);
   }
-  if (auto cached = dispatcher_.resolver().find_mail_hosts(queue_.domain(), options)) co_return std::move(*cached);
+  if (auto cached = dispatcher_.resolver().find_mail_hosts(queue_.domain(), options))
+    co_return std::move(*cached);
   co_return co_await dispatcher_.resolver().resolve_mail_hosts(std::string(queue_.domain()), options);
 }
 
@@ -166,14 +167,16 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   stream_.close();
   client_.reset();
   if (fault_ == net::ClientFault::None || cut_) co_return After::Done;
-  failure_.status = fault_reply_.code != 0 ? status_of_reply(fault_reply_, ReplyPhase::Other, {}) : EnhancedStatus{4, 4, 2};
+  failure_.status =
+      fault_reply_.code != 0 ? status_of_reply(fault_reply_, ReplyPhase::Other, {}) : EnhancedStatus{4, 4, 2};
   failure_.diag = fault_reply_.code != 0
-                      ? "Error: \"" + fault_reply_.full_text() + "\" while connected from " + source->ehlo + " (" +
-                            hop_.source_ip + ") to " + hop_.mta
+                      ? "Error: \"" + fault_reply_.full_text() + "\" while connected from " + source->ehlo +
+                            " (" + hop_.source_ip + ") to " + hop_.mta
                       : lost_why_ + " in connection to " + hop_.mta;
   // Mail went through before: this host is fine, and whatever is left takes a new connection.
   if (was_ready && finished_ > 0) co_return After::Done;
-  if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() && settings_->bounce_upon_5xx_greeting) {
+  if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() &&
+      settings_->bounce_upon_5xx_greeting) {
     leave_connecting();
     Failure refused{status_of_reply(fault_reply_, ReplyPhase::Other, {}), "smtp;" + fault_reply_.full_text()};
     co_await dispatcher_.bounce_ready(queue_, std::move(refused), journal::Ending::Bounced);
@@ -242,7 +245,8 @@ bool Connection::may_take_more() const {
 runtime::Task<void> Connection::add_transactions() {
   rate_wait_ = {};
   while (may_take_more() && client_->free_slots() > 0) {
-    const auto slot = std::find_if(active_.begin(), active_.end(), [](const Active& one) { return !one.used; });
+    const auto slot =
+        std::find_if(active_.begin(), active_.end(), [](const Active& one) { return !one.used; });
     SLUICE_ASSERT(slot != active_.end());
     if (!co_await add_one(*slot)) co_return;
   }
@@ -286,22 +290,23 @@ bool Connection::offer(Active& slot) {
   recipients_.clear();
   for (const queue::Item* item : slot.items) {
     const spool::Recipient one = message.recipient(item->recipient);
-    recipients_.push_back({.address = one.address, .notify = net::DsnNotify{one.notify.bits}, .orcpt = one.orcpt});
+    recipients_.push_back(
+        {.address = one.address, .notify = net::DsnNotify{one.notify.bits}, .orcpt = one.orcpt});
   }
   const net::Bytes body = message.body;
-  net::Transaction transaction{
-      .tag = net::TransactionTag{static_cast<std::uint64_t>(&slot - active_.data())},
-      .sender = message.orig,
-      .ret = to_net(message.ret),
-      .envid = message.env_id,
-      .recipients = recipients_,
-      .body = std::span(&body, 1),
-      .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
-      .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
-      .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)};
+  net::Transaction transaction{.tag = net::TransactionTag{static_cast<std::uint64_t>(&slot - active_.data())},
+                               .sender = message.orig,
+                               .ret = to_net(message.ret),
+                               .envid = message.env_id,
+                               .recipients = recipients_,
+                               .body = std::span(&body, 1),
+                               .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
+                               .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
+                               .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)};
   net::Client::Add added = client_->add(transaction);
   if (added == net::Client::Add::Needs8BitMime) {
-    // Every server of today passes eight bits on; re-encoding would break DKIM signatures, refusing would lose mail.
+    // Every server of today passes eight bits on; re-encoding would break DKIM signatures, refusing would
+    // lose mail.
     transaction.eight_bit = false;
     added = client_->add(transaction);
   }
@@ -345,13 +350,15 @@ runtime::Task<void> Connection::send_output() {
   std::size_t total = 0;
   parts_.clear();
   for (std::size_t i = 0; i < count; ++i) {
-    parts_.push_back({const_cast<std::byte*>(room[i].data()), room[i].size()});  // iovec has no const; send only reads
+    parts_.push_back(
+        {const_cast<std::byte*>(room[i].data()), room[i].size()});  // iovec has no const; send only reads
     total += room[i].size();
   }
   stream_.set_deadline(reactor_.now() + settings_->data_send_timeout);
   const Status sent = co_await send_parts();
   if (!sent) {
-    // What the server said last (a 421, a refusal) may still lie here unread; it explains more than our EPIPE.
+    // What the server said last (a 421, a refusal) may still lie here unread; it explains more than our
+    // EPIPE.
     read_input();
     if (!client_->is_over()) {
       lost_why_ = sent.error().code == Errc::Timeout ? "ETIMEDOUT (sending)" : "EDISCON";
@@ -366,7 +373,8 @@ runtime::Task<Status> Connection::send_parts() {
   const auto is_large = [](const iovec& part) { return part.iov_len >= kZeroCopyBytesMin; };
   std::span<iovec> left(parts_);
   while (!left.empty()) {
-    const auto large = dispatcher_.zero_copy_pays() ? std::find_if(left.begin(), left.end(), is_large) : left.end();
+    const auto large =
+        dispatcher_.zero_copy_pays() ? std::find_if(left.begin(), left.end(), is_large) : left.end();
     const auto before = static_cast<std::size_t>(large - left.begin());
     if (before > 0) {
       if (const Status sent = co_await stream_.send(left.first(before)); !sent) co_return sent;
@@ -374,7 +382,8 @@ runtime::Task<Status> Connection::send_parts() {
       continue;
     }
     const iovec& part = left.front();
-    const auto sent = co_await stream_.send_zero_copy({static_cast<const std::byte*>(part.iov_base), part.iov_len});
+    const auto sent =
+        co_await stream_.send_zero_copy({static_cast<const std::byte*>(part.iov_base), part.iov_len});
     if (!sent && sent.error().code != Errc::Unsupported) co_return std::unexpected(sent.error());
     dispatcher_.note_zero_copy(sent.has_value() && *sent == runtime::Stream::ZeroCopy::Spared);
     if (sent) left = left.subspan(1);
@@ -426,7 +435,8 @@ runtime::Task<void> Connection::wait_for_events() {
   if (!linger_over_) reactor_.disarm(linger_);
 }
 
-// --- net::ClientEvents ----------------------------------------------------------------------------------------------
+// --- net::ClientEvents
+// ----------------------------------------------------------------------------------------------
 
 void Connection::on_ready(const net::Capabilities& capabilities) {
   ready_ = true;
@@ -473,8 +483,8 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       for (std::size_t i = 0; i < slot.items.size(); ++i) {
         if (slot.items[i] == nullptr) continue;
         if (reply.positive() && phase == net::ClientPhase::FinalReply) {
-          dispatcher_.settler().delivered(queue_, *std::exchange(slot.items[i], nullptr), slot.lease.view(), &hop_,
-                                          reply);
+          dispatcher_.settler().delivered(queue_, *std::exchange(slot.items[i], nullptr), slot.lease.view(),
+                                          &hop_, reply);
           dispatcher_.succeeded(queue_);
         } else {
           judge(slot, i, reply, false);
@@ -485,16 +495,19 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
     case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::PartlySent:
       if (reply.code == 421) {
-        end_all_items(slot, {status_of_reply(reply, ReplyPhase::Other, {}), "smtp;" + reply.full_text()}, false);
+        end_all_items(slot, {status_of_reply(reply, ReplyPhase::Other, {}), "smtp;" + reply.full_text()},
+                      false);
         break;
       }
       if (reply.code != 0) {
-        // The server lost step with our pipelining (a 503 behind a failed BDAT): nobody's fault, again on this connection.
+        // The server lost step with our pipelining (a 503 behind a failed BDAT): nobody's fault, again on
+        // this connection.
         put_back(slot);
         break;
       }
       // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
-      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, settings_->bounce_upon_transfer_failure);
+      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"},
+                    settings_->bounce_upon_transfer_failure);
       break;
     case net::Ending::Unknown:
       if (settings_->assume_delivery_upon_data_termination_timeout) {

@@ -14,10 +14,10 @@
 
 namespace sluice::delivery {
 
-/// One outbound connection of a queue: finds a mail host, speaks SMTP, takes recipients from the queue as long as there
-/// are any, and hands every outcome to the Settler.
-/// Thread:   one shard. Lifetime: run() has ended before destruction; dispatcher and queue outlive it.
-/// Limits:   one mail at a time in lockstep, two with PIPELINING, up to four with CHUNKING; what the queue's settings say
+/// One outbound connection of a queue: finds a mail host, speaks SMTP, takes recipients from the queue as
+/// long as there are any, and hands every outcome to the Settler. Thread:   one shard. Lifetime: run() has
+/// ended before destruction; dispatcher and queue outlive it. Limits:   one mail at a time in lockstep, two
+/// with PIPELINING, up to four with CHUNKING; what the queue's settings say
 ///           about messages and errors per connection.
 class Connection final : public net::ClientEvents, public queue::Worker {
  public:
@@ -40,8 +40,8 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   static constexpr std::size_t kOutputPartsMax = 64;
   /// A rate that allows the next recipient within this time keeps the connection open.
   static constexpr Duration kRateWaitMax = 2s;
-  /// Bodies from here on are offered to the kernel without a copy, as long as it reports that none was made: below, the
-  /// bookkeeping costs more than the copy (docs/decisions/zero-copy.md).
+  /// Bodies from here on are offered to the kernel without a copy, as long as it reports that none was made:
+  /// below, the bookkeeping costs more than the copy (docs/decisions/zero-copy.md).
   static constexpr std::size_t kZeroCopyBytesMin = 128 * kKiB;
 
   /// A transaction under way. Reused, so that a message costs no allocation.
@@ -99,8 +99,8 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::optional<net::Client> client_;
   std::array<Active, net::Client::kWindowMax> active_;
   HopFacts hop_;
-  Failure failure_;                   // the last thing that went wrong on this run
-  std::string lost_why_;              // why the connection was lost, for outcomes without a reply
+  Failure failure_;       // the last thing that went wrong on this run
+  std::string lost_why_;  // why the connection was lost, for outcomes without a reply
   net::ClientFault fault_ = net::ClientFault::None;
   net::ClientPhase fault_phase_ = net::ClientPhase::Greeting;
   SmtpReply fault_reply_;
@@ -108,7 +108,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::vector<iovec> parts_;
   MonoTime rate_wait_{};
   std::uint64_t messages_ = 0;
-  std::uint64_t finished_ = 0;        // transactions that got their final reply
+  std::uint64_t finished_ = 0;  // transactions that got their final reply
   std::uint64_t errors_ = 0;
   bool holds_connecting_ = true;
   bool ever_established_ = false;

@@ -63,8 +63,8 @@ void Dispatcher::apply_settings(queue::Queue& queue) {
 
 queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vmta) {
   if (queue::Queue* found = queues_.find({domain, vmta})) return *found;
-  queue::Queue& made =
-      queues_.add(std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
+  queue::Queue& made = queues_.add(
+      std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
   apply_settings(made);
   return made;
 }
@@ -98,7 +98,8 @@ void Dispatcher::on_queue_timer(runtime::Timer& timer) {
 void Dispatcher::set_timer(queue::Queue& queue, std::optional<MonoTime> extra) {
   std::optional<MonoTime> at = queue.next_wake();
   if (extra && (!at || *extra < *at)) at = extra;
-  if (!at && queue.size() == 0 && queue.connections == 0 && queue.held == 0) at = queue.emptied_at + kQueueIdleMax;
+  if (!at && queue.size() == 0 && queue.connections == 0 && queue.held == 0)
+    at = queue.emptied_at + kQueueIdleMax;
   if (!at) {
     reactor_.disarm(queue.timer);
   } else if (!queue.timer.armed() || queue.timer.due() != *at) {
@@ -130,7 +131,8 @@ void Dispatcher::consider(queue::Queue& queue) {
   }
   if (!queue.vmta_exists) {
     if (queue.held == 0) {
-      tasks_.spawn(bounce_ready(queue, {{5, 3, 5}, "smtp;specified VirtualMTA does not exist"}, journal::Ending::Bounced));
+      tasks_.spawn(bounce_ready(queue, {{5, 3, 5}, "smtp;specified VirtualMTA does not exist"},
+                                journal::Ending::Bounced));
     }
     return;
   }
@@ -198,8 +200,8 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
 
 runtime::Task<void> Dispatcher::run_connection(queue::Queue& queue) {
   const std::shared_ptr<queue::IdentityState> identity = snapshot_->identity(queue.vmta).state;
-  // consider() counts this connection before it runs; what it runs into at once (a cached answer of DNS) must not come
-  // back to consider() while that is still deciding.
+  // consider() counts this connection before it runs; what it runs into at once (a cached answer of DNS) must
+  // not come back to consider() while that is still deciding.
   co_await runtime::yield(reactor_);
   bool was_established = false;
   {
@@ -233,7 +235,8 @@ void Dispatcher::on_slot_timer(runtime::Timer& timer) { static_cast<SlotTimer&>(
 void Dispatcher::offer_slots() {
   // Everybody in line is asked once, in order; who still finds no slot is behind the others afterwards.
   for (std::size_t left = slot_line_.size(); left > 0; --left) {
-    if (shared_.outbound.used() >= shared_.outbound.limit() || shared_.connecting.used() >= shared_.connecting.limit()) {
+    if (shared_.outbound.used() >= shared_.outbound.limit() ||
+        shared_.connecting.used() >= shared_.connecting.limit()) {
       break;
     }
     queue::Queue* next = slot_line_.front();
@@ -261,7 +264,8 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   queues_.remove(queue);
 }
 
-// --- For connections ------------------------------------------------------------------------------------------------
+// --- For connections
+// ------------------------------------------------------------------------------------------------
 
 Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std::size_t most) {
   const MonoTime now = reactor_.now();
@@ -328,7 +332,8 @@ void Dispatcher::failed(queue::Queue& queue, Cause cause, const HopFacts* hop, c
   const config::DomainSettings& settings = *queue.settings;
   const MonoTime now = reactor_.now();
   if (queue.established > 0) {
-    // Others of this queue are talking: no reason to stop them, but none to knock at that door again at once either.
+    // Others of this queue are talking: no reason to stop them, but none to knock at that door again at once
+    // either.
     queue.connect_not_before = now + kConnectPause;
     return;
   }
@@ -337,17 +342,17 @@ void Dispatcher::failed(queue::Queue& queue, Cause cause, const HopFacts* hop, c
                          .retry_recipients_after = settings.retry_recipients_after,
                          .bounce_after = settings.bounce_after,
                          .retries_after_shutoff = std::nullopt};
-  const QueueFailure what{
-      .kind = cause == Cause::Dns ? QueueFailureKind::Dns : QueueFailureKind::Delivery,
-      .failures_before = static_cast<std::uint32_t>(queue.retry_index),
-      .asked_by_rule = std::nullopt};
+  const QueueFailure what{.kind = cause == Cause::Dns ? QueueFailureKind::Dns : QueueFailureKind::Delivery,
+                          .failures_before = static_cast<std::uint32_t>(queue.retry_index),
+                          .asked_by_rule = std::nullopt};
   queue.retry_until = now + queue_wait(rules, what);
   ++queue.retry_index;
   tasks_.spawn(expire_ready(queue, failure));
 }
 
 runtime::Task<void> Dispatcher::expire_ready(queue::Queue& queue, Failure last) {
-  // Items stand in the order of their arrival, apart from retries: the first one that is young enough ends the search.
+  // Items stand in the order of their arrival, apart from retries: the first one that is young enough ends
+  // the search.
   ++queue.held;
   queue::Batch batch;
   while (queue.front() != nullptr && Settler::is_expired(queue, *queue.front(), reactor_.wall_now())) {
@@ -385,7 +390,8 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
   consider(queue);
 }
 
-// --- Commands -------------------------------------------------------------------------------------------------------
+// --- Commands
+// -------------------------------------------------------------------------------------------------------
 
 std::size_t Dispatcher::pause(std::string_view pattern, bool paused) {
   std::vector<queue::Queue*> found;

@@ -31,33 +31,35 @@ struct Arrival {
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
 /// Thread:   one shard.
 /// Lifetime: everything passed in outlives it; stop() has answered before destruction (asserted).
-/// Limits:   per queue max-smtp-out, max-msg-rate, max-connect-rate; per VMTA and daemon by shared counts and rates.
+/// Limits:   per queue max-smtp-out, max-msg-rate, max-connect-rate; per VMTA and daemon by shared counts and
+/// rates.
 ///           Queues that want a connection and get no slot stand in line and are served in turn.
-/// Fairness: a queue has work in hand for its own connections only; connecting ones of all queues together hold at
+/// Fairness: a queue has work in hand for its own connections only; connecting ones of all queues together
+/// hold at
 ///           most half of the daemon's connections, so dead hosts leave room for living ones.
 class Dispatcher {
  public:
-  /// A queue without mail and connections is forgotten after this time (its rate state with it: longer than any
-  /// bucket's memory at rates of a few a minute would matter, so see forget_if_idle()).
+  /// A queue without mail and connections is forgotten after this time (its rate state with it: longer than
+  /// any bucket's memory at rates of a few a minute would matter, so see forget_if_idle()).
   static constexpr Duration kQueueIdleMax = 60s;
   /// One more connection for every so many waiting recipients, up to max-smtp-out.
   static constexpr std::size_t kRecipientsPerConnection = 4;
-  /// An established connection without work stays this long even when connection-idle-timeout is 0: closing and
-  /// reopening for mail that comes a moment later costs both sides a handshake.
+  /// An established connection without work stays this long even when connection-idle-timeout is 0: closing
+  /// and reopening for mail that comes a moment later costs both sides a handshake.
   static constexpr Duration kLinger = 100ms;
   /// After a failed connection while others of the queue work: no new one for this long.
   static constexpr Duration kConnectPause = 10s;
 
-  Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader, Settler& settler,
-             queue::ItemPool& items, queue::SharedState& shared);
+  Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader,
+             Settler& settler, queue::ItemPool& items, queue::SharedState& shared);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
   ~Dispatcher();
 
   /// Puts the configuration in force: queues get their new settings, running connections keep theirs.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
-  /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells it. A VMTA
-  /// that has gone meanwhile: the recipient bounces.
+  /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells
+  /// it. A VMTA that has gone meanwhile: the recipient bounces.
   void enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta);
   /// Starts work; before, enqueue() only collects (recovery comes first).
   void start();
@@ -88,7 +90,8 @@ class Dispatcher {
   /// A connection run failed for the whole queue.
   void failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure);
   /// All recipients that are ready get this bounce. Sequential: one lease at a time.
-  [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending);
+  [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure,
+                                                 journal::Ending ending);
   /// Zero-copy sends are tried until the kernel has reported kZeroCopyFailuresMax copies in a row.
   static constexpr std::uint32_t kZeroCopyFailuresMax = 8;
   [[nodiscard]] bool zero_copy_pays() const { return zero_copy_failures_ < kZeroCopyFailuresMax; }

@@ -27,7 +27,9 @@ void count_attempt(queue::Item& item) {
 Settler::Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::ItemPool& items)
     : reactor_(reactor), journal_(journal), items_(items) {}
 
-void Settler::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) { snapshot_ = std::move(snapshot); }
+void Settler::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
+  snapshot_ = std::move(snapshot);
+}
 
 void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
                    const spool::MessageView& message, const HopFacts* hop) {
@@ -97,8 +99,8 @@ void Settler::delivered(queue::Queue& queue, queue::Item& item, const spool::Mes
   end(queue, item, event_);
 }
 
-void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
-                      const Failure& failure, journal::Ending ending) {
+void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                      const HopFacts* hop, const Failure& failure, journal::Ending ending) {
   count_attempt(item);
   fill(event_, queue, item, message, hop);
   event_.kind = journal::EventKind::Bounced;
@@ -111,8 +113,8 @@ void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::Messa
   end(queue, item, event_);
 }
 
-void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
-                       const Failure& failure) {
+void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                       const HopFacts* hop, const Failure& failure) {
   const RetryDecision decision =
       decide_recipient_retry(rules_of(queue), {.age = reactor_.wall_now() - message.received});
   if (decision.kind == RetryDecision::Kind::Expire) {
@@ -173,13 +175,15 @@ void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {
   event_.dsn_action = "failed";
   event_.vmta = queue.vmta_name();
   event_.queue = queue.name();
-  classify(event_, {{5, 3, 0}, "smtp;stored message is damaged; its bytes are kept in the spool's damaged folder"});
+  classify(event_,
+           {{5, 3, 0}, "smtp;stored message is damaged; its bytes are kept in the spool's damaged folder"});
   ++counters_.bounced;
   ++queue.bounced;
   end(queue, item, event_);
 }
 
-void Settler::expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const Failure& last) {
+void Settler::expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                      const Failure& last) {
   Failure failure{{4, 4, 7}, last.diag};
   if (failure.diag.empty()) failure.diag = "smtp;message older than bounce-after";
   bounced(queue, item, message, nullptr, failure, journal::Ending::Expired);

@@ -17,10 +17,10 @@ namespace sluice::delivery {
 
 /// What accounting says about the connection an outcome came from. Views live as long as the connection.
 struct HopFacts {
-  std::string mta;             ///< "mx.example.com (192.0.2.1)"
+  std::string mta;  ///< "mx.example.com (192.0.2.1)"
   std::string source_ip;
   std::string destination_ip;
-  std::string esmtp;           ///< "ENHANCEDSTATUSCODES,8BITMIME"
+  std::string esmtp;  ///< "ENHANCEDSTATUSCODES,8BITMIME"
 };
 
 /// Why something failed: what accounting, DSNs and the queue's error list show.
@@ -39,9 +39,8 @@ struct DeliveryCounters {
   std::uint64_t queue_failures = 0;
 };
 
-/// Gives every attempt its outcome: the journal event, the numbers, and the item's further way. Nothing else ends or
-/// defers an item.
-/// Thread: one shard. Lifetime: everything passed in outlives it.
+/// Gives every attempt its outcome: the journal event, the numbers, and the item's further way. Nothing else
+/// ends or defers an item. Thread: one shard. Lifetime: everything passed in outlives it.
 class Settler {
  public:
   Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::ItemPool& items);
@@ -49,21 +48,22 @@ class Settler {
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
 
   /// The remote took it. `hop` null for queue types without one.
-  void delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
-                 const SmtpReply& reply);
+  void delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                 const HopFacts* hop, const SmtpReply& reply);
   /// Never again.
   void bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
                const Failure& failure, journal::Ending ending = journal::Ending::Bounced);
   /// Later again, after `retry-recipients-after`, or never when `bounce-after` has passed by then.
-  void deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
-                const Failure& failure);
+  void deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                const HopFacts* hop, const Failure& failure);
   /// The queue as a whole failed; no recipient is concerned.
   void queue_failed(queue::Queue& queue, const HopFacts* hop, const Failure& failure);
   /// Ends an item that is past `bounce-after` while its queue rests.
-  void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const Failure& last);
+  void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+               const Failure& last);
 
-  /// The stored message cannot be read: the recipient ends with 5.3.0, and its address stays in the damaged record that
-  /// the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
+  /// The stored message cannot be read: the recipient ends with 5.3.0, and its address stays in the damaged
+  /// record that the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
   void lost(queue::Queue& queue, queue::Item& item, const Error& error);
 
   [[nodiscard]] static bool is_expired(const queue::Queue& queue, const queue::Item& item, WallTime now);

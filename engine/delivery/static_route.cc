@@ -8,7 +8,7 @@ routing::HostList to_routing(const config::HostList& hosts) {
   for (const auto& equal : hosts.groups) {
     for (const config::SmtpHost& host : equal) {
       routing::StaticHost one;
-      one.kind = host.address    ? routing::StaticHost::Kind::Address
+      one.kind = host.address     ? routing::StaticHost::Kind::Address
                  : host.lookup_mx ? routing::StaticHost::Kind::LookupMx
                                   : routing::StaticHost::Kind::Host;
       one.name = host.name;

@@ -23,7 +23,8 @@ std::string id_text(MessageId id) {
 
 /// A job id or VMTA name from a header: one line, no blanks at the ends, nothing below a blank inside.
 bool is_clean(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x21 || c == 0x7f; });
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x21 || c == 0x7f; });
 }
 
 }  // namespace
@@ -33,11 +34,12 @@ struct Intake::Prepared {
   std::string_view vmta_header;
   bool has_vmta_header = false;
   std::string_view job_id;
-  std::vector<std::span<const std::byte>> pieces;   // [0] is the trace header, filled in later
+  std::vector<std::span<const std::byte>> pieces;  // [0] is the trace header, filled in later
   std::vector<spool::HeaderField> captured;
 };
 
-Intake::Intake(runtime::Reactor& reactor, spool::Spool& spool, std::span<delivery::Dispatcher* const> dispatchers)
+Intake::Intake(runtime::Reactor& reactor, spool::Spool& spool,
+               std::span<delivery::Dispatcher* const> dispatchers)
     : reactor_(reactor), spool_(spool), dispatchers_(dispatchers) {}
 
 void Intake::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
@@ -58,22 +60,27 @@ void Intake::give_back_memory(std::uint64_t bytes) {
   memory_used_ -= bytes;
 }
 
-bool Intake::may_relay(const config::SourceSettings& rules, std::string_view address, std::string_view domain) const {
+bool Intake::may_relay(const config::SourceSettings& rules, std::string_view address,
+                       std::string_view domain) const {
   const config::GlobalSettings& global = snapshot_->config->globals;
   if (rules.always_allow_relaying || global.always_allow_relaying) return true;
   const auto equals_domain = [domain](const std::string& host) { return iequals(host, domain); };
   if (std::any_of(global.host_name.begin(), global.host_name.end(), equals_domain)) return true;
-  const auto holds_domain = [domain](const config::DomainPattern& pattern) { return pattern.matches(domain); };
+  const auto holds_domain = [domain](const config::DomainPattern& pattern) {
+    return pattern.matches(domain);
+  };
   if (std::any_of(global.relay_domain.begin(), global.relay_domain.end(), holds_domain)) return true;
-  return std::any_of(global.relay_address.begin(), global.relay_address.end(),
-                     [address](const config::NameOrRegex& one) { return !one.is_regex && iequals(one.text, address); });
+  return std::any_of(
+      global.relay_address.begin(), global.relay_address.end(),
+      [address](const config::NameOrRegex& one) { return !one.is_regex && iequals(one.text, address); });
 }
 
 bool Intake::scan_headers(const Submission& submission, Prepared& out, Verdict& refusal) const {
   const config::SourceSettings& rules = *submission.rules;
   const std::string_view text = submission.text;
   const auto bytes_of = [](std::string_view part) { return std::as_bytes(std::span(part)); };
-  const std::string_view job_header = rules.jobid_header.empty() ? "x-job" : std::string_view(rules.jobid_header);
+  const std::string_view job_header =
+      rules.jobid_header.empty() ? "x-job" : std::string_view(rules.jobid_header);
   std::size_t kept_from = 0;
   std::uint32_t hops = 0;
   net::HeaderScan scan(text);
@@ -108,7 +115,8 @@ bool Intake::scan_headers(const Submission& submission, Prepared& out, Verdict& 
       if (iequals(name, field.name)) out.captured.emplace_back(name, field.value);
     }
     if (strip) {
-      if (field.offset > kept_from) out.pieces.push_back(bytes_of(text.substr(kept_from, field.offset - kept_from)));
+      if (field.offset > kept_from)
+        out.pieces.push_back(bytes_of(text.substr(kept_from, field.offset - kept_from)));
       kept_from = field.offset + field.whole.size();
     }
   }
@@ -157,8 +165,8 @@ std::optional<config::VmtaId> Intake::identity_of_address(const IpAddress& local
   return std::nullopt;
 }
 
-std::expected<Intake::Choice, Verdict> Intake::choose(const Submission& submission, std::string_view from_header,
-                                                      bool has_header) {
+std::expected<Intake::Choice, Verdict> Intake::choose(const Submission& submission,
+                                                      std::string_view from_header, bool has_header) {
   const config::SourceSettings& rules = *submission.rules;
   std::string_view name;
   if (has_header) {
@@ -215,15 +223,16 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
     const std::string date = net::rfc5322_date(draft.received);
     const std::string id = id_text(draft.id);
     net::append_received(
-        trace, {.helo = submission.client_name,
-                .client = rules.hide_message_source ? std::nullopt : std::optional(submission.client.address),
-                .host = identity.sources.front().ehlo,
-                .product = kProduct,
-                .id = id,
-                .recipient = submission.recipient_count == 1 ? std::string_view(submission.recipients[0].address)
-                                                             : std::string_view(),
-                .date = date,
-                .envelope_from = submission.sender});
+        trace,
+        {.helo = submission.client_name,
+         .client = rules.hide_message_source ? std::nullopt : std::optional(submission.client.address),
+         .host = identity.sources.front().ehlo,
+         .product = kProduct,
+         .id = id,
+         .recipient = submission.recipient_count == 1 ? std::string_view(submission.recipients[0].address)
+                                                      : std::string_view(),
+         .date = date,
+         .envelope_from = submission.sender});
   }
   prepared.pieces.front() = std::as_bytes(std::span(trace));
 
@@ -288,7 +297,8 @@ void Intake::queue_recipients(spool::StoredMessage& message, const Submission& s
     if (home == reactor_.shard()) {
       there->enqueue(arrival, one.domain, name);
     } else {
-      reactor_.send_to(home, [there, arrival, domain = one.domain, name] { there->enqueue(arrival, domain, name); });
+      reactor_.send_to(
+          home, [there, arrival, domain = one.domain, name] { there->enqueue(arrival, domain, name); });
     }
   }
 }

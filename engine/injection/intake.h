@@ -16,8 +16,8 @@
 
 namespace sluice::injection {
 
-/// Why a submission was refused, or that it was accepted: an SMTP code with its enhanced code and text; other ways of
-/// injection translate.
+/// Why a submission was refused, or that it was accepted: an SMTP code with its enhanced code and text; other
+/// ways of injection translate.
 struct Verdict {
   std::uint16_t code = 250;
   std::string text;
@@ -32,11 +32,10 @@ struct IntakeCounters {
   std::uint64_t refused = 0;
 };
 
-/// The way from a submission to queued recipients, for one shard: control headers, virtual MTA, trace header, spool,
-/// queues.
-/// Thread:   one shard. Lifetime: everything passed in outlives it.
-/// Durable:  submit() answers 250 after the spool's commit (`sync-msg-create`).
-/// Limits:   kMemoryMax bytes of messages on their way in, then 452 (RFC 5321 4.5.3.1.9 leaves 452 for it).
+/// The way from a submission to queued recipients, for one shard: control headers, virtual MTA, trace header,
+/// spool, queues. Thread:   one shard. Lifetime: everything passed in outlives it. Durable:  submit() answers
+/// 250 after the spool's commit (`sync-msg-create`). Limits:   kMemoryMax bytes of messages on their way in,
+/// then 452 (RFC 5321 4.5.3.1.9 leaves 452 for it).
 class Intake {
  public:
   static constexpr std::uint64_t kMemoryMax = 256 * kMiB;
@@ -52,7 +51,8 @@ class Intake {
   /// May this client send to `domain`? (relaying rules)
   [[nodiscard]] bool may_relay(const config::SourceSettings& rules, std::string_view address,
                                std::string_view domain) const;
-  /// Stores `submission` and queues its recipients. `submission` stays untouched by the caller until the answer.
+  /// Stores `submission` and queues its recipients. `submission` stays untouched by the caller until the
+  /// answer.
   [[nodiscard]] runtime::Task<Verdict> submit(Submission& submission);
 
   /// Memory for message bytes: taken while a message is on its way in.
@@ -66,8 +66,8 @@ class Intake {
     std::string_view pool;  ///< empty: none was named
   };
   struct Prepared;
-  [[nodiscard]] std::expected<Choice, Verdict> choose(const Submission& submission, std::string_view from_header,
-                                                      bool has_header);
+  [[nodiscard]] std::expected<Choice, Verdict> choose(const Submission& submission,
+                                                      std::string_view from_header, bool has_header);
   [[nodiscard]] std::optional<Choice> find_identity(std::string_view name);
   [[nodiscard]] std::optional<config::VmtaId> identity_of_address(const IpAddress& local) const;
   [[nodiscard]] bool scan_headers(const Submission& submission, Prepared& out, Verdict& refusal) const;

@@ -6,7 +6,7 @@
 namespace sluice::injection {
 namespace {
 
-constexpr Duration kSlotWait = 20ms;        // smtp-await-slot: how soon a freed slot is noticed
+constexpr Duration kSlotWait = 20ms;            // smtp-await-slot: how soon a freed slot is noticed
 constexpr Duration kNoDescriptorsWait = 100ms;  // out of descriptors: not a loop that spins on accept
 
 }  // namespace
@@ -29,15 +29,15 @@ void SmtpListener::start() { tasks_.spawn(accept_all()); }
 
 runtime::Task<void> SmtpListener::accept_all() {
   for (;;) {
-    const bool waits_for_slot =
-        settings_.await_slot || intake_.snapshot()->config->globals.smtp_await_slot;
+    const bool waits_for_slot = settings_.await_slot || intake_.snapshot()->config->globals.smtp_await_slot;
     while (waits_for_slot && !stopping_ && shared_.inbound.used() >= shared_.inbound.limit()) {
       co_await runtime::sleep_for(reactor_, kSlotWait);
     }
     Result<runtime::Stream> accepted = co_await listener_.accept();
     if (!accepted) {
       if (accepted.error().code == Errc::Cancelled) co_return;
-      if (accepted.error().code == Errc::NoDescriptors) co_await runtime::sleep_for(reactor_, kNoDescriptorsWait);
+      if (accepted.error().code == Errc::NoDescriptors)
+        co_await runtime::sleep_for(reactor_, kNoDescriptorsWait);
       continue;
     }
     if (!stopping_) tasks_.spawn(serve(std::move(*accepted)));
@@ -47,7 +47,8 @@ runtime::Task<void> SmtpListener::accept_all() {
 std::shared_ptr<const config::SourceSettings> SmtpListener::rules_for(const IpAddress& client) {
   const auto& snapshot = intake_.snapshot();
   if (!rules_ || rules_client_ != client || rules_snapshot_ != snapshot->number) {
-    rules_ = std::make_shared<const config::SourceSettings>(snapshot->config->resolve_source(client, settings_.source));
+    rules_ = std::make_shared<const config::SourceSettings>(
+        snapshot->config->resolve_source(client, settings_.source));
     rules_client_ = client;
     rules_snapshot_ = snapshot->number;
   }

@@ -13,13 +13,14 @@ namespace sluice::injection {
 
 class SmtpSession;
 
-/// One `smtp-listener` on one shard. Every shard listens on the same endpoint and the kernel spreads connections.
-/// Thread:   one shard. Lifetime: stop() has answered before destruction (asserted).
-/// Limits:   total-max-smtp-in over all shards: above it 421, or, with `smtp-await-slot`, the client waits unaccepted.
+/// One `smtp-listener` on one shard. Every shard listens on the same endpoint and the kernel spreads
+/// connections. Thread:   one shard. Lifetime: stop() has answered before destruction (asserted). Limits:
+/// total-max-smtp-in over all shards: above it 421, or, with `smtp-await-slot`, the client waits unaccepted.
 class SmtpListener {
  public:
   /// `settings.address` is a single address here; a network was expanded before.
-  SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared, config::SmtpListener settings);
+  SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared,
+               config::SmtpListener settings);
   SmtpListener(const SmtpListener&) = delete;
   SmtpListener& operator=(const SmtpListener&) = delete;
   ~SmtpListener();

@@ -21,8 +21,8 @@ std::uint8_t to_spool(net::DsnReturn ret) {
 }  // namespace
 
 SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
-                         Endpoint local, std::shared_ptr<const config::SourceSettings> rules, std::string host,
-                         std::string listener_virtual_mta)
+                         Endpoint local, std::shared_ptr<const config::SourceSettings> rules,
+                         std::string host, std::string listener_virtual_mta)
     : reactor_(reactor),
       intake_(intake),
       stream_(std::move(stream)),
@@ -71,7 +71,9 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
     if (!server_.output().empty() || server_.wants_close() || gone_) continue;
     switch (server_.phase()) {
       case net::Server::Phase::Body: stream_.set_deadline(reactor_.now() + rules_->smtp_data_timeout); break;
-      case net::Server::Phase::Command: stream_.set_deadline(reactor_.now() + rules_->smtp_command_timeout); break;
+      case net::Server::Phase::Command:
+        stream_.set_deadline(reactor_.now() + rules_->smtp_command_timeout);
+        break;
       case net::Server::Phase::Answer:
       case net::Server::Phase::Closing: stream_.clear_deadline(); break;
     }
@@ -111,7 +113,8 @@ net::Answer SmtpSession::on_hello(std::string_view name, bool) {
 }
 
 net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
-  if (!intake_.accepting()) return net::Answer::reply(452, "4.3.1 insufficient system storage, try again later");
+  if (!intake_.accepting())
+    return net::Answer::reply(452, "4.3.1 insufficient system storage, try again later");
   if (rules_->require_auth) return net::Answer::reply(530, "5.7.0 authentication required");
   if (!current_) {
     if (spare_.empty()) {
@@ -186,12 +189,13 @@ void SmtpSession::on_reset() {
 }
 
 runtime::Task<void> SmtpSession::submit(std::unique_ptr<Submission> submission, net::MessageSeq seq) {
-  // Not in the turn of on_message_end: the machine is in the middle of its input there and expects no answer yet.
+  // Not in the turn of on_message_end: the machine is in the middle of its input there and expects no answer
+  // yet.
   co_await runtime::yield(reactor_);
   const Verdict verdict = co_await intake_.submit(*submission);
   recycle(std::move(submission));
-  server_.answer_message(seq, verdict.accepted() ? net::Answer::accept()
-                                                 : net::Answer::reply(verdict.code, verdict.text));
+  server_.answer_message(
+      seq, verdict.accepted() ? net::Answer::accept() : net::Answer::reply(verdict.code, verdict.text));
   wakeup_.set();
 }
 

@@ -14,11 +14,13 @@ namespace sluice::injection {
 
 /// One injecting client over SMTP.
 /// Thread:   one shard. Lifetime: run() has ended before destruction; `intake` outlives it.
-/// Limits:   net::ServerSettings; `unanswered_max` messages wait for the disk at once; time-outs of the <source>.
+/// Limits:   net::ServerSettings; `unanswered_max` messages wait for the disk at once; time-outs of the
+/// <source>.
 class SmtpSession final : public net::ServerOwner {
  public:
-  SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client, Endpoint local,
-              std::shared_ptr<const config::SourceSettings> rules, std::string host, std::string listener_virtual_mta);
+  SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
+              Endpoint local, std::shared_ptr<const config::SourceSettings> rules, std::string host,
+              std::string listener_virtual_mta);
   SmtpSession(const SmtpSession&) = delete;
   SmtpSession& operator=(const SmtpSession&) = delete;
   ~SmtpSession();

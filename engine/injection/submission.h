@@ -19,23 +19,24 @@ struct SubmittedRecipient {
   std::uint8_t notify_bits = 0;
 };
 
-/// One message as a client handed it over, whatever the way (SMTP, later HTTP and files). Reused: reset() keeps memory.
+/// One message as a client handed it over, whatever the way (SMTP, later HTTP and files). Reused: reset()
+/// keeps memory.
 struct Submission {
   // The session's.
   std::shared_ptr<const config::SourceSettings> rules;
   std::string_view source_type = "smtp";
-  std::string client_name;            ///< what it called itself
+  std::string client_name;  ///< what it called itself
   Endpoint client;
   Endpoint local;
-  std::string user;                   ///< authenticated; empty: not
-  std::string listener_virtual_mta;   ///< default of the listener; empty: none
+  std::string user;                  ///< authenticated; empty: not
+  std::string listener_virtual_mta;  ///< default of the listener; empty: none
   // The envelope.
-  std::string sender;                 ///< empty: null path
+  std::string sender;  ///< empty: null path
   std::string env_id;
-  std::uint8_t ret = 0;               ///< spool::DsnReturn
+  std::uint8_t ret = 0;  ///< spool::DsnReturn
   bool smtp_utf8 = false;
   std::vector<SubmittedRecipient> recipients;
-  std::size_t recipient_count = 0;    ///< entries in use; the others keep their memory
+  std::size_t recipient_count = 0;  ///< entries in use; the others keep their memory
   // The message, CRLF line ends, unstuffed.
   std::string text;
   bool eight_bit = false;

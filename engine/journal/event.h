@@ -1,6 +1,6 @@
 #pragma once
-// What happened to a recipient, as one self-contained value: the journal stores it, and every reader of the journal
-// (accounting, counters, suppression, monitor) understands it without asking anything else.
+// What happened to a recipient, as one self-contained value: the journal stores it, and every reader of the
+// journal (accounting, counters, suppression, monitor) understands it without asking anything else.
 
 #include <cstdint>
 #include <string_view>
@@ -21,25 +21,33 @@ enum class EventKind : std::uint8_t {
 };
 
 /// How a recipient ended; the five endings of the design. Stored as numbers: never renumber.
-enum class Ending : std::uint8_t { None = 0, Delivered = 1, Bounced = 2, Expired = 3, Suppressed = 4, Deleted = 5 };
+enum class Ending : std::uint8_t {
+  None = 0,
+  Delivered = 1,
+  Bounced = 2,
+  Expired = 3,
+  Suppressed = 4,
+  Deleted = 5
+};
 
-/// One event. Views point into the caller's memory (when appended) or into the reader's block (when read); an event
-/// that must live longer is copied by its user. Empty view = the field is empty in accounting. Field names follow
-/// accounting's (docs/accounting.md), which follows PowerMTA's.
+/// One event. Views point into the caller's memory (when appended) or into the reader's block (when read); an
+/// event that must live longer is copied by its user. Empty view = the field is empty in accounting. Field
+/// names follow accounting's , which follow PowerMTA's.
 struct Event {
   EventKind kind = EventKind::Received;
   Ending ending = Ending::None;
   WallTime time_logged{};
   WallTime time_queued{};
-  WallTime time_first_attempt{};    ///< epoch = not yet
-  MessageId message;                ///< not for QueueTransient
-  std::uint32_t recipient = 0;      ///< index in the message's envelope
-  std::uint32_t attempts = 0;       ///< made so far, this one included
-  WallTime next_due{};              ///< Transient: when the next attempt may start
+  WallTime time_first_attempt{};  ///< epoch = not yet
+  MessageId message;              ///< not for QueueTransient
+  std::uint32_t recipient = 0;    ///< index in the message's envelope
+  std::uint32_t attempts = 0;     ///< made so far, this one included
+  WallTime next_due{};            ///< Transient: when the next attempt may start
   std::uint64_t dlv_size_bytes = 0;
-  std::uint8_t priority = 50;       ///< recipient-priority, 0 .. 100
+  std::uint8_t priority = 50;  ///< recipient-priority, 0 .. 100
 
-  /// Received only: what recovery needs to know of the message without reading it. Filled by the spool's sink.
+  /// Received only: what recovery needs to know of the message without reading it. Filled by the spool's
+  /// sink.
   spool::MessagePlace place;
   std::uint32_t recipient_count = 0;
   spool::MessageFlags flags;

@@ -16,7 +16,8 @@
 namespace sluice::queue {
 
 /// A count with a limit that several shards draw from: connections of a VMTA, connections of the daemon.
-/// Thread: any. Exact: never above the limit at the moment of try_take(). Lowering the limit ends nothing by itself.
+/// Thread: any. Exact: never above the limit at the moment of try_take(). Lowering the limit ends nothing by
+/// itself.
 class SharedBudget {
  public:
   [[nodiscard]] bool try_take() {
@@ -51,16 +52,16 @@ struct SourceAddress {
 
 /// Totals that status shows; every shard adds to them.
 struct Traffic {
-  std::atomic<std::uint64_t> accepted{0};   ///< recipients
+  std::atomic<std::uint64_t> accepted{0};  ///< recipients
   std::atomic<std::uint64_t> delivered{0};
   std::atomic<std::uint64_t> bounced{0};
-  std::atomic<std::uint64_t> deferred{0};   ///< transient failures, each attempt
+  std::atomic<std::uint64_t> deferred{0};  ///< transient failures, each attempt
   std::atomic<std::uint64_t> delivered_bytes{0};
 };
 
 /// What outlives a reload about one virtual MTA, found again by its name: counts under way and rate state.
 struct IdentityState {
-  SharedBudget connections;            ///< `max-smtp-out` of the VMTA, over all its queues
+  SharedBudget connections;               ///< `max-smtp-out` of the VMTA, over all its queues
   std::shared_ptr<TokenBucket> messages;  ///< rate state of `max-smtp-msg-rate`; control shard only
   std::atomic<std::uint32_t> rotation{0};
   Traffic traffic;
@@ -72,8 +73,8 @@ struct Identity {
   std::vector<SourceAddress> sources;  ///< never empty
   bool has_v4 = true;                  ///< a source for IPv4 targets exists
   bool has_v6 = false;
-  /// The shard that owns the source addresses, and with them all queues of this VMTA. Absent: no address is bound, so
-  /// queues are spread by domain.
+  /// The shard that owns the source addresses, and with them all queues of this VMTA. Absent: no address is
+  /// bound, so queues are spread by domain.
   std::optional<ShardId> home;
   std::shared_ptr<IdentityState> state;
   std::shared_ptr<TokenBucket> messages;  ///< `max-smtp-msg-rate` over all queues; null: unlimited

@@ -11,8 +11,8 @@
 
 namespace sluice::queue {
 
-/// One queued recipient: all that memory keeps of it besides its StoredMessage. 32 bytes, so that a million of them
-/// cost 32 MB.
+/// One queued recipient: all that memory keeps of it besides its StoredMessage. 32 bytes, so that a million
+/// of them cost 32 MB.
 struct Item {
   Item* next = nullptr;
   spool::StoredMessage* message = nullptr;
@@ -24,8 +24,9 @@ struct Item {
 };
 static_assert(sizeof(Item) == 32);
 
-/// Memory for items in blocks, given back to the system only at the end: a queue that drained will fill again.
-/// Thread: one shard. Lifetime: every item has been given back before destruction, or the process ends.
+/// Memory for items in blocks, given back to the system only at the end: a queue that drained will fill
+/// again. Thread: one shard. Lifetime: every item has been given back before destruction, or the process
+/// ends.
 class ItemPool {
  public:
   ItemPool() = default;

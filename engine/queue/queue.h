@@ -35,10 +35,9 @@ class Worker {
 /// What one connection takes at a time: recipients of one message.
 using Batch = std::vector<Item*>;
 
-/// All recipients for one `domain/vmta`. Holds and orders items; when one may go is the Dispatcher's business.
-/// Thread:   the shard that owns the queue.
-/// Lifetime: owned by its QueueTable; empty (asserted) when destroyed, unless the process ends.
-/// Cost:     push and take O(1), waiting O(log n).
+/// All recipients for one `domain/vmta`. Holds and orders items; when one may go is the Dispatcher's
+/// business. Thread:   the shard that owns the queue. Lifetime: owned by its QueueTable; empty (asserted)
+/// when destroyed, unless the process ends. Cost:     push and take O(1), waiting O(log n).
 class Queue {
  public:
   static constexpr std::size_t kEventsMax = 10;
@@ -47,7 +46,9 @@ class Queue {
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::string_view domain() const { return std::string_view(name_).substr(0, domain_size_); }
-  [[nodiscard]] std::string_view vmta_name() const { return std::string_view(name_).substr(domain_size_ + 1); }
+  [[nodiscard]] std::string_view vmta_name() const {
+    return std::string_view(name_).substr(domain_size_ + 1);
+  }
 
   // --- Contents.
   [[nodiscard]] std::size_t size() const { return ready_count_ + waiting_.size() + taken_; }
@@ -66,7 +67,8 @@ class Queue {
   std::size_t wake_all();
   [[nodiscard]] std::optional<MonoTime> next_wake() const;
   [[nodiscard]] const Item* front() const { return head_; }
-  /// The first ready recipient and those of the same message right behind it, at most `most`. Empty when none is ready.
+  /// The first ready recipient and those of the same message right behind it, at most `most`. Empty when none
+  /// is ready.
   void take(Batch& into, std::size_t most);
   /// A taken recipient is gone for good.
   void ended(const Item& item);
@@ -82,14 +84,14 @@ class Queue {
   config::VmtaId vmta;                                     ///< in the snapshot in force
   bool vmta_exists = true;
   bool paused = false;
-  MonoTime retry_until{};          ///< queue-level retry; in the past: none
-  std::size_t retry_index = 0;     ///< into `retry-after`
-  MonoTime connect_not_before{};   ///< after a failed connection while others of the queue work
-  std::uint32_t held = 0;          ///< tasks that refer to the queue besides its connections
-  std::uint32_t connections = 0;   ///< under way, connecting ones included
-  std::uint32_t established = 0;   ///< of these, past EHLO
-  std::vector<Worker*> idle;       ///< established connections without work, longest idle first
-  bool wants_slot = false;         ///< stands in the dispatcher's list for a connection slot
+  MonoTime retry_until{};                     ///< queue-level retry; in the past: none
+  std::size_t retry_index = 0;                ///< into `retry-after`
+  MonoTime connect_not_before{};              ///< after a failed connection while others of the queue work
+  std::uint32_t held = 0;                     ///< tasks that refer to the queue besides its connections
+  std::uint32_t connections = 0;              ///< under way, connecting ones included
+  std::uint32_t established = 0;              ///< of these, past EHLO
+  std::vector<Worker*> idle;                  ///< established connections without work, longest idle first
+  bool wants_slot = false;                    ///< stands in the dispatcher's list for a connection slot
   std::unique_ptr<TokenBucket> message_rate;  ///< max-msg-rate; null: unlimited
   std::unique_ptr<TokenBucket> connect_rate;  ///< max-connect-rate
   MonoTime emptied_at{};

@@ -35,7 +35,8 @@ void QueueTable::remove(Queue& queue) {
   SLUICE_ASSERT(queue.size() == 0 && queue.connections == 0 && !queue.wants_slot);
   const auto at = queues_.find(std::string_view(queue.name()));
   SLUICE_ASSERT(at != queues_.end());
-  const std::unique_ptr<Queue> owned = std::move(at->second);  // the key views its name: erase first, free after
+  const std::unique_ptr<Queue> owned =
+      std::move(at->second);  // the key views its name: erase first, free after
   queues_.erase(at);
 }
 

@@ -41,12 +41,13 @@ class QueueTable {
     using is_transparent = void;
     bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
     bool operator()(Key a, std::string_view b) const noexcept {
-      return b.size() == a.domain.size() + 1 + a.vmta.size() && b.starts_with(a.domain) && b.ends_with(a.vmta) &&
-             b[a.domain.size()] == '/';
+      return b.size() == a.domain.size() + 1 + a.vmta.size() && b.starts_with(a.domain) &&
+             b.ends_with(a.vmta) && b[a.domain.size()] == '/';
     }
     bool operator()(std::string_view a, Key b) const noexcept { return (*this)(b, a); }
   };
-  std::unordered_map<std::string_view, std::unique_ptr<Queue>, Hash, Equal> queues_;  // keys view the queues' names
+  std::unordered_map<std::string_view, std::unique_ptr<Queue>, Hash, Equal>
+      queues_;  // keys view the queues' names
 };
 
 }  // namespace sluice::queue

@@ -21,7 +21,9 @@ class Groups {
     while (parent_[one] != one) one = parent_[one] = parent_[parent_[one]];
     return one;
   }
-  void join(std::size_t a, std::size_t b) { parent_[std::max(find(a), find(b))] = std::min(find(a), find(b)); }
+  void join(std::size_t a, std::size_t b) {
+    parent_[std::max(find(a), find(b))] = std::min(find(a), find(b));
+  }
 
  private:
   std::vector<std::size_t> parent_;
@@ -83,7 +85,8 @@ void assign_homes(Snapshot& snapshot) {
   }
 }
 
-std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categories(const config::Config& config) {
+std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categories(
+    const config::Config& config) {
   std::vector<BounceRule> rules;
   for (const config::BounceCategoryRule& rule : config.bounce_categories) {
     rules.push_back({rule.pattern.text, rule.category});

@@ -19,12 +19,12 @@ namespace sluice::queue {
 /// Immutable. Thread: any; shards hold it by shared_ptr and swap it at a reload.
 struct Snapshot {
   std::shared_ptr<const config::Config> config;
-  std::vector<Identity> identities;  ///< by config::VmtaId
-  std::uint32_t shards = 1;          ///< data shards
-  std::string domain_suffix;         ///< for addresses without a domain; never empty
+  std::vector<Identity> identities;            ///< by config::VmtaId
+  std::uint32_t shards = 1;                    ///< data shards
+  std::string domain_suffix;                   ///< for addresses without a domain; never empty
   std::vector<std::string> accounted_headers;  ///< names of message headers that some accounting file shows
   std::shared_ptr<const BounceClassifier> bounce_categories;
-  std::uint64_t number = 1;          ///< counts reloads
+  std::uint64_t number = 1;  ///< counts reloads
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
   /// The shard that has the queue `domain/vmta`.
@@ -44,9 +44,8 @@ struct SharedState {
 /// `local_addresses`: this host's, for source blocks such as 192.0.2.0/24.
 /// A block that holds no local address leaves the VMTA without source (reported by `sluice check`).
 /// Errors: in words for the operator (a bounce pattern that does not compile); nothing has changed then.
-[[nodiscard]] std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(std::shared_ptr<const config::Config> config,
-                                                            std::uint32_t shards, std::uint64_t number,
-                                                            const std::vector<IpAddress>& local_addresses,
-                                                            SharedState& shared);
+[[nodiscard]] std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
+    std::shared_ptr<const config::Config> config, std::uint32_t shards, std::uint64_t number,
+    const std::vector<IpAddress>& local_addresses, SharedState& shared);
 
 }  // namespace sluice::queue

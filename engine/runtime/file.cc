@@ -53,7 +53,8 @@ Task<Result<File>> File::open(Reactor& reactor, std::string path, OpenOptions op
   co_return File(reactor, result, direct);
 }
 
-Task<Result<std::size_t>> File::read(std::span<std::byte> into, std::uint64_t offset, std::uint16_t fixed_buffer) {
+Task<Result<std::size_t>> File::read(std::span<std::byte> into, std::uint64_t offset,
+                                     std::uint16_t fixed_buffer) {
   std::size_t done = 0;
   while (done < into.size()) {
     Op op;

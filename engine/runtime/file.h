@@ -12,10 +12,10 @@ namespace sluice::runtime {
 /// What to do when opening. Reading and writing are both allowed.
 struct OpenOptions {
   bool create = false;
-  bool exclusive = false;   ///< with create: fails with Exists
+  bool exclusive = false;  ///< with create: fails with Exists
   bool truncate = false;
-  bool direct = false;      ///< O_DIRECT: memory, size and offset in multiples of kDirectAlign. Falls back to buffered
-                            ///< where the file system refuses it (tmpfs), see is_direct()
+  bool direct = false;  ///< O_DIRECT: memory, size and offset in multiples of kDirectAlign. Falls back to
+                        ///< buffered where the file system refuses it (tmpfs), see is_direct()
   bool append = false;
   bool read_only = false;
   std::uint32_t mode = 0640;
@@ -42,8 +42,8 @@ class File {
   [[nodiscard]] Task<Result<std::size_t>> read(std::span<std::byte> into, std::uint64_t offset,
                                                std::uint16_t fixed_buffer = Op::kNoFixedBuffer);
   /// Writes everything (short writes are continued). `durable`: on stable storage when it answers.
-  [[nodiscard]] Task<Status> write(std::span<const std::byte> bytes, std::uint64_t offset, bool durable = false,
-                                   std::uint16_t fixed_buffer = Op::kNoFixedBuffer);
+  [[nodiscard]] Task<Status> write(std::span<const std::byte> bytes, std::uint64_t offset,
+                                   bool durable = false, std::uint16_t fixed_buffer = Op::kNoFixedBuffer);
   [[nodiscard]] Task<Status> sync();
   [[nodiscard]] Task<Status> allocate(std::uint64_t size);
   [[nodiscard]] Task<Status> truncate(std::uint64_t size);

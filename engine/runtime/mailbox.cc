@@ -13,7 +13,7 @@ struct Mailboxes::Ring {
   alignas(64) std::atomic<std::uint64_t> tail{0};  // next to fill; written by the sender
   alignas(64) std::uint64_t head_seen = 0;         // the sender's last view of head
   std::array<Reactor::Job, kRingMax> jobs;
-  std::deque<Reactor::Job> overflow;               // the sender's
+  std::deque<Reactor::Job> overflow;  // the sender's
 
   bool try_push(Reactor::Job& job) {
     const std::uint64_t at = tail.load(std::memory_order_relaxed);
@@ -44,7 +44,9 @@ Mailboxes::Mailboxes(std::size_t shards) : shards_(shards) {
 
 Mailboxes::~Mailboxes() = default;
 
-Mailboxes::Ring& Mailboxes::ring(std::size_t from, std::size_t to) const { return *rings_[from * shards_ + to]; }
+Mailboxes::Ring& Mailboxes::ring(std::size_t from, std::size_t to) const {
+  return *rings_[from * shards_ + to];
+}
 
 void Mailboxes::attach(Reactor& reactor) {
   SLUICE_ASSERT(reactor.shard().raw() < shards_);

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -18,7 +18,8 @@ namespace sluice::runtime {
 /// The mail of one world of shards.
 /// Thread:   send() on the sender's, deliver() on the receiver's; the rest before the shards run.
 /// Lifetime: outlives all reactors that joined.
-/// Limits:   kRingMax jobs in a ring; more wait in the sender's own list, in order (bounded by what the layers above
+/// Limits:   kRingMax jobs in a ring; more wait in the sender's own list, in order (bounded by what the
+/// layers above
 ///           allow to be under way).
 class Mailboxes {
  public:
@@ -108,7 +109,8 @@ struct RemoteRun {
 };
 
 template <class T>
-Detached run_there(Mailboxes* boxes, ShardId there, std::move_only_function<Task<T>()> make, RemoteRun<T>* run) {
+Detached run_there(Mailboxes* boxes, ShardId there, std::move_only_function<Task<T>()> make,
+                   RemoteRun<T>* run) {
   run->result.emplace(co_await make());
   Reactor* const here = run->here;
   const std::coroutine_handle<> waiting = run->waiting;
@@ -116,8 +118,8 @@ Detached run_there(Mailboxes* boxes, ShardId there, std::move_only_function<Task
 }
 }  // namespace detail
 
-/// co_await run_on<T>(here, there, make): starts the task `make()` answers with on shard `there`, waits for its end and
-/// resumes here with its result. `make` is called on `there` and lives until the end.
+/// co_await run_on<T>(here, there, make): starts the task `make()` answers with on shard `there`, waits for
+/// its end and resumes here with its result. `make` is called on `there` and lives until the end.
 template <class T>
 class [[nodiscard]] RunOn {
  public:

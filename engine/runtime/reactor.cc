@@ -65,7 +65,8 @@ void Reactor::run() {
       poll(false, std::nullopt);
       continue;
     }
-    // Announce first, look again, then sleep: a sender that misses the announcement has left its mail before the look.
+    // Announce first, look again, then sleep: a sender that misses the announcement has left its mail before
+    // the look.
     const bool mail = announce_sleep();
     poll(!mail, timers_.next());
     end_sleep();

@@ -21,7 +21,8 @@ class Mailboxes;
 
 /// How a TCP listener is made.
 struct ListenOptions {
-  bool reuse_port = true;  ///< several shards listen on one endpoint and the kernel spreads connections over them
+  bool reuse_port =
+      true;  ///< several shards listen on one endpoint and the kernel spreads connections over them
   int backlog = 4096;
 };
 
@@ -33,16 +34,16 @@ struct DirectoryEntry {
 };
 
 struct FileSystemSpace {
-  std::uint64_t free_bytes = 0;   ///< what this process may still write
+  std::uint64_t free_bytes = 0;  ///< what this process may still write
   std::uint64_t total_bytes = 0;
 };
 
 /// One shard's event loop and its only way to the outside: time, chance, sockets, files, other shards.
-/// Thread:   everything but wake() is called on the thread that runs run(), or before run() by the thread that will.
-/// Lifetime: outlives every object that was given a reference to it.
-/// Order of a turn: mail from other shards, timers, ready coroutines (at most kReadyPerTurnMax), then submission of
-///           all I/O asked for in the turn with one system call, then completions. Nothing is ever run from inside
-///           submit(), post() or arm().
+/// Thread:   everything but wake() is called on the thread that runs run(), or before run() by the thread
+/// that will. Lifetime: outlives every object that was given a reference to it. Order of a turn: mail from
+/// other shards, timers, ready coroutines (at most kReadyPerTurnMax), then submission of
+///           all I/O asked for in the turn with one system call, then completions. Nothing is ever run from
+///           inside submit(), post() or arm().
 class Reactor {
  public:
   using Job = std::move_only_function<void()>;
@@ -70,16 +71,18 @@ class Reactor {
 
   // --- I/O. Contract of the operations: op.h.
   virtual void submit(Op& op) = 0;
-  /// Asks the world to end `op` soon; the completion (often -ECANCELED) still comes. No effect when not in flight.
+  /// Asks the world to end `op` soon; the completion (often -ECANCELED) still comes. No effect when not in
+  /// flight.
   virtual void cancel(Op& op) = 0;
   /// The bytes of a provided buffer that a RecvMulti completion handed over.
   [[nodiscard]] virtual std::span<std::byte> provided_buffer(std::uint16_t id) = 0;
   virtual void return_buffer(std::uint16_t id) = 0;
-  /// Makes `memory` usable as Op::fixed_buffer; it stays pinned for the reactor's life. A world without the feature
-  /// answers kNoFixedBuffer, which is always valid to use. Errors: NoMemory (locked memory limit).
+  /// Makes `memory` usable as Op::fixed_buffer; it stays pinned for the reactor's life. A world without the
+  /// feature answers kNoFixedBuffer, which is always valid to use. Errors: NoMemory (locked memory limit).
   [[nodiscard]] virtual Result<std::uint16_t> register_buffer(std::span<std::byte> memory) = 0;
 
-  /// A slot for Op::fixed_file that saves the kernel a look-up; -1 (always valid to use) when there is none to have.
+  /// A slot for Op::fixed_file that saves the kernel a look-up; -1 (always valid to use) when there is none
+  /// to have.
   [[nodiscard]] virtual std::int32_t register_file(int fd) = 0;
   virtual void unregister_file(std::int32_t slot) = 0;
 
@@ -88,7 +91,8 @@ class Reactor {
   [[nodiscard]] virtual Result<int> unix_listener(const std::string& path, std::uint32_t mode) = 0;
   /// A stream socket for `peer`'s family, bound to `source` when given (port 0: chosen at connect).
   [[nodiscard]] virtual Result<int> tcp_socket(bool is_v4, const IpAddress* source) = 0;
-  [[nodiscard]] virtual Result<int> unix_socket() = 0;  ///< control shard and tools; connect with connect_unix()
+  [[nodiscard]] virtual Result<int>
+  unix_socket() = 0;  ///< control shard and tools; connect with connect_unix()
   [[nodiscard]] virtual Status connect_unix(int fd, const std::string& path) = 0;
   [[nodiscard]] virtual Result<int> udp_socket(bool is_v4, const Endpoint* bind_to) = 0;
   /// Datagrams are small and never block: sent and received directly (receive after a Poll).
@@ -139,15 +143,15 @@ class Reactor {
     std::uint64_t submitted = 0;     ///< operations
     std::uint64_t system_calls = 0;  ///< entries into the kernel for submission or waiting
     std::uint64_t completions = 0;
-    std::uint64_t mails = 0;         ///< jobs that came from other shards
+    std::uint64_t mails = 0;  ///< jobs that came from other shards
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  protected:
   /// One turn without waiting; true when anything was done or is ready to be done. Worlds call it.
   bool turn();
-  /// Submits what was asked for and takes completions; waits for the first until `until` (nullopt: for ever) when
-  /// `may_wait`. Returns how many completions were handled.
+  /// Submits what was asked for and takes completions; waits for the first until `until` (nullopt: for ever)
+  /// when `may_wait`. Returns how many completions were handled.
   virtual std::size_t poll(bool may_wait, std::optional<MonoTime> until) = 0;
   virtual void refresh_clock() = 0;
   /// True when other shards have left mail since the sleep was announced.
@@ -173,8 +177,8 @@ class Reactor {
   bool stopping_ = false;
 };
 
-/// co_await perform(reactor, op): submits `op` and resumes with its only completion's result (>= 0, or -errno).
-/// For single-shot operations. `op.done` and `op.user` are overwritten.
+/// co_await perform(reactor, op): submits `op` and resumes with its only completion's result (>= 0, or
+/// -errno). For single-shot operations. `op.done` and `op.user` are overwritten.
 class [[nodiscard]] Perform {
  public:
   Perform(Reactor& reactor, Op& op) : reactor_(reactor), op_(op) {}
@@ -210,7 +214,9 @@ class [[nodiscard]] Sleep {
   std::optional<Alarm> alarm_;
 };
 [[nodiscard]] inline Sleep sleep_until(Reactor& reactor, MonoTime due) { return {reactor, due}; }
-[[nodiscard]] inline Sleep sleep_for(Reactor& reactor, Duration delay) { return {reactor, reactor.now() + delay}; }
+[[nodiscard]] inline Sleep sleep_for(Reactor& reactor, Duration delay) {
+  return {reactor, reactor.now() + delay};
+}
 
 /// co_await yield(reactor): lets the other ready coroutines run first. For long loops.
 struct [[nodiscard]] Yield {

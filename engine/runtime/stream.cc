@@ -28,18 +28,18 @@ struct Stream::State {
   Op receive_op;
   Op send_op;
   Deadline deadline;
-  MonoTime deadline_at{};         // the wanted one; the armed timer may be earlier and is then moved when it fires
+  MonoTime deadline_at{};  // the wanted one; the armed timer may be earlier and is then moved when it fires
   std::deque<ReceivedBytes> input;
-  std::optional<Error> ended;     // the reason no more input comes
-  std::optional<Error> aborted;   // deadline or abort(): every later operation answers this
+  std::optional<Error> ended;    // the reason no more input comes
+  std::optional<Error> aborted;  // deadline or abort(): every later operation answers this
   std::coroutine_handle<> receiver;
   std::coroutine_handle<> sender;
   std::int32_t send_result = 0;
-  bool zero_copy_sent = false;    // the first of two completions has come
+  bool zero_copy_sent = false;  // the first of two completions has come
   bool was_copied = false;
   Wakeup* wakeup = nullptr;
   bool orphaned = false;
-  bool at_end = false;            // orderly end seen
+  bool at_end = false;  // orderly end seen
 
   void start_receiving() {
     if (receive_op.in_flight || at_end || ended || aborted || orphaned) return;
@@ -170,7 +170,8 @@ void Stream::close() {
 
 int Stream::fd() const { return state_->fd; }
 
-Task<Result<Stream>> Stream::connect(Reactor& reactor, Endpoint peer, const IpAddress* source, Duration timeout) {
+Task<Result<Stream>> Stream::connect(Reactor& reactor, Endpoint peer, const IpAddress* source,
+                                     Duration timeout) {
   const Result<int> fd = reactor.tcp_socket(peer.address.is_v4(), source);
   if (!fd) co_return std::unexpected(fd.error());
   Op op;

@@ -31,7 +31,8 @@ class ReceivedBytes {
   }
   /// Empty: the peer has ended its direction.
   [[nodiscard]] std::span<const std::byte> bytes() const {
-    return reactor_ == nullptr ? std::span<const std::byte>() : reactor_->provided_buffer(buffer_).first(size_);
+    return reactor_ == nullptr ? std::span<const std::byte>()
+                               : reactor_->provided_buffer(buffer_).first(size_);
   }
 
  private:
@@ -42,10 +43,13 @@ class ReceivedBytes {
 
 /// A connected socket. Receives by multishot into provided buffers, sends what it is given in full.
 /// Thread:   its reactor's shard.
-/// Lifetime: closing or destroying never waits: what the kernel still holds stays alive behind the scenes until it is
-///           released. But a send that is being awaited keeps its caller's memory: call abort() and let it finish.
+/// Lifetime: closing or destroying never waits: what the kernel still holds stays alive behind the scenes
+/// until it is
+///           released. But a send that is being awaited keeps its caller's memory: call abort() and let it
+///           finish.
 /// Limits:   at most kInputQueueMax buffers wait unread; then receiving pauses, and TCP tells the peer to.
-/// Errors:   after the deadline every operation answers Timeout; after abort() Cancelled; after the peer's reset
+/// Errors:   after the deadline every operation answers Timeout; after abort() Cancelled; after the peer's
+/// reset
 ///           PeerClosed. One receiver and one sender at a time.
 class Stream {
  public:
@@ -58,7 +62,8 @@ class Stream {
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
 
-  /// `source` null: the kernel chooses. Errors also: Refused, Unreachable, NoDescriptors (no local port left).
+  /// `source` null: the kernel chooses. Errors also: Refused, Unreachable, NoDescriptors (no local port
+  /// left).
   [[nodiscard]] static Task<Result<Stream>> connect(Reactor& reactor, Endpoint peer, const IpAddress* source,
                                                     Duration timeout);
 
@@ -78,13 +83,14 @@ class Stream {
   /// All of a list, in calls of at most 1024 parts; `parts` is changed.
   [[nodiscard]] Task<Status> send(std::span<iovec> parts);
 
-  /// As send(), without a copy in the kernel where the way out allows it; answers once the kernel has let go of `bytes`,
-  /// with Copied when it copied after all (loopback, devices without scatter-gather): then plain send() is cheaper.
-  /// Errors also: Unsupported (kernel before 6.0); nothing was sent then.
+  /// As send(), without a copy in the kernel where the way out allows it; answers once the kernel has let go
+  /// of `bytes`, with Copied when it copied after all (loopback, devices without scatter-gather): then plain
+  /// send() is cheaper. Errors also: Unsupported (kernel before 6.0); nothing was sent then.
   enum class ZeroCopy : std::uint8_t { Spared, Copied };
   [[nodiscard]] Task<Result<ZeroCopy>> send_zero_copy(std::span<const std::byte> bytes);
 
-  /// Ends operations under way and later ones with Timeout at `time`. Cheap to move forward for every message.
+  /// Ends operations under way and later ones with Timeout at `time`. Cheap to move forward for every
+  /// message.
   void set_deadline(MonoTime time);
   void clear_deadline();
   /// Ends operations under way and later ones with Cancelled.
@@ -106,8 +112,10 @@ class Listener {
   Listener(Listener&&) noexcept;
   Listener& operator=(Listener&&) noexcept;
   ~Listener();
-  [[nodiscard]] static Result<Listener> open(Reactor& reactor, const Endpoint& at, ListenOptions options = {});
-  [[nodiscard]] static Result<Listener> open_unix(Reactor& reactor, const std::string& path, std::uint32_t mode);
+  [[nodiscard]] static Result<Listener> open(Reactor& reactor, const Endpoint& at,
+                                             ListenOptions options = {});
+  [[nodiscard]] static Result<Listener> open_unix(Reactor& reactor, const std::string& path,
+                                                  std::uint32_t mode);
   [[nodiscard]] Endpoint endpoint() const;  ///< with the port the system chose
   /// The next connection. Errors: Cancelled after stop().
   [[nodiscard]] Task<Result<Stream>> accept();

@@ -1,6 +1,6 @@
 #pragma once
-// Waiting inside one shard. Nothing here crosses threads. Waiters are resumed through the reactor's ready list, never
-// from inside the call that releases them.
+// Waiting inside one shard. Nothing here crosses threads. Waiters are resumed through the reactor's ready
+// list, never from inside the call that releases them.
 
 #include <coroutine>
 #include <cstdint>
@@ -76,7 +76,8 @@ class Gate {
   bool open_ = false;
 };
 
-/// A budget of units (bytes, slots). Waiters are served in order; a large request is not overtaken. Thread: one shard.
+/// A budget of units (bytes, slots). Waiters are served in order; a large request is not overtaken. Thread:
+/// one shard.
 class Semaphore {
  public:
   Semaphore(Reactor& reactor, std::uint64_t units) : reactor_(reactor), free_(units), total_(units) {}
@@ -107,7 +108,9 @@ class Semaphore {
       Semaphore& semaphore;
       std::uint64_t units;
       bool await_ready() const noexcept { return semaphore.try_take(units); }
-      void await_suspend(std::coroutine_handle<> waiting) const { semaphore.waiting_.push_back({waiting, units}); }
+      void await_suspend(std::coroutine_handle<> waiting) const {
+        semaphore.waiting_.push_back({waiting, units});
+      }
       void await_resume() const noexcept {}
     };
     SLUICE_ASSERT(units <= total_);

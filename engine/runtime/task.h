@@ -55,7 +55,8 @@ struct Promise<void> : PromiseBase {
 
 /// A lazily started coroutine that answers with a T.
 /// Thread:   starts, resumes and ends on the shard that awaits it.
-/// Lifetime: owns the frame. Destroyed only before it was started or after it ended (asserted): what the kernel still
+/// Lifetime: owns the frame. Destroyed only before it was started or after it ended (asserted): what the
+/// kernel still
 ///           writes into may live in the frame. To end one early, cancel what it waits for.
 /// Arguments: values, or references that outlive the task. Never make one from a lambda with captures.
 template <class T>
@@ -111,7 +112,8 @@ struct Detached {
 }  // namespace detail
 
 /// Runs tasks beside each other and waits for all of them.
-/// Thread: one shard. Lifetime: join() has answered before destruction (asserted), unless nothing was ever spawned.
+/// Thread: one shard. Lifetime: join() has answered before destruction (asserted), unless nothing was ever
+/// spawned.
 class TaskGroup {
  public:
   TaskGroup() = default;

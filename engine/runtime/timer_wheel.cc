@@ -9,7 +9,8 @@ namespace sluice::runtime {
 
 Timer::~Timer() { SLUICE_ASSERT(!armed()); }
 
-// Lists are circular without a head node: heads_[slot] points at one member, next_/prev_ never null while armed.
+// Lists are circular without a head node: heads_[slot] points at one member, next_/prev_ never null while
+// armed.
 TimerWheel::TimerWheel(MonoTime start) : start_(start) {}
 TimerWheel::~TimerWheel() { SLUICE_ASSERT(size_ == 0); }
 
@@ -25,8 +26,8 @@ void TimerWheel::unlink(Timer& timer) {
 }
 
 void TimerWheel::insert(Timer& timer) {
-  // The level is where the timer's tick first differs from now: all higher digits are equal, so a slot of that level
-  // is entered exactly when its timers have to move down.
+  // The level is where the timer's tick first differs from now: all higher digits are equal, so a slot of
+  // that level is entered exactly when its timers have to move down.
   const std::uint64_t differing = timer.tick_ ^ now_tick_;
   const unsigned level =
       differing == 0

@@ -1,5 +1,6 @@
 #pragma once
-// Timers in O(1): a hierarchical wheel of 8 levels of 64 slots with a tick of one millisecond (reaches 2^48 ms).
+// Timers in O(1): a hierarchical wheel of 8 levels of 64 slots with a tick of one millisecond (reaches 2^48
+// ms).
 
 #include <array>
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace sluice::runtime {
 
-/// One timer, embedded in its owner. Fires once; arming again re-places it. Disarm before destruction (asserted).
-/// Thread: its reactor's.
+/// One timer, embedded in its owner. Fires once; arming again re-places it. Disarm before destruction
+/// (asserted). Thread: its reactor's.
 class Timer {
  public:
   using Fire = void (*)(Timer&);
@@ -32,7 +33,8 @@ class Timer {
   std::uint16_t slot_ = 0;
 };
 
-/// Thread: one shard. Accuracy: a timer fires never before its due time and, in an idle loop, within one tick after it.
+/// Thread: one shard. Accuracy: a timer fires never before its due time and, in an idle loop, within one tick
+/// after it.
 class TimerWheel {
  public:
   static constexpr Duration kTick = 1ms;
@@ -47,8 +49,8 @@ class TimerWheel {
   /// Fires what is due at `now`. Timers armed by a firing timer for `now` or earlier fire at the next call.
   /// Returns how many fired.
   std::size_t advance(MonoTime now);
-  /// A time at which advance() should be called: never later than the earliest due timer's tick, and possibly earlier
-  /// (when timers of a higher level have to be spread). nullopt: no timer is armed.
+  /// A time at which advance() should be called: never later than the earliest due timer's tick, and possibly
+  /// earlier (when timers of a higher level have to be spread). nullopt: no timer is armed.
   [[nodiscard]] std::optional<MonoTime> next() const;
   [[nodiscard]] std::size_t size() const { return size_; }
 

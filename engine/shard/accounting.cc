@@ -31,7 +31,8 @@ runtime::Task<std::expected<void, std::string>> Node::reload_accounting(const qu
 runtime::Task<control::Answer> Node::rotate_accounting(const control::Command& command) {
   const std::string path = command.words.size() > 2 ? command.words[2] : std::string();
   const std::size_t rotated = co_await accounting_->rotate(path);
-  if (!path.empty() && rotated == 0) co_return control::Answer::error("no accounting file \"" + path + "\"\n");
+  if (!path.empty() && rotated == 0)
+    co_return control::Answer::error("no accounting file \"" + path + "\"\n");
   co_return control::Answer{true, "Accounting file rotated.\n"};
 }
 

@@ -1,4 +1,5 @@
-// The commands of the `sluice` command line, answered by the node. Layouts follow PowerMTA's, because tools read them.
+// The commands of the `sluice` command line, answered by the node. Layouts follow PowerMTA's, because tools
+// read them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +13,8 @@ namespace sluice::shard {
 namespace {
 
 std::string local_time(WallTime time) {
-  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+  const std::time_t seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
   std::tm local{};
   ::localtime_r(&seconds, &local);
   char buffer[32];
@@ -35,7 +37,8 @@ std::size_t max_items(const control::Command& command, std::size_t usual) {
 
 std::string uptime_text(Duration up) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(up).count();
-  return fmt::format("{:>3} {:>2}:{:02}:{:02}", seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+  return fmt::format("{:>3} {:>2}:{:02}:{:02}", seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60,
+                     seconds % 60);
 }
 
 constexpr std::string_view kHelp =
@@ -66,20 +69,23 @@ runtime::Task<control::Answer> Node::execute(control::Command command) {
   if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
   if (command.starts_with({"pause", "queue"})) {
     co_return co_await for_queues(
-        command, 2, [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, true); },
+        command, 2,
+        [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, true); },
         "Queue(s) paused.\n");
   }
   if (command.starts_with({"resume", "queue"})) {
     co_return co_await for_queues(
-        command, 2, [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, false); },
+        command, 2,
+        [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, false); },
         "Queue(s) resumed.\n");
   }
   if (command.starts_with({"schedule"})) {
     const bool recipients = command.has("retry-recipients");
-    co_return co_await for_queues(
-        command, 1,
-        [recipients](delivery::Dispatcher& there, const std::string& which) { return there.schedule(which, recipients); },
-        {});
+    co_return co_await for_queues(command, 1,
+                                  [recipients](delivery::Dispatcher& there, const std::string& which) {
+                                    return there.schedule(which, recipients);
+                                  },
+                                  {});
   }
   if (command.starts_with({"rotate", "acct"})) co_return co_await rotate_accounting(command);
   if (command.starts_with({"reload"})) co_return co_await reload();
@@ -98,8 +104,8 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   inbound_.refresh({now.in_recipients, now.in_messages, now.in_bytes});
   outbound_.refresh({now.out_recipients, now.out_messages, now.out_bytes});
   const auto& names = snapshot_->config->globals.host_name;
-  std::string out = fmt::format("PowerMTA v5.0r1 status on {} on {}\n\n", names.empty() ? "localhost" : names.front(),
-                                local_time(control_.wall_now()));
+  std::string out = fmt::format("PowerMTA v5.0r1 status on {} on {}\n\n",
+                                names.empty() ? "localhost" : names.front(), local_time(control_.wall_now()));
   out += "  Traffic    ------------inbound------------  ------------outbound-----------\n";
   out += "                 rcpts      msgs      kbytes      rcpts      msgs      kbytes\n";
   out += traffic_row("Total", inbound_.total(), outbound_.total());
@@ -113,8 +119,9 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   out += fmt::format("   Outbound {:>9} {:>9} {:>11}\n", shared_.outbound.used(), shared_.outbound.top(),
                      shared_.outbound.limit());
   out += "\n     Queues      rcpts   domains      kbytes  Spool        in use    recycled\n";
-  out += fmt::format("       SMTP {:>10} {:>9} {:>11}  Files   {:>11} {:>11}\n", now.queued_recipients, now.queues,
-                     kilobytes(now.queued_bytes), now.spool.segments_in_use, now.spool.segments_spare);
+  out += fmt::format("       SMTP {:>10} {:>9} {:>11}  Files   {:>11} {:>11}\n", now.queued_recipients,
+                     now.queues, kilobytes(now.queued_bytes), now.spool.segments_in_use,
+                     now.spool.segments_spare);
   out += fmt::format("    bounced {:>10}  deferred {:>11}  queue failures {}\n", now.bounced, now.deferred,
                      now.queue_failures);
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
@@ -128,7 +135,8 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
   const bool top = istarts_with(command.words[1], "top");
   std::vector<QueueStatus> queues;
   for (DataShard* shard : shards_) {
-    auto some = co_await runtime::call_on(control_, shard->id(), [shard, pattern] { return shard->queues(pattern); });
+    auto some =
+        co_await runtime::call_on(control_, shard->id(), [shard, pattern] { return shard->queues(pattern); });
     std::move(some.begin(), some.end(), std::back_inserter(queues));
   }
   const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
@@ -137,16 +145,21 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
     if (sort == "size" && a.bytes != b.bytes) return a.bytes > b.bytes;
     return a.name < b.name;
   });
-  std::string out = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", "queue", "#rcpt", "kbytes", "conn", "st",
-                                "retry", "last error");
+  std::string out = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", "queue", "#rcpt", "kbytes",
+                                "conn", "st", "retry", "last error");
   const std::size_t shown = std::min(max_items(command, 20), queues.size());
   for (std::size_t i = 0; i < shown; ++i) {
     const QueueStatus& one = queues[i];
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(one.retry_in).count();
     const std::string retry =
-        one.in_retry ? fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60) : std::string();
-    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", one.name, one.recipients, kilobytes(one.bytes),
-                       one.connections, one.paused ? "P" : one.in_retry ? "R" : "", retry, one.last_error);
+        one.in_retry ? fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+                     : std::string();
+    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", one.name, one.recipients,
+                       kilobytes(one.bytes), one.connections,
+                       one.paused     ? "P"
+                       : one.in_retry ? "R"
+                                      : "",
+                       retry, one.last_error);
   }
   out += fmt::format("{} of {} matching queues.\n", shown, queues.size());
   co_return control::Answer{true, std::move(out)};
@@ -171,7 +184,8 @@ runtime::Task<control::Answer> Node::show_vmtas(const control::Command& command)
   for (DataShard* shard : shards_) {
     const auto some = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->vmtas(); });
     for (const VmtaStatus& one : some) {
-      const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.queued.name == one.name; });
+      const auto row =
+          std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.queued.name == one.name; });
       if (row == rows.end()) continue;
       row->queued.domains += one.domains;
       row->queued.recipients += one.recipients;
@@ -180,8 +194,9 @@ runtime::Task<control::Answer> Node::show_vmtas(const control::Command& command)
       total += one.recipients;
     }
   }
-  std::string out = fmt::format("{:<24} {:>8} {:>9} {:>4} {:>10} {:>5} {:>10} {:>10} {:>9} {:>9}\n", "name", "domains",
-                                "#rcpt", "%", "kbytes", "conn", "accepted", "delivered", "bounced", "deferred");
+  std::string out =
+      fmt::format("{:<24} {:>8} {:>9} {:>4} {:>10} {:>5} {:>10} {:>10} {:>9} {:>9}\n", "name", "domains",
+                  "#rcpt", "%", "kbytes", "conn", "accepted", "delivered", "bounced", "deferred");
   const std::size_t shown = std::min(max_items(command, 1000), rows.size());
   for (std::size_t i = 0; i < shown; ++i) {
     const Row& row = rows[i];
@@ -205,7 +220,8 @@ runtime::Task<control::Answer> Node::show_settings(const control::Command& comma
     if (!found) co_return control::Answer::error("no virtual MTA named \"" + name.substr(slash + 1) + "\"\n");
     vmta = *found;
   }
-  co_return control::Answer{true, config::settings_listing(snapshot_->config->vmta(vmta).settings, false) + "\n" +
+  co_return control::Answer{true, config::settings_listing(snapshot_->config->vmta(vmta).settings, false) +
+                                      "\n" +
                                       config::settings_listing(snapshot_->config->flatten(domain, vmta))};
 }
 

@@ -55,7 +55,8 @@ void DataShard::recovered(spool::StoredMessage& message,
   const queue::Snapshot& snapshot = *intake_.snapshot();
   const WallTime wall = reactor_.wall_now();
   for (const journal::RecoveredRecipient& one : recipients) {
-    // The queue of its last event keeps rollups and reroutes; a recipient that never got that far goes by its domain.
+    // The queue of its last event keeps rollups and reroutes; a recipient that never got that far goes by its
+    // domain.
     std::string_view domain = one.domain;
     std::string_view vmta = one.vmta;
     if (const std::size_t slash = one.queue.find('/'); slash != std::string_view::npos) {

@@ -68,8 +68,8 @@ class DataShard final : public journal::RecoveredVisitor {
             journal::StorageOptions storage);
   ~DataShard() override;
 
-  /// Takes the recovered queue over; recipients go to the shards that own their queues, so set_snapshot() has been called
-  /// on every shard before. Listeners open in listen(), when every shard has got that far.
+  /// Takes the recovered queue over; recipients go to the shards that own their queues, so set_snapshot() has
+  /// been called on every shard before. Listeners open in listen(), when every shard has got that far.
   [[nodiscard]] runtime::Task<Status> start(journal::Recovered& found);
   /// Puts a configuration in force: before start(), and at every reload.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
@@ -88,7 +88,8 @@ class DataShard final : public journal::RecoveredVisitor {
   /// Endpoints really bound, with the ports the system chose for port 0.
   [[nodiscard]] std::vector<Endpoint> endpoints() const;
 
-  void recovered(spool::StoredMessage& message, std::span<const journal::RecoveredRecipient> recipients) override;
+  void recovered(spool::StoredMessage& message,
+                 std::span<const journal::RecoveredRecipient> recipients) override;
 
  private:
   runtime::Reactor& reactor_;

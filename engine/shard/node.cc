@@ -50,11 +50,11 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
   found_ = std::make_unique<journal::Recovered>(std::move(*found));
   const journal::RecoveryReport& report = found_->report();
-  log_.write("Recovered " + std::to_string(report.recipients) + " recipients of " + std::to_string(report.messages) +
-             " messages from " + root);
+  log_.write("Recovered " + std::to_string(report.recipients) + " recipients of " +
+             std::to_string(report.messages) + " messages from " + root);
   for (const journal::Damage& damage : report.damage) {
-    log_.write("Damaged: " + std::to_string(damage.bytes) + " bytes at " + std::to_string(damage.offset) + " of " +
-               damage.file + " (" + damage.why + "), kept as " + damage.kept_as);
+    log_.write("Damaged: " + std::to_string(damage.bytes) + " bytes at " + std::to_string(damage.offset) +
+               " of " + damage.file + " (" + damage.why + "), kept as " + damage.kept_as);
   }
   storage_ = std::make_unique<journal::StorageWorld>(root, *found_);
   world_ = std::make_unique<DataShard::World>(DataShard::World{
@@ -79,7 +79,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
     commands_ = std::make_unique<control::CommandServer>(
         control_, [this](control::Command command) { return execute(std::move(command)); });
     if (const Status opened = commands_->open(socket_path()); !opened) {
-      co_return std::unexpected("cannot open the control socket " + socket_path() + ": " + opened.error().text());
+      co_return std::unexpected("cannot open the control socket " + socket_path() + ": " +
+                                opened.error().text());
     }
   }
   log_.write("Ready");
@@ -111,10 +112,12 @@ runtime::Task<void> Node::stop() {
   sampler_.set();
   if (storage_started_) {
     for (DataShard* shard : shards_) {
-      co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_traffic(kGrace); });
+      co_await runtime::run_on<Status>(control_, shard->id(),
+                                       [shard] { return shard->stop_traffic(kGrace); });
     }
     for (DataShard* shard : shards_) {
-      const Status stopped = co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_storage(); });
+      const Status stopped =
+          co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_storage(); });
       if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
     }
   }
@@ -133,8 +136,8 @@ runtime::Task<control::Answer> Node::reload() {
     log_.write("Reload refused, the old configuration stays");
     co_return control::Answer::error(text + "Configuration not reloaded.\n");
   }
-  auto made = queue::make_snapshot(loaded.config, settings_.shards, snapshot_->number + 1, control_.local_addresses(),
-                                   shared_);
+  auto made = queue::make_snapshot(loaded.config, settings_.shards, snapshot_->number + 1,
+                                   control_.local_addresses(), shared_);
   if (!made) co_return control::Answer::error(made.error() + "\nConfiguration not reloaded.\n");
   if (auto taken = co_await reload_accounting(**made); !taken) {
     co_return control::Answer::error(taken.error() + "\nConfiguration not reloaded.\n");
@@ -146,7 +149,8 @@ runtime::Task<control::Answer> Node::reload() {
 }
 
 runtime::Task<void> Node::start_storage(DataShard& shard, Status& status) {
-  status = co_await runtime::run_on<Status>(control_, shard.id(), [&shard, this] { return shard.start(*found_); });
+  status =
+      co_await runtime::run_on<Status>(control_, shard.id(), [&shard, this] { return shard.start(*found_); });
 }
 
 runtime::Task<void> Node::spread_snapshot() {
@@ -167,7 +171,8 @@ runtime::Task<void> Node::apply_snapshot() {
 runtime::Task<ShardStatus> Node::total_status() {
   ShardStatus sum;
   for (DataShard* shard : shards_) {
-    const ShardStatus one = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->status(); });
+    const ShardStatus one =
+        co_await runtime::call_on(control_, shard->id(), [shard] { return shard->status(); });
     sum += one;
   }
   co_return sum;

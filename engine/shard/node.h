@@ -26,33 +26,34 @@ class Checkpointer;
 
 namespace sluice::shard {
 
-/// The whole daemon but for threads and signals: recovery, data shards, accounting, commands, reload, shutdown.
-/// The same code runs on io_uring and in the simulated world; only `launch` differs.
-/// Thread:   the control shard's, all of it.
-/// Lifetime: stop() has answered before destruction (asserted). `control` and `boxes` outlive it.
+/// The whole daemon but for threads and signals: recovery, data shards, accounting, commands, reload,
+/// shutdown. The same code runs on io_uring and in the simulated world; only `launch` differs. Thread:   the
+/// control shard's, all of it. Lifetime: stop() has answered before destruction (asserted). `control` and
+/// `boxes` outlive it.
 class Node {
  public:
   static constexpr Duration kGrace = 10s;  ///< transactions under way may take this long at a shutdown
 
   struct Settings {
-    std::string version;                         ///< "0.1.0"
-    std::uint32_t shards = 1;                    ///< data shards; the control shard is number `shards`
-    std::function<config::LoadResult()> load;    ///< reads the configuration again
-    journal::StorageOptions storage;             ///< directories are filled in
+    std::string version;                       ///< "0.1.0"
+    std::uint32_t shards = 1;                  ///< data shards; the control shard is number `shards`
+    std::function<config::LoadResult()> load;  ///< reads the configuration again
+    journal::StorageOptions storage;           ///< directories are filled in
     bool command_socket = true;
   };
-  /// Makes the data shards' threads (or simulated counterparts): each constructs a DataShard with `world` and `storage`
-  /// on its own thread and then calls shard_ready() on the control shard.
+  /// Makes the data shards' threads (or simulated counterparts): each constructs a DataShard with `world` and
+  /// `storage` on its own thread and then calls shard_ready() on the control shard.
   using Launch = std::function<void(DataShard::World& world, const journal::StorageOptions& storage)>;
 
   Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settings);
   ~Node();
 
   /// Until mail flows. Errors: in words, for the operator.
-  [[nodiscard]] runtime::Task<std::expected<void, std::string>> start(std::shared_ptr<const config::Config> config,
-                                                                      Launch launch);
+  [[nodiscard]] runtime::Task<std::expected<void, std::string>> start(
+      std::shared_ptr<const config::Config> config, Launch launch);
   void shard_ready(DataShard& shard);
-  /// Finishes what is under way, makes everything durable. The shards' reactors are left for the caller to stop.
+  /// Finishes what is under way, makes everything durable. The shards' reactors are left for the caller to
+  /// stop.
   [[nodiscard]] runtime::Task<void> stop();
 
   /// Resolves when a shutdown was asked for, by command or request_shutdown().
@@ -84,9 +85,9 @@ class Node {
   runtime::Task<control::Answer> show_queues(const control::Command& command);
   runtime::Task<control::Answer> show_vmtas(const control::Command& command);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
-  runtime::Task<control::Answer> for_queues(const control::Command& command, std::size_t first_word,
-                                            std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act,
-                                            std::string done);
+  runtime::Task<control::Answer> for_queues(
+      const control::Command& command, std::size_t first_word,
+      std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done);
 
   runtime::Reactor& control_;
   runtime::Mailboxes& boxes_;

@@ -12,8 +12,8 @@ struct TrafficCount {
   std::uint64_t bytes = 0;
 };
 
-/// Totals, and what the last minute and hour brought, as `show status` prints them. Fed with running totals once a
-/// second. Thread: one.
+/// Totals, and what the last minute and hour brought, as `show status` prints them. Fed with running totals
+/// once a second. Thread: one.
 class TrafficHistory {
  public:
   /// `total` counts from the start or the last reset.

@@ -17,7 +17,8 @@ namespace {
 std::optional<unsigned> parse_number(std::string_view text, unsigned max) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value > max) return std::nullopt;
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value > max)
+    return std::nullopt;
   return value;
 }
 
@@ -39,7 +40,8 @@ std::optional<IpAddress> parse_short_v4(std::string_view text) {
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN + 1];
-  if (text.empty() || text.size() >= sizeof buffer || text.contains('\0')) return std::nullopt;  // inet_pton stops there
+  if (text.empty() || text.size() >= sizeof buffer || text.contains('\0'))
+    return std::nullopt;  // inet_pton stops there
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   std::array<std::uint8_t, 4> v4{};
@@ -108,7 +110,8 @@ bool Cidr::contains(const IpAddress& address) const {
   if (prefix_bits_ == 0 && address_.is_v4()) return true;
   if (address.is_v4() != address_.is_v4()) return false;
   const unsigned whole = prefix_bits_ / 8;
-  if (!std::equal(address_.octets().begin(), address_.octets().begin() + whole, address.octets().begin())) return false;
+  if (!std::equal(address_.octets().begin(), address_.octets().begin() + whole, address.octets().begin()))
+    return false;
   if (prefix_bits_ % 8 == 0) return true;
   const auto mask = static_cast<std::uint8_t>(0xff00u >> (prefix_bits_ % 8));
   return (address.octets()[whole] & mask) == address_.octets()[whole];
@@ -175,6 +178,6 @@ Endpoint RawEndpoint::endpoint() const {
 std::size_t std::hash<sluice::IpAddress>::operator()(const sluice::IpAddress& address) const noexcept {
   std::uint64_t halves[2];
   std::memcpy(halves, address.octets().data(), sizeof halves);
-  return static_cast<std::size_t>((halves[0] * 0x9e3779b97f4a7c15u) ^ (halves[1] + (address.is_v4() ? 1 : 0)) *
-                                                                          0xc2b2ae3d27d4eb4fu);
+  return static_cast<std::size_t>((halves[0] * 0x9e3779b97f4a7c15u) ^
+                                  (halves[1] + (address.is_v4() ? 1 : 0)) * 0xc2b2ae3d27d4eb4fu);
 }

@@ -42,18 +42,36 @@ std::string Error::text() const {
 
 Errc errc_from_errno(int sys_errno) {
   switch (sys_errno) {
-    case ETIMEDOUT: case ETIME: return Errc::Timeout;
+    case ETIMEDOUT:
+    case ETIME: return Errc::Timeout;
     case ECANCELED: return Errc::Cancelled;
-    case ECONNRESET: case EPIPE: case ECONNABORTED: case ESHUTDOWN: case ENOTCONN: return Errc::PeerClosed;
+    case ECONNRESET:
+    case EPIPE:
+    case ECONNABORTED:
+    case ESHUTDOWN:
+    case ENOTCONN: return Errc::PeerClosed;
     case ECONNREFUSED: return Errc::Refused;
-    case EHOSTUNREACH: case ENETUNREACH: case ENETDOWN: case EHOSTDOWN: return Errc::Unreachable;
-    case ENOSPC: case EDQUOT: case EFBIG: return Errc::NoSpace;
-    case ENOMEM: case ENOBUFS: return Errc::NoMemory;
-    case EMFILE: case ENFILE: case EADDRNOTAVAIL: return Errc::NoDescriptors;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN: return Errc::Unreachable;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return Errc::NoSpace;
+    case ENOMEM:
+    case ENOBUFS: return Errc::NoMemory;
+    case EMFILE:
+    case ENFILE:
+    case EADDRNOTAVAIL: return Errc::NoDescriptors;
     case ENOENT: return Errc::NotFound;
-    case EEXIST: case EADDRINUSE: return Errc::Exists;
-    case EACCES: case EPERM: case EROFS: return Errc::Permission;
-    case ENOSYS: case EOPNOTSUPP: case EAFNOSUPPORT: return Errc::Unsupported;
+    case EEXIST:
+    case EADDRINUSE: return Errc::Exists;
+    case EACCES:
+    case EPERM:
+    case EROFS: return Errc::Permission;
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case EAFNOSUPPORT: return Errc::Unsupported;
     case EINVAL: return Errc::BadInput;
     default: return Errc::Io;
   }

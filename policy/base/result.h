@@ -1,6 +1,7 @@
 #pragma once
-// Operating errors: they happen in production (disk full, peer gone, bad configuration) and the caller handles them.
-// A 4xx or 5xx reply of a remote host is NOT an error: it is data for policy/. A bug is SLUICE_ASSERT.
+// Operating errors: they happen in production (disk full, peer gone, bad configuration) and the caller
+// handles them. A 4xx or 5xx reply of a remote host is NOT an error: it is data for policy/. A bug is
+// SLUICE_ASSERT.
 
 #include <cstdint>
 #include <expected>
@@ -10,21 +11,21 @@
 namespace sluice {
 
 enum class Errc : std::uint8_t {
-  Timeout,       ///< the deadline passed
-  Cancelled,     ///< the operation was asked to stop
-  PeerClosed,    ///< orderly end or reset by the other side
-  Refused,       ///< connection refused
-  Unreachable,   ///< no route, host or network unreachable
-  NoSpace,       ///< disk full, quota, or a named limit of ours was reached
-  NoMemory,      ///< memory budget used up
-  NoDescriptors, ///< out of file descriptors or local ports
-  NotFound,      ///< no such file, name or object
-  Exists,        ///< already there
-  Permission,    ///< not allowed by the system
-  Corrupt,       ///< stored bytes fail their check
-  Unsupported,   ///< the kernel or the peer lacks it
-  BadInput,      ///< text or bytes that do not parse
-  Io,            ///< any other failure of a system call; see sys_errno
+  Timeout,        ///< the deadline passed
+  Cancelled,      ///< the operation was asked to stop
+  PeerClosed,     ///< orderly end or reset by the other side
+  Refused,        ///< connection refused
+  Unreachable,    ///< no route, host or network unreachable
+  NoSpace,        ///< disk full, quota, or a named limit of ours was reached
+  NoMemory,       ///< memory budget used up
+  NoDescriptors,  ///< out of file descriptors or local ports
+  NotFound,       ///< no such file, name or object
+  Exists,         ///< already there
+  Permission,     ///< not allowed by the system
+  Corrupt,        ///< stored bytes fail their check
+  Unsupported,    ///< the kernel or the peer lacks it
+  BadInput,       ///< text or bytes that do not parse
+  Io,             ///< any other failure of a system call; see sys_errno
 };
 
 /// Lower-case words for logs ("timeout", "peer closed").
@@ -37,7 +38,9 @@ struct Error {
   const char* where = "";  ///< string literal naming the operation, for example "spool.append"
   /// "spool.append: no space (No space left on device)".
   [[nodiscard]] std::string text() const;
-  friend bool operator==(const Error& a, const Error& b) { return a.code == b.code && a.sys_errno == b.sys_errno; }
+  friend bool operator==(const Error& a, const Error& b) {
+    return a.code == b.code && a.sys_errno == b.sys_errno;
+  }
 };
 
 template <class T>

@@ -21,7 +21,8 @@ std::optional<std::uint16_t> take_number(std::string_view& text) {
 }  // namespace
 
 std::optional<EnhancedStatus> EnhancedStatus::parse_front(std::string_view text) {
-  if (text.size() < 5 || (text[0] != '2' && text[0] != '4' && text[0] != '5') || text[1] != '.') return std::nullopt;
+  if (text.size() < 5 || (text[0] != '2' && text[0] != '4' && text[0] != '5') || text[1] != '.')
+    return std::nullopt;
   EnhancedStatus out;
   out.klass = static_cast<std::uint8_t>(text[0] - '0');
   text.remove_prefix(2);

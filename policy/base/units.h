@@ -1,5 +1,6 @@
 #pragma once
-// Quantities with one meaning each. No bare integer stands for time, bytes or an identity in a header of this project.
+// Quantities with one meaning each. No bare integer stands for time, bytes or an identity in a header of this
+// project.
 
 #include <chrono>
 #include <compare>
@@ -55,5 +56,7 @@ inline constexpr std::uint64_t kGiB = 1024 * kMiB;
 
 template <class Tag, class Rep>
 struct std::hash<sluice::Strong<Tag, Rep>> {
-  std::size_t operator()(sluice::Strong<Tag, Rep> value) const noexcept { return std::hash<Rep>{}(value.raw()); }
+  std::size_t operator()(sluice::Strong<Tag, Rep> value) const noexcept {
+    return std::hash<Rep>{}(value.raw());
+  }
 };

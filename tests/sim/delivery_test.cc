@@ -1,6 +1,8 @@
-// Goal: every answer of a mail host, at every phase, has the outcome it should have: the accounting row, and what becomes
+// Goal: every answer of a mail host, at every phase, has the outcome it should have: the accounting row, and
+// what becomes
 //       of the recipient.
-// How:  a whole node in the simulated world; mail hosts play scripts; one message is injected; the rows are compared.
+// How:  a whole node in the simulated world; mail hosts play scripts; one message is injected; the rows are
+// compared.
 #include <gtest/gtest.h>
 
 #include "tests/sim/scenario.h"
@@ -74,55 +76,70 @@ struct OneMessage {
 };
 
 SmtpScript greeted() {
-  return SmtpScript().says("220 mx ESMTP").expects("EHLO v1.node.sim").replies("250-mx\n250 ENHANCEDSTATUSCODES");
+  return SmtpScript()
+      .says("220 mx ESMTP")
+      .expects("EHLO v1.node.sim")
+      .replies("250-mx\n250 ENHANCEDSTATUSCODES");
 }
 
 struct Case {
   const char* name;
   SmtpScript script;
-  const char* type;     // of the first row
-  const char* status;   // prefix of dsnStatus
-  const char* diag;     // pattern of dsnDiag
-  bool delivered_later; // by the host's next, willing connection
+  const char* type;      // of the first row
+  const char* status;    // prefix of dsnStatus
+  const char* diag;      // pattern of dsnDiag
+  bool delivered_later;  // by the host's next, willing connection
 };
 
 std::vector<Case> cases() {
-  const auto at_rcpt = [] { return greeted().expects("MAIL FROM:*").replies("250 2.1.0 ok").expects("RCPT TO:<x@a.test>"); };
+  const auto at_rcpt = [] {
+    return greeted().expects("MAIL FROM:*").replies("250 2.1.0 ok").expects("RCPT TO:<x@a.test>");
+  };
   const auto at_data = [&] { return at_rcpt().replies("250 2.1.5 ok").expects("DATA"); };
   const auto at_dot = [&] { return at_data().replies("354 go").expects_message(); };
   return {
       {"greeting 4xx", SmtpScript().says("421 4.3.2 busy").closes(), "tq", "4.3.2", "*421 4.3.2 busy*", true},
-      {"greeting 5xx", SmtpScript().says("554 5.7.1 go away").closes(), "b", "5.7.1", "smtp;554 5.7.1 go away", false},
+      {"greeting 5xx", SmtpScript().says("554 5.7.1 go away").closes(), "b", "5.7.1",
+       "smtp;554 5.7.1 go away", false},
       {"closed before the greeting", SmtpScript().closes(), "tq", "4.4.2", "EDISCON*", true},
       {"silence instead of a greeting", SmtpScript().stalls(), "tq", "4.4.2", "ETIMEDOUT*", true},
       {"garbage instead of a greeting", SmtpScript().says_raw("hello there\r\n").expects_end(), "tq", "4.4.2",
        "protocol error*", true},
       {"EHLO and HELO refused",
-       SmtpScript().says("220 mx").expects("EHLO *").replies("502 no").expects("HELO *").replies("550 no").expects_end(),
+       SmtpScript()
+           .says("220 mx")
+           .expects("EHLO *")
+           .replies("502 no")
+           .expects("HELO *")
+           .replies("550 no")
+           .expects_end(),
        "tq", "5.0.0", "*550 no*", true},
-      {"MAIL 4xx", greeted().expects("MAIL *").replies("451 4.1.8 sender?").expects("QUIT").replies("221 bye"), "t",
+      {"MAIL 4xx",
+       greeted().expects("MAIL *").replies("451 4.1.8 sender?").expects("QUIT").replies("221 bye"), "t",
        "4.1.8", "smtp;451 4.1.8 sender?", true},
-      {"MAIL 5xx", greeted().expects("MAIL *").replies("550 5.7.1 blocked").expects("QUIT").replies("221 bye"), "b",
+      {"MAIL 5xx",
+       greeted().expects("MAIL *").replies("550 5.7.1 blocked").expects("QUIT").replies("221 bye"), "b",
        "5.7.1", "smtp;550 5.7.1 blocked", false},
       {"RCPT 4xx", at_rcpt().replies("450 4.2.1 busy").expects("QUIT").replies("221 bye"), "t", "4.2.1",
        "smtp;450 4.2.1 busy", true},
-      {"RCPT 5xx", at_rcpt().replies("550 5.1.1 unknown user").expects("QUIT").replies("221 bye"), "b", "5.1.1",
-       "smtp;550 5.1.1 unknown user", false},
-      {"RCPT 553 without code", at_rcpt().replies("553 no such mailbox").expects("QUIT").replies("221 bye"), "b", "5.1.1",
-       "smtp;553 no such mailbox", false},
+      {"RCPT 5xx", at_rcpt().replies("550 5.1.1 unknown user").expects("QUIT").replies("221 bye"), "b",
+       "5.1.1", "smtp;550 5.1.1 unknown user", false},
+      {"RCPT 553 without code", at_rcpt().replies("553 no such mailbox").expects("QUIT").replies("221 bye"),
+       "b", "5.1.1", "smtp;553 no such mailbox", false},
       {"DATA 4xx", at_data().replies("451 4.3.0 later").expects("QUIT").replies("221 bye"), "t", "4.3.0",
        "smtp;451 4.3.0 later", true},
-      {"DATA 5xx", at_data().replies("554 5.6.0 no").expects("QUIT").replies("221 bye"), "b", "5.6.0", "smtp;554 5.6.0 no",
-       false},
+      {"DATA 5xx", at_data().replies("554 5.6.0 no").expects("QUIT").replies("221 bye"), "b", "5.6.0",
+       "smtp;554 5.6.0 no", false},
       {"dot 4xx", at_dot().replies("452 4.2.2 full").expects("QUIT").replies("221 bye"), "t", "4.2.2",
        "smtp;452 4.2.2 full", true},
       {"dot 5xx", at_dot().replies("552 5.2.2 over quota").expects("QUIT").replies("221 bye"), "b", "5.2.2",
        "smtp;552 5.2.2 over quota", false},
-      {"dot 2xx", at_dot().replies("250 2.0.0 taken").expects("QUIT").replies("221 bye"), "d", "2.0.0 (success)",
-       "smtp;250 2.0.0 taken", false},
+      {"dot 2xx", at_dot().replies("250 2.0.0 taken").expects("QUIT").replies("221 bye"), "d",
+       "2.0.0 (success)", "smtp;250 2.0.0 taken", false},
       {"lost after the dot", at_dot().closes(), "t", "4.4.2", "*after the final dot*", true},
       {"silence after the dot", at_dot().stalls(), "t", "4.4.2", "ETIMEDOUT*after the final dot*", true},
-      {"lost before the dot", at_data().replies("354 go").closes(), "t", "4.4.2", "*during the transaction*", true},
+      {"lost before the dot", at_data().replies("354 go").closes(), "t", "4.4.2", "*during the transaction*",
+       true},
       {"421 at RCPT, then closed", at_rcpt().replies("421 4.7.0 slow down").closes(), "t", "4.7.0",
        "smtp;421 4.7.0 slow down", true},
       {"2xx to DATA", at_data().replies("250 ok?").expects_end(), "t", "4.4.2", "protocol error*", true},
@@ -142,10 +159,12 @@ TEST(Delivery, EveryAnswerAtEveryPhase) {
     EXPECT_TRUE(first["dsnStatus"].starts_with(one.status)) << first["dsnStatus"];
     EXPECT_TRUE(matches(one.diag, first["dsnDiag"])) << first["dsnDiag"];
     EXPECT_EQ(first["queue"], "a.test/v1");
-    EXPECT_EQ(first["dlvSourceIp"], std::string_view(one.type) == "b" && one.script.steps().size() == 2 ? "" : "10.255.0.1");
+    EXPECT_EQ(first["dlvSourceIp"],
+              std::string_view(one.type) == "b" && one.script.steps().size() == 2 ? "" : "10.255.0.1");
     Row last = rows.back();
     EXPECT_EQ(last["type"], one.delivered_later ? "d" : one.type);
-    const auto finals = std::ranges::count_if(rows, [](const Row& row) { return row.at("type") == "d" || row.at("type") == "b"; });
+    const auto finals = std::ranges::count_if(
+        rows, [](const Row& row) { return row.at("type") == "d" || row.at("type") == "b"; });
     EXPECT_EQ(finals, 1);
   }
 }
@@ -155,7 +174,7 @@ TEST(Delivery, FallsBackToTheNextMailHost) {
   message.scenario.extra_zone = [](resolver::TableTransport& dns) {
     dns.add_mx("two.test", 10, "first.two.test");
     dns.add_mx("two.test", 20, "second.two.test");
-    dns.add_a("first.two.test", "10.1.0.8");   // nobody listens there
+    dns.add_a("first.two.test", "10.1.0.8");  // nobody listens there
     dns.add_a("second.two.test", "10.1.0.9");
   };
   message.host("10.1.0.9:2500").otherwise(SmtpScript().says("220 mx").accepts_mail());
@@ -173,17 +192,18 @@ TEST(Delivery, AnswersOfDnsThatEndAMessage) {
     const char* status;
   };
   static constexpr DnsCase kCases[] = {
-      {"nowhere.test", "b", "5.1.2"},   // NXDOMAIN
-      {"null.test", "b", "5.1.10"},     // RFC 7505
-      {"broken.test", "tq", "4.4.3"},   // SERVFAIL
+      {"nowhere.test", "b", "5.1.2"},  // NXDOMAIN
+      {"null.test", "b", "5.1.10"},    // RFC 7505
+      {"broken.test", "tq", "4.4.3"},  // SERVFAIL
   };
   for (const DnsCase& one : kCases) {
     SCOPED_TRACE(one.domain);
     OneMessage message;
     message.scenario.extra_zone = [](resolver::TableTransport& dns) {
       dns.add_mx("null.test", 0, "");
-      dns.script("broken.test", net::dns::Type::Mx,
-                 [](net::dns::Message) -> Result<std::vector<std::byte>> { return fail(Errc::Timeout, "dns"); });
+      dns.script("broken.test", net::dns::Type::Mx, [](net::dns::Message) -> Result<std::vector<std::byte>> {
+        return fail(Errc::Timeout, "dns");
+      });
     };
     message.run(30s, {std::string("x@") + one.domain});
     const std::vector<Row> rows = message.stop();
@@ -197,18 +217,29 @@ TEST(Delivery, RecipientsOfOneMessageHaveTheirOwnFates) {
   OneMessage message;
   message.host("10.1.0.1:2500")
       .next(SmtpScript()
-                .says("220 mx").expects("EHLO *").replies("250 mx")
-                .expects("MAIL *").replies("250 ok")
-                .expects("RCPT TO:<good@a.test>").replies("250 ok")
-                .expects("RCPT TO:<dead@a.test>").replies("550 5.1.1 unknown")
-                .expects("RCPT TO:<busy@a.test>").replies("450 4.2.1 busy")
-                .expects("DATA").replies("354 go").expects_message().replies("250 2.0.0 taken")
-                .expects("QUIT").replies("221 bye"))
+                .says("220 mx")
+                .expects("EHLO *")
+                .replies("250 mx")
+                .expects("MAIL *")
+                .replies("250 ok")
+                .expects("RCPT TO:<good@a.test>")
+                .replies("250 ok")
+                .expects("RCPT TO:<dead@a.test>")
+                .replies("550 5.1.1 unknown")
+                .expects("RCPT TO:<busy@a.test>")
+                .replies("450 4.2.1 busy")
+                .expects("DATA")
+                .replies("354 go")
+                .expects_message()
+                .replies("250 2.0.0 taken")
+                .expects("QUIT")
+                .replies("221 bye"))
       .otherwise(SmtpScript().says("220 mx").accepts_mail());
   message.run(10min, {"good@a.test", "dead@a.test", "busy@a.test"});
   std::map<std::string, std::string> last;
   for (Row& row : message.stop()) last[row["rcpt"]] = row["type"];
-  EXPECT_EQ(last, (std::map<std::string, std::string>{{"good@a.test", "d"}, {"dead@a.test", "b"}, {"busy@a.test", "d"}}));
+  EXPECT_EQ(last, (std::map<std::string, std::string>{
+                      {"good@a.test", "d"}, {"dead@a.test", "b"}, {"busy@a.test", "d"}}));
 }
 
 TEST(Delivery, GivesUpAfterBounceAfter) {

@@ -63,8 +63,8 @@ runtime::Task<Said> send_one(runtime::Stream& stream, Replies& replies, const Ma
 }  // namespace
 
 std::string text_of(const Mail& mail) {
-  std::string out = "From: sender@sim.test\r\nTo: someone@sim.test\r\nSubject: " + mail.id + "\r\nMessage-ID: <" +
-                    mail.id + "@sim>\r\n";
+  std::string out = "From: sender@sim.test\r\nTo: someone@sim.test\r\nSubject: " + mail.id +
+                    "\r\nMessage-ID: <" + mail.id + "@sim>\r\n";
   if (!mail.vmta.empty()) out += "X-Virtual-MTA: " + mail.vmta + "\r\n";
   out += "\r\n";
   std::size_t line = 0;
@@ -76,7 +76,8 @@ std::string text_of(const Mail& mail) {
   return out;
 }
 
-runtime::Task<void> inject(runtime::Reactor& reactor, Endpoint to, std::vector<Mail> mails, Injected& result) {
+runtime::Task<void> inject(runtime::Reactor& reactor, Endpoint to, std::vector<Mail> mails,
+                           Injected& result) {
   std::size_t next = 0;
   while (next < mails.size()) {
     Result<runtime::Stream> stream = co_await runtime::Stream::connect(reactor, to, nullptr, 5s);

@@ -21,12 +21,14 @@ struct Mail {
 /// What the node said about a message.
 struct Injected {
   std::vector<Mail> accepted;  ///< 250 was read: durable for ever
-  std::vector<Mail> unknown;   ///< the connection ended before a reply: may exist, at most once more than it says
+  std::vector<Mail>
+      unknown;  ///< the connection ended before a reply: may exist, at most once more than it says
   std::vector<std::string> refusals;
 };
 
-/// Sends `mails` one after the other over one connection, reconnecting when it ends, until all have an answer or are
-/// unknown. Gives up on a mail that is refused. Thread: simulated. Lifetime: `result` outlives the task.
+/// Sends `mails` one after the other over one connection, reconnecting when it ends, until all have an answer
+/// or are unknown. Gives up on a mail that is refused. Thread: simulated. Lifetime: `result` outlives the
+/// task.
 [[nodiscard]] runtime::Task<void> inject(runtime::Reactor& reactor, Endpoint to, std::vector<Mail> mails,
                                          Injected& result);
 

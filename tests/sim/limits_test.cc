@@ -1,5 +1,6 @@
 // Goal: limits are limits: never exceeded in any window, and used up to within one percent.
-// How:  a whole node with a backlog in the simulated world, a link without jitter, and the times at which the receiver
+// How:  a whole node with a backlog in the simulated world, a link without jitter, and the times at which the
+// receiver
 //       saw each RCPT and each connection.
 #include <gtest/gtest.h>
 
@@ -19,10 +20,12 @@ struct Limited {
     std::vector<Mail> mails;
     for (std::size_t done = 0; done < count; done += each) {
       Mail mail{.id = "m" + std::to_string(done), .recipients = {}, .vmta = "v1", .body_bytes = 300};
-      for (std::size_t i = 0; i < each; ++i) mail.recipients.push_back("u" + std::to_string(done + i) + "@a.test");
+      for (std::size_t i = 0; i < each; ++i)
+        mail.recipients.push_back("u" + std::to_string(done + i) + "@a.test");
       mails.push_back(std::move(mail));
     }
-    ASSERT_TRUE(finish(scenario.world, inject(scenario.peers.reactor(0), Scenario::listener(), std::move(mails), injected),
+    ASSERT_TRUE(finish(scenario.world,
+                       inject(scenario.peers.reactor(0), Scenario::listener(), std::move(mails), injected),
                        1h));
     ASSERT_TRUE(injected.refusals.empty()) << injected.refusals.front();
   }
@@ -39,14 +42,13 @@ struct RateCase {
 
 TEST(Limits, MessageRatesAreKeptAndUsed) {
   static const RateCase kCases[] = {
-      {"1/min", 1, 1min, 30min},   {"6/min", 6, 1min, 10min},  {"10/s", 10, 1s, 60s},
-      {"83/5s", 83, 5s, 60s},      {"500/h", 500, 1h, 2h},     {"100/s", 100, 1s, 20s},
-      {"1000/s", 1000, 1s, 5s},
+      {"1/min", 1, 1min, 30min}, {"6/min", 6, 1min, 10min}, {"10/s", 10, 1s, 60s},    {"83/5s", 83, 5s, 60s},
+      {"500/h", 500, 1h, 2h},    {"100/s", 100, 1s, 20s},   {"1000/s", 1000, 1s, 5s},
   };
   for (const RateCase& one : kCases) {
     SCOPED_TRACE(one.rate);
-    Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-smtp-out 20\n max-msg-rate " + std::string(one.rate) +
-                "\n</domain>\n");
+    Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-smtp-out 20\n max-msg-rate " +
+                std::string(one.rate) + "\n</domain>\n");
     const double allowed = static_cast<double>(one.events) * static_cast<double>(one.measured / 1ns) /
                            static_cast<double>(one.per / 1ns);
     run.fill(static_cast<std::size_t>(allowed) + one.events + 200);
@@ -57,8 +59,8 @@ TEST(Limits, MessageRatesAreKeptAndUsed) {
       // One event more than allowed may not fit into a window of `per`.
       ASSERT_GE(seen[i] - seen[i - one.events], one.per) << "window ending at recipient " << i;
     }
-    const auto in_time = std::ranges::count_if(
-        seen, [&](MonoTime time) { return time - seen.front() < one.measured; });
+    const auto in_time =
+        std::ranges::count_if(seen, [&](MonoTime time) { return time - seen.front() < one.measured; });
     EXPECT_GE(static_cast<double>(in_time), allowed * 0.99 - 1);
     run.scenario.close();
   }
@@ -74,8 +76,9 @@ TEST(Limits, ConnectionsPerQueue) {
 }
 
 TEST(Limits, ConnectionsOfAVirtualMta) {
-  Limited run("<virtual-mta v3>\n smtp-source-host 10.255.0.5 v3.node.sim\n max-smtp-out 2\n</virtual-mta>\n"
-              "<domain *>\n max-rcpt-per-message 1\n</domain>\n");
+  Limited run(
+      "<virtual-mta v3>\n smtp-source-host 10.255.0.5 v3.node.sim\n max-smtp-out 2\n</virtual-mta>\n"
+      "<domain *>\n max-rcpt-per-message 1\n</domain>\n");
   ASSERT_TRUE(run.scenario.boot());
   std::vector<Mail> mails;
   for (int i = 0; i < 300; ++i) {
@@ -83,8 +86,9 @@ TEST(Limits, ConnectionsOfAVirtualMta) {
                      .recipients = {"u@" + std::string(1, static_cast<char>('a' + i % 3)) + ".test"},
                      .vmta = "v3"});
   }
-  ASSERT_TRUE(finish(run.scenario.world,
-                     inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+  ASSERT_TRUE(finish(
+      run.scenario.world,
+      inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
   EXPECT_TRUE(run.scenario.drain(1h));
   EXPECT_LE(run.scenario.ledger.connections_top, 2u);
   EXPECT_EQ(run.scenario.ledger.attempts.size(), 300u);
@@ -92,8 +96,9 @@ TEST(Limits, ConnectionsOfAVirtualMta) {
 }
 
 TEST(Limits, ConnectRateAndMessagesPerConnection) {
-  Limited run("<domain a.test>\n max-msg-per-connection 5\n max-connect-rate 1/s\n max-rcpt-per-message 1\n"
-              " max-smtp-out 50\n</domain>\n");
+  Limited run(
+      "<domain a.test>\n max-msg-per-connection 5\n max-connect-rate 1/s\n max-rcpt-per-message 1\n"
+      " max-smtp-out 50\n</domain>\n");
   run.fill(300);
   run.scenario.world.run_for(100s);
   const std::vector<MonoTime>& opened = run.scenario.ledger.opened;
@@ -104,8 +109,9 @@ TEST(Limits, ConnectRateAndMessagesPerConnection) {
 }
 
 TEST(Limits, AVirtualMtasMessageRateHoldsOverAllItsQueues) {
-  Limited run("<virtual-mta v3>\n smtp-source-host 10.255.0.5 v3.node.sim\n max-smtp-msg-rate 20/s\n</virtual-mta>\n"
-              "<domain *>\n max-rcpt-per-message 1\n</domain>\n");
+  Limited run(
+      "<virtual-mta v3>\n smtp-source-host 10.255.0.5 v3.node.sim\n max-smtp-msg-rate 20/s\n</virtual-mta>\n"
+      "<domain *>\n max-rcpt-per-message 1\n</domain>\n");
   ASSERT_TRUE(run.scenario.boot());
   std::vector<Mail> mails;
   for (int i = 0; i < 900; ++i) {
@@ -113,8 +119,9 @@ TEST(Limits, AVirtualMtasMessageRateHoldsOverAllItsQueues) {
                      .recipients = {"u@" + std::string(1, static_cast<char>('a' + i % 3)) + ".test"},
                      .vmta = "v3"});
   }
-  ASSERT_TRUE(finish(run.scenario.world,
-                     inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+  ASSERT_TRUE(finish(
+      run.scenario.world,
+      inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
   run.scenario.world.run_for(50s);
   std::vector<MonoTime> seen = run.scenario.ledger.attempts;
   std::ranges::sort(seen);
@@ -131,10 +138,12 @@ TEST(Limits, ADeadProviderDelaysNobody) {
   ASSERT_TRUE(run.scenario.boot());
   std::vector<Mail> mails;
   for (int i = 0; i < 200; ++i) {
-    mails.push_back({.id = "d" + std::to_string(i), .recipients = {i % 2 == 0 ? "u@a.test" : "u@b.test"}, .vmta = "v1"});
+    mails.push_back(
+        {.id = "d" + std::to_string(i), .recipients = {i % 2 == 0 ? "u@a.test" : "u@b.test"}, .vmta = "v1"});
   }
-  ASSERT_TRUE(finish(run.scenario.world,
-                     inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+  ASSERT_TRUE(finish(
+      run.scenario.world,
+      inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
   run.scenario.world.run_for(2s);
   EXPECT_EQ(run.scenario.ledger.attempts.size(), 100u);
   run.scenario.close();

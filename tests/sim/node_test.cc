@@ -1,8 +1,10 @@
-// Goal: the promises, for a whole node in a world that misbehaves: nothing accepted is lost, every recipient ends in
+// Goal: the promises, for a whole node in a world that misbehaves: nothing accepted is lost, every recipient
+// ends in
 //       exactly one final record, what is delivered twice had a reason, bodies arrive as they were sent.
-// How:  two data shards and a control shard on one simulated machine, three providers with moods on another, injectors
-//       that remember every 250. Each seed draws its own faults and crash times; a failure names the seed, and the seed
-//       replays it. SLUICE_SIM_SEEDS and SLUICE_SIM_FIRST choose how many and from where.
+// How:  two data shards and a control shard on one simulated machine, three providers with moods on another,
+// injectors
+//       that remember every 250. Each seed draws its own faults and crash times; a failure names the seed,
+//       and the seed replays it. SLUICE_SIM_SEEDS and SLUICE_SIM_FIRST choose how many and from where.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,7 +28,8 @@ TEST(Node, DeliversEverythingInAKindWorld) {
   ASSERT_TRUE(scenario.boot());
   Injected injected;
   const std::vector<Mail> mails = scenario.mails(200, "kind");
-  ASSERT_TRUE(finish(scenario.world, inject(scenario.peers.reactor(0), Scenario::listener(), mails, injected), 10min));
+  ASSERT_TRUE(finish(scenario.world, inject(scenario.peers.reactor(0), Scenario::listener(), mails, injected),
+                     10min));
   EXPECT_EQ(injected.accepted.size(), mails.size());
   EXPECT_TRUE(scenario.drain(1h));
   scenario.close();
@@ -39,12 +42,16 @@ TEST(Node, KeepsItsPromisesWithMoodyReceivers) {
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Scenario scenario(seed);
-    scenario.open_receivers({.defer_rcpt = 0.1, .refuse_rcpt = 0.05, .defer_data = 0.1, .drop_after_dot = 0.05,
+    scenario.open_receivers({.defer_rcpt = 0.1,
+                             .refuse_rcpt = 0.05,
+                             .defer_data = 0.1,
+                             .drop_after_dot = 0.05,
                              .drop_anywhere = 0.05});
     ASSERT_TRUE(scenario.boot());
     Injected injected;
     const std::vector<Mail> mails = scenario.mails(150, "moody");
-    ASSERT_TRUE(finish(scenario.world, inject(scenario.peers.reactor(0), Scenario::listener(), mails, injected), 10min));
+    ASSERT_TRUE(finish(scenario.world,
+                       inject(scenario.peers.reactor(0), Scenario::listener(), mails, injected), 10min));
     for (auto& receiver : scenario.receivers) receiver->set_mood({.refuse_rcpt = 0.05});
     EXPECT_TRUE(scenario.drain(6h));
     scenario.close();
@@ -63,7 +70,8 @@ TEST(Node, LosesNothingInCrashes) {
     ASSERT_TRUE(scenario.boot());
     auto injected = std::make_unique<Injected>();
     bool injecting = false;
-    start(inject(scenario.peers.reactor(0), Scenario::listener(), scenario.mails(150, "crash"), *injected), injecting);
+    start(inject(scenario.peers.reactor(0), Scenario::listener(), scenario.mails(150, "crash"), *injected),
+          injecting);
     for (int round = 0; round < 4; ++round) {
       scenario.world.run_for(Duration(std::chrono::milliseconds(5 + scenario.world.random().below(400))));
       scenario.crash(scenario.world.random().chance(0.5) ? Crash::Kill : Crash::PowerCut);
@@ -84,7 +92,9 @@ TEST(Node, SameSeedSameRun) {
     scenario.open_receivers({.defer_rcpt = 0.1, .drop_after_dot = 0.05});
     EXPECT_TRUE(scenario.boot());
     Injected injected;
-    finish(scenario.world, inject(scenario.peers.reactor(0), Scenario::listener(), scenario.mails(30, "same"), injected), 10min);
+    finish(scenario.world,
+           inject(scenario.peers.reactor(0), Scenario::listener(), scenario.mails(30, "same"), injected),
+           10min);
     EXPECT_TRUE(scenario.drain(1h));
     scenario.close();
     return scenario.world.digest();

@@ -95,7 +95,8 @@ class Receiver::Session final : public net::ServerOwner {
   bool dropped_ = false;
 };
 
-Receiver::Receiver(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, Mood mood, Ledger& ledger)
+Receiver::Receiver(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, Mood mood,
+                   Ledger& ledger)
     : world_(world), mood_(mood), ledger_(ledger) {
   Result<runtime::Listener> opened = runtime::Listener::open(reactor, at);
   SLUICE_ASSERT(opened.has_value());

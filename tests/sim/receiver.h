@@ -25,15 +25,17 @@ struct Mood {
 
 /// What a receiver has seen. Survives crashes of the node under test.
 struct Ledger {
-  std::map<std::string, int> delivered;      ///< "message-id rcpt" -> times a 250 was said or (dropped) may have been
-  std::map<std::string, int> lost_replies;   ///< of these, times the connection was dropped, so that the reply may not have been read
-  std::set<std::string> refused;             ///< recipients that get a 550
-  std::map<std::string, std::string> bodies; ///< message id -> the first body seen
-  std::vector<std::string> corrupt;          ///< ids whose bodies differed
+  std::map<std::string, int>
+      delivered;  ///< "message-id rcpt" -> times a 250 was said or (dropped) may have been
+  std::map<std::string, int>
+      lost_replies;  ///< of these, times the connection was dropped, so that the reply may not have been read
+  std::set<std::string> refused;              ///< recipients that get a 550
+  std::map<std::string, std::string> bodies;  ///< message id -> the first body seen
+  std::vector<std::string> corrupt;           ///< ids whose bodies differed
   std::size_t connections = 0;
   std::size_t connections_top = 0;
-  std::vector<MonoTime> attempts;            ///< RCPT times, for rate checks
-  std::vector<MonoTime> opened;              ///< times of accepted connections
+  std::vector<MonoTime> attempts;  ///< RCPT times, for rate checks
+  std::vector<MonoTime> opened;    ///< times of accepted connections
 };
 
 /// Thread: the simulated one. Lifetime: stop() and a run of the world before destruction.

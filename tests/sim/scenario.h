@@ -88,10 +88,11 @@ struct Scenario {
 
   /// False when start-up failed; the reason is a test failure.
   bool boot() {
-    node = std::make_unique<SimNode>(world.machine(), files, [extra = extra_zone](resolver::TableTransport& dns) {
-      zone(dns);
-      if (extra) extra(dns);
-    });
+    node = std::make_unique<SimNode>(world.machine(), files,
+                                     [extra = extra_zone](resolver::TableTransport& dns) {
+                                       zone(dns);
+                                       if (extra) extra(dns);
+                                     });
     const auto started = finish(world, node->start(), 10min);
     if (!started || !*started) {
       ADD_FAILURE() << "seed " << world.seed() << ": " << (started ? started->error() : "start hangs");
@@ -113,10 +114,15 @@ struct Scenario {
   std::vector<Mail> mails(std::size_t count, const std::string& prefix) {
     std::vector<Mail> out;
     for (std::size_t i = 0; i < count; ++i) {
-      Mail mail{.id = prefix + std::to_string(i), .recipients = {}, .vmta = i % 3 == 0 ? "v1" : i % 3 == 1 ? "v2" : ""};
+      Mail mail{.id = prefix + std::to_string(i),
+                .recipients = {},
+                .vmta = i % 3 == 0   ? "v1"
+                        : i % 3 == 1 ? "v2"
+                                     : ""};
       const std::size_t recipients = 1 + world.random().below(3);
       for (std::size_t r = 0; r < recipients; ++r) {
-        mail.recipients.push_back("user" + std::to_string(world.random().below(1000)) + '-' + std::to_string(r) + '@' +
+        mail.recipients.push_back("user" + std::to_string(world.random().below(1000)) + '-' +
+                                  std::to_string(r) + '@' +
                                   std::string(1, static_cast<char>('a' + world.random().below(3))) + ".test");
       }
       mail.body_bytes = 200 + world.random().below(20'000);
@@ -142,7 +148,8 @@ struct Scenario {
     if (finish(world, node->stop(), 5min)) {
       node.reset();
     }
-    world.run_until([this] { return std::ranges::all_of(receivers, [](const auto& one) { return one->idle(); }); }, 5min);
+    world.run_until(
+        [this] { return std::ranges::all_of(receivers, [](const auto& one) { return one->idle(); }); }, 5min);
   }
 
   /// "message-id rcpt" -> final records, from every accounting file.
@@ -210,7 +217,8 @@ struct Scenario {
         const std::string header = "X-Virtual-MTA: " + mail.vmta + "\r\n";
         expected.erase(expected.find(header), header.size());
       }
-      for (std::size_t at = expected.find("\r\n.."); at != std::string::npos; at = expected.find("\r\n..", at + 1)) {
+      for (std::size_t at = expected.find("\r\n.."); at != std::string::npos;
+           at = expected.find("\r\n..", at + 1)) {
         expected.erase(at + 2, 1);
       }
       EXPECT_TRUE(body->second.ends_with(expected)) << mail.id << "\n" << body->second.substr(0, 400);

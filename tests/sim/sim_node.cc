@@ -23,16 +23,16 @@ SimNode::SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone
 runtime::Task<std::expected<void, std::string>> SimNode::start() {
   const config::LoadResult loaded = config::load_config("/etc/config", files_);
   if (!loaded.ok()) co_return std::unexpected(config::format(loaded.diagnostics));
-  co_return co_await node_->start(loaded.config, [this](shard::DataShard::World& world,
-                                                        const journal::StorageOptions& storage) {
-    for (std::size_t i = 0; i + 1 < machine_.reactor_count(); ++i) {
-      runtime::Reactor& reactor = machine_.reactor(i);
-      auto dns = std::make_unique<resolver::TableTransport>(reactor);
-      zone_(*dns);
-      shards_.push_back(std::make_unique<shard::DataShard>(reactor, world, std::move(dns), storage));
-    }
-    for (auto& shard : shards_) node_->shard_ready(*shard);
-  });
+  co_return co_await node_->start(
+      loaded.config, [this](shard::DataShard::World& world, const journal::StorageOptions& storage) {
+        for (std::size_t i = 0; i + 1 < machine_.reactor_count(); ++i) {
+          runtime::Reactor& reactor = machine_.reactor(i);
+          auto dns = std::make_unique<resolver::TableTransport>(reactor);
+          zone_(*dns);
+          shards_.push_back(std::make_unique<shard::DataShard>(reactor, world, std::move(dns), storage));
+        }
+        for (auto& shard : shards_) node_->shard_ready(*shard);
+      });
 }
 
 runtime::Task<void> SimNode::stop() { return node_->stop(); }

@@ -9,7 +9,8 @@
 namespace sluice::tools {
 
 Result<std::string> DiskFileSource::read(std::string_view path) {
-  if (path.starts_with("http://") || path.starts_with("https://")) return fail(Errc::Unsupported, "include of a URL");
+  if (path.starts_with("http://") || path.starts_with("https://"))
+    return fail(Errc::Unsupported, "include of a URL");
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };

@@ -4,7 +4,8 @@
 
 namespace sluice::tools {
 
-/// Configuration files from the disk. Thread: any one. Blocks: for start-up, the control shard and command lines.
+/// Configuration files from the disk. Thread: any one. Blocks: for start-up, the control shard and command
+/// lines.
 class DiskFileSource final : public config::FileSource {
  public:
   Result<std::string> read(std::string_view path) override;

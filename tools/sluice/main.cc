@@ -7,8 +7,8 @@
 
 #include "engine/control/command.h"
 #include "engine/runtime/uring/uring_reactor.h"
-#include "tools/config_files/disk_file_source.h"
 #include "policy/config/config.h"
+#include "tools/config_files/disk_file_source.h"
 
 namespace {
 
@@ -45,11 +45,14 @@ int check(const std::vector<std::string>& arguments) {
   return loaded.ok() ? 0 : 1;
 }
 
-runtime::Task<void> send(runtime::Reactor& reactor, std::string socket, std::vector<std::string> command, int& status) {
+runtime::Task<void> send(runtime::Reactor& reactor, std::string socket, std::vector<std::string> command,
+                         int& status) {
   const Result<control::Answer> answer = co_await control::ask(reactor, socket, std::move(command));
   if (!answer) {
-    std::fprintf(stderr, "sluice: no daemon answers at %s: %s\nIs sluiced running? --socket PATH names another place.\n",
-                 socket.c_str(), answer.error().text().c_str());
+    std::fprintf(
+        stderr,
+        "sluice: no daemon answers at %s: %s\nIs sluiced running? --socket PATH names another place.\n",
+        socket.c_str(), answer.error().text().c_str());
     status = 1;
   } else {
     std::fputs(answer->text.c_str(), answer->ok ? stdout : stderr);

@@ -1,4 +1,5 @@
-// sluiced: the daemon. Reads the command line, loads the configuration, starts the threads, waits for the end.
+// sluiced: the daemon. Reads the command line, loads the configuration, starts the threads, waits for the
+// end.
 #include <signal.h>
 
 #include <cstdio>
@@ -59,7 +60,8 @@ Arguments parse_arguments(int argc, char** argv) {
       const std::string text = value();
       char* end = nullptr;
       const unsigned long number = std::strtoul(text.c_str(), &end, 10);
-      if (text.empty() || *end != '\0' || number == 0 || number > 1024) usage_error("--shards takes 1 to 1024");
+      if (text.empty() || *end != '\0' || number == 0 || number > 1024)
+        usage_error("--shards takes 1 to 1024");
       out.shards = static_cast<std::uint32_t>(number);
     } else if (one == "--version") {
       std::printf("Sluice %s\n", kVersion);
@@ -80,8 +82,8 @@ config::LoadResult load(const std::string& path, bool lenient) {
 }
 
 /// A data shard's thread, from its first to its last line.
-void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mailboxes& boxes, shard::Node& node,
-               shard::DataShard::World& world, const journal::StorageOptions& storage,
+void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mailboxes& boxes,
+               shard::Node& node, shard::DataShard::World& world, const journal::StorageOptions& storage,
                const resolver::CaresOptions& dns) {
   if (!made) {
     std::fprintf(stderr, "Startup error: %s\n%s\n", made.error().text().c_str(),
@@ -92,7 +94,8 @@ void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mai
   reactor.join_world(boxes);
   auto transport = resolver::CaresTransport::open(reactor, dns);
   if (!transport) {
-    std::fprintf(stderr, "Startup error: DNS: %s\nSet name-server in the configuration, or /etc/resolv.conf.\n",
+    std::fprintf(stderr,
+                 "Startup error: DNS: %s\nSet name-server in the configuration, or /etc/resolv.conf.\n",
                  transport.error().text().c_str());
     std::_Exit(1);
   }
@@ -181,21 +184,23 @@ int run(const Arguments& arguments) {
                     .load = [&arguments] { return load(arguments.config, arguments.lenient); },
                     .storage = {}});
   resolver::CaresOptions dns{.servers = loaded.config->globals.name_server};
-  if (const auto edns = loaded.config->globals.edns_udp_length) dns.edns_udp_bytes = static_cast<std::uint16_t>(*edns);
+  if (const auto edns = loaded.config->globals.edns_udp_length)
+    dns.edns_udp_bytes = static_cast<std::uint16_t>(*edns);
 
   runtime::ShardThreads threads;
   Daemon daemon{control, boxes, signals, node, shards};
   runtime::TaskGroup main_task;
-  main_task.spawn(run_daemon(daemon, loaded.config, [&](shard::DataShard::World& world,
-                                                        const journal::StorageOptions& storage) {
-    for (std::uint32_t i = 0; i < shards; ++i) {
-      const std::optional<unsigned> cpu = shards <= cpus.size() ? std::optional(cpus[i]) : std::nullopt;
-      threads.start("shard-" + std::to_string(i), ShardId{i}, {}, cpu,
-                    [&boxes, &node, &world, storage, dns](Result<std::unique_ptr<runtime::UringReactor>> reactor) {
-                      run_shard(std::move(reactor), boxes, node, world, storage, dns);
-                    });
-    }
-  }));
+  main_task.spawn(run_daemon(
+      daemon, loaded.config, [&](shard::DataShard::World& world, const journal::StorageOptions& storage) {
+        for (std::uint32_t i = 0; i < shards; ++i) {
+          const std::optional<unsigned> cpu = shards <= cpus.size() ? std::optional(cpus[i]) : std::nullopt;
+          threads.start(
+              "shard-" + std::to_string(i), ShardId{i}, {}, cpu,
+              [&boxes, &node, &world, storage, dns](Result<std::unique_ptr<runtime::UringReactor>> reactor) {
+                run_shard(std::move(reactor), boxes, node, world, storage, dns);
+              });
+        }
+      }));
   control.run();
   threads.join();
   return daemon.exit_status;

@@ -16,17 +16,19 @@ ShardThreads::~ShardThreads() { join(); }
 
 void ShardThreads::start(std::string name, ShardId shard, UringOptions options, std::optional<unsigned> cpu,
                          std::move_only_function<void(Result<std::unique_ptr<UringReactor>>)> body) {
-  impl_->threads.emplace_back([name = std::move(name), shard, options, cpu, body = std::move(body)]() mutable {
-    ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
-    if (cpu) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(*cpu, &set);
-      // Best effort: in a container the set may have changed since usable_cpus(); an unpinned shard still works.
-      [[maybe_unused]] const int pinned = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
-    }
-    body(UringReactor::create(shard, options));
-  });
+  impl_->threads.emplace_back(
+      [name = std::move(name), shard, options, cpu, body = std::move(body)]() mutable {
+        ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+        if (cpu) {
+          cpu_set_t set;
+          CPU_ZERO(&set);
+          CPU_SET(*cpu, &set);
+          // Best effort: in a container the set may have changed since usable_cpus(); an unpinned shard still
+          // works.
+          [[maybe_unused]] const int pinned = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+        }
+        body(UringReactor::create(shard, options));
+      });
 }
 
 void ShardThreads::join() {

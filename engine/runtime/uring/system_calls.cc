@@ -48,7 +48,8 @@ int family_of(bool is_v4) { return is_v4 ? AF_INET : AF_INET6; }
 Result<sockaddr_un> unix_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
+  if (path.size() >= sizeof address.sun_path)
+    return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
@@ -63,13 +64,15 @@ std::int32_t perform_now(const Op& op) {
   return ::fsync(directory.get()) == 0 ? 0 : -errno;
 }
 
-// Sockets stay in blocking mode: io_uring waits by itself, and would answer EAGAIN on O_NONBLOCK descriptors instead.
+// Sockets stay in blocking mode: io_uring waits by itself, and would answer EAGAIN on O_NONBLOCK descriptors
+// instead.
 
 Result<int> UringReactor::tcp_listener(const Endpoint& at, ListenOptions options) {
   Descriptor fd(::socket(family_of(at.address.is_v4()), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return fail_errno(errno, "socket");
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (options.reuse_port && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return fail_errno(errno, "SO_REUSEPORT");
+  if (options.reuse_port && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1))
+    return fail_errno(errno, "SO_REUSEPORT");
   if (!at.address.is_v4()) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);  // accepted sockets inherit it
   const RawEndpoint raw(at);
@@ -97,7 +100,8 @@ Result<int> UringReactor::tcp_socket(bool is_v4, const IpAddress* source) {
   if (fd.get() < 0) return fail_errno(errno, "socket");
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (source != nullptr) {
-    // The local port is chosen at connect, by the whole four-tuple: 28,000 connections to each peer, not in all.
+    // The local port is chosen at connect, by the whole four-tuple: 28,000 connections to each peer, not in
+    // all.
     set_option(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     const RawEndpoint raw(Endpoint{*source, 0});
     if (::bind(fd.get(), raw.get(), raw.length) != 0) return fail_errno(errno, "bind to source address");
@@ -131,11 +135,13 @@ Result<int> UringReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
   return fd.release();
 }
 
-Result<std::size_t> UringReactor::send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) {
+Result<std::size_t> UringReactor::send_datagram(int fd, std::span<const std::byte> bytes,
+                                                const Endpoint* to) {
   const RawEndpoint raw = to != nullptr ? RawEndpoint(*to) : RawEndpoint();
   const ssize_t sent = ::sendto(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                                 to != nullptr ? raw.get() : nullptr, to != nullptr ? raw.length : 0);
-  if (sent < 0) return errno == EAGAIN ? Result<std::size_t>(fail(Errc::Timeout, "sendto")) : fail_errno(errno, "sendto");
+  if (sent < 0)
+    return errno == EAGAIN ? Result<std::size_t>(fail(Errc::Timeout, "sendto")) : fail_errno(errno, "sendto");
   return static_cast<std::size_t>(sent);
 }
 
@@ -177,7 +183,8 @@ std::vector<IpAddress> UringReactor::local_addresses() {
     const int family = one->ifa_addr->sa_family;
     if (family != AF_INET && family != AF_INET6) continue;
     RawEndpoint raw;
-    std::memcpy(raw.storage.data(), one->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    std::memcpy(raw.storage.data(), one->ifa_addr,
+                family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
     out.push_back(raw.endpoint().address);
   }
   ::freeifaddrs(list);
@@ -205,7 +212,8 @@ Result<std::vector<DirectoryEntry>> UringReactor::list_directory(const std::stri
 Result<FileSystemSpace> UringReactor::space_of(const std::string& path) {
   struct statvfs found{};
   if (::statvfs(path.c_str(), &found) != 0) return fail_errno(errno, "statvfs");
-  return FileSystemSpace{std::uint64_t{found.f_bavail} * found.f_frsize, std::uint64_t{found.f_blocks} * found.f_frsize};
+  return FileSystemSpace{std::uint64_t{found.f_bavail} * found.f_frsize,
+                         std::uint64_t{found.f_blocks} * found.f_frsize};
 }
 
 Result<std::uint64_t> UringReactor::size_of(const std::string& path) {
@@ -217,7 +225,8 @@ Result<std::uint64_t> UringReactor::size_of(const std::string& path) {
 Status UringReactor::make_directories(const std::string& path, std::uint32_t mode) {
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
-    if (!part.empty() && ::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, "mkdir");
+    if (!part.empty() && ::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+      return fail_errno(errno, "mkdir");
     if (slash == std::string::npos) return {};
   }
 }

@@ -36,8 +36,8 @@ MonoTime monotonic_now() {
 WallTime real_now() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  return WallTime(std::chrono::seconds(now.tv_sec) +
-                  std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(now.tv_nsec)));
+  return WallTime(std::chrono::seconds(now.tv_sec) + std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                         std::chrono::nanoseconds(now.tv_nsec)));
 }
 
 }  // namespace
@@ -70,8 +70,8 @@ struct UringReactor::Impl {
   void probe();
   io_uring_sqe* sqe(Counters& counters);
   void add_buffer(std::uint16_t id) {
-    io_uring_buf_ring_add(buffer_ring, buffers + std::size_t{id} * options.buffer_bytes, options.buffer_bytes, id,
-                          io_uring_buf_ring_mask(options.buffer_count), 0);
+    io_uring_buf_ring_add(buffer_ring, buffers + std::size_t{id} * options.buffer_bytes, options.buffer_bytes,
+                          id, io_uring_buf_ring_mask(options.buffer_count), 0);
     io_uring_buf_ring_advance(buffer_ring, 1);
   }
 };
@@ -92,7 +92,8 @@ Result<void> UringReactor::Impl::make_ring() {
       features.single_issuer = (flags & IORING_SETUP_SINGLE_ISSUER) != 0;
       features.defer_taskrun = (flags & IORING_SETUP_DEFER_TASKRUN) != 0;
       features.coop_taskrun = (flags & IORING_SETUP_COOP_TASKRUN) != 0;
-      if ((params.features & IORING_FEAT_NODROP) == 0) return fail(Errc::Unsupported, "io_uring: NODROP (kernel 5.5)");
+      if ((params.features & IORING_FEAT_NODROP) == 0)
+        return fail(Errc::Unsupported, "io_uring: NODROP (kernel 5.5)");
       if ((params.features & IORING_FEAT_EXT_ARG) == 0) {
         return fail(Errc::Unsupported, "io_uring: EXT_ARG (kernel 5.11)");
       }
@@ -104,7 +105,8 @@ Result<void> UringReactor::Impl::make_ring() {
 }
 
 Result<void> UringReactor::Impl::make_buffers() {
-  const std::size_t ring_bytes = (std::size_t{options.buffer_count} * sizeof(io_uring_buf) + 4095) / 4096 * 4096;
+  const std::size_t ring_bytes =
+      (std::size_t{options.buffer_count} * sizeof(io_uring_buf) + 4095) / 4096 * 4096;
   mapping_bytes = ring_bytes + std::size_t{options.buffer_count} * options.buffer_bytes;
   void* memory = ::mmap(nullptr, mapping_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return fail_errno(errno, "mmap of receive buffers");
@@ -115,7 +117,8 @@ Result<void> UringReactor::Impl::make_buffers() {
   registration.ring_entries = options.buffer_count;
   registration.bgid = kBufferGroup;
   const int result = io_uring_register_buf_ring(&ring, &registration, 0);
-  if (result == -EINVAL) return fail(Errc::Unsupported, "io_uring: provided-buffer rings (kernel 5.19)", EINVAL);
+  if (result == -EINVAL)
+    return fail(Errc::Unsupported, "io_uring: provided-buffer rings (kernel 5.19)", EINVAL);
   if (result < 0) return fail_errno(-result, "io_uring: register receive buffers");
   io_uring_buf_ring_init(buffer_ring);
   for (std::uint32_t id = 0; id < options.buffer_count; ++id) add_buffer(static_cast<std::uint16_t>(id));
@@ -186,7 +189,8 @@ std::string UringReactor::explain(const Error& error) {
   switch (error.code) {
     case Errc::Unsupported:
       return "this kernel lacks a feature Sluice cannot do without; Linux 6.1 or newer is needed";
-    case Errc::NoMemory: return "the locked memory limit is too small: set LimitMEMLOCK=infinity (ulimit -l unlimited)";
+    case Errc::NoMemory:
+      return "the locked memory limit is too small: set LimitMEMLOCK=infinity (ulimit -l unlimited)";
     case Errc::Permission:
       return "io_uring is forbidden here: check the sysctl kernel.io_uring_disabled and the seccomp profile";
     case Errc::NoDescriptors: return "too few descriptors: set LimitNOFILE=1048576 (ulimit -n)";
@@ -293,7 +297,8 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
       break;
     case OpKind::Send:
       // WAITALL: the kernel itself continues a short send.
-      io_uring_prep_send(sqe, op.fd, op.data + already_sent, op.size - already_sent, MSG_NOSIGNAL | MSG_WAITALL);
+      io_uring_prep_send(sqe, op.fd, op.data + already_sent, op.size - already_sent,
+                         MSG_NOSIGNAL | MSG_WAITALL);
       break;
     case OpKind::SendVector: {
       static_assert(sizeof(msghdr) + sizeof(__kernel_timespec) <= sizeof op.world_bytes);
@@ -304,7 +309,8 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
       break;
     }
     case OpKind::SendZeroCopy:
-      io_uring_prep_send_zc(sqe, op.fd, op.data, op.size, MSG_NOSIGNAL | MSG_WAITALL, 1u << 3 /* REPORT_USAGE, 6.2 */);
+      io_uring_prep_send_zc(sqe, op.fd, op.data, op.size, MSG_NOSIGNAL | MSG_WAITALL,
+                            1u << 3 /* REPORT_USAGE, 6.2 */);
       break;
     case OpKind::Poll: io_uring_prep_poll_add(sqe, op.fd, op.poll_events); break;
     case OpKind::Read:
@@ -350,7 +356,8 @@ void UringReactor::finish(Op& op, Completion completion) {
     op.in_flight = false;
     --impl_->in_flight;
     // The linked timeout ends an operation by cancelling it.
-    if (completion.result == -ECANCELED && !op.cancel_asked && op.timeout > Duration{0}) completion.result = -ETIMEDOUT;
+    if (completion.result == -ECANCELED && !op.cancel_asked && op.timeout > Duration{0})
+      completion.result = -ETIMEDOUT;
   }
   op.done(op, completion);
 }
@@ -452,7 +459,8 @@ Result<std::uint16_t> UringReactor::register_buffer(std::span<std::byte> memory)
   if (!impl.features.fixed_buffers || impl.fixed_buffers_used == kFixedBuffersMax) return Op::kNoFixedBuffer;
   iovec vector{memory.data(), memory.size()};
   __u64 tag = 0;
-  const int result = io_uring_register_buffers_update_tag(&impl.ring, impl.fixed_buffers_used, &vector, &tag, 1);
+  const int result =
+      io_uring_register_buffers_update_tag(&impl.ring, impl.fixed_buffers_used, &vector, &tag, 1);
   if (result < 0) return fail_errno(-result, "io_uring: register buffer");
   return impl.fixed_buffers_used++;
 }

@@ -19,17 +19,17 @@ struct UringOptions {
   std::uint32_t completion_entries = 32768;
   std::uint32_t buffer_count = 1024;  ///< provided buffers for receiving; a power of two, at most 32768
   std::uint32_t buffer_bytes = 16384;
-  bool wake_by_eventfd = false;       ///< as on a kernel without MSG_RING; for tests
+  bool wake_by_eventfd = false;  ///< as on a kernel without MSG_RING; for tests
   static UringOptions small() { return {256, 4096, 128, 16384, false}; }
 };
 
 /// What this kernel offers, found by trying; for `sluice doctor` and the log.
 struct UringFeatures {
-  bool single_issuer = false;      ///< 6.0
-  bool defer_taskrun = false;      ///< 6.1
-  bool coop_taskrun = false;       ///< 5.19
-  bool msg_ring = false;           ///< 5.18; else wakes go through an eventfd
-  bool send_zc = false;            ///< 6.0
+  bool single_issuer = false;  ///< 6.0
+  bool defer_taskrun = false;  ///< 6.1
+  bool coop_taskrun = false;   ///< 5.19
+  bool msg_ring = false;       ///< 5.18; else wakes go through an eventfd
+  bool send_zc = false;        ///< 6.0
   bool fixed_files = false;
   bool fixed_buffers = false;
   /// "single-issuer defer-taskrun msg-ring send-zc ...".
@@ -42,9 +42,10 @@ class UringReactor final : public Reactor {
   static constexpr std::uint32_t kFixedFilesMax = 1024;
   static constexpr std::uint32_t kFixedBuffersMax = 1024;
 
-  /// Errors: Unsupported names the missing kernel feature and the version that brought it; NoMemory and Permission
-  /// come with the limit or setting to change (see explain()).
-  [[nodiscard]] static Result<std::unique_ptr<UringReactor>> create(ShardId shard, const UringOptions& options);
+  /// Errors: Unsupported names the missing kernel feature and the version that brought it; NoMemory and
+  /// Permission come with the limit or setting to change (see explain()).
+  [[nodiscard]] static Result<std::unique_ptr<UringReactor>> create(ShardId shard,
+                                                                    const UringOptions& options);
   /// What an operator should do about an error of create().
   [[nodiscard]] static std::string explain(const Error& error);
   ~UringReactor() override;
@@ -91,7 +92,8 @@ class UringReactor final : public Reactor {
   void on_completion(const io_uring_cqe& cqe);
   void finish(Op& op, Completion completion);
   std::unique_ptr<Impl> impl_;
-  std::vector<std::pair<Op*, Completion>> late_;  // completions not from the kernel, given out by the next poll
+  std::vector<std::pair<Op*, Completion>>
+      late_;  // completions not from the kernel, given out by the next poll
 };
 
 /// Threads that each run one shard. The only place where the engine makes threads.
@@ -99,8 +101,8 @@ class ShardThreads {
  public:
   ShardThreads();
   ~ShardThreads();  ///< joins
-  /// Starts a thread named `name` that makes a reactor for `shard` and calls `body` with it, or with the error.
-  /// `body` runs the reactor and returns when the shard has ended. `cpu`: pinned to it when given.
+  /// Starts a thread named `name` that makes a reactor for `shard` and calls `body` with it, or with the
+  /// error. `body` runs the reactor and returns when the shard has ended. `cpu`: pinned to it when given.
   void start(std::string name, ShardId shard, UringOptions options, std::optional<unsigned> cpu,
              std::move_only_function<void(Result<std::unique_ptr<UringReactor>>)> body);
   void join();

@@ -169,6 +169,9 @@ class Peers(unittest.TestCase):
         self.place = Installation(self)
         self.place.start_dns()
 
+    def run_command(self, *command):
+        return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
+
     def message(self, subject, extra=""):
         return f"From: a@e2e.test\r\nTo: b@far.test\r\nSubject: {subject}\r\n{extra}\r\n.dot line\r\nbody\r\n"
 
@@ -202,9 +205,8 @@ class Peers(unittest.TestCase):
     def test_smtp_source_floods(self):
         self.place.start_sink()
         self.place.start_daemon()
-        done = subprocess.run(["/usr/sbin/smtp-source", "-s", "20", "-m", "1000", "-l", "10000", "-f", "a@e2e.test", "-t",
-                               "b@far.test", f"127.0.0.1:{self.place.smtp_port}"],
-                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
+        done = self.run_command("/usr/sbin/smtp-source", "-s", "20", "-m", "1000", "-l", "10000", "-f", "a@e2e.test",
+                                "-t", "b@far.test", f"127.0.0.1:{self.place.smtp_port}")
         self.assertEqual(done.returncode, 0, done.stderr)
         until(lambda: len(self.place.rows("d")) == 1000, "thousand deliveries")
         self.assertEqual(len(self.place.rows("r")), 1000)
@@ -212,9 +214,9 @@ class Peers(unittest.TestCase):
     def test_swaks_chooses_the_virtual_mta(self):
         self.place.start_sink()
         self.place.start_daemon()
-        done = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(self.place.smtp_port), "--from", "a@e2e.test",
-                               "--to", "b@far.test", "--header", "X-Virtual-MTA: tx", "--header", "X-Job: news-7"],
-                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
+        done = self.run_command("swaks", "--server", "127.0.0.1", "--port", str(self.place.smtp_port),
+                                "--from", "a@e2e.test", "--to", "b@far.test", "--header", "X-Virtual-MTA: tx",
+                                "--header", "X-Job: news-7")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         row = until(lambda: self.place.rows("d"), "delivery")[0]
         self.assertEqual((row["vmta"], row["jobId"], row["dlvSourceIp"]), ("tx", "news-7", "127.0.1.1"))
@@ -277,10 +279,11 @@ class Peers(unittest.TestCase):
         status, text = self.place.sluice("reload")
         self.assertEqual(status, 1)
         self.assertIn("no-such-directive", text)
-        checked = subprocess.run([os.path.join(BIN, "sluiced"), "--check", config], capture_output=True, text=True, check=False)
+        checked = self.run_command(os.path.join(BIN, "sluiced"), "--check", config)
         self.assertEqual(checked.returncode, 1)
         self.assertIn("Error in line", checked.stderr)
-        self.place.write("sluice.conf", good + "\n<virtual-mta late>\n smtp-source-host 127.0.1.9 late.e2e.test\n</virtual-mta>\n")
+        late = "\n<virtual-mta late>\n smtp-source-host 127.0.1.9 late.e2e.test\n</virtual-mta>\n"
+        self.place.write("sluice.conf", good + late)
         self.assertEqual(self.place.sluice("reload")[0], 0)
         with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
             client.sendmail("a@e2e.test", ["b@far.test"], self.message("late", "X-Virtual-MTA: late\r\n"))

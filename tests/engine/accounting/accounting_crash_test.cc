@@ -1,7 +1,8 @@
-// Goal: whatever is cut off and whenever, every event has exactly one row in every file that takes it, no file has a
-// torn or doubled row, and a mere death of the process does not even change bytes a consumer has seen.
-// How: a writer in a simulated world, killed or cut from power at every step of a small run and at random moments of
-// longer ones, with rotation, moving, several journals and several files; then started again until all is written.
+// Goal: whatever is cut off and whenever, every event has exactly one row in every file that takes it, no
+// file has a torn or doubled row, and a mere death of the process does not even change bytes a consumer has
+// seen. How: a writer in a simulated world, killed or cut from power at every step of a small run and at
+// random moments of longer ones, with rotation, moving, several journals and several files; then started
+// again until all is written.
 #include <gtest/gtest.h>
 
 #include "tests/engine/accounting/accounting_world.h"

@@ -41,11 +41,13 @@ Task<Result<std::optional<journal::EventBatch>>> Source::next_if_any() {
   if (waiting.empty()) co_return std::optional<journal::EventBatch>();
   const std::uint32_t chosen = waiting[reactor_.random() % waiting.size()];
   journal::JournalPosition position = at_.at(chosen);
-  const FakeJournals::Batch& batch = journals_.directories[chosen][position.offset];
   journal::EventBatch out;
   out.directory_shard = chosen;
-  out.events = batch.events;
-  ++position.offset;
+  // A read takes as many batches as chance allows: incarnations do not cut the journals alike.
+  do {
+    const FakeJournals::Batch& batch = journals_.directories[chosen][position.offset++];
+    out.events.insert(out.events.end(), batch.events.begin(), batch.events.end());
+  } while (position.offset < journals_.directories[chosen].size() && reactor_.random() % 2 == 0);
   out.after = position;
   at_.set(chosen, position);
   co_return std::optional(std::move(out));

@@ -1,6 +1,6 @@
-// Goal: rows reach their files at once, files rotate, move and go away by the rules, a full disk stalls without loss, a
-// changed configuration takes effect, and the journals are told what they may drop.
-// How: a writer in a simulated world fed from journals in memory; the files are read back as a consumer would.
+// Goal: rows reach their files at once, files rotate, move and go away by the rules, a full disk stalls
+// without loss, a changed configuration takes effect, and the journals are told what they may drop. How: a
+// writer in a simulated world fed from journals in memory; the files are read back as a consumer would.
 #include "engine/accounting/accounting_writer.h"
 
 #include <gtest/gtest.h>
