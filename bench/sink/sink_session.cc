@@ -138,8 +138,9 @@ std::size_t SinkSession::take_command(std::string_view bytes, Moment now) {
     if (line_.size() + piece.size() > kLineMax) line_too_long_ = true;
     line_ += piece.substr(0, kLineMax - std::min(kLineMax, line_.size()));
     if (lf == std::string_view::npos) return piece.size();
-    while (line_.ends_with('\n') || line_.ends_with('\r')) line_.pop_back();
-    const std::string line = std::exchange(line_, {});
+    std::string line = std::exchange(line_, {});
+    if (line.ends_with('\n')) line.pop_back();
+    if (line.ends_with('\r')) line.pop_back();
     if (std::exchange(line_too_long_, false)) {
       world_.counters.syntax_errors.add();
       say("500 5.5.2 Line too long");

@@ -1,4 +1,5 @@
-// Goal: a provider answers as its file says, at every phase; what it takes over is in the ledger first; nothing
+// Goal: a provider answers as its file says, at every phase; what it takes over is in the ledger first;
+// nothing
 //       depends on how the client's bytes are cut.
 // How: conversations as scripts without a socket: bytes in, replies out, and a clock that is told.
 #include "bench/sink/sink_session.h"
@@ -377,6 +378,18 @@ TEST(SinkSession, BareLineEndsAreNoticed) {
   talk.say(std::string(kMail) + std::string(kRcpt) + "DATA\r\n");
   talk.say("Message-ID: <m1@s>\r\n\r\nhe\nllo\r\n.\r\n");
   EXPECT_EQ(sink.counters.bare_line_ends.value(), 1U);
+}
+
+// Found by fuzzing on 2026-11-21: a line in pieces lost more than one CR at its end and became another
+// command.
+TEST(SinkSession, OneCrBelongsToTheLineEndHoweverItIsCut) {
+  const std::string script = "NOOP\r\r\nNOOP\r\n";
+  for (std::size_t piece = 1; piece <= script.size(); ++piece) {
+    Sink sink("");
+    Talk talk(sink, piece);
+    talk.take();
+    EXPECT_THAT(talk.say(script), ::testing::MatchesRegex("502 [^\r]*\r\n250 [^\r]*\r\n")) << piece;
+  }
 }
 
 TEST(SinkSession, IdleEnds) {
