@@ -66,7 +66,27 @@ queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vm
   queue::Queue& made = queues_.add(
       std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
   apply_settings(made);
+  recall(made);
   return made;
+}
+
+void Dispatcher::recall(queue::Queue& queue) const {
+  const queue::Remembered& remembered = shared_.remembered;
+  const MonoTime now = reactor_.now();
+  const WallTime wall_now = reactor_.wall_now();
+  queue.paused = remembered.is_paused(queue.name());
+  if (queue.message_rate) {
+    remembered.restore(*queue.message_rate, queue::Remembered::message_rate_key(queue.name()), now, wall_now);
+  }
+  if (queue.connect_rate) {
+    remembered.restore(*queue.connect_rate, queue::Remembered::connect_rate_key(queue.name()), now, wall_now);
+  }
+}
+
+void Dispatcher::remember_rate(const TokenBucket& bucket, std::string (*key)(std::string_view),
+                               std::string_view name) {
+  const auto value = queue::Remembered::value_of(bucket, reactor_.now(), reactor_.wall_now());
+  if (value) settler_.remember(key(name), *value);
 }
 
 void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta) {
@@ -191,6 +211,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   if (queue.connect_rate) {
     const auto token = queue.connect_rate->try_take(now);
     SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
+    remember_rate(*queue.connect_rate, &queue::Remembered::connect_rate_key, queue.name());
   }
   ++queue.connections;
   ++connections_running_;
@@ -311,6 +332,9 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
     queue.put_back(*into.back());
     into.pop_back();
   }
+  if (queue.message_rate)
+    remember_rate(*queue.message_rate, &queue::Remembered::message_rate_key, queue.name());
+  if (of_vmta) remember_rate(*of_vmta, &queue::Remembered::vmta_rate_key, queue.vmta_name());
   return std::monostate{};
 }
 
@@ -400,6 +424,7 @@ std::size_t Dispatcher::pause(std::string_view pattern, bool paused) {
   });
   for (queue::Queue* queue : found) {
     queue->paused = paused;
+    settler_.remember(queue::Remembered::pause_key(queue->name()), paused ? "1" : "");
     consider(*queue);
   }
   return found.size();

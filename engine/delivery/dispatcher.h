@@ -106,6 +106,8 @@ class Dispatcher {
  private:
   queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
   void apply_settings(queue::Queue& queue);
+  void recall(queue::Queue& queue) const;
+  void remember_rate(const TokenBucket& bucket, std::string (*key)(std::string_view), std::string_view name);
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);
   bool open_connection(queue::Queue& queue, MonoTime& again_at);

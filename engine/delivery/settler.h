@@ -58,6 +58,8 @@ class Settler {
                 const HopFacts* hop, const Failure& failure);
   /// The queue as a whole failed; no recipient is concerned.
   void queue_failed(queue::Queue& queue, const HopFacts* hop, const Failure& failure);
+  /// Keeps a small text for the next start; empty forgets it (queue/remembered.h).
+  void remember(std::string_view key, std::string_view value) { journal_.put_state(key, value); }
   /// Ends an item that is past `bounce-after` while its queue rests.
   void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                const Failure& last);

@@ -142,7 +142,7 @@ ShardId Snapshot::home_of(config::VmtaId vmta, std::string_view domain) const {
 
 std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     std::shared_ptr<const config::Config> config, std::uint32_t shards, std::uint64_t number,
-    const std::vector<IpAddress>& local_addresses, SharedState& shared) {
+    const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared) {
   SLUICE_ASSERT(shards > 0);
   auto out = std::make_shared<Snapshot>();
   out->config = std::move(config);
@@ -175,6 +175,8 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
         state->messages->set_rate(*vmta.settings.max_smtp_msg_rate);
       } else {
         state->messages = std::make_shared<TokenBucket>(*vmta.settings.max_smtp_msg_rate);
+        shared.remembered.restore(*state->messages, Remembered::vmta_rate_key(vmta.name), clocks.now,
+                                  clocks.wall_now);
       }
       identity.messages = state->messages;
     }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/queue/identity.h"
+#include "engine/queue/remembered.h"
 #include "policy/base/result.h"
 #include "policy/classify/bounce_category.h"
 #include "policy/config/config.h"
@@ -31,12 +32,19 @@ struct Snapshot {
   [[nodiscard]] ShardId home_of(config::VmtaId vmta, std::string_view domain) const;
 };
 
+/// The two clocks at one moment.
+struct Clocks {
+  MonoTime now;
+  WallTime wall_now;
+};
+
 /// What survives from snapshot to snapshot.
 struct SharedState {
   SharedBudget outbound;    ///< total-max-smtp-out
   SharedBudget inbound;     ///< total-max-smtp-in
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;  ///< control shard only
+  Remembered remembered;  ///< written before the shards run, then only read
 };
 
 /// Builds the snapshot of `config` and applies its limits to `shared`. Thread: control shard.
@@ -46,6 +54,6 @@ struct SharedState {
 /// Errors: in words for the operator (a bounce pattern that does not compile); nothing has changed then.
 [[nodiscard]] std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     std::shared_ptr<const config::Config> config, std::uint32_t shards, std::uint64_t number,
-    const std::vector<IpAddress>& local_addresses, SharedState& shared);
+    const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared);
 
 }  // namespace sluice::queue

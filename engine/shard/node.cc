@@ -36,9 +36,6 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
     co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
   }
   log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
-  auto made = queue::make_snapshot(config, settings_.shards, 1, control_.local_addresses(), shared_);
-  if (!made) co_return std::unexpected(made.error());
-  snapshot_ = *made;
   if (config->spools.empty()) co_return std::unexpected(std::string("no spool directory is configured"));
   const std::string& root = config->spools.front().dir;
   if (const Status there = control_.make_directories(root, 0750); !there) {
@@ -49,6 +46,17 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   Result<journal::Recovered> found = co_await journal::recover(control_, std::move(recovery));
   if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
   found_ = std::make_unique<journal::Recovered>(std::move(*found));
+  shared_.remembered.set_start(control_.now());
+  found_->for_each_state(
+      {},
+      [](void* remembered, std::string_view key, std::string_view value) {
+        static_cast<queue::Remembered*>(remembered)->put(key, value);
+      },
+      &shared_.remembered);
+  auto made = queue::make_snapshot(config, settings_.shards, 1, control_.local_addresses(),
+                                   {control_.now(), control_.wall_now()}, shared_);
+  if (!made) co_return std::unexpected(made.error());
+  snapshot_ = *made;
   const journal::RecoveryReport& report = found_->report();
   log_.write("Recovered " + std::to_string(report.recipients) + " recipients of " +
              std::to_string(report.messages) + " messages from " + root);
@@ -136,8 +144,9 @@ runtime::Task<control::Answer> Node::reload() {
     log_.write("Reload refused, the old configuration stays");
     co_return control::Answer::error(text + "Configuration not reloaded.\n");
   }
-  auto made = queue::make_snapshot(loaded.config, settings_.shards, snapshot_->number + 1,
-                                   control_.local_addresses(), shared_);
+  auto made =
+      queue::make_snapshot(loaded.config, settings_.shards, snapshot_->number + 1, control_.local_addresses(),
+                           {control_.now(), control_.wall_now()}, shared_);
   if (!made) co_return control::Answer::error(made.error() + "\nConfiguration not reloaded.\n");
   if (auto taken = co_await reload_accounting(**made); !taken) {
     co_return control::Answer::error(taken.error() + "\nConfiguration not reloaded.\n");

@@ -131,6 +131,50 @@ TEST(Limits, AVirtualMtasMessageRateHoldsOverAllItsQueues) {
   run.scenario.close();
 }
 
+TEST(Limits, RatesHoldOverRestarts) {
+  for (const RateCase& one : {RateCase{"4/min", 4, 1min, 4min}, RateCase{"50/s", 50, 1s, 10s}}) {
+    SCOPED_TRACE(one.rate);
+    Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-msg-rate " + std::string(one.rate) +
+                "\n</domain>\n");
+    run.fill(700);
+    for (int round = 0; round < 6; ++round) {
+      run.scenario.world.run_for(one.measured / 6);
+      if (round % 2 == 0) {
+        run.scenario.crash(Crash::Kill);
+      } else {
+        ASSERT_TRUE(finish(run.scenario.world, run.scenario.node->stop(), 5min));
+        run.scenario.crash(Crash::Kill);
+      }
+      ASSERT_TRUE(run.scenario.boot());
+    }
+    run.scenario.world.run_for(one.measured / 6);
+    const std::vector<MonoTime>& seen = run.scenario.ledger.attempts;
+    ASSERT_GT(seen.size(), one.events * 2);
+    for (std::size_t i = one.events; i < seen.size(); ++i) {
+      ASSERT_GE(seen[i] - seen[i - one.events], one.per) << "window ending at recipient " << i;
+    }
+    run.scenario.close();
+  }
+}
+
+TEST(Limits, APauseOutlivesARestart) {
+  Limited run("");
+  run.fill(100);
+  ASSERT_TRUE(run.scenario.drain(1h));
+  const auto paused =
+      finish(run.scenario.world,
+             run.scenario.node->node().execute(*control::Command::of({"pause", "queue", "a.test/*"})), 1min);
+  ASSERT_TRUE(paused && paused->ok) << paused->text;
+  run.scenario.world.run_for(1s);
+  run.scenario.crash(Crash::PowerCut);
+  run.scenario.ledger.attempts.clear();
+  run.fill(100);  // boots, and injects the same recipients again
+  run.scenario.world.run_for(1h);
+  EXPECT_TRUE(run.scenario.ledger.attempts.empty());
+  EXPECT_EQ(run.scenario.queued(), 100u);
+  run.scenario.close();
+}
+
 TEST(Limits, ADeadProviderDelaysNobody) {
   // a.test's only host swallows connections; b.test goes on as if nothing were.
   Limited run("total-max-smtp-out 10\n<domain a.test>\n max-smtp-out 20\n</domain>\n");

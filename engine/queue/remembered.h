@@ -1,0 +1,51 @@
+#pragma once
+// What queues keep over a restart: pauses, and how long a rate still owes. Stored as small texts by the
+// journal (Journal::put_state), read back before the shards run.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "policy/base/units.h"
+#include "policy/limits/token_bucket.h"
+
+namespace sluice::queue {
+
+/// Thread: filled before the shards run; then read from any.
+class Remembered {
+ public:
+  /// Rates whose tokens are at least this far apart are stored with every token. Faster ones recover their
+  /// pace by waiting one gap after the start.
+  static constexpr Duration kStoredGapMin = 1s;
+
+  void put(std::string_view key, std::string_view value) {
+    if (!value.empty()) values_.insert_or_assign(std::string(key), value);
+  }
+
+  [[nodiscard]] bool is_paused(std::string_view queue) const { return values_.contains(pause_key(queue)); }
+  /// Gives `bucket` the debt it had, so that no window of its rate holds more because of the restart.
+  void restore(TokenBucket& bucket, const std::string& key, MonoTime now, WallTime wall_now) const;
+  void set_start(MonoTime start) { start_ = start; }
+
+  [[nodiscard]] static std::string pause_key(std::string_view queue) { return "pause/" + std::string(queue); }
+  [[nodiscard]] static std::string message_rate_key(std::string_view queue) {
+    return "rate/" + std::string(queue);
+  }
+  [[nodiscard]] static std::string connect_rate_key(std::string_view queue) {
+    return "connect/" + std::string(queue);
+  }
+  [[nodiscard]] static std::string vmta_rate_key(std::string_view vmta) {
+    return "vmta-rate/" + std::string(vmta);
+  }
+  /// The value to store for a bucket that has just given a token; nullopt: this rate is too fast to be
+  /// stored.
+  [[nodiscard]] static std::optional<std::string> value_of(const TokenBucket& bucket, MonoTime now,
+                                                           WallTime wall_now);
+
+ private:
+  std::unordered_map<std::string, std::string> values_;
+  MonoTime start_{};  // of this process
+};
+
+}  // namespace sluice::queue
