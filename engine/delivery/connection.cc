@@ -480,6 +480,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
   switch (ending) {
     case net::Ending::Replied:
       ++finished_;
+      if (reply.positive() && phase == net::ClientPhase::FinalReply) dispatcher_.settler().count_message();
       for (std::size_t i = 0; i < slot.items.size(); ++i) {
         if (slot.items[i] == nullptr) continue;
         if (reply.positive() && phase == net::ClientPhase::FinalReply) {

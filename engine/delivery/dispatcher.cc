@@ -10,6 +10,7 @@
 namespace sluice::delivery {
 namespace {
 
+constexpr Duration kRecordRetry = 1s;  // while the journal cannot be written
 constexpr Duration kSlotRetry = 20ms;  // slots other shards give back are noticed this late at most
 
 void set_rate(std::unique_ptr<TokenBucket>& bucket, const config::RateLimit& rate) {
@@ -292,6 +293,10 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
   const MonoTime now = reactor_.now();
   queue.wake(now);
   if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists) {
+    return NothingToDo{};
+  }
+  if (!settler_.can_record()) {
+    set_timer(queue, now + kRecordRetry);
     return NothingToDo{};
   }
   const auto limit = static_cast<std::uint32_t>(

@@ -69,6 +69,10 @@ class Settler {
   void lost(queue::Queue& queue, queue::Item& item, const Error& error);
 
   [[nodiscard]] static bool is_expired(const queue::Queue& queue, const queue::Item& item, WallTime now);
+  /// A transaction was accepted as a whole, for whatever number of recipients.
+  void count_message() { ++counters_.delivered_messages; }
+  /// False while outcomes cannot be recorded: no new attempts then.
+  [[nodiscard]] bool can_record() const { return journal_.healthy(); }
   [[nodiscard]] const DeliveryCounters& counters() const { return counters_; }
 
  private:

@@ -39,6 +39,8 @@ struct IntakeCounters {
 class Intake {
  public:
   static constexpr std::uint64_t kMemoryMax = 256 * kMiB;
+  /// A message has to fit into a segment of the spool with its envelope (64 MiB).
+  static constexpr std::uint64_t kMessageBytesMax = 60 * kMiB;
 
   /// `dispatchers[i]` is shard i's; only its enqueue() is used, on that shard.
   Intake(runtime::Reactor& reactor, spool::Spool& spool, std::span<delivery::Dispatcher* const> dispatchers);

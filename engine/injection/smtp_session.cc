@@ -42,7 +42,10 @@ net::ServerSettings SmtpSession::server_settings(const config::SourceSettings& r
   out.host = std::move(host);
   out.offer_chunking = rules.allow_chunking;
   out.offer_smtp_utf8 = rules.allow_smtputf8;
-  if (rules.max_message_size) out.message_bytes_max = rules.max_message_size->raw();
+  out.message_bytes_max = Intake::kMessageBytesMax;
+  if (rules.max_message_size) {
+    out.message_bytes_max = std::min(Intake::kMessageBytesMax, rules.max_message_size->raw());
+  }
   out.recipients_max = rules.max_rcpt_per_message;
   out.too_many_rcpts_fails_message = rules.too_many_rcpts_fails_message;
   out.disconnect_on_transient_error = rules.disconnect_on_transient_error;

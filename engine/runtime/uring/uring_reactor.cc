@@ -319,7 +319,9 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
     case OpKind::Open: io_uring_prep_openat(sqe, AT_FDCWD, op.path, op.open_flags, op.mode); break;
     case OpKind::Close: io_uring_prep_close(sqe, op.fd); break;
     case OpKind::Allocate:
-      io_uring_prep_fallocate(sqe, op.fd, 0, static_cast<off_t>(op.offset), static_cast<off_t>(op.size));
+      // By hand: liburing 2.3 takes off_t here, 2.9 __u64.
+      io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, op.fd, nullptr, 0, op.offset);
+      sqe->addr = op.size;
       break;
     case OpKind::Rename: io_uring_prep_renameat(sqe, AT_FDCWD, op.path, AT_FDCWD, op.path2, 0); break;
     case OpKind::Unlink: io_uring_prep_unlinkat(sqe, AT_FDCWD, op.path, 0); break;

@@ -239,7 +239,8 @@ class Peers(unittest.TestCase):
 
     def connect(self):
         """A client. Right after a kill -9 the kernel may still hold the dead process's listening socket for a moment
-        (its ring is taken down in the background), and a connection that meets it is reset: as clients do, try again."""
+        (its ring is taken down in the background), and a connection that meets it is reset. As clients do, it
+        tries again."""
 
         def attempt():
             with contextlib.suppress(smtplib.SMTPServerDisconnected, OSError):

@@ -1,5 +1,6 @@
 // Goal: once warm, neither machine allocates memory per message.
-// How: the global operator new counts; a hundred messages warm the buffers up, a hundred more must not change the count.
+// How: the global operator new counts; a hundred messages warm the buffers up, a hundred more must not change
+//      the count.
 
 #include <gtest/gtest.h>
 
