@@ -110,6 +110,7 @@ Task<std::expected<void, std::string>> AccountingWriter::start() {
   }
   store_ = std::move(*store);
   cursor_ = state.cursor;
+  stored_cursor_ = state.cursor;
   files_ = make_files(options_.files);
   for (const auto& file : files_) {
     const Status taken = co_await file->recover(state.find(file->spec().path));
@@ -170,7 +171,7 @@ bool AccountingWriter::is_drained() const {
 }
 
 Task<bool> AccountingWriter::take_events() {
-  if (has_tails()) co_await replay();
+  if (has_tails() && !co_await replay()) co_return false;
   while (auto batch = co_await next_batch()) {
     if (!co_await handle(*batch)) co_return false;
     std::size_t unwritten = 0, pending = 0;
@@ -214,14 +215,14 @@ Task<bool> AccountingWriter::read_ahead() {
 
 // A tail holds the rows of several journals in the order in which they were handled then. That order is found
 // again by asking, for every journal, how many of its next events have their rows at this place of the tails.
-Task<void> AccountingWriter::replay() {
+Task<bool> AccountingWriter::replay() {
   while (has_tails()) {
     if (match_one_run()) continue;
     if (ahead_bytes_ >= kReplayBytesMax || !co_await read_ahead()) break;
   }
   // Nothing that could be read makes the rest of a tail.
   for (const auto& file : files_) file->give_up_tail();
-  finish_begun_batches();
+  co_return co_await finish_begun_batches();
 }
 
 bool AccountingWriter::match_one_run() {
@@ -253,6 +254,8 @@ std::size_t AccountingWriter::events_in_tails(const Ahead& ahead) {
     format_rows(events.subspan(i, 1));
     bool stands_there = false;
     for (std::size_t f = 0; f < files_.size(); ++f) {
+      if (rows_[f].text.empty()) continue;
+      if (files_[f]->current_path().empty()) return found;
       const auto common = files_[f]->agreement(rows_[f].text, at[f]);
       if (!common) return found;
       at[f] += *common;
@@ -264,7 +267,8 @@ std::size_t AccountingWriter::events_in_tails(const Ahead& ahead) {
   return found;
 }
 
-void AccountingWriter::finish_begun_batches() {
+// Until these are finished the cursor cannot say where it stands, so nothing is committed in between.
+Task<bool> AccountingWriter::finish_begun_batches() {
   for (auto ahead = ahead_.begin(); ahead != ahead_.end();) {
     if (ahead->matched == 0) {
       ++ahead;
@@ -272,12 +276,25 @@ void AccountingWriter::finish_begun_batches() {
     }
     const journal::EventBatch& batch = ahead->batch;
     format_rows(std::span(batch.events).subspan(ahead->matched));
+    if (!co_await name_missing_files()) co_return false;
     append_rows();
     cursor_.set(batch.directory_shard, batch.after);
     ahead_bytes_ -= weight_of(batch);
     ahead = ahead_.erase(ahead);
   }
   if (!dirty_since_) dirty_since_ = reactor_.now();
+  co_return true;
+}
+
+Task<bool> AccountingWriter::name_missing_files() {
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    CsvFile* file = files_[i].get();
+    if (rows_[i].text.empty() || !file->current_path().empty()) continue;
+    if (!co_await patiently([this, file] { return file->begin_next(reactor_.wall_now()); })) co_return false;
+    if (!co_await patiently([this] { return store_names(); })) co_return false;
+    file->name_stored();
+  }
+  co_return true;
 }
 
 Task<void> AccountingWriter::fetch() {
@@ -358,6 +375,13 @@ Task<Status> AccountingWriter::store() {
   co_return co_await store_->save(state.text());
 }
 
+Task<Status> AccountingWriter::store_names() {
+  AcctState state;
+  state.cursor = stored_cursor_;
+  for (const auto& file : files_) state.files.push_back(file->state_of_names());
+  co_return co_await store_->save(state.text());
+}
+
 Task<bool> AccountingWriter::write_out() {
   return patiently([this] { return write_all(); });
 }
@@ -396,6 +420,7 @@ Task<void> AccountingWriter::move_what_has_ended() {
 Task<bool> AccountingWriter::store_synced() {
   if (!co_await patiently([this] { return store(); })) co_return false;
   for (const auto& file : files_) file->stored();
+  stored_cursor_ = cursor_;
   source_->acknowledge(cursor_);
   dirty_since_.reset();
   ++counters_.commits;

@@ -142,11 +142,12 @@ class AccountingWriter {
   // Where a bool is answered, false says that a stop was asked for while something kept failing.
   runtime::Task<bool> take_events();
   runtime::Task<std::optional<journal::EventBatch>> next_batch();
-  runtime::Task<void> replay();
+  runtime::Task<bool> replay();
   [[nodiscard]] bool match_one_run();
   [[nodiscard]] std::size_t events_in_tails(const Ahead& ahead);
   runtime::Task<bool> read_ahead();
-  void finish_begun_batches();
+  runtime::Task<bool> finish_begun_batches();
+  runtime::Task<bool> name_missing_files();
   [[nodiscard]] bool has_tails() const;
   runtime::Task<void> fetch();
   runtime::Task<bool> handle(const journal::EventBatch& batch);
@@ -160,6 +161,7 @@ class AccountingWriter {
   runtime::Task<Status> write_all();
   runtime::Task<Status> sync_all();
   runtime::Task<Status> store();
+  runtime::Task<Status> store_names();
   runtime::Task<void> move_what_has_ended();
   /// Repeats `step` until it succeeds.
   runtime::Task<bool> patiently(Step step);
@@ -175,11 +177,12 @@ class AccountingWriter {
   AccountingOptions options_;
   MakeEventSource make_source_;
   std::optional<SlotStore> store_;
+  journal::JournalCursor stored_cursor_;
   journal::JournalCursor cursor_;  // behind the last batch whose rows are pending or written
   std::vector<std::unique_ptr<CsvFile>> files_;
   std::unique_ptr<EventSource> source_;
-  std::vector<Rows> rows_;                 // of the batch looked at last, by file
-  std::deque<journal::EventBatch> ahead_;  // read, not yet handled
+  std::vector<Rows> rows_;   // of the batch looked at last, by file
+  std::deque<Ahead> ahead_;  // read, not yet handled
   std::size_t ahead_bytes_ = 0;
   std::optional<MonoTime> dirty_since_;
   std::deque<Request*> requests_;

@@ -291,6 +291,8 @@ AcctFileState CsvFile::state() const {
   return out;
 }
 
+AcctFileState CsvFile::state_of_names() const { return {spec_.path, layout_mark_, last_, current_, moves_}; }
+
 void CsvFile::stored() {
   if (!current_) return;
   if (std::exchange(fresh_, false)) return;

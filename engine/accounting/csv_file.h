@@ -83,6 +83,9 @@ class CsvFile {
   [[nodiscard]] AcctFileState state() const;
   /// The state was stored.
   void stored();
+  /// What to store when only a new name is to become known: as the last state, with the new file.
+  [[nodiscard]] AcctFileState state_of_names() const;
+  void name_stored() { fresh_ = false; }
 
   [[nodiscard]] std::string current_path() const { return current_ ? naming_.path_of(current_->id) : ""; }
   [[nodiscard]] std::uint64_t rows() const { return rows_; }

@@ -78,8 +78,10 @@ TEST(AccountingWriter, RotatesBySizeIntervalMidnightAndOnRequest) {
   spec.move_interval = 10s;
   at.files = {spec};
   ASSERT_TRUE(start(at));
-  for (int i = 0; i < 10; ++i) at.journals.publish(0, 10);  // some 600 bytes each
-  at.world.run_for(100ms);
+  for (int i = 0; i < 10; ++i) {
+    at.journals.publish(0, 10);  // some 600 bytes
+    at.world.run_for(5ms);
+  }
   const std::size_t by_size = at.names("/done").size();
   EXPECT_GE(by_size, 2u);
   for (const std::string& name : at.names("/done"))
