@@ -48,7 +48,9 @@ TEST(SlotStore, KeepsTheLastTextOverACrashAtEveryStep) {
       const int value = *got == "none" ? 0 : std::stoi(*got);
       EXPECT_GE(value, acknowledged);
       EXPECT_LE(value, acknowledged + 1);
-      if (ended) EXPECT_EQ(value, 6);
+      if (ended) {
+        EXPECT_EQ(value, 6);
+      }
     }
   }
 }

@@ -198,7 +198,7 @@ TEST(Csv, AnyBytesComeBackOut) {
   for (int i = 0; i < 5'000; ++i) {
     std::string values[3];
     for (std::string& value : values) {
-      for (unsigned n = random() % 12; n > 0; --n) value += ",\"\r\n\0ab=\x7f"[random() % 10];
+      for (auto n = random() % 12; n > 0; --n) value += ",\"\r\n\0ab=\x7f"[random() % 10];
     }
     AcctRecord record = delivery();
     record.rcpt = values[0];
