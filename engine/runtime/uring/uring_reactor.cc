@@ -51,7 +51,8 @@ struct UringReactor::Impl {
   io_uring_buf_ring* buffer_ring = nullptr;
   std::byte* buffers = nullptr;
   std::size_t mapping_bytes = 0;
-  std::vector<Op*> starved;  // RecvMulti that found no buffer; go on when one comes back
+  std::uint32_t buffers_out = 0;  // handed over and not yet returned
+  std::vector<Op*> starved;       // RecvMulti that found no buffer; go on when one comes back
   std::uint16_t fixed_buffers_used = 0;
   std::vector<std::int32_t> free_files;
   int event_fd = -1;
@@ -371,12 +372,19 @@ void UringReactor::on_completion(const io_uring_cqe& cqe) {
   Completion completion{.result = cqe.res, .more = (cqe.flags & IORING_CQE_F_MORE) != 0};
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
     completion.has_buffer = true;
+    ++impl_->buffers_out;
     completion.buffer_id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
   }
   switch (op.kind) {
     case OpKind::RecvMulti:
       if (cqe.res == -ENOBUFS && !op.cancel_asked) {
-        impl_->starved.push_back(&op);
+        // Parked only while every buffer is out: then one must come back and take this operation along.
+        // Otherwise the shortage was over before its news was read, and nobody would come.
+        if (impl_->buffers_out == impl_->options.buffer_count) {
+          impl_->starved.push_back(&op);
+        } else {
+          prepare(op, 0);
+        }
         return;
       }
       break;
@@ -450,6 +458,7 @@ std::span<std::byte> UringReactor::provided_buffer(std::uint16_t id) {
 
 void UringReactor::return_buffer(std::uint16_t id) {
   impl_->add_buffer(id);
+  --impl_->buffers_out;
   if (impl_->starved.empty()) return;
   Op* op = impl_->starved.back();
   impl_->starved.pop_back();
