@@ -220,6 +220,11 @@ Task<bool> SinkShard::converse(Connection& connection, SinkSession& session) {
       const bool room = session.output().size() < SinkSession::kOutputMax;
       if (room) {
         connection.used += session.consume(connection.rest(), moment());
+        // Given back before anything is waited for: thousands of quiet connections must not keep all buffers.
+        if (connection.slow_input.empty() && connection.rest().empty()) {
+          connection.input = runtime::ReceivedBytes();
+          connection.used = 0;
+        }
         continue;
       }
     }

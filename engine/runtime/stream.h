@@ -12,7 +12,8 @@
 
 namespace sluice::runtime {
 
-/// Bytes in a provided buffer; gives the buffer back when destroyed. Movable.
+/// Bytes in a provided buffer; gives the buffer back when destroyed. Movable. Buffers are few and shared by all
+/// connections of a shard: use the bytes and let go before waiting for anything.
 class ReceivedBytes {
  public:
   ReceivedBytes() = default;
