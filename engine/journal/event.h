@@ -32,7 +32,7 @@ enum class Ending : std::uint8_t {
 
 /// One event. Views point into the caller's memory (when appended) or into the reader's block (when read); an
 /// event that must live longer is copied by its user. Empty view = the field is empty in accounting. Field
-/// names follow accounting's , which follow PowerMTA's.
+/// names are accounting's, which are PowerMTA's.
 struct Event {
   EventKind kind = EventKind::Received;
   Ending ending = Ending::None;
