@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "engine/delivery/static_route.h"
 #include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
 
@@ -50,7 +49,7 @@ std::string connect_failure_text(const Error& error, std::string_view domain, co
 Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting)
     : dispatcher_(dispatcher),
       reactor_(dispatcher.reactor()),
-      queue_(queue),
+      queue_(&queue),
       connecting_(connecting),
       snapshot_(dispatcher.snapshot()),
       settings_(queue.settings),
@@ -84,13 +83,27 @@ void Connection::cut() {
   wakeup_.set();
 }
 
-void Connection::work_available() { wakeup_.set(); }
+void Connection::work_available() {
+  dispatcher_.withdraw(*this);
+  wakeup_.set();
+}
+
+void Connection::serve(queue::Queue& queue, std::string_view host) {
+  SLUICE_ASSERT(!client_ || client_->in_flight() == 0);
+  queue_ = &queue;
+  lent_ = true;
+  hop_.mta = std::string(host) + " (" + endpoint_.address.text() + ')';
+}
 
 runtime::Task<void> Connection::run() {
   const resolver::RouteAnswer route = co_await find_route();
   if (!route.ok()) {
     leave_connecting();
     co_await fail_route(route);
+    co_return;
+  }
+  if (dispatcher_.borrow(*queue_, *settings_, route)) {
+    leave_connecting();
     co_return;
   }
   After after = After::QueueFailed;
@@ -105,36 +118,14 @@ runtime::Task<void> Connection::run() {
     if (after != After::NextHop) break;
   }
   leave_connecting();
-  if (after != After::Done) dispatcher_.failed(queue_, Dispatcher::Cause::Delivery, &hop_, failure_);
-}
-
-runtime::Task<resolver::RouteAnswer> Connection::find_route() {
-  const queue::Identity& identity = snapshot_->identity(queue_.vmta);
-  const resolver::RouteOptions options{.families = {.v4 = identity.has_v4, .v6 = identity.has_v6},
-                                       .port = settings_->default_smtp_port};
-  if (!settings_->smtp_hosts.empty()) {
-    const routing::HostList hosts = to_routing(settings_->smtp_hosts);
-    co_return co_await dispatcher_.resolver().resolve_static_hosts(hosts, options);
-  }
-  if (auto cached = dispatcher_.resolver().find_mail_hosts(queue_.domain(), options))
-    co_return std::move(*cached);
-  co_return co_await dispatcher_.resolver().resolve_mail_hosts(std::string(queue_.domain()), options);
-}
-
-runtime::Task<void> Connection::fail_route(const resolver::RouteAnswer& route) {
-  Failure failure{route.status(), "smtp;" + route.error_text()};
-  if (routing::is_permanent(route.outcome)) {
-    co_await dispatcher_.bounce_ready(queue_, std::move(failure), journal::Ending::Bounced);
-    co_return;
-  }
-  failure.diag = route.error_text();
-  dispatcher_.failed(queue_, Dispatcher::Cause::Dns, nullptr, failure);
+  if (after != After::Done) dispatcher_.failed(*queue_, Dispatcher::Cause::Delivery, &hop_, failure_);
 }
 
 runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
                                                      const resolver::RouteHop& hop) {
-  const queue::Identity& identity = snapshot_->identity(queue_.vmta);
-  const Endpoint& to = hop.endpoint;
+  const queue::Identity& identity = snapshot_->identity(queue_->vmta);
+  endpoint_ = hop.endpoint;
+  const Endpoint& to = endpoint_;
   const std::string name(route.host_of(hop));
   hop_ = {.mta = name + " (" + to.address.text() + ')',
           .source_ip = "0.0.0.0",
@@ -174,12 +165,12 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
                             " (" + hop_.source_ip + ") to " + hop_.mta
                       : lost_why_ + " in connection to " + hop_.mta;
   // Mail went through before: this host is fine, and whatever is left takes a new connection.
-  if (was_ready && finished_ > 0) co_return After::Done;
+  if (was_ready && (finished_ > 0 || lent_)) co_return After::Done;
   if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() &&
       settings_->bounce_upon_5xx_greeting) {
     leave_connecting();
     Failure refused{status_of_reply(fault_reply_, ReplyPhase::Other, {}), "smtp;" + fault_reply_.full_text()};
-    co_await dispatcher_.bounce_ready(queue_, std::move(refused), journal::Ending::Bounced);
+    co_await dispatcher_.bounce_ready(*queue_, std::move(refused), journal::Ending::Bounced);
     co_return After::Done;
   }
   co_return After::NextHop;
@@ -254,7 +245,7 @@ runtime::Task<void> Connection::add_transactions() {
 
 runtime::Task<bool> Connection::add_one(Active& slot) {
   slot.items.clear();
-  const Dispatcher::Taken taken = dispatcher_.take(queue_, slot.items, recipients_at_most());
+  const Dispatcher::Taken taken = dispatcher_.take(*queue_, slot.items, recipients_at_most());
   if (const auto* wait = std::get_if<Dispatcher::WaitUntil>(&taken)) {
     rate_wait_ = wait->time;
     co_return false;
@@ -267,7 +258,7 @@ runtime::Task<bool> Connection::add_one(Active& slot) {
   } else {
     Result<spool::MessageLease> read = co_await dispatcher_.reader().open(message);
     if (!read) {
-      for (queue::Item* item : slot.items) dispatcher_.settler().lost(queue_, *item, read.error());
+      for (queue::Item* item : slot.items) dispatcher_.settler().lost(*queue_, *item, read.error());
       slot.used = false;
       co_return true;
     }
@@ -327,21 +318,6 @@ bool Connection::offer(Active& slot) {
   }
   SLUICE_ASSERT(false);  // free_slots() and recipients_at_most() were obeyed
   return false;
-}
-
-void Connection::end_all_items(Active& slot, const Failure& failure, bool permanent) {
-  for (queue::Item*& item : slot.items) {
-    if (item == nullptr) continue;
-    if (permanent) {
-      dispatcher_.settler().bounced(queue_, *item, slot.lease.view(), &hop_, failure);
-    } else {
-      dispatcher_.settler().deferred(queue_, *item, slot.lease.view(), &hop_, failure);
-    }
-    item = nullptr;
-  }
-  slot.lease.reset();
-  slot.items.clear();
-  slot.used = false;
 }
 
 runtime::Task<void> Connection::send_output() {
@@ -429,9 +405,13 @@ runtime::Task<void> Connection::wait_for_events() {
   const Duration linger = std::max(settings_->connection_idle_timeout, Dispatcher::kLinger);
   reactor_.arm(linger_, std::max(now + linger, rate_is_near ? rate_wait_ + Dispatcher::kLinger : now));
   linger_over_ = false;
-  dispatcher_.stand_by(queue_, *this);
+  const Dispatcher::StandBy how = dispatcher_.stand_by(*this, rate_is_near);
+  if (how == Dispatcher::StandBy::InTheWay) {
+    linger_over_ = true;
+    co_return;
+  }
   co_await wakeup_.wait();
-  dispatcher_.withdraw(queue_, *this);
+  dispatcher_.withdraw(*this);
   if (!linger_over_) reactor_.disarm(linger_);
 }
 
@@ -442,99 +422,9 @@ void Connection::on_ready(const net::Capabilities& capabilities) {
   ready_ = true;
   hop_.esmtp = capabilities.listed;
   leave_connecting();
-  if (!std::exchange(ever_established_, true)) dispatcher_.established(queue_);
+  if (!std::exchange(ever_established_, true)) dispatcher_.established(*queue_);
 }
 
 void Connection::on_tls_wanted() { SLUICE_ASSERT(false); }  // ClientSettings::Tls::Never
-
-void Connection::put_back(Active& slot) {
-  for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
-    if (*item != nullptr) queue_.put_back(**item);
-  }
-}
-
-void Connection::judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt) {
-  queue::Item*& item = slot.items[index];
-  const Failure failure{
-      status_of_reply(reply, at_rcpt ? ReplyPhase::Rcpt : ReplyPhase::Other,
-                      {.smtp_553_means_invalid_mailbox = settings_->smtp_553_means_invalid_mailbox}),
-      "smtp;" + reply.full_text()};
-  if (reply.permanent()) {
-    dispatcher_.settler().bounced(queue_, *item, slot.lease.view(), &hop_, failure);
-  } else {
-    dispatcher_.settler().deferred(queue_, *item, slot.lease.view(), &hop_, failure);
-  }
-  item = nullptr;
-  ++errors_;
-}
-
-void Connection::on_recipient(net::TransactionTag tag, std::uint32_t index, const SmtpReply& reply) {
-  if (!reply.positive()) judge(active_[tag.raw()], index, reply, true);
-}
-
-void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::ClientPhase phase,
-                             const SmtpReply& reply) {
-  Active& slot = active_[tag.raw()];
-  // Code 0: no reply; the text is the machine's reason for giving up, or empty when the connection was lost.
-  const std::string& why = reply.code == 0 && !reply.text.empty() ? reply.text : lost_why_;
-  switch (ending) {
-    case net::Ending::Replied:
-      ++finished_;
-      if (reply.positive() && phase == net::ClientPhase::FinalReply) dispatcher_.settler().count_message();
-      for (std::size_t i = 0; i < slot.items.size(); ++i) {
-        if (slot.items[i] == nullptr) continue;
-        if (reply.positive() && phase == net::ClientPhase::FinalReply) {
-          dispatcher_.settler().delivered(queue_, *std::exchange(slot.items[i], nullptr), slot.lease.view(),
-                                          &hop_, reply);
-          dispatcher_.succeeded(queue_);
-        } else {
-          judge(slot, i, reply, false);
-        }
-      }
-      break;
-    case net::Ending::AllRefused: ++finished_; break;
-    case net::Ending::NeverStarted: put_back(slot); break;
-    case net::Ending::PartlySent:
-      if (reply.code == 421) {
-        end_all_items(slot, {status_of_reply(reply, ReplyPhase::Other, {}), "smtp;" + reply.full_text()},
-                      false);
-        break;
-      }
-      if (reply.code != 0) {
-        // The server lost step with our pipelining (a 503 behind a failed BDAT): nobody's fault, again on
-        // this connection.
-        put_back(slot);
-        break;
-      }
-      // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
-      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"},
-                    settings_->bounce_upon_transfer_failure);
-      break;
-    case net::Ending::Unknown:
-      if (settings_->assume_delivery_upon_data_termination_timeout) {
-        for (queue::Item* item : slot.items) {
-          if (item == nullptr) continue;
-          dispatcher_.settler().delivered(queue_, *item, slot.lease.view(), &hop_,
-                                          {.code = 0, .enhanced = {}, .text = "no reply to the final dot"});
-        }
-      } else {
-        end_all_items(slot, {{4, 4, 2}, why + " after the final dot, delivery unknown"}, false);
-      }
-      break;
-  }
-  slot.lease.reset();
-  slot.items.clear();
-  slot.used = false;
-}
-
-void Connection::on_over(net::ClientFault fault, net::ClientPhase phase, const SmtpReply& reply) {
-  fault_ = fault;
-  fault_phase_ = phase;
-  fault_reply_ = reply;
-  if (fault == net::ClientFault::ProtocolError) {
-    lost_why_ = "protocol error (" + reply.text + ')';
-    fault_reply_.code = 0;
-  }
-}
 
 }  // namespace sluice::delivery

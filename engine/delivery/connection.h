@@ -14,11 +14,16 @@
 
 namespace sluice::delivery {
 
+/// How the mail hosts of a queue's domain are looked for.
+[[nodiscard]] resolver::RouteOptions route_options(const queue::Snapshot& snapshot, const queue::Queue& queue,
+                                                   const config::DomainSettings& settings);
+
 /// One outbound connection of a queue: finds a mail host, speaks SMTP, takes recipients from the queue as
-/// long as there are any, and hands every outcome to the Settler. Thread:   one shard. Lifetime: run() has
-/// ended before destruction; dispatcher and queue outlive it. Limits:   one mail at a time in lockstep, two
-/// with PIPELINING, up to four with CHUNKING; what the queue's settings say
-///           about messages and errors per connection.
+/// long as there are any, and hands every outcome to the Settler. Without work it may go on for another queue
+/// of the same host (SpareConnections). Thread:   one shard. Lifetime: run() has ended before destruction;
+/// dispatcher and the queue it serves outlive it. Limits:   one mail at a time in lockstep, two with
+/// PIPELINING, up to four with CHUNKING; what the queue's
+///           settings say about messages and errors per connection, whomever it served before.
 class Connection final : public net::ClientEvents, public queue::Worker {
  public:
   /// `connecting`: a unit of it was taken for this connection and is given back once a host has greeted it.
@@ -29,6 +34,13 @@ class Connection final : public net::ClientEvents, public queue::Worker {
 
   [[nodiscard]] runtime::Task<void> run();
   [[nodiscard]] bool established() const { return ever_established_; }
+  /// The queue it works for; changes by serve().
+  [[nodiscard]] queue::Queue& queue() const { return *queue_; }
+  [[nodiscard]] const config::DomainSettings& settings() const { return *settings_; }
+  [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
+  /// From now on this connection without work, or one that has not connected yet, belongs to `queue`, whose
+  /// settings are the same object. `host`: what that queue calls the mail host.
+  void serve(queue::Queue& queue, std::string_view host);
   /// Takes nothing new, ends what is under way, says QUIT.
   void finish();
   /// Ends at once; transactions under way are classified by what was sent.
@@ -87,7 +99,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
 
   Dispatcher& dispatcher_;
   runtime::Reactor& reactor_;
-  queue::Queue& queue_;
+  queue::Queue* queue_;
   queue::SharedBudget& connecting_;
   // Of the moment the connection began: a reload changes new connections only.
   std::shared_ptr<const queue::Snapshot> snapshot_;
@@ -98,6 +110,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   runtime::Stream stream_;
   std::optional<net::Client> client_;
   std::array<Active, net::Client::kWindowMax> active_;
+  Endpoint endpoint_;
   HopFacts hop_;
   Failure failure_;       // the last thing that went wrong on this run
   std::string lost_why_;  // why the connection was lost, for outcomes without a reply
@@ -111,6 +124,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::uint64_t finished_ = 0;  // transactions that got their final reply
   std::uint64_t errors_ = 0;
   bool holds_connecting_ = true;
+  bool lent_ = false;  // serves or served another queue than the one it was opened for
   bool ever_established_ = false;
   bool ready_ = false;
   bool finishing_ = false;

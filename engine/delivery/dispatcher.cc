@@ -167,9 +167,7 @@ void Dispatcher::consider(queue::Queue& queue) {
   }
   // Idle connections first, the one that has rested least: the others may then time out.
   for (std::size_t work = queue.ready(); work > 0 && !queue.idle.empty(); --work) {
-    queue::Worker* worker = queue.idle.back();
-    queue.idle.pop_back();
-    worker->work_available();
+    queue.idle.back()->work_available();  // takes itself off the list
     if (queue.ready() <= queue.connections - queue.idle.size()) break;
   }
   MonoTime again{};
@@ -183,8 +181,34 @@ void Dispatcher::consider(queue::Queue& queue) {
   set_timer(queue, waits ? std::optional(again) : std::nullopt);
 }
 
+bool Dispatcher::borrow_known(queue::Queue& queue) {
+  if (spares_.empty() || !queue.settings->share_connections || !queue.settings->smtp_hosts.empty())
+    return false;
+  const auto route =
+      resolver_.find_mail_hosts(queue.domain(), route_options(*snapshot_, queue, *queue.settings));
+  return route && route->ok() && borrow(queue, *queue.settings, *route);
+}
+
+bool Dispatcher::borrow(queue::Queue& queue, const config::DomainSettings& settings,
+                        const resolver::RouteAnswer& route) {
+  if (stopping_ || !settings.share_connections) return false;
+  const auto [connection, host] = spares_.find(settings, route);
+  if (connection == nullptr) return false;
+  queue::Queue& from = connection->queue();
+  withdraw(*connection);
+  --from.connections;
+  --from.established;
+  ++queue.connections;
+  ++queue.established;
+  connection->serve(queue, host);
+  connection->work_available();
+  if (&from != &queue) consider(from);
+  return true;
+}
+
 bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   const MonoTime now = reactor_.now();
+  if (borrow_known(queue)) return true;
   if (queue.connect_not_before > now) {
     again_at = queue.connect_not_before;
     return false;
@@ -220,19 +244,22 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   return true;
 }
 
-runtime::Task<void> Dispatcher::run_connection(queue::Queue& queue) {
-  const std::shared_ptr<queue::IdentityState> identity = snapshot_->identity(queue.vmta).state;
+runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for) {
+  const std::shared_ptr<queue::IdentityState> identity = snapshot_->identity(opened_for.vmta).state;
+  queue::Queue* served = &opened_for;
   // consider() counts this connection before it runs; what it runs into at once (a cached answer of DNS) must
   // not come back to consider() while that is still deciding.
   co_await runtime::yield(reactor_);
   bool was_established = false;
   {
-    Connection connection(*this, queue, shared_.connecting);
+    Connection connection(*this, opened_for, shared_.connecting);
     running_.push_back(&connection);
     co_await connection.run();
     was_established = connection.established();
+    served = &connection.queue();
     std::erase(running_, &connection);
   }
+  queue::Queue& queue = *served;
   if (was_established) --queue.established;
   shared_.outbound.give_back();
   identity->connections.give_back();
@@ -256,9 +283,11 @@ void Dispatcher::on_slot_timer(runtime::Timer& timer) { static_cast<SlotTimer&>(
 
 void Dispatcher::offer_slots() {
   // Everybody in line is asked once, in order; who still finds no slot is behind the others afterwards.
+  std::size_t looked = 0;
   for (std::size_t left = slot_line_.size(); left > 0; --left) {
-    if (shared_.outbound.used() >= shared_.outbound.limit() ||
-        shared_.connecting.used() >= shared_.connecting.limit()) {
+    if ((shared_.outbound.used() >= shared_.outbound.limit() ||
+         shared_.connecting.used() >= shared_.connecting.limit()) &&
+        (spares_.empty() || ++looked > kLineLookMax)) {
       break;
     }
     queue::Queue* next = slot_line_.front();
@@ -343,13 +372,30 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
   return std::monostate{};
 }
 
-void Dispatcher::stand_by(queue::Queue& queue, queue::Worker& worker) {
-  queue.idle.push_back(&worker);
+Dispatcher::StandBy Dispatcher::stand_by(Connection& connection, bool exclusive) {
+  queue::Queue& queue = connection.queue();
+  queue.idle.push_back(&connection);
   if (queue.size() == 0) queue.emptied_at = reactor_.now();
   // The timer stays as it is: take() may have set it to the moment a rate allows the next recipient.
+  if (exclusive) return StandBy::Waits;
+  if (connection.settings().share_connections) spares_.park(connection);
+  if (slot_line_.empty()) return StandBy::Waits;
+  offer_slots();
+  const bool stands_by = &connection.queue() == &queue &&
+                         std::find(queue.idle.begin(), queue.idle.end(), &connection) != queue.idle.end();
+  const queue::SharedBudget& of_vmta = snapshot_->identity(queue.vmta).state->connections;
+  if (!stands_by || slot_line_.empty() ||
+      (shared_.outbound.used() < shared_.outbound.limit() && of_vmta.used() < of_vmta.limit())) {
+    return StandBy::Waits;
+  }
+  withdraw(connection);
+  return StandBy::InTheWay;
 }
 
-void Dispatcher::withdraw(queue::Queue& queue, queue::Worker& worker) { std::erase(queue.idle, &worker); }
+void Dispatcher::withdraw(Connection& connection) {
+  std::erase(connection.queue().idle, &connection);
+  spares_.withdraw(connection);
+}
 
 void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
 

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/delivery/settler.h"
+#include "engine/delivery/spare_connections.h"
 #include "engine/queue/queue_table.h"
 #include "engine/queue/snapshot.h"
 #include "engine/resolver/resolver.h"
@@ -49,6 +50,8 @@ class Dispatcher {
   static constexpr Duration kLinger = 100ms;
   /// After a failed connection while others of the queue work: no new one for this long.
   static constexpr Duration kConnectPause = 10s;
+  /// So many queues in line are asked whether an idle connection suits them, when there is no free slot.
+  static constexpr std::size_t kLineLookMax = 16;
 
   Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader,
              Settler& settler, queue::ItemPool& items, queue::SharedState& shared);
@@ -80,9 +83,19 @@ class Dispatcher {
   /// A batch in `into`; or nothing for now; or not before a time because of a rate.
   using Taken = std::variant<std::monostate, NothingToDo, WaitUntil>;
   [[nodiscard]] Taken take(queue::Queue& queue, queue::Batch& into, std::size_t most);
-  /// `worker` stands by for work_available(). Taken off the list when called, or by withdraw().
-  void stand_by(queue::Queue& queue, queue::Worker& worker);
-  void withdraw(queue::Queue& queue, queue::Worker& worker);
+  enum class StandBy : std::uint8_t {
+    Waits,     ///< for work_available(), until it is called or withdraw()
+    InTheWay,  ///< others stand in line for the slot this connection holds: it ends now
+  };
+  /// `connection` has nothing to do. It may find itself serving another queue when this returns or later.
+  /// `exclusive`: a rate lets its own queue go on soon, so nobody else gets it.
+  [[nodiscard]] StandBy stand_by(Connection& connection, bool exclusive);
+  /// No longer stands by. Harmless for a connection that does not.
+  void withdraw(Connection& connection);
+  /// Lets an idle connection to where `route` leads go on for `queue`, whose settings are `settings`. False:
+  /// there is none.
+  [[nodiscard]] bool borrow(queue::Queue& queue, const config::DomainSettings& settings,
+                            const resolver::RouteAnswer& route);
   void established(queue::Queue& queue);
   /// Mail was delivered: the retry intervals begin anew.
   void succeeded(queue::Queue& queue);
@@ -111,7 +124,8 @@ class Dispatcher {
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
-  runtime::Task<void> run_connection(queue::Queue& queue);
+  bool borrow_known(queue::Queue& queue);
+  runtime::Task<void> run_connection(queue::Queue& opened_for);
   runtime::Task<void> expire_ready(queue::Queue& queue, Failure last);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
   void want_slot(queue::Queue& queue);
@@ -134,6 +148,7 @@ class Dispatcher {
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<config::DomainSettingsCache> settings_;
   queue::QueueTable queues_;
+  SpareConnections spares_;
   std::deque<queue::Queue*> slot_line_;
   SlotTimer slot_timer_;
   runtime::TaskGroup tasks_;

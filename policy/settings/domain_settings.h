@@ -1,6 +1,7 @@
 #pragma once
-// Everything a `<domain>` block can say, flattened for one queue (domain, virtual MTA). A default-made object holds the
-// defaults of the language: the directive table prints its defaults from here, so they cannot differ.
+// Everything a `<domain>` block can say, flattened for one queue (domain, virtual MTA). A default-made object
+// holds the defaults of the language: the directive table prints its defaults from here, so they cannot
+// differ.
 
 #include <cstdint>
 #include <string>
@@ -28,8 +29,8 @@ struct DkimSettings {
 };
 
 /// Effective settings of one queue.
-/// Thread: immutable once made; read from anywhere. Rates: `backoff_max_*` are final, that is the normal value where
-/// the text did not set them.
+/// Thread: immutable once made; read from anywhere. Rates: `backoff_max_*` are final, that is the normal
+/// value where the text did not set them.
 struct DomainSettings {
   // Connections and pace.
   CountLimit max_smtp_out = 20;
@@ -46,6 +47,7 @@ struct DomainSettings {
   std::vector<PerSource<VolumeLimit>> source_ip_max_data_volume_rate;
   Duration smtp_out_rampup_interval = 0s;
   Duration connection_idle_timeout = 0s;  ///< at most 10m
+  bool share_connections = true;  ///< extension: idle connections serve other domains of the same host
   CountLimit max_msg_per_connection;
   CountLimit max_rcpt_per_message = 1000;  ///< RCPT commands per transaction
   CountLimit max_errors_per_connection;

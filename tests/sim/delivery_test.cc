@@ -185,6 +185,68 @@ TEST(Delivery, FallsBackToTheNextMailHost) {
   EXPECT_EQ(rows[0].at("dsnMta"), "second.two.test (10.1.0.9)");
 }
 
+void hosted_domains(resolver::TableTransport& dns) {
+  for (const char* domain : {"one.test", "two.test", "other.test"}) dns.add_mx(domain, 10, "mx.hosted.test");
+  dns.add_mx("alias.test", 10, "mx.alias.test");
+  dns.add_a("mx.hosted.test", "10.1.0.9");
+  dns.add_a("mx.alias.test", "10.1.0.9");
+}
+
+/// Messages to one recipient each, a second apart, in a world whose hosted domains share one mail host that
+/// takes everything.
+struct SharedHost {
+  explicit SharedHost(const std::string& extra) : message(extra) {
+    message.scenario.extra_zone = hosted_domains;
+    taking = &message.host("10.1.0.9:2500");
+    taking->otherwise(SmtpScript().says("220 mx").accepts_mail());
+  }
+  void deliver(const std::vector<std::string>& recipients) {
+    ASSERT_TRUE(message.scenario.boot());
+    for (const std::string& recipient : recipients) {
+      ASSERT_TRUE(
+          finish(message.scenario.world,
+                 inject(message.scenario.peers.reactor(0), Scenario::listener(),
+                        {{.id = recipient, .recipients = {recipient}, .vmta = "v1"}}, message.injected),
+                 10min));
+      message.scenario.world.run_for(1s);
+    }
+  }
+  OneMessage message;
+  ScriptedHost* taking = nullptr;
+};
+
+TEST(Delivery, DomainsOfOneHostShareItsConnection) {
+  SharedHost world("<domain *>\n connection-idle-timeout 30s\n</domain>\n");
+  world.deliver({"x@one.test", "y@two.test", "z@alias.test", "x@one.test"});
+  const std::vector<Row> rows = world.message.stop();
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[1].at("queue"), "two.test/v1");
+  EXPECT_EQ(rows[1].at("dsnMta"), "mx.hosted.test (10.1.0.9)");
+  EXPECT_EQ(rows[2].at("dsnMta"), "mx.alias.test (10.1.0.9)") << "each domain sees its own name for the host";
+  for (const Row& row : rows) EXPECT_EQ(row.at("type"), "d");
+  EXPECT_EQ(world.taking->conversations().size(), 1u);
+}
+
+TEST(Delivery, ConnectionsAreNotSharedWhereThatIsForbiddenOrSettingsDiffer) {
+  SharedHost forbidden("<domain *>\n connection-idle-timeout 30s\n share-connections no\n</domain>\n");
+  forbidden.deliver({"x@one.test", "y@two.test"});
+  EXPECT_EQ(forbidden.message.stop().size(), 2u);
+  EXPECT_EQ(forbidden.taking->conversations().size(), 2u);
+
+  SharedHost differs(
+      "<domain *>\n connection-idle-timeout 30s\n</domain>\n<domain two.test>\n max-smtp-out 3\n</domain>\n");
+  differs.deliver({"x@one.test", "y@two.test", "x@other.test"});
+  EXPECT_EQ(differs.message.stop().size(), 3u);
+  EXPECT_EQ(differs.taking->conversations().size(), 2u);
+}
+
+TEST(Delivery, MessagesPerConnectionCountOverAllDomains) {
+  SharedHost world("<domain *>\n connection-idle-timeout 30s\n max-msg-per-connection 2\n</domain>\n");
+  world.deliver({"x@one.test", "y@two.test", "x@other.test"});
+  EXPECT_EQ(world.message.stop().size(), 3u);
+  EXPECT_EQ(world.taking->conversations().size(), 2u);
+}
+
 TEST(Delivery, AnswersOfDnsThatEndAMessage) {
   struct DnsCase {
     const char* domain;

@@ -94,7 +94,8 @@ void merge_literal_rule(D& domain, ReplyRule rule) {
   domain.inline_reply_rules.push_back(std::move(rule));
 }
 
-/// `smtp-pattern-list NAME`, or the second spelling NAME "421 4.7.0" that makes a list of one rule on the spot.
+/// `smtp-pattern-list NAME`, or the second spelling NAME "421 4.7.0" that makes a list of one rule on the
+/// spot.
 void apply_pattern_list(Value& value, D& domain) {
   const auto words = split_words(value.text());
   if (words.size() > 2) return value.fail(words[2], "too many arguments", "NAME");
@@ -164,6 +165,8 @@ void append_pace(std::vector<Directive>& out) {
                                              "least time before one more connection is opened"));
   add(out, one<&D::connection_idle_timeout>("connection-idle-timeout",
                                             "how long an idle connection waits for new mail", {.max = 600}));
+  add(out, one<&D::share_connections>("share-connections",
+                                      "an idle connection serves other domains of the same mail host"));
   add(out, one<&D::max_msg_per_connection>("max-msg-per-connection", "messages before a connection is closed",
                                            {.zero_is_unlimited = true, .default_text = "0"}));
   add(out, one<&D::max_rcpt_per_message>("max-rcpt-per-message", "recipients per transaction",
