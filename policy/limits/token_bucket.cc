@@ -43,10 +43,11 @@ std::expected<TokenBucket::Grant, MonoTime> TokenBucket::try_take(MonoTime now, 
   }
 }
 
-// Why only an unchanged TAT may go back. Let k.after be the TAT right behind a grant k that still holds tokens. Then
-// always TAT >= k.after + gap * (tokens still held behind k): takes add to both sides, clamping to the clock only adds
-// to the left. So TAT == k.after says that nothing behind k is held any more, and lowering both by the unused tokens
-// keeps the sum true for k and for every grant before it; the window proof in the header rests on that sum alone.
+// Why only an unchanged TAT may go back. Let k.after be the TAT right behind a grant k that still holds
+// tokens. Then always TAT >= k.after + gap * (tokens still held behind k): takes add to both sides, clamping
+// to the clock only adds to the left. So TAT == k.after says that nothing behind k is held any more, and
+// lowering both by the unused tokens keeps the sum true for k and for every grant before it; the window proof
+// in the header rests on that sum alone.
 bool TokenBucket::give_back(Grant& grant, std::uint32_t unused) {
   SLUICE_ASSERT(unused <= grant.count_);
   if (unused == 0) return true;
@@ -70,8 +71,9 @@ void TokenBucket::set_rate(Rate rate) {
   const Shape shape = shape_of(rate);
   const std::int64_t change = shape.gap - gap_.exchange(shape.gap, kOrder);
   tau_.store(shape.tau, kOrder);
-  // TAT - gap is when the last event was, or was due. Lowering TAT for a faster rate is right too: what is owed is one
-  // gap behind the last event, and the gap has become shorter. But a queue of takes inside tau stays owed.
+  // TAT - gap is when the last event was, or was due. Lowering TAT for a faster rate is right too: what is
+  // owed is one gap behind the last event, and the gap has become shorter. But a queue of takes inside tau
+  // stays owed.
   if (change != 0) tat_.fetch_add(change, kOrder);
 }
 

@@ -10,27 +10,32 @@
 
 namespace sluice {
 
-/// One configured rate (`max-msg-rate`, `max-connect-rate`, `max-smtp-msg-rate`, ...), as a virtual scheduling GCRA
-/// (ITU-T I.371): the only state is TAT, the theoretical arrival time of the next event, in one 64-bit atomic.
+/// One configured rate (`max-msg-rate`, `max-connect-rate`, `max-smtp-msg-rate`, ...), as a virtual
+/// scheduling GCRA (ITU-T I.371): the only state is TAT, the theoretical arrival time of the next event, in
+/// one 64-bit atomic.
 ///
-/// Never exceeded. In every window of length `per`, both ends included and wherever it begins, at most `events` pass.
+/// Never exceeded. In every window of length `per`, both ends included and wherever it begins, at most
+/// `events` pass.
 ///   tau = min(5 ms, per / 200)                  tolerance: how early an event may come before its TAT
 ///   gap = floor((per + tau) / events) + 1 ns    what one event adds to TAT
 ///   an event at t passes when t >= TAT - tau;   then TAT := max(TAT, t) + gap
-/// Let n events pass inside one window, the first of them in order of passing at a and the last at b. After the first,
-/// TAT >= a + gap; the others but the last add at least gap each; so the last needed b >= a + (n - 1) gap - tau. As
-/// b - a <= per, (n - 1) gap <= per + tau, and as events * gap > per + tau, n - 1 < events. Only the times handed in
-/// occur in this, and their order does not: shards whose clocks stand up to a turn apart cannot break it either.
+/// Let n events pass inside one window, the first of them in order of passing at a and the last at b. After
+/// the first, TAT >= a + gap; the others but the last add at least gap each; so the last needed b >= a + (n -
+/// 1) gap - tau. As b - a <= per, (n - 1) gap <= per + tau, and as events * gap > per + tau, n - 1 < events.
+/// Only the times handed in occur in this, and their order does not: shards whose clocks stand up to a turn
+/// apart cannot break it either.
 ///
 /// Smooth. After any idle time at most 1 + tau / gap events pass at once: 5 ms worth, never a window's worth.
 ///
-/// Accurate. A waiter asks to be woken at TAT - tau. If it comes late by up to tau, TAT is still ahead of the clock and
-/// nothing of the lateness is carried on: the mean gap is `gap`, so at most 0.5 % below the configured rate as long as
-/// timers are less than tau late (5 ms for every `per` of a second or longer).
+/// Accurate. A waiter asks to be woken at TAT - tau. If it comes late by up to tau, TAT is still ahead of the
+/// clock and nothing of the lateness is carried on: the mean gap is `gap`, so at most 0.5 % below the
+/// configured rate as long as timers are less than tau late (5 ms for every `per` of a second or longer).
 ///
-/// Thread: every member may be called from any shard, without a lock; set_rate() and restore() are meant for one caller
+/// Thread: every member may be called from any shard, without a lock; set_rate() and restore() are meant for
+/// one caller
 ///         at a time and take effect for takes that begin later.
-/// Limits: rates above kAccurateRateMax per second stay safe but lose accuracy, as gap is counted in whole ns.
+/// Limits: rates above kAccurateRateMax per second stay safe but lose accuracy, as gap is counted in whole
+/// ns.
 class TokenBucket {
  public:
   static constexpr Duration kToleranceMax = 5ms;
@@ -54,13 +59,13 @@ class TokenBucket {
   TokenBucket(const TokenBucket&) = delete;
   TokenBucket& operator=(const TokenBucket&) = delete;
 
-  /// Takes between 1 and `most` tokens, as many as conform at `now`; or answers the earliest time at which one will,
-  /// if nobody else takes it first. Requires most >= 1.
+  /// Takes between 1 and `most` tokens, as many as conform at `now`; or answers the earliest time at which
+  /// one will, if nobody else takes it first. Requires most >= 1.
   [[nodiscard]] std::expected<Grant, MonoTime> try_take(MonoTime now, std::uint32_t most = 1);
 
-  /// Returns `unused` (<= grant.count()) tokens of a grant that never became events. They are lost instead when anyone
-  /// took in between: without a record of every event, making room in the past could let a window overflow.
-  /// Answers whether they came back.
+  /// Returns `unused` (<= grant.count()) tokens of a grant that never became events. They are lost instead
+  /// when anyone took in between: without a record of every event, making room in the past could let a window
+  /// overflow. Answers whether they came back.
   bool give_back(Grant& grant, std::uint32_t unused);
   bool give_back(Grant& grant) { return give_back(grant, grant.count()); }
 
@@ -79,8 +84,9 @@ class TokenBucket {
 
   /// What a restart has to remember: how far TAT is ahead of `now`; zero when the bucket is at rest.
   [[nodiscard]] Duration debt(MonoTime now) const;
-  /// Takes up a remembered debt, from which the caller has taken off the time that has passed since. Never lowers TAT.
-  /// A debt longer than takes at this rate can make (a changed clock, a changed rate) is cut to gap + tau.
+  /// Takes up a remembered debt, from which the caller has taken off the time that has passed since. Never
+  /// lowers TAT. A debt longer than takes at this rate can make (a changed clock, a changed rate) is cut to
+  /// gap + tau.
   void restore(MonoTime now, Duration debt);
 
   [[nodiscard]] Duration gap() const { return Duration{gap_.load(std::memory_order_relaxed)}; }
