@@ -125,6 +125,18 @@ std::chrono::local_days TimeZone::day_of(WallTime time) const {
       std::chrono::local_seconds{(utc + offset_at(utc)).time_since_epoch()});
 }
 
+std::chrono::sys_seconds TimeZone::moment_of(std::chrono::local_seconds local) const {
+  // Offsets are below 26 hours and changes are months apart: one of the offsets a day before and after is
+  // meant.
+  const std::chrono::sys_seconds as_utc{local.time_since_epoch()};
+  const std::chrono::seconds before = offset_at(as_utc - std::chrono::hours(26));
+  const std::chrono::seconds after = offset_at(as_utc + std::chrono::hours(26));
+  for (const std::chrono::seconds offset : {before, after}) {
+    if (offset_at(as_utc - offset) == offset) return as_utc - offset;
+  }
+  return as_utc - before;  // the clock jumped over it
+}
+
 WallTime TimeZone::next_midnight(WallTime time) const {
   // Clocks change by hours, so days last between 22 and 26: bisect for the first moment of a later day.
   const std::chrono::local_days today = day_of(time);

@@ -12,9 +12,9 @@
 
 namespace sluice::accounting {
 
-/// Local time as a value: the content of a compiled zone file (RFC 8536, as in /etc/localtime), so that nothing here
-/// asks the C library, whose zone is a global.
-/// Thread: immutable. Limits: kTransitionsMax, kFileBytesMax.
+/// Local time as a value: the content of a compiled zone file (RFC 8536, as in /etc/localtime), so that
+/// nothing here asks the C library, whose zone is a global. Thread: immutable. Limits: kTransitionsMax,
+/// kFileBytesMax.
 class TimeZone {
  public:
   static constexpr std::size_t kFileBytesMax = 256 * kKiB;
@@ -28,6 +28,9 @@ class TimeZone {
   /// East of Greenwich is positive.
   [[nodiscard]] std::chrono::seconds offset_at(std::chrono::sys_seconds time) const;
   [[nodiscard]] std::chrono::local_days day_of(WallTime time) const;
+  /// The moment a calendar and a clock here show `local`. A time that a change of clocks leaves out is the
+  /// moment as much later; of one that it repeats, the first is meant.
+  [[nodiscard]] std::chrono::sys_seconds moment_of(std::chrono::local_seconds local) const;
   /// The first moment of the next local day.
   [[nodiscard]] WallTime next_midnight(WallTime time) const;
 
