@@ -197,7 +197,8 @@ void Finisher::check_traps() {
   check_domain_traps();
 }
 
-/// An identity that layer `l` belongs to: the VMTA itself, a member of the pool, {default} for the global layer.
+/// An identity that layer `l` belongs to: the VMTA itself, a member of the pool, {default} for the global
+/// layer.
 std::optional<VmtaId> Finisher::identity_of_layer(std::size_t l) const {
   if (l == 0) return kDefaultVmta;
   for (const Vmta& vmta : config_.vmtas) {

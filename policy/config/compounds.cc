@@ -206,7 +206,8 @@ std::string Codec<ProxySourceHost>::format(const ProxySourceHost& item) {
          (item.client.port == 0 ? item.client.address.text() : item.client.text()) + ' ' + item.ehlo;
 }
 
-/// Commas with optional blanks, or the attributes selector= (or name=), domain= and path= (or key-file=, file=).
+/// Commas with optional blanks, or the attributes selector= (or name=), domain= and path= (or key-file=,
+/// file=).
 std::optional<DomainKey> Codec<DomainKey>::parse(std::string_view token, Value& value) {
   DomainKey out;
   out.origin = value.origin();

@@ -67,8 +67,8 @@ std::vector<SettingOrigin> explain_rows(Scope scope, const Record& record, const
   return out;
 }
 
-/// Where `backoff-*` was not set, the normal value holds: the guide's rule for rates. The connection count has a
-/// default of its own.
+/// Where `backoff-*` was not set, the normal value holds: the guide's rule for rates. The connection count
+/// has a default of its own.
 void fill_backoff(const std::vector<bool>& assigned, DomainSettings& settings) {
   const DirectiveTable& table = DirectiveTable::get();
   const auto is_set = [&](std::string_view name) {
@@ -147,7 +147,8 @@ std::vector<const SourceBlock*> source_chain(const std::vector<SourceBlock>& sou
   for (const SourceBlock& block : sources) {
     if (client != nullptr && block.cidr && block.cidr->contains(*client)) chain.push_back(&block);
   }
-  // Not stable_sort: libstdc++ 12 implements it with a function it calls deprecated. Blocks stand in file order.
+  // Not stable_sort: libstdc++ 12 implements it with a function it calls deprecated. Blocks stand in file
+  // order.
   std::sort(chain.begin(), chain.end(), [](const SourceBlock* a, const SourceBlock* b) {
     const unsigned bits_a = a->cidr->prefix_bits(), bits_b = b->cidr->prefix_bits();
     return bits_a != bits_b ? bits_a < bits_b : a < b;

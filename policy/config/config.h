@@ -86,8 +86,8 @@ class Config {
   [[nodiscard]] const BounceActionList* find_bounce_actions(std::string_view name) const;
   [[nodiscard]] const SmtpUser* find_smtp_user(std::string_view name) const;
 
-  /// Rules for a client: every block whose network holds it, the more specific over the less specific, then the named
-  /// source over all of them. An unknown name adds nothing.
+  /// Rules for a client: every block whose network holds it, the more specific over the less specific, then
+  /// the named source over all of them. An unknown name adds nothing.
   [[nodiscard]] SourceSettings resolve_source(const IpAddress& client,
                                               std::string_view named_source = {}) const;
   /// Only `<source NAME>`, for {pickup} and other entries without a client address.
@@ -101,7 +101,8 @@ class Config {
   [[nodiscard]] DomainSettings flatten(std::string_view domain, VmtaId vmta) const;
   [[nodiscard]] std::vector<SettingOrigin> explain(std::string_view domain, VmtaId vmta) const;
 
-  /// Blocks that make up the settings of a queue, from general to specific. VMTAs of one domain_scope() share them.
+  /// Blocks that make up the settings of a queue, from general to specific. VMTAs of one domain_scope() share
+  /// them.
   using BlockChain = std::vector<const DomainBlock*>;
   void collect_blocks(std::string_view domain, VmtaId vmta, BlockChain& out) const;
   [[nodiscard]] static DomainSettings flatten(std::span<const DomainBlock* const> chain);
@@ -124,7 +125,8 @@ class Config {
 
 /// Effective settings of queues, remembered. One object per shard.
 /// Thread:   one. Lifetime: keeps the snapshot alive; references stay valid as long as the cache.
-/// Limits:   kQueuesMax remembered queue names; a lookup beyond that walks the patterns (about 1 us) instead of one
+/// Limits:   kQueuesMax remembered queue names; a lookup beyond that walks the patterns (about 1 us) instead
+/// of one
 ///           hash probe. Settings are held once per distinct chain of blocks, not per domain.
 class DomainSettingsCache {
  public:

@@ -25,8 +25,8 @@ struct Diagnostic {
   std::string suggestion;    ///< nearest known name, or what to do; may be empty
 };
 
-/// `Error in line 11 of /etc/pmta/config: argument missing`, the line, a caret, and the hints; several lines, each with
-/// its end.
+/// `Error in line 11 of /etc/pmta/config: argument missing`, the line, a caret, and the hints; several lines,
+/// each with its end.
 [[nodiscard]] std::string format(const Diagnostic& diagnostic);
 [[nodiscard]] std::string format(std::span<const Diagnostic> diagnostics);
 [[nodiscard]] bool has_errors(std::span<const Diagnostic> diagnostics);

@@ -106,6 +106,75 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
   return best;
 }
 
+std::string_view name_of(State state) {
+  switch (state) {
+    case State::Works: return "works";
+    case State::ToCome: return "to come";
+    case State::Out: return "out";
+  }
+  return "";
+}
+
+std::string_view name_of(Capability capability) {
+  switch (capability) {
+    case Capability::Tls: return "TLS";
+    case Capability::Dkim: return "DKIM signing";
+    case Capability::Auth: return "SMTP AUTH";
+    case Capability::MailMerge: return "mail merge";
+    case Capability::HttpSubmission: return "HTTP submission";
+    case Capability::Pickup: return "the pickup folder";
+    case Capability::InboundChecks: return "SPF, DKIM and reverse DNS checks";
+    case Capability::MessageChanges: return "changes to messages";
+    case Capability::Reports: return "reports to senders and operators by mail";
+    case Capability::BounceProcessor: return "the bounce processor";
+    case Capability::FeedbackProcessor: return "the feedback loop processor";
+    case Capability::Suppression: return "bounce actions and suppression";
+    case Capability::Monitor: return "the web monitor";
+    case Capability::Webhooks: return "webhooks";
+    case Capability::AccountingOptions: return "accounting pipes and options";
+    case Capability::Alerts: return "alerts";
+    case Capability::KeyStore: return "the external key store";
+    case Capability::Proxies: return "proxies";
+    case Capability::Sink: return "the built-in sink";
+    case Capability::Logging: return "traces and log rotation";
+    case Capability::SpoolOptions: return "spool and memory limits";
+    case Capability::Rights: return "running without root";
+    case Capability::Identity: return "identity selection, aliases and priorities";
+    case Capability::Backoff: return "queue modes and reply patterns";
+    case Capability::Routing: return "rollup and routing";
+    case Capability::Limits: return "further limits";
+    case Capability::QueueTypes: return "deliveries other than SMTP";
+    case Capability::Schedules: return "schedules";
+  }
+  return "";
+}
+
+const Wait* Directive::wait_in(Scope scope) const {
+  const auto it = std::find_if(waits.begin(), waits.end(),
+                               [scope](const Wait& wait) { return (wait.scopes & in(scope)) != 0; });
+  return it == waits.end() ? nullptr : &*it;
+}
+
+State Directive::state_in(Scope scope) const {
+  if (!reason_out.empty()) return State::Out;
+  return wait_in(scope) != nullptr ? State::ToCome : State::Works;
+}
+
+StateCounts count_states() {
+  StateCounts out;
+  for (const Directive& row : DirectiveTable::get().rows()) {
+    for (std::size_t i = 0; i < kScopeCount; ++i) {
+      if (!row.allowed_in(static_cast<Scope>(i))) continue;
+      switch (row.state_in(static_cast<Scope>(i))) {
+        case State::Works: ++out.works; break;
+        case State::ToCome: ++out.to_come; break;
+        case State::Out: ++out.out; break;
+      }
+    }
+  }
+  return out;
+}
+
 DirectiveTable::DirectiveTable() : blocks_(rows::block_kinds()) {
   rows::append_global(rows_);
   rows::append_source(rows_);
@@ -115,6 +184,7 @@ DirectiveTable::DirectiveTable() : blocks_(rows::block_kinds()) {
   rows::append_accounting(rows_);
   rows::append_lists(rows_);
   rows::append_bounce_actions(rows_);
+  rows::set_states(rows_);
   by_name_.reserve(rows_.size());
   for (std::uint32_t i = 0; i < rows_.size(); ++i) by_name_.emplace_back(rows_[i].name, i);
   std::sort(by_name_.begin(), by_name_.end());

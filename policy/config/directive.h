@@ -1,6 +1,6 @@
 #pragma once
-// The one table of the configuration language. The parser, the checks, `settings` listings and the manual all read it;
-// a directive exists exactly when it has a row.
+// The one table of the configuration language. The parser, the checks, `settings` listings and the manual all
+// read it; a directive exists exactly when it has a row.
 
 #include <cstdint>
 #include <span>
@@ -70,6 +70,57 @@ enum class Since : std::uint8_t {
   Extension,  ///< only in Sluice
 };
 
+/// Whether a directive has its effect. Every one is read, checked, merged and shown, whatever its state.
+enum class State : std::uint8_t {
+  Works,
+  ToCome,  ///< waits for a capability
+  Out,     ///< accepted, never to have an effect; Directive::reason_out says why
+};
+
+/// What directives in State::ToCome wait for, in the words of the manual.
+enum class Capability : std::uint8_t {
+  Tls,
+  Dkim,
+  Auth,
+  MailMerge,
+  HttpSubmission,
+  Pickup,
+  InboundChecks,
+  MessageChanges,
+  Reports,
+  BounceProcessor,
+  FeedbackProcessor,
+  Suppression,
+  Monitor,
+  Webhooks,
+  AccountingOptions,
+  Alerts,
+  KeyStore,
+  Proxies,
+  Sink,
+  Logging,
+  SpoolOptions,
+  Rights,
+  Identity,
+  Backoff,
+  Routing,
+  Limits,
+  QueueTypes,
+  Schedules,
+};
+inline constexpr std::size_t kCapabilityCount = static_cast<std::size_t>(Capability::Schedules) + 1;
+/// "TLS", "DKIM signing".
+[[nodiscard]] std::string_view name_of(Capability capability);
+/// "works", "to come", "out".
+[[nodiscard]] std::string_view name_of(State state);
+
+/// One line of the list of directives whose effect is still to come (`rows/states.cc`).
+struct Wait {
+  Capability capability = Capability::Tls;
+  ScopeMask scopes = 0;
+  bool read_to_refuse = false;  ///< the engine reads the member to tell the operator that nothing is done yet
+};
+
 using DirectiveFlags = std::uint16_t;
 inline constexpr DirectiveFlags kRepeats = 1;     ///< each line adds; elsewhere the last line counts
 inline constexpr DirectiveFlags kList = 2;        ///< comma list; a comma at the end of the line continues it
@@ -80,6 +131,7 @@ inline constexpr DirectiveFlags kRegex =
     32;  ///< holds /regexes/, which may have been wrapped over several lines
 inline constexpr DirectiveFlags kRestart = 64;  ///< a change takes effect at the next start
 inline constexpr DirectiveFlags kSecret = 128;  ///< listings show ***** instead
+inline constexpr DirectiveFlags kFolded = 256;  ///< the language itself turns it into another member
 
 /// Rows the loader handles itself because they reach beyond one record.
 enum class LoaderAction : std::uint8_t {
@@ -106,6 +158,12 @@ struct Directive {
   DirectiveFlags flags = 0;
   LoaderAction action = LoaderAction::None;
   ValueRules rules;
+  /// Members of policy/settings the value ends up in, "DomainSettings::dkim DkimSettings::sign"; empty for
+  /// ignored rows and for those the loader uses up by itself.
+  std::string members;
+  std::vector<Wait> waits;      ///< by scope; empty: works
+  std::string_view reason_out;  ///< not empty: State::Out
+  std::string_view difference;  ///< what PowerMTA does where we differ; may be empty
   /// Reads `value` into the record of the scope; null for ignored rows and loader actions.
   void (*apply)(Value& value, void* record) = nullptr;
   /// Appends the member's value, one entry per line that would set it.
@@ -115,6 +173,8 @@ struct Directive {
 
   [[nodiscard]] bool has(DirectiveFlags flag) const { return (flags & flag) != 0; }
   [[nodiscard]] bool allowed_in(Scope scope) const { return (scopes & in(scope)) != 0; }
+  [[nodiscard]] const Wait* wait_in(Scope scope) const;
+  [[nodiscard]] State state_in(Scope scope) const;
 };
 
 /// A kind of block.
@@ -127,6 +187,7 @@ struct BlockKind {
   std::string_view argument_grammar;
   std::string_view doc;
   Since since = Since::Guide;
+  std::string_view reason_out = {};  ///< not empty: the whole block is without effect, and why
 };
 
 /// Thread: immutable, shared by all. Lifetime: the process.
@@ -143,7 +204,8 @@ class DirectiveTable {
   [[nodiscard]] std::size_t index_of(const Directive& row) const {
     return static_cast<std::size_t>(&row - rows_.data());
   }
-  /// Nearest known name of a directive in `scope`, or elsewhere when none is near; empty when nothing is close.
+  /// Nearest known name of a directive in `scope`, or elsewhere when none is near; empty when nothing is
+  /// close.
   [[nodiscard]] std::string_view nearest(std::string_view name, Scope scope) const;
   [[nodiscard]] std::string_view nearest_block(std::string_view tag) const;
 
@@ -153,6 +215,13 @@ class DirectiveTable {
   std::span<const BlockKind> blocks_;
   std::vector<std::pair<std::string_view, std::uint32_t>> by_name_;  ///< sorted by name
 };
+
+/// How many directives, counted once per scope they may stand in, are in each state. Second spellings and old
+/// names count too.
+struct StateCounts {
+  std::size_t works = 0, to_come = 0, out = 0;
+};
+[[nodiscard]] StateCounts count_states();
 
 /// "<domain>", "the top level".
 [[nodiscard]] std::string describe(Scope scope);
@@ -165,5 +234,8 @@ class DirectiveTable {
 
 /// The manual page of all directives, as Markdown.
 [[nodiscard]] std::string directive_manual();
+/// One JSON object per directive and scope with its state and the members it fills: what the test that every
+/// directive is read goes by.
+[[nodiscard]] std::string directive_members_json();
 
 }  // namespace sluice::config

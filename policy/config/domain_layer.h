@@ -26,8 +26,8 @@ struct DomainBlock {
 };
 
 /// All `<domain>` blocks of one scope (global, one VMTA, one pool), indexed by their patterns.
-/// Thread: immutable once filled. Order of collect(): `*`, then suffixes from short to long, then the domain itself;
-/// among equals macro expansions before literals, then file order.
+/// Thread: immutable once filled. Order of collect(): `*`, then suffixes from short to long, then the domain
+/// itself; among equals macro expansions before literals, then file order.
 class DomainLayer {
  public:
   /// Blocks live as long as the layer and keep their address once seal() was called.

@@ -10,7 +10,8 @@ namespace sluice::config {
 
 /// Where the loader gets file contents from: the engine's disk, a test's map, a pushed text.
 /// Thread:  called only during load_config, by its thread.
-/// Errors:  read: NotFound, Permission, Io, Unsupported (URLs nobody can fetch). The loader reports them with the line
+/// Errors:  read: NotFound, Permission, Io, Unsupported (URLs nobody can fetch). The loader reports them with
+/// the line
 ///          that named the file.
 class FileSource {
  public:

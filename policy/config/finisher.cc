@@ -214,7 +214,8 @@ void Finisher::index_domains() {
                 "*, example.com, *.example.com, [*.]example.com or [10/8]");
           continue;
         }
-        // Settings outside of <domain> rank below the scope's own `<domain *>`, as macros rank below literals.
+        // Settings outside of <domain> rank below the scope's own `<domain *>`, as macros rank below
+        // literals.
         layers[l].add(*pattern, b, from_macro || b + 1 == implicit);
       }
     }

@@ -22,8 +22,8 @@ struct LogicalLine {
   [[nodiscard]] const Piece& piece_at(std::size_t offset) const;
 };
 
-/// Physical lines of one file. Takes LF and CRLF, skips a byte order mark, `#` comments and `<!-- -->` comments.
-/// Lifetime: borrows the contents.
+/// Physical lines of one file. Takes LF and CRLF, skips a byte order mark, `#` comments and `<!-- -->`
+/// comments. Lifetime: borrows the contents.
 class LineReader {
  public:
   static constexpr std::size_t kLogicalLineBytesMax = 1u << 20;
@@ -34,8 +34,8 @@ class LineReader {
   bool next(LogicalLine& out);
   /// The line behind the last one, without comment and surrounding blanks; does not move on.
   [[nodiscard]] std::string_view peek() const;
-  /// Joins the next physical line to `line`, with one blank between when `spaced`. False at the end of the file or at
-  /// a limit.
+  /// Joins the next physical line to `line`, with one blank between when `spaced`. False at the end of the
+  /// file or at a limit.
   bool extend(LogicalLine& line, bool spaced);
   [[nodiscard]] std::uint32_t line_number() const { return line_; }
 
@@ -49,8 +49,8 @@ class LineReader {
 /// Cuts at the first `#`, there is no escape for it, and takes the blanks before it away.
 [[nodiscard]] std::string_view without_comment(std::string_view line);
 
-/// A directive, a tag, or an element (`<name>value</name>`, `<name a="b"/>`), which is a second way to write a
-/// directive. Views point into the line's text.
+/// A directive, a tag, or an element (`<name>value</name>`, `<name a="b"/>`), which is a second way to write
+/// a directive. Views point into the line's text.
 struct Statement {
   enum class Kind : std::uint8_t { Directive, Open, Close, Element };
   Kind kind = Kind::Directive;

@@ -1,4 +1,5 @@
-// Files, lines and directives. Blocks are in blocks.cc, lines with a grammar of their own in special_lines.cc.
+// Files, lines and directives. Blocks are in blocks.cc, lines with a grammar of their own in
+// special_lines.cc.
 #include "policy/config/loader.h"
 
 #include <algorithm>
@@ -279,7 +280,8 @@ void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {
   }
 }
 
-/// A <domain> directive that stands in a virtual MTA or pool itself holds for all domains of it, below its own
+/// A <domain> directive that stands in a virtual MTA or pool itself holds for all domains of it, below its
+/// own
 /// `<domain *>`.
 void Loader::apply_implicit(const Directive& row, std::string_view text, Frame& frame) {
   const std::uint32_t layer = layer_of(frame);

@@ -208,8 +208,8 @@ bool Loader::pattern_results(std::string_view text, MessagePattern& pattern, Val
   return !value.failed();
 }
 
-/// `header NAME /re/ RESULTS`, `mail-from /re/ RESULTS`, `rcpt-to /re/ RESULTS`, `* RESULTS`; instead of results a
-/// nested <pattern-list> may follow, on this line or on those behind it.
+/// `header NAME /re/ RESULTS`, `mail-from /re/ RESULTS`, `rcpt-to /re/ RESULTS`, `* RESULTS`; instead of
+/// results a nested <pattern-list> may follow, on this line or on those behind it.
 void Loader::message_pattern(const Directive& row, std::string_view text, Frame& frame) {
   static const ValueRules kAnything;
   static constexpr std::string_view kOpen = "<pattern-list>", kClose = "</pattern-list>";

@@ -22,7 +22,8 @@ void Value::warn(std::string_view at, std::string message, std::string suggestio
 
 namespace {
 
-/// End of the quoted text that starts at `begin`: behind the closing quote, or the end of `text` when it stays open.
+/// End of the quoted text that starts at `begin`: behind the closing quote, or the end of `text` when it
+/// stays open.
 std::size_t quoted_end(std::string_view text, std::size_t begin) {
   for (std::size_t i = begin + 1; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\'))

@@ -1,5 +1,6 @@
 #pragma once
-// The text behind a directive's name, and how each C++ type of policy/settings is read from it and written back.
+// The text behind a directive's name, and how each C++ type of policy/settings is read from it and written
+// back.
 
 #include <chrono>
 #include <cstdint>
@@ -74,12 +75,14 @@ using Attributes = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::optional<Attributes> parse_attributes(std::string_view text);
 [[nodiscard]] std::string attribute(const Attributes& attributes, std::string_view name);
 
-/// Without quotes and escapes: inside quotes `\"`, `\\` and `""`; outside `\ `, `\"`, `\$`. Fails on an open quote.
+/// Without quotes and escapes: inside quotes `\"`, `\\` and `""`; outside `\ `, `\"`, `\$`. Fails on an open
+/// quote.
 [[nodiscard]] std::optional<std::string> unquote(std::string_view token, Value& value);
 /// Quoted only where the text would not read back otherwise.
 [[nodiscard]] std::string quote_if_needed(std::string_view text);
 
-/// Length of the /regex/ at the start of `text` with both slashes; 0 when it is not closed or does not start with `/`.
+/// Length of the /regex/ at the start of `text` with both slashes; 0 when it is not closed or does not start
+/// with `/`.
 [[nodiscard]] std::size_t regex_length(std::string_view text);
 /// Reads the /regex/ at the start of `text` and cuts it off.
 [[nodiscard]] std::optional<Regex> take_regex(std::string_view& text, Value& value);

@@ -8,6 +8,7 @@
 #include "engine/control/command.h"
 #include "engine/runtime/uring/uring_reactor.h"
 #include "policy/config/config.h"
+#include "policy/config/directive.h"
 #include "tools/config_files/disk_file_source.h"
 
 namespace {
@@ -43,6 +44,26 @@ int check(const std::vector<std::string>& arguments) {
   std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
   if (loaded.ok()) std::printf("%s: configuration is valid\n", path.c_str());
   return loaded.ok() ? 0 : 1;
+}
+
+/// The table of directives: for people who look one up, and for the tests that hold it against the sources.
+int directives(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 2 && arguments[1] == "--markdown") {
+    std::fputs(config::directive_manual().c_str(), stdout);
+    return 0;
+  }
+  if (arguments.size() == 2 && arguments[1] == "--members") {
+    std::fputs(config::directive_members_json().c_str(), stdout);
+    return 0;
+  }
+  if (arguments.size() > 1) {
+    std::fputs("usage: sluice directives [--markdown | --members]\n", stderr);
+    return 2;
+  }
+  const config::StateCounts counts = config::count_states();
+  std::printf("%zu directives work, %zu are to come, %zu are out; docs/directives.md lists them\n",
+              counts.works, counts.to_come, counts.out);
+  return 0;
 }
 
 runtime::Task<void> send(runtime::Reactor& reactor, std::string socket, std::vector<std::string> command,
@@ -105,5 +126,6 @@ int main(int argc, char** argv) {
     return arguments.empty() ? 2 : 0;
   }
   if (arguments[0] == "check") return check(arguments);
+  if (arguments[0] == "directives") return directives(arguments);
   return ask_daemon(socket, std::move(arguments));
 }

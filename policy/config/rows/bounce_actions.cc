@@ -137,34 +137,34 @@ void apply_type(Value& value, L&) {
 
 void append_bounce_actions(std::vector<Directive>& out) {
   add(out,
-      custom<&apply_match>(
+      custom<&apply_match, &L::actions>(
           "match", "bounces of these categories",
           {.since = Since::Extension,
            .flags = kRepeats,
            .grammar =
                "CATEGORY... action=suppress|retry|log [retry-after=TIME] [expire=TIME] [log-only=yes]"}));
   add(out,
-      custom<&apply_reply>(
+      custom<&apply_reply, &L::actions>(
           "reply", "bounces whose \"STATUS;DIAG\" matches",
           {.since = Since::Extension,
            .flags = kRepeats | kRegex,
            .grammar = "/REGEX/ action=suppress|retry|log [retry-after=TIME] [expire=TIME] [log-only=yes]"}));
-  add(out, custom<&apply_response>("response", "bounces by status or text",
-                                   {.since = Since::Spelling,
-                                    .flags = kRepeats,
-                                    .grammar = "match=\"STATUS\" action=\"delete\"",
-                                    .replacement = "reply"}));
-  add(out, custom<&apply_action>("action", "what is done about the match line before",
-                                 {.since = Since::Spelling,
-                                  .grammar = "suppress|retry|log",
-                                  .replacement = "match ... action=..."}));
-  add(out, custom<&apply_retry_after>(
+  add(out, custom<&apply_response, &L::actions>("response", "bounces by status or text",
+                                                {.since = Since::Spelling,
+                                                 .flags = kRepeats,
+                                                 .grammar = "match=\"STATUS\" action=\"delete\"",
+                                                 .replacement = "reply"}));
+  add(out, custom<&apply_action, &L::actions>("action", "what is done about the match line before",
+                                              {.since = Since::Spelling,
+                                               .grammar = "suppress|retry|log",
+                                               .replacement = "match ... action=..."}));
+  add(out, custom<&apply_retry_after, &L::actions>(
                "retry-after", "retry interval of the match line before",
                {.since = Since::Spelling, .grammar = "TIME", .replacement = "match ... retry-after=..."}));
-  add(out, custom<&apply_expire>(
+  add(out, custom<&apply_expire, &L::actions>(
                "expire", "lifetime of the suppression of the match line before",
                {.since = Since::Spelling, .grammar = "TIME", .replacement = "match ... expire=..."}));
-  add(out, custom<&apply_type>(
+  add(out, custom<&apply_type, &L::actions>(
                "type", "label",
                {.since = Since::Spelling, .grammar = "permanent|transient", .replacement = "match"}));
 }

@@ -147,18 +147,19 @@ void append_pace(std::vector<Directive>& out) {
   add(out, more<&D::source_ip_max_data_volume_rate>("source-ip-max-data-volume-rate",
                                                     "bytes delivered per time and source IP",
                                                     {.grammar = "CIDR VOLUME-RATE"}));
-  add(out, custom<&apply_per_hour<&D::max_msg_rate>>("max-msg-per-hour", "messages per hour",
-                                                     {.flags = kDeprecated,
-                                                      .zero_is_unlimited = true,
-                                                      .grammar = "N",
-                                                      .replacement = "max-msg-rate N/h"}));
-  add(out, custom<&apply_per_hour<&D::backoff_max_msg_rate>>("backoff-max-msg-per-hour",
-                                                             "messages per hour in backoff mode",
-                                                             {.flags = kDeprecated,
-                                                              .zero_is_unlimited = true,
-                                                              .grammar = "N",
-                                                              .replacement = "backoff-max-msg-rate N/h"}));
-  add(out, custom<&apply_max_per_source_ip>(
+  add(out,
+      custom<&apply_per_hour<&D::max_msg_rate>, &D::max_msg_rate>("max-msg-per-hour", "messages per hour",
+                                                                  {.flags = kDeprecated,
+                                                                   .zero_is_unlimited = true,
+                                                                   .grammar = "N",
+                                                                   .replacement = "max-msg-rate N/h"}));
+  add(out, custom<&apply_per_hour<&D::backoff_max_msg_rate>, &D::backoff_max_msg_rate>(
+               "backoff-max-msg-per-hour", "messages per hour in backoff mode",
+               {.flags = kDeprecated,
+                .zero_is_unlimited = true,
+                .grammar = "N",
+                .replacement = "backoff-max-msg-rate N/h"}));
+  add(out, custom<&apply_max_per_source_ip, &D::source_ip_max_smtp_out>(
                "max-smtp-out-per-source-ip", "connections per source IP",
                {.flags = kDeprecated, .grammar = "N", .replacement = "source-ip-max-smtp-out 0/0 N"}));
   add(out, one<&D::smtp_out_rampup_interval>("smtp-out-rampup-interval",
@@ -221,9 +222,9 @@ void append_retry(std::vector<Directive>& out) {
 void append_routing(std::vector<Directive>& out) {
   add(out, one<&D::smtp_hosts>("smtp-hosts", "static routing: comma = same preference, semicolon = next",
                                {.flags = kList}));
-  add(out,
-      custom<&apply_route>("route", "static routing to one host",
-                           {.flags = kDeprecated, .grammar = "HOST[:PORT]", .replacement = "smtp-hosts"}));
+  add(out, custom<&apply_route, &D::smtp_hosts>(
+               "route", "static routing to one host",
+               {.flags = kDeprecated, .grammar = "HOST[:PORT]", .replacement = "smtp-hosts"}));
   add(out, one<&D::default_smtp_port>("default-smtp-port", "port of receivers", {.min = 1}));
   add(out, read_by<&apply_queue_to>(one<&D::queue_to>("queue-to", "put the mail into the queue of this name",
                                                       {.grammar = "QUEUE-DOMAIN"})));
@@ -242,7 +243,7 @@ void append_routing(std::vector<Directive>& out) {
   add(out, one<&D::backoff_reroute_to_virtual_mta>("backoff-reroute-to-virtual-mta",
                                                    "send through this virtual MTA or pool while in backoff",
                                                    {.grammar = "VMTA|POOL"}));
-  add(out, printed_by<&format_cold_limits, D>(custom<&apply_cold_limits>(
+  add(out, printed_by<&format_cold_limits, D>(custom<&apply_cold_limits, &D::max_cold_virtual_mta_msg>(
                "max-cold-virtual-mta-msg", "messages per day and cold virtual MTA, day by day",
                {.flags = kList, .grammar = "N/d[,N/d...]"})));
   add(out, one<&D::queue_priority>("queue-priority", "rank among queues when connection slots are short",

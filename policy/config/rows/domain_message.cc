@@ -129,7 +129,8 @@ void append_message(std::vector<Directive>& out) {
                   {.since = Since::Spelling,
                    .grammar = "BOOLEAN|if-x-dkim-options-present",
                    .default_text = "no",
-                   .replacement = "dkim-sign in <domain *>"}));
+                   .replacement = "dkim-sign in <domain *>",
+                   .members = "DomainSettings::dkim DkimSettings::sign"}));
   add(out, one<&D::second_dkim, &K::sign>("second-dkim-sign", "add a second DKIM signature"));
   add(out,
       more<&D::domain_keys>("domain-key", "DKIM key of this domain block",

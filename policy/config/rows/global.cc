@@ -87,15 +87,20 @@ void append_global(std::vector<Directive>& out) {
   add(out, loader("smtp-listener", in(Scope::Global), LoaderAction::ListenerLine, "address to listen on",
                   {.flags = kRepeats | kRestart,
                    .grammar = "IP|CIDR:PORT [source=NAME]",
-                   .default_text = "0.0.0.0:25"}));
+                   .default_text = "0.0.0.0:25",
+                   .members = "Config::listeners"}));
   add(out, loader("spool", in(Scope::Global), LoaderAction::SpoolLine, "spool folder",
-                  {.flags = kRepeats | kDeprecated, .grammar = "DIR", .replacement = "<spool DIR>"}));
+                  {.flags = kRepeats | kDeprecated,
+                   .grammar = "DIR",
+                   .replacement = "<spool DIR>",
+                   .members = "Config::spools"}));
   add(out, loader("spool-min-free-space", in(Scope::Global), LoaderAction::SpoolMinFree,
                   "megabytes kept free in the spool",
                   {.flags = kDeprecated,
                    .grammar = "N",
                    .default_text = "0",
-                   .replacement = "min-free-space in <spool>"}));
+                   .replacement = "min-free-space in <spool>",
+                   .members = "Spool::min_free_space"}));
   add(out, more<&G::domain_key>("domain-key", "DKIM key; the first that fits the identity's domain counts"));
   add(out, more_list<&G::postmaster>("postmaster", "who runs this server", {.grammar = "ADDRESS"}));
   add(out, one<&G::log_file>("log-file", "main log", {.grammar = "FILE", .default_text = "required"}));
@@ -114,9 +119,9 @@ void append_global(std::vector<Directive>& out) {
   add(out, one<&G::total_max_smtp_in>("total-max-smtp-in", "inbound connections at a time", {.min = 1}));
   add(out, one<&G::total_max_file>("total-max-file", "file deliveries at a time",
                                    {.since = Since::Field, .default_text = "unlimited"}));
-  add(out, printed_by<&format_shards, G>(
-               custom<&apply_shards>("shards", "cores that send; each has its own queues and connections",
-                                     {.since = Since::Extension, .flags = kRestart, .grammar = "N|auto"})));
+  add(out, printed_by<&format_shards, G>(custom<&apply_shards, &G::shards>(
+               "shards", "cores that send; each has its own queues and connections",
+               {.since = Since::Extension, .flags = kRestart, .grammar = "N|auto"})));
   add(out, one<&G::run_dir>("run-dir", "folder of the control socket and the process id",
                             {.since = Since::Extension, .flags = kRestart, .grammar = "DIR"}));
   add(out, one<&G::control_socket>("control-socket", "socket the command line talks to",
@@ -126,7 +131,7 @@ void append_global(std::vector<Directive>& out) {
                                     .default_text = "RUN-DIR/control"}));
   add(out,
       one<&G::spool_delete_corrupted>("spool-delete-corrupted", "delete spool files that cannot be read"));
-  add(out, printed_by<&format_max_recipients, G>(custom<&apply_max_recipients>(
+  add(out, printed_by<&format_max_recipients, G>(custom<&apply_max_recipients, &G::spool_max_recipients>(
                "spool-max-recipients", "queued recipients above which mail is refused for a while",
                {.grammar = "N|auto"})));
   add(out, one<&G::sync_msg_create>("sync-msg-create", "answer only once the message is on stable storage",
@@ -142,8 +147,8 @@ void append_global(std::vector<Directive>& out) {
   add(out, read_by<&apply_name_server>(more<&G::name_server>(
                "name-server", "DNS server", {.grammar = "IP[:PORT]", .default_text = "the system's"})));
   add(out,
-      printed_by<&format_edns, G>(custom<&apply_edns>("edns-udp-length", "EDNS payload size",
-                                                      {.since = Since::GuideR5, .grammar = "512-2048|off"})));
+      printed_by<&format_edns, G>(custom<&apply_edns, &G::edns_udp_length>(
+          "edns-udp-length", "EDNS payload size", {.since = Since::GuideR5, .grammar = "512-2048|off"})));
   add(out, more<&G::smtp_source_host>("smtp-source-host", "source address and its EHLO name"));
   add(out, more<&G::smtp_source_host>("smtp-source-ip", "source address",
                                       {.since = Since::Field,
@@ -157,9 +162,9 @@ void append_global(std::vector<Directive>& out) {
                                             {.since = Since::GuideR5}));
   add(out, one<&G::use_proxy>("use-proxy", "proxies, in order of preference", {.grammar = "NAME[,NAME...]"}));
   add(out, one<&G::smtp_ip>("smtp-ip", "address to listen on",
-                            {.flags = kDeprecated, .replacement = "smtp-listener"}));
+                            {.flags = kDeprecated | kFolded, .replacement = "smtp-listener"}));
   add(out, one<&G::smtp_port>("smtp-port", "port to listen on",
-                              {.flags = kDeprecated, .replacement = "smtp-listener"}));
+                              {.flags = kDeprecated | kFolded, .replacement = "smtp-listener"}));
   add(out, one<&G::smtp_await_slot>("smtp-await-slot", "inbound limit reached: wait instead of 421"));
   add(out, more<&G::alias>("alias", "forwarding", {.scopes = in(Scope::Global, Scope::Aliases)}));
   add(out,

@@ -92,14 +92,14 @@ void append_processors(std::vector<Directive>& out) {
   add(out, one<&R::log_match_info>("log-match-info", "log what was extracted",
                                    {.scopes = in(Scope::EmailPatterns)}));
   add(out,
-      custom<&apply_report_action>(
+      custom<&apply_report_action, &R::action>(
           "action", "what is done about the recipient of a report",
           {.since = Since::Extension, .grammar = "suppress|log|pipe \"COMMAND\"", .default_text = "log"}));
-  add(out, custom<&apply_report_action>("handler", "what is done about the recipient of a report",
-                                        {.since = Since::Spelling,
-                                         .flags = kHidden,
-                                         .grammar = "type=\"delete\"",
-                                         .replacement = "action suppress"}));
+  add(out, custom<&apply_report_action, &R::action>("handler", "what is done about the recipient of a report",
+                                                    {.since = Since::Spelling,
+                                                     .flags = kHidden,
+                                                     .grammar = "type=\"delete\"",
+                                                     .replacement = "action suppress"}));
   add(out, more<&R::virtual_mtas>(
                "virtual-mta", "only reports about this virtual MTA",
                {.since = Since::Extension, .grammar = "VMTA", .default_text = "all", .scopes = kFbl}));
@@ -107,11 +107,14 @@ void append_processors(std::vector<Directive>& out) {
                                 {.since = Since::Extension, .grammar = "PATH"}));
   add(out, loader("address", in(Scope::AddressList, Scope::FeedbackLoopProcessor),
                   LoaderAction::AddressEntries, "an address, a local part or a regex",
-                  {.flags = kRepeats | kRegex, .grammar = "ADDRESS|LOCAL-PART|/REGEX/"}));
+                  {.flags = kRepeats | kRegex,
+                   .grammar = "ADDRESS|LOCAL-PART|/REGEX/",
+                   .members = "AddressEntry::text"}));
   add(out, loader("address-file", in(Scope::AddressList), LoaderAction::AddressEntries,
-                  "file with an address or a local part per line", {.flags = kRepeats, .grammar = "FILE"}));
+                  "file with an address or a local part per line",
+                  {.flags = kRepeats, .grammar = "FILE", .members = "AddressEntry::text"}));
   add(out, loader("domain", in(Scope::AddressList), LoaderAction::AddressEntries, "all addresses of a domain",
-                  {.flags = kRepeats, .grammar = "DOMAIN"}));
+                  {.flags = kRepeats, .grammar = "DOMAIN", .members = "AddressEntry::text"}));
 }
 
 void apply_transmissions_key(Value& value, TransmissionsApi& api) { apply_key(value, api.api_key); }
@@ -143,40 +146,57 @@ void append_services(std::vector<Directive>& out) {
   add(out, one<&V::access_token>("access-token", "token of the key store",
                                  {.since = Since::GuideR5, .flags = kSecret}));
   add(out, one<&V::cache_ttl>("cache-ttl", "how long keys are kept", {.since = Since::GuideR5}));
-  add(out, ignored("sender-or-from", in(Scope::SignalsFilter), "analytics upload", {}));
-  add(out, ignored("api-key", kSignals, "analytics upload", {}));
-  add(out, ignored("upload-url", kSignals, "analytics upload", {}));
-  add(out, ignored("engagement-tracking", kSignals, "analytics upload", {}));
-  add(out, ignored("custom-message-id-header", kSignals, "analytics upload", {}));
-  add(out, ignored("process-x-sp-subaccount-id", kSignals, "analytics upload", {}));
-  add(out, ignored("retain-x-sp-subaccount-id", kSignals, "analytics upload", {}));
-  add(out, ignored("log-verbose", kSignals, "analytics upload", {}));
-  add(out, ignored("min-free-space", kSignals, "analytics upload", {}));
-  add(out, ignored("privacy-policy", kSignals, "analytics upload", {}));
+  add(out, ignored("sender-or-from", in(Scope::SignalsFilter),
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out,
+      ignored("api-key", kSignals, "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out,
+      ignored("upload-url", kSignals, "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out, ignored("engagement-tracking", kSignals,
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out, ignored("custom-message-id-header", kSignals,
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out, ignored("process-x-sp-subaccount-id", kSignals,
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out, ignored("retain-x-sp-subaccount-id", kSignals,
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out, ignored("log-verbose", kSignals, "analytics service of PowerMTA's vendor, which others cannot use",
+                   {}));
+  add(out, ignored("min-free-space", kSignals,
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
+  add(out, ignored("privacy-policy", kSignals,
+                   "analytics service of PowerMTA's vendor, which others cannot use", {}));
 }
 
 }  // namespace
 
 void append_lists(std::vector<Directive>& out) {
-  add(out, custom<&apply_reply>("reply", "what a reply of the receiver triggers",
-                                {.flags = kRepeats | kRegex, .grammar = Codec<ReplyRule>::kGrammar}));
+  add(out, custom<&apply_reply, &ReplyList::rules>(
+               "reply", "what a reply of the receiver triggers",
+               {.flags = kRepeats | kRegex, .grammar = Codec<ReplyRule>::kGrammar}));
   add(out,
       loader("mx", in(Scope::MxRollupList), LoaderAction::PatternLine, "domains with this MX join a queue",
-             {.flags = kRepeats, .grammar = Codec<MxRollup>::kGrammar}));
+             {.flags = kRepeats, .grammar = Codec<MxRollup>::kGrammar, .members = "Config::mx_rollups"}));
   add(out, loader("/", in(Scope::BounceCategories), LoaderAction::PatternLine,
                   "bounces that match belong to the category",
-                  {.flags = kRepeats | kRegex, .grammar = "REGEX/ CATEGORY"}));
+                  {.flags = kRepeats | kRegex,
+                   .grammar = "REGEX/ CATEGORY",
+                   .members = "Config::bounce_categories"}));
   add(out, loader("header", in(Scope::PatternList), LoaderAction::PatternLine, "match a header",
-                  {.flags = kRepeats | kRegex, .grammar = "NAME /REGEX/ RESULTS"}));
-  add(out, loader("mail-from", in(Scope::PatternList), LoaderAction::PatternLine, "match the sender",
-                  {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS"}));
-  add(out, loader("rcpt-to", in(Scope::PatternList), LoaderAction::PatternLine, "match the recipient",
-                  {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS"}));
+                  {.flags = kRepeats | kRegex,
+                   .grammar = "NAME /REGEX/ RESULTS",
+                   .members = "PatternList::patterns"}));
+  add(out,
+      loader("mail-from", in(Scope::PatternList), LoaderAction::PatternLine, "match the sender",
+             {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS", .members = "PatternList::patterns"}));
+  add(out,
+      loader("rcpt-to", in(Scope::PatternList), LoaderAction::PatternLine, "match the recipient",
+             {.flags = kRepeats | kRegex, .grammar = "/REGEX/ RESULTS", .members = "PatternList::patterns"}));
   add(out, loader("*", in(Scope::PatternList), LoaderAction::PatternLine, "match everything",
-                  {.flags = kRepeats, .grammar = "RESULTS"}));
-  add(out, custom<&apply_rewrite<RewriteRule::Kind::MailFrom>>("mail-from", "rewrite the envelope sender",
-                                                               {.flags = kRepeats, .grammar = "SRC DST"}));
-  add(out, custom<&apply_rewrite<RewriteRule::Kind::FromDomain>>(
+                  {.flags = kRepeats, .grammar = "RESULTS", .members = "PatternList::patterns"}));
+  add(out, custom<&apply_rewrite<RewriteRule::Kind::MailFrom>, &RewriteList::rules>(
+               "mail-from", "rewrite the envelope sender", {.flags = kRepeats, .grammar = "SRC DST"}));
+  add(out, custom<&apply_rewrite<RewriteRule::Kind::FromDomain>, &RewriteList::rules>(
                "from-domain", "rewrite the domain of the From header",
                {.flags = kRepeats, .grammar = "DOMAIN-PATTERN DOMAIN"}));
   add(out, more<&DomainKeyList::keys>("domain-key", "DKIM key of the set"));
@@ -187,6 +207,8 @@ void append_lists(std::vector<Directive>& out) {
 std::span<const BlockKind> block_kinds() {
   using A = BlockKind::Argument;
   static constexpr ScopeMask kTop = in(Scope::Global);
+  static constexpr std::string_view kSignalsOut =
+      "an analytics service of PowerMTA's vendor that others cannot use";
   static constexpr ScopeMask kProcessors = in(Scope::BounceProcessor, Scope::FeedbackLoopProcessor);
   static constexpr std::array kBlocks{
       BlockKind{"source", Scope::Source, kTop, A::Required, "IP|CIDR|NAME", "rules for submitting clients"},
@@ -221,12 +243,14 @@ std::span<const BlockKind> block_kinds() {
                 "address of HTTP injection"},
       BlockKind{"proxy", Scope::Proxy, kTop, A::Required, "NAME", "proxy server"},
       BlockKind{"vault", Scope::Vault, kTop, A::None, "", "external key store", Since::GuideR5},
-      BlockKind{"signals", Scope::Signals, kTop, A::None, "", "analytics upload; accepted without effect"},
-      BlockKind{"sparkpost-analytics", Scope::Signals, kTop, A::None, "", "older name of <signals>"},
+      BlockKind{"signals", Scope::Signals, kTop, A::None, "", "upload to the vendor's analytics",
+                Since::Guide, kSignalsOut},
+      BlockKind{"sparkpost-analytics", Scope::Signals, kTop, A::None, "", "older name of <signals>",
+                Since::Guide, kSignalsOut},
       BlockKind{"signals-filter", Scope::SignalsFilter, kTop, A::Required, "NAME",
-                "analytics upload; accepted without effect"},
-      BlockKind{"gm-imprinter", Scope::GmImprinter, kTop, A::None, "", "historic; accepted without effect",
-                Since::Field},
+                "which senders the analytics see", Since::Guide, kSignalsOut},
+      BlockKind{"gm-imprinter", Scope::GmImprinter, kTop, A::None, "", "Goodmail tokens", Since::Field,
+                "the Goodmail service ended in 2011"},
       BlockKind{"http-mgmt", Scope::HttpMgmt, kTop, A::None, "", "web monitor", Since::Spelling},
       BlockKind{"http-monitor", Scope::HttpMgmt, kTop, A::None, "", "web monitor", Since::Spelling},
       BlockKind{"fbl", Scope::FeedbackLoopProcessor, kTop, A::None, "", "complaints", Since::Spelling},

@@ -30,6 +30,7 @@ Directive loader(std::string_view name, ScopeMask scopes, LoaderAction action, s
   row.since = o.since;
   row.flags = o.flags;
   row.action = action;
+  row.members = o.members;
   row.rules = {o.min, o.max, o.zero_is_unlimited};
   return row;
 }

@@ -23,7 +23,8 @@ struct RowOptions {
   std::string_view grammar = {};
   std::string_view default_text = {};
   std::string_view replacement = {};
-  ScopeMask scopes = 0;  ///< 0: all scopes of the record
+  ScopeMask scopes = 0;           ///< 0: all scopes of the record
+  std::string_view members = {};  ///< of rows the loader reads: "Config::mx_rollups"
 };
 
 namespace rows {
@@ -102,6 +103,26 @@ template <class T>
 struct IsVector<std::vector<T>> : std::true_type {
   using Item = T;
 };
+
+/// "DomainSettings::max_smtp_out" of a pointer to that member, as the compiler spells it.
+template <auto Member>
+std::string member_name() {
+  // clang: "... [Member = &ns::Owner::name]"; g++: "... [with auto Member = &ns::Owner::name; ...]".
+  std::string_view text = __PRETTY_FUNCTION__;
+  text.remove_prefix(text.find("Member = ") + 9);
+  text = text.substr(0, text.find_first_of(";]"));
+  const std::size_t name = text.rfind("::");
+  const std::size_t owner = text.rfind("::", name - 1);
+  text.remove_prefix(owner == std::string_view::npos ? text.find_first_not_of("&(") : owner + 2);
+  return std::string(text.substr(0, text.find_first_of(") ")));
+}
+
+template <auto... Members>
+std::string member_names() {
+  std::string out;
+  ((out += (out.empty() ? "" : " ") + member_name<Members>()), ...);
+  return out;
+}
 
 /// Longest list a value may hold; TIME lists have PowerMTA's own bound of 30.
 inline constexpr std::size_t kListItemsMax = 4096;
@@ -220,6 +241,7 @@ Directive member_row(std::string_view name, std::string_view doc, const RowOptio
 template <auto... Members>
 Directive one(std::string_view name, std::string_view doc, const RowOptions& o = {}) {
   Directive row = member_row<Path<Members...>>(name, doc, o, false);
+  row.members = member_names<Members...>();
   row.apply = &apply_one<Path<Members...>>;
   return row;
 }
@@ -228,6 +250,7 @@ Directive one(std::string_view name, std::string_view doc, const RowOptions& o =
 template <auto... Members>
 Directive more(std::string_view name, std::string_view doc, const RowOptions& o = {}) {
   Directive row = member_row<Path<Members...>>(name, doc, o, true);
+  row.members = member_names<Members...>();
   row.apply = &apply_more<Path<Members...>>;
   return row;
 }
@@ -236,6 +259,7 @@ Directive more(std::string_view name, std::string_view doc, const RowOptions& o 
 template <auto... Members>
 Directive more_list(std::string_view name, std::string_view doc, const RowOptions& o = {}) {
   Directive row = member_row<Path<Members...>>(name, doc, o, true);
+  row.members = member_names<Members...>();
   row.flags |= kList;
   row.apply = &apply_more_list<Path<Members...>>;
   return row;
@@ -248,8 +272,9 @@ struct CustomOwner<void (*)(Value&, Record&)> {
   using type = Record;
 };
 
-/// A row whose text is read by a function of its own: `custom<&apply_shards>("shards", ...)`.
-template <auto Apply>
+/// A row whose text is read by a function of its own, and the members that one fills:
+/// `custom<&apply_shards, &GlobalSettings::shards>("shards", ...)`.
+template <auto Apply, auto... Members>
 Directive custom(std::string_view name, std::string_view doc, const RowOptions& o = {}) {
   using Record = typename CustomOwner<decltype(Apply)>::type;
   Directive row;
@@ -262,6 +287,7 @@ Directive custom(std::string_view name, std::string_view doc, const RowOptions& 
   row.since = o.since;
   row.flags = o.flags;
   row.rules = {o.min, o.max, o.zero_is_unlimited};
+  row.members = member_names<Members...>();
   row.apply = [](Value& value, void* record) { Apply(value, *static_cast<Record*>(record)); };
   return row;
 }

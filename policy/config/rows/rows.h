@@ -17,6 +17,8 @@ void append_identity(std::vector<Directive>& out);
 void append_accounting(std::vector<Directive>& out);
 void append_lists(std::vector<Directive>& out);
 void append_bounce_actions(std::vector<Directive>& out);
+/// Fills in state, reasons and differences: `states.cc`.
+void set_states(std::vector<Directive>& rows);
 [[nodiscard]] std::span<const BlockKind> block_kinds();
 
 }  // namespace sluice::config::rows

@@ -1,4 +1,5 @@
-// Goal: the directive table is whole: every row is documented, its default reads back as itself, and the members of the
+// Goal: the directive table is whole: every row is documented, its default reads back as itself, and the
+// members of the
 //       flattened structs are all reachable.
 // How: walks the table; feeds each row the text it prints for a default-made record.
 #include <gtest/gtest.h>
@@ -141,7 +142,30 @@ TEST(Table, ManualNamesEveryDirectiveAndBlock) {
   for (const BlockKind& kind : DirectiveTable::get().blocks()) {
     EXPECT_NE(manual.find("## `<" + std::string(kind.tag)), std::string::npos) << kind.tag;
   }
-  EXPECT_NE(manual.find("| `max-smtp-out` | `N\\|unlimited` | 20 |"), std::string::npos);
+  EXPECT_NE(
+      manual.find("| `max-smtp-out` | `N\\|unlimited` | 20 | connections of this queue at a time | works |"),
+      std::string::npos);
+}
+
+TEST(Table, StatesAddUpAndNameTheirReason) {
+  const StateCounts counts = count_states();
+  std::size_t all = 0;
+  for (const Directive& row : DirectiveTable::get().rows()) {
+    SCOPED_TRACE(row.name);
+    for (std::size_t i = 0; i < kScopeCount; ++i) all += row.allowed_in(static_cast<Scope>(i)) ? 1 : 0;
+    EXPECT_FALSE(row.has(kIgnored) && row.reason_out.empty());
+    EXPECT_TRUE(row.reason_out.empty() || row.waits.empty()) << "out and to come at the same time";
+    for (const Wait& wait : row.waits) EXPECT_FALSE(name_of(wait.capability).empty());
+    EXPECT_TRUE(!row.members.empty() || row.has(kIgnored) || row.action != LoaderAction::None);
+  }
+  EXPECT_EQ(counts.works + counts.to_come + counts.out, all);
+  EXPECT_GT(counts.works, 100u);
+  const Directive* tls = DirectiveTable::get().find("use-starttls", Scope::Domain);
+  ASSERT_NE(tls, nullptr);
+  EXPECT_EQ(tls->members, "DomainSettings::use_starttls");
+  const Directive* second = DirectiveTable::get().find("second-dkim-identity", Scope::Domain);
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(second->members, "DomainSettings::second_dkim DkimSettings::identity");
 }
 
 TEST(Table, HasEveryDocumentedDirectiveOfADomain) {
