@@ -1,12 +1,9 @@
 #include "policy/classify/bounce_category.h"
 
-#include <re2/re2.h>
-#include <re2/set.h>
-
 #include <algorithm>
 #include <array>
 
-#include "policy/classify/limited_pcre.h"
+#include "policy/classify/pattern_set.h"
 
 namespace sluice {
 namespace {
@@ -20,21 +17,10 @@ constexpr Mark kMarks[] = {
     {"{who}",
      "(user(name|id)?|mail ?-?box|recipients?|rcpt|account|address(ee)?|e-?mail address|inbox|subscriber|"
      "local ?-?part|alias|mail-?drop|login)"},
-    // The status, or the enhanced code of the reply when that one was not believed because its class disagreed.
+    // The status, or the enhanced code of the reply when that one was not believed because its class
+    // disagreed.
     {"{code}", R"(^([45]\.0\.0;smtp; ?\d\d\d[ -])?[45])"},
 };
-
-RE2::Options options() {
-  // Latin-1 makes RE2 look at bytes: replies need not be valid UTF-8.
-  RE2::Options out(RE2::Latin1);
-  out.set_case_sensitive(false);
-  out.set_dot_nl(true);
-  out.set_log_errors(false);
-  out.set_max_mem(BounceClassifier::kAutomatonBytesMax);
-  return out;
-}
-
-re2::StringPiece piece(std::string_view text) { return re2::StringPiece(text.data(), text.size()); }
 
 std::string without_marks(std::string_view pattern) {
   std::string out(pattern);
@@ -60,44 +46,8 @@ std::vector<BounceRule> shipped_bounce_rules() {
 }
 
 struct BounceClassifier::Rules {
-  struct Perl {
-    std::size_t rule;
-    LimitedPcre pattern;
-  };
   std::vector<std::string> categories;  // by rule
-  RE2::Set set{options(), RE2::UNANCHORED};
-  std::vector<std::size_t> rule_of_set;  // set index -> rule, ascending
-  std::vector<Perl> perl;                // ascending by rule
-  // What answers one rule at a time when the set's automaton outgrows its memory.
-  std::vector<std::unique_ptr<RE2>> single;  // by set index
-
-  std::optional<RuleError> add(const BounceRule& rule) {
-    const std::size_t index = categories.size();
-    categories.push_back(rule.category);
-    auto compiled = std::make_unique<RE2>(piece(rule.pattern), options());
-    if (compiled->ok() && set.Add(piece(rule.pattern), nullptr) >= 0) {
-      rule_of_set.push_back(index);
-      single.push_back(std::move(compiled));
-      return std::nullopt;
-    }
-    auto pattern = LimitedPcre::compile(rule.pattern);
-    if (!pattern) return RuleError{index, std::move(pattern.error())};
-    perl.push_back({index, std::move(*pattern)});
-    return std::nullopt;
-  }
-
-  [[nodiscard]] std::optional<std::size_t> first_in_set(std::string_view subject) const {
-    std::vector<int> hits;
-    RE2::Set::ErrorInfo error{RE2::Set::kNoError};
-    if (set.Match(piece(subject), &hits, &error)) {
-      return rule_of_set[static_cast<std::size_t>(*std::min_element(hits.begin(), hits.end()))];
-    }
-    if (error.kind == RE2::Set::kNoError) return std::nullopt;
-    for (std::size_t i = 0; i < single.size(); ++i) {
-      if (RE2::PartialMatch(piece(subject), *single[i])) return rule_of_set[i];
-    }
-    return std::nullopt;
-  }
+  PatternSet patterns;
 };
 
 BounceClassifier::BounceClassifier(std::unique_ptr<Rules> rules) : rules_(std::move(rules)) {}
@@ -109,11 +59,15 @@ std::expected<BounceClassifier, BounceClassifier::RuleError> BounceClassifier::m
     std::span<const BounceRule> rules) {
   auto out = std::make_unique<Rules>();
   for (const BounceRule& rule : rules) {
-    if (out->categories.size() == kRulesMax) return std::unexpected(RuleError{kRulesMax, "too many rules"});
-    if (auto error = out->add(rule)) return std::unexpected(std::move(*error));
+    const std::size_t index = out->categories.size();
+    if (index == kRulesMax) return std::unexpected(RuleError{kRulesMax, "too many rules"});
+    if (auto added = out->patterns.add(rule.pattern); !added) {
+      return std::unexpected(RuleError{index, std::move(added.error())});
+    }
+    out->categories.push_back(rule.category);
   }
-  if (!out->single.empty() && !out->set.Compile()) {
-    return std::unexpected(RuleError{0, "the rules together are too large"});
+  if (auto sealed = out->patterns.seal(); !sealed) {
+    return std::unexpected(RuleError{0, std::move(sealed.error())});
   }
   return BounceClassifier(std::move(out));
 }
@@ -126,16 +80,7 @@ std::expected<BounceClassifier, BounceClassifier::RuleError> BounceClassifier::m
 }
 
 BounceClassifier::Verdict BounceClassifier::classify_subject(std::string_view subject) const {
-  subject = subject.substr(0, kSubjectBytesMax);
-  std::optional<std::size_t> first;
-  if (!rules_->single.empty()) first = rules_->first_in_set(subject);
-  for (const Rules::Perl& perl : rules_->perl) {
-    if (first && *first < perl.rule) break;
-    if (perl.pattern.matches(subject)) {
-      first = perl.rule;
-      break;
-    }
-  }
+  const auto first = rules_->patterns.find_first(subject.substr(0, kSubjectBytesMax));
   if (!first) return {kOther, std::nullopt};
   return {rules_->categories[*first], first};
 }

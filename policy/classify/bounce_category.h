@@ -11,21 +11,24 @@
 #include <vector>
 
 #include "policy/base/smtp_reply.h"
+#include "policy/classify/pattern_set.h"
 
 namespace sluice {
 
-/// `/pattern/ category` of `<bounce-category-patterns>`. Case-insensitive unless it says (?-i); empty matches all.
+/// `/pattern/ category` of `<bounce-category-patterns>`. Case-insensitive unless it says (?-i); empty matches
+/// all.
 struct BounceRule {
   std::string pattern;
   std::string category;  ///< PowerMTA's or any other word
 };
 
-/// A rule that comes with Sluice. In the pattern, `{who}` stands for all words for a recipient or its mailbox, `{code}`
-/// for the class digit of the status at the front.
+/// A rule that comes with Sluice. In the pattern, `{who}` stands for all words for a recipient or its
+/// mailbox, `{code}` for the class digit of the status at the front.
 struct ShippedBounceRule {
   std::string_view pattern;
   std::string_view category;
-  /// Replies, one a line, whose first matching rule has to be this one. A line that begins with '=' is a whole subject.
+  /// Replies, one a line, whose first matching rule has to be this one. A line that begins with '=' is a
+  /// whole subject.
   std::string_view samples;
 };
 /// What replies say, then what their codes say; the order of the two lists is the order of the rules.
@@ -36,22 +39,23 @@ struct ShippedBounceRule {
 
 /// Sorts failures into bounce categories: the first rule that matches `STATUS;DIAG`, for example
 /// "5.1.1;smtp;550 5.1.1 user unknown", gives its category; "other" when none does.
-/// Thread:  immutable once made; classify() may be called from any shard (RE2 locks briefly when its automaton grows,
+/// Thread:  immutable once made; classify() may be called from any shard (RE2 locks briefly when its
+/// automaton grows,
 ///          so call it for failures only, never for deliveries).
-/// Limits:  kSubjectBytesMax of the subject are looked at. Time is linear in it for all rules together: one automaton
-///          (RE2::Set) answers for every rule; the few user patterns RE2 cannot express go through LimitedPcre.
-/// Memory:  automatons grow with the variety of texts up to kAutomatonBytesMax.
+/// Limits:  kSubjectBytesMax of the subject are looked at. Time is linear in it for all rules together, and
+/// memory is
+///          bounded: see PatternSet.
 class BounceClassifier {
  public:
-  static constexpr std::size_t kSubjectBytesMax = 1536;
-  static constexpr std::int64_t kAutomatonBytesMax = 24 << 20;
+  static constexpr std::size_t kSubjectBytesMax = PatternSet::kTextBytesMax;
   static constexpr std::size_t kRulesMax = 10'000;
 
   struct RuleError {
     std::size_t rule = 0;  ///< index in `user_rules`
     std::string message;
   };
-  /// The operator's rules come before the shipped ones. Errors: the first pattern that neither engine accepts.
+  /// The operator's rules come before the shipped ones. Errors: the first pattern that neither engine
+  /// accepts.
   [[nodiscard]] static std::expected<BounceClassifier, RuleError> make(
       std::span<const BounceRule> user_rules);
   /// Without the shipped rules, for tests and for configurations that replace them.
