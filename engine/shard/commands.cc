@@ -8,6 +8,7 @@
 
 #include "engine/shard/node.h"
 #include "policy/base/ascii.h"
+#include "policy/config/listing.h"
 
 namespace sluice::shard {
 namespace {
@@ -48,6 +49,7 @@ constexpr std::string_view kHelp =
     "show topqueues [PATTERN]         the same, largest first\n"
     "show vmtas                       virtual MTAs with what is queued and what went through them\n"
     "show settings DOMAIN[/VMTA]      effective settings of a queue\n"
+    "explain DOMAIN[/VMTA] [DIRECTIVE]  the same with file and line of each value\n"
     "pause queue PATTERN              no new deliveries; PATTERN is domain[/vmta] with *\n"
     "resume queue PATTERN\n"
     "schedule PATTERN                 end the retry wait; --retry-recipients for single recipients too\n"
@@ -67,6 +69,7 @@ runtime::Task<control::Answer> Node::execute(control::Command command) {
   }
   if (command.starts_with({"show", "vmtas"})) co_return co_await show_vmtas(command);
   if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
+  if (command.starts_with({"explain"})) co_return explain(command);
   if (command.starts_with({"pause", "queue"})) {
     co_return co_await for_queues(
         command, 2,
@@ -211,18 +214,18 @@ runtime::Task<control::Answer> Node::show_vmtas(const control::Command& command)
 
 runtime::Task<control::Answer> Node::show_settings(const control::Command& command) {
   if (command.words.size() < 3) co_return control::Answer::error("usage: show settings DOMAIN[/VMTA]\n");
-  const std::string& name = command.words[2];
-  const std::size_t slash = name.find('/');
-  const std::string domain = to_lower(name.substr(0, slash));
-  config::VmtaId vmta = config::kDefaultVmta;
-  if (slash != std::string::npos) {
-    const auto found = snapshot_->config->find_vmta(name.substr(slash + 1));
-    if (!found) co_return control::Answer::error("no virtual MTA named \"" + name.substr(slash + 1) + "\"\n");
-    vmta = *found;
-  }
-  co_return control::Answer{true, config::settings_listing(snapshot_->config->vmta(vmta).settings, false) +
-                                      "\n" +
-                                      config::settings_listing(snapshot_->config->flatten(domain, vmta))};
+  const auto queue = config::find_queue(*snapshot_->config, command.words[2]);
+  if (!queue) co_return control::Answer::error(queue.error());
+  co_return control::Answer{true, config::settings_text(*snapshot_->config, *queue)};
+}
+
+control::Answer Node::explain(const control::Command& command) const {
+  if (command.words.size() < 2) return control::Answer::error("usage: explain DOMAIN[/VMTA] [DIRECTIVE]\n");
+  const auto queue = config::find_queue(*snapshot_->config, command.words[1]);
+  if (!queue) return control::Answer::error(queue.error());
+  const auto text = config::explain_text(*snapshot_->config, *queue,
+                                         command.words.size() > 2 ? std::string_view(command.words[2]) : "");
+  return text ? control::Answer{true, *text} : control::Answer::error(text.error());
 }
 
 runtime::Task<control::Answer> Node::for_queues(

@@ -85,6 +85,7 @@ class Node {
   runtime::Task<control::Answer> show_queues(const control::Command& command);
   runtime::Task<control::Answer> show_vmtas(const control::Command& command);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
+  [[nodiscard]] control::Answer explain(const control::Command& command) const;
   runtime::Task<control::Answer> for_queues(
       const control::Command& command, std::size_t first_word,
       std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done);

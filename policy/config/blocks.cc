@@ -134,7 +134,10 @@ bool Loader::start_record(const BlockKind& kind, std::string_view argument, std:
     case Scope::MxRollupList: frame.record = &c.mx_rollups; return true;
     case Scope::BounceCategories: frame.record = &c.bounce_categories; return true;
     case Scope::Aliases:
-    case Scope::HttpMgmt: frame.record = &c.globals; return true;
+    case Scope::HttpMgmt:
+      frame.record = &c.globals;
+      frame.assignments = &c.global_lines_;
+      return true;
     case Scope::Dns: frame.record = &c.dns; return true;
     case Scope::TransmissionsApi:
       if (!c.transmissions_api) c.transmissions_api.emplace();
@@ -241,12 +244,14 @@ bool Loader::start_identity(const BlockKind& kind, std::string_view argument, st
     if (fresh) {
       c.vmtas.push_back({std::string(argument), id, {}, {}, frame.origin});
       c.layers_.of_vmta.push_back(0);
+      c.vmta_lines_.emplace_back();
     } else {
       report(Severity::Warning, at,
              "virtual MTA \"" + std::string(argument) + "\" is defined twice; the blocks are joined");
     }
   }
   frame.record = &c.vmtas[id.raw()].settings;
+  frame.assignments = &c.vmta_lines_[id.raw()];
   frame.layer = c.layers_.of_vmta[id.raw()];
   return true;
 }

@@ -4,14 +4,20 @@
 
 #include "policy/base/ascii.h"
 #include "policy/config/loader.h"
+#include "policy/config/pattern_checks.h"
 
 namespace sluice::config {
 
 void Finisher::missing(Origin where, std::string_view what, std::string_view name,
                        std::vector<std::string_view> known) {
   const std::string_view nearest = nearest_name(name, known);
-  error(where, std::string(what) + " \"" + std::string(name) + "\" is not defined",
-        nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?");
+  // A part of a configuration may name what another part defines.
+  reporter_.add(where, 0,
+                {reporter_.options().fragment ? Severity::Warning : Severity::Error,
+                 std::string(what) + " \"" + std::string(name) + "\" is not defined" +
+                     (reporter_.options().fragment ? " here" : ""),
+                 {},
+                 nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?"});
 }
 
 bool Finisher::is_identity(std::string_view name) const {
@@ -105,7 +111,6 @@ void Finisher::check_source_references() {
 }
 
 void Finisher::check_references() {
-  if (reporter_.options().fragment) return;
   for (const DomainLayer& layer : config_.layers_.layers) check_domain_references(layer);
   check_source_references();
   std::vector<std::string_view> sources;
@@ -141,12 +146,10 @@ void Finisher::check_references() {
 void Finisher::check_traps() {
   for (const AcctFile& file : config_.acct_files) {
     if (file.move_interval_given && file.move_to.empty() && !file.is_pipe() && !file.is_webhook()) {
-      reporter_.add(file.origin, 0,
-                    {Severity::Note,
-                     "move-interval without move-to: a new file begins every " +
-                         format_duration(file.move_interval) + " and stays in place",
-                     {},
-                     {}});
+      warn(file.origin,
+           "move-interval without move-to: a new file begins every " + format_duration(file.move_interval) +
+               " and stays in place",
+           "PowerMTA ignores move-interval then; move-to DIR moves finished files");
     }
     if (file.is_webhook() && !file.move_to.empty()) warn(file.origin, "move-to has no effect on a webhook");
     for (const RecordFields& fields : file.record_fields) {
@@ -167,34 +170,101 @@ void Finisher::check_traps() {
       warn(access.origin, "http-access opens the web monitor to everybody");
     }
   }
-  for (std::size_t i = 0; i + 1 < config_.bounce_categories.size(); ++i) {
-    const Regex& pattern = config_.bounce_categories[i].pattern;
-    if (!pattern.text.empty()) continue;
-    warn(config_.bounce_categories[i + 1].pattern.origin,
-         "never reached: the empty pattern above matches everything");
-    break;
-  }
-  for (const ReplyList& list : config_.reply_lists) {
-    if (list.rules.empty()) warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
-    const auto catches_all = [](const ReplyRule& rule) { return rule.mode && rule.pattern.text.empty(); };
-    const auto all = std::find_if(list.rules.begin(), list.rules.end(), catches_all);
-    if (all == list.rules.end()) continue;
-    const auto shadowed =
-        std::find_if(all + 1, list.rules.end(), [](const ReplyRule& rule) { return rule.mode.has_value(); });
-    if (shadowed != list.rules.end()) {
-      warn(shadowed->pattern.origin,
-           "never reached: the empty pattern above matches everything and sets the mode first");
-    }
-  }
-  for (const PatternList& list : config_.pattern_lists) {
-    for (std::size_t i = 0; i + 1 < list.patterns.size(); ++i) {
-      if (list.patterns[i].kind == MessagePatternKind::Any) {
-        warn(list.patterns[i + 1].origin, "never reached: the * above matches everything");
-        break;
-      }
-    }
-  }
+  check_shadowed_access();
+  check_bounce_patterns();
+  for (const ReplyList& list : config_.reply_lists) check_reply_list(list);
+  for (const PatternList& list : config_.pattern_lists) check_message_patterns(list.patterns);
   check_domain_traps();
+}
+
+void Finisher::check_message_patterns(const std::vector<MessagePattern>& patterns) {
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    check_message_patterns(patterns[i].nested);
+    for (std::size_t before = 0; before < i; ++before) {
+      const MessagePattern& earlier = patterns[before];
+      const bool any = earlier.kind == MessagePatternKind::Any;
+      const bool same = earlier.kind == patterns[i].kind && iequals(earlier.header, patterns[i].header) &&
+                        pattern_covers(earlier.pattern.text, patterns[i].pattern.text);
+      if (!any && !same) continue;
+      warn(patterns[i].origin, any ? "never reached: the * above matches everything"
+                                   : "never reached: /" + earlier.pattern.text + "/ above matches all of it");
+      if (any) return;
+      break;
+    }
+  }
+}
+
+/// The first entry that matches decides, so one behind a wider one never does.
+void Finisher::check_shadowed_access() {
+  const std::vector<HttpAccess>& access = config_.globals.http_access;
+  for (std::size_t i = 1; i < access.size(); ++i) {
+    const auto wider = std::find_if(access.begin(), access.begin() + static_cast<std::ptrdiff_t>(i),
+                                    [&](const HttpAccess& one) {
+                                      return one.client.prefix_bits() <= access[i].client.prefix_bits() &&
+                                             one.client.contains(access[i].client.address());
+                                    });
+    if (wider != access.begin() + static_cast<std::ptrdiff_t>(i))
+      warn(access[i].origin, "never reached: http-access " + wider->client.text() + " above matches first");
+  }
+  const auto keys = [&](const std::vector<DomainKey>& list) {
+    const auto all =
+        std::find_if(list.begin(), list.end(), [](const DomainKey& key) { return key.domain == "*"; });
+    if (all != list.end() && all + 1 != list.end() && (all + 1)->domain != "*")
+      warn((all + 1)->origin, "never used: the domain-key for * above fits every domain",
+           "put the one for * last");
+  };
+  keys(config_.globals.domain_key);
+  for (const Vmta& vmta : config_.vmtas) keys(vmta.settings.domain_key);
+}
+
+void Finisher::check_pattern(const Regex& pattern, PatternSubject subject) {
+  const std::string why = why_never_matches(pattern.text, subject);
+  if (!why.empty()) warn(pattern.origin, "never matches: " + why);
+}
+
+void Finisher::check_bounce_patterns() {
+  static constexpr std::size_t kComparedMax = 1000;  ///< each is held against all before it
+  const std::vector<BounceCategoryRule>& rules = config_.bounce_categories;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    check_pattern(rules[i].pattern, PatternSubject::StatusDiag);
+    if (i > kComparedMax) continue;
+    for (std::size_t before = 0; before < i; ++before) {
+      if (!pattern_covers(rules[before].pattern.text, rules[i].pattern.text)) continue;
+      warn(rules[i].pattern.origin,
+           rules[before].pattern.text.empty()
+               ? "never reached: the empty pattern above matches everything"
+               : "never reached: /" + rules[before].pattern.text + "/ above matches all of it");
+      if (rules[before].pattern.text.empty()) return;  // one warning for all that follow
+      break;
+    }
+  }
+}
+
+/// Of conflicting actions the first that matches counts, others add up: a rule is in vain when all it does is
+/// decided by an earlier one that matches whenever it does.
+void Finisher::check_reply_list(const ReplyList& list) {
+  if (list.rules.empty()) warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
+  const auto in_vain = [](const ReplyRule& earlier, const ReplyRule& later) {
+    return (!later.mode || earlier.mode) && (!later.skip_mx || earlier.skip_mx || earlier.bounce_queue) &&
+           (!later.bounce_queue || earlier.bounce_queue || earlier.skip_mx) &&
+           (!later.bounce_recipient || earlier.bounce_recipient) &&
+           (!later.defer_queue || earlier.defer_queue) &&
+           (!later.disable_source_ip || earlier.disable_source_ip) &&
+           (!later.retry_after || earlier.retry_after);
+  };
+  for (std::size_t i = 0; i < list.rules.size(); ++i) {
+    const ReplyRule& rule = list.rules[i];
+    check_pattern(rule.pattern, PatternSubject::Reply);
+    for (std::size_t before = 0; before < i; ++before) {
+      const ReplyRule& earlier = list.rules[before];
+      if (!pattern_covers(earlier.pattern.text, rule.pattern.text) || !in_vain(earlier, rule)) continue;
+      warn(rule.pattern.origin,
+           earlier.pattern.text.empty()
+               ? "never reached: the empty pattern above matches everything and sets the mode first"
+               : "in vain: /" + earlier.pattern.text + "/ above matches first and does the same");
+      break;
+    }
+  }
 }
 
 /// An identity that layer `l` belongs to: the VMTA itself, a member of the pool, {default} for the global

@@ -31,40 +31,99 @@ void apply_all(const std::vector<Assignment>& assignments, Record& record) {
   }
 }
 
-/// Row that prints the member which `row` sets: the row itself, or the visible one it is another name of.
-struct OriginTable {
+/// Lines that set one member, in the order they are applied, under the row that prints it.
+class OriginTable {
+ public:
+  explicit OriginTable(Scope scope) : scope_(scope), by_row_(DirectiveTable::get().rows().size()) {}
+  void add(const Assignment& assignment, const std::string& block) {
+    by_row_[shown_row(assignment.row)].push_back({&assignment, &block});
+  }
+  /// Every visible row of the scope with its values and their lines.
+  template <class Record>
+  [[nodiscard]] std::vector<SettingOrigin> explain(const Record& record) const;
+
+ private:
   struct Entry {
     const Assignment* assignment = nullptr;
-    std::string block;
+    const std::string* block = nullptr;
   };
-  std::vector<Entry> by_row;
+  /// The row itself, or the visible one it is another name of: both fill the same members.
+  [[nodiscard]] std::size_t shown_row(std::size_t index) const {
+    const auto rows = DirectiveTable::get().rows();
+    const Directive& row = rows[index];
+    if (row.format != nullptr && !row.has(kHidden)) return index;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const bool visible = rows[i].format != nullptr && !rows[i].has(kHidden) && rows[i].allowed_in(scope_);
+      if (visible && !row.members.empty() && rows[i].members == row.members) return i;
+    }
+    return index;
+  }
+  [[nodiscard]] static SettingLine line_of(const Entry& entry) {
+    const Directive& row = DirectiveTable::get().rows()[entry.assignment->row];
+    return {std::string(row.name) + ' ' + (row.has(kSecret) ? "*****" : entry.assignment->value),
+            entry.assignment->origin, *entry.block};
+  }
+  Scope scope_;
+  std::vector<std::vector<Entry>> by_row_;
 };
 
 template <class Record>
-std::vector<SettingOrigin> explain_rows(Scope scope, const Record& record, const OriginTable& origins) {
+std::vector<SettingOrigin> OriginTable::explain(const Record& record) const {
   std::vector<SettingOrigin> out;
   const auto rows = DirectiveTable::get().rows();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Directive& row = rows[i];
-    const OriginTable::Entry& entry = origins.by_row[i];
-    if (!row.allowed_in(scope) || (row.format == nullptr && entry.assignment == nullptr)) continue;
-    if (row.has(kHidden) && entry.assignment == nullptr) continue;
+    const std::vector<Entry>& entries = by_row_[i];
+    if (!row.allowed_in(scope_) || (row.format == nullptr && entries.empty())) continue;
+    if (row.has(kHidden) && entries.empty()) continue;
     std::vector<std::string> values;
     if (row.format != nullptr)
       row.format(&record, values);
     else
-      values.push_back(entry.assignment->value);
-    for (std::string& value : values) {
-      SettingOrigin origin{
-          row.name, row.has(kSecret) && value != "\"\"" ? "*****" : std::move(value), {}, "default"};
-      if (entry.assignment != nullptr) {
-        origin.origin = entry.assignment->origin;
-        origin.block = entry.block;
+      values.push_back(entries.back().assignment->value);
+    if (values.empty()) values.emplace_back("\"\"");
+    // Where each line adds, value and line belong together one by one.
+    const bool paired = row.has(kRepeats) && values.size() == entries.size();
+    for (std::size_t v = 0; v < values.size(); ++v) {
+      SettingOrigin origin;
+      origin.directive = row.name;
+      origin.value = row.has(kSecret) && values[v] != "\"\"" ? "*****" : std::move(values[v]);
+      origin.block = "default";
+      if (!entries.empty()) {
+        const Entry& last = paired ? entries[v] : entries.back();
+        origin.origin = last.assignment->origin;
+        origin.block = *last.block;
+        for (std::size_t e = 0; !row.has(kRepeats) && e + 1 < entries.size(); ++e)
+          origin.over.push_back(line_of(entries[e]));
       }
       out.push_back(std::move(origin));
     }
   }
   return out;
+}
+
+/// The backoff directives that take the normal value where the text gives none: the guide's rule for rates.
+/// The connection count has a default of its own.
+struct BackoffPair {
+  std::string_view backoff, normal;
+};
+constexpr BackoffPair kBackoffPairs[] = {{"backoff-max-connect-rate", "max-connect-rate"},
+                                         {"backoff-max-msg-rate", "max-msg-rate"},
+                                         {"backoff-max-data-volume-rate", "max-data-volume-rate"}};
+
+void name_followed(std::vector<SettingOrigin>& settings) {
+  const auto find = [&](std::string_view name) {
+    return std::find_if(settings.begin(), settings.end(),
+                        [name](const SettingOrigin& item) { return item.directive == name; });
+  };
+  for (const BackoffPair& pair : kBackoffPairs) {
+    const auto backoff = find(pair.backoff), normal = find(pair.normal);
+    if (backoff == settings.end() || normal == settings.end()) continue;
+    if (backoff->origin || !normal->origin) continue;
+    backoff->follows = normal->directive;
+    backoff->origin = normal->origin;
+    backoff->block = normal->block;
+  }
 }
 
 /// Where `backoff-*` was not set, the normal value holds: the guide's rule for rates. The connection count
@@ -82,24 +141,6 @@ void fill_backoff(const std::vector<bool>& assigned, DomainSettings& settings) {
   }
   if (!is_set("backoff-max-data-volume-rate"))
     settings.backoff_max_data_volume_rate = settings.max_data_volume_rate;
-}
-
-template <class Record>
-std::string listing(Scope scope, const Record& record) {
-  std::string out;
-  std::vector<std::string> values;
-  for (const Directive& row : DirectiveTable::get().rows()) {
-    if (!row.allowed_in(scope) || row.format == nullptr || row.has(kHidden)) continue;
-    values.clear();
-    row.format(&record, values);
-    if (values.empty()) values.emplace_back("\"\"");
-    for (const std::string& value : values) {
-      out.append(row.name) += ' ';
-      out += value.empty() ? "\"\"" : row.has(kSecret) && value != "\"\"" ? "*****" : value;
-      out += '\n';
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -185,13 +226,13 @@ bool Config::has_source(std::string_view name) const {
 std::vector<SettingOrigin> Config::explain_source(const IpAddress& client,
                                                   std::string_view named_source) const {
   const auto chain = source_chain(sources, &client, named_source);
-  OriginTable origins{std::vector<OriginTable::Entry>(DirectiveTable::get().rows().size())};
-  for (const SourceBlock* block : chain) {
-    for (const Assignment& assignment : block->assignments) {
-      origins.by_row[assignment.row] = {&assignment, "<source " + block->name + '>'};
-    }
+  OriginTable origins(Scope::Source);
+  std::vector<std::string> names;
+  for (const SourceBlock* block : chain) names.push_back("<source " + block->name + '>');
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    for (const Assignment& assignment : chain[i]->assignments) origins.add(assignment, names[i]);
   }
-  return explain_rows(Scope::Source, flatten_sources(chain), origins);
+  return origins.explain(flatten_sources(chain));
 }
 
 void Config::collect_blocks(std::string_view domain, VmtaId vmta, BlockChain& out) const {
@@ -224,13 +265,46 @@ DomainSettings Config::flatten(std::string_view domain, VmtaId vmta) const {
 std::vector<SettingOrigin> Config::explain(std::string_view domain, VmtaId vmta) const {
   BlockChain chain;
   collect_blocks(domain, vmta, chain);
-  OriginTable origins{std::vector<OriginTable::Entry>(DirectiveTable::get().rows().size())};
+  OriginTable origins(Scope::Domain);
   for (const DomainBlock* block : chain) {
-    for (const Assignment& assignment : block->assignments) {
-      origins.by_row[assignment.row] = {&assignment, block->where};
+    for (const Assignment& assignment : block->assignments) origins.add(assignment, block->where);
+  }
+  auto out = origins.explain(flatten(chain));
+  name_followed(out);
+  return out;
+}
+
+void Config::for_each_domain_key(const std::function<void(const DomainKey&)>& use) const {
+  const auto rows = DirectiveTable::get().rows();
+  for (const DomainLayer& layer : layers_.layers) {
+    for (const DomainBlock& block : layer.blocks) {
+      for (const Assignment& assignment : block.assignments) {
+        const Directive& row = rows[assignment.row];
+        if (row.name != "dkim-sign" && row.name != "domain-key") continue;
+        DomainSettings one;
+        Value value(assignment.value, row.rules, assignment.origin);
+        row.apply(value, &one);
+        for (const DomainKey& key : one.domain_keys) use(key);
+      }
     }
   }
-  return explain_rows(Scope::Domain, flatten(chain), origins);
+}
+
+std::vector<SettingOrigin> Config::explain_identity(VmtaId vmta) const {
+  const Vmta& identity = vmtas[vmta.raw()];
+  const std::string block = "<virtual-mta " + identity.name + '>';
+  OriginTable origins(Scope::Vmta);
+  if (vmta.raw() < vmta_lines_.size()) {
+    for (const Assignment& assignment : vmta_lines_[vmta.raw()]) origins.add(assignment, block);
+  }
+  return origins.explain(identity.settings);
+}
+
+std::vector<SettingOrigin> Config::explain_globals() const {
+  const std::string block = "the top level";
+  OriginTable origins(Scope::Global);
+  for (const Assignment& assignment : global_lines_) origins.add(assignment, block);
+  return origins.explain(globals);
 }
 
 std::size_t DomainSettingsCache::ChainHash::operator()(const Config::BlockChain& chain) const noexcept {
@@ -256,13 +330,5 @@ const DomainSettings& DomainSettingsCache::settings_for(std::string_view domain,
   if (queues_.size() < kQueuesMax) queues_.emplace(key_, slot.get());
   return *slot;
 }
-
-std::string settings_listing(const DomainSettings& settings) { return listing(Scope::Domain, settings); }
-std::string settings_listing(const SourceSettings& settings) { return listing(Scope::Source, settings); }
-std::string settings_listing(const GlobalSettings& settings) { return listing(Scope::Global, settings); }
-std::string settings_listing(const IdentitySettings& settings, bool pool) {
-  return listing(pool ? Scope::Pool : Scope::Vmta, settings);
-}
-std::string settings_listing(const AcctFile& file) { return listing(Scope::AcctFile, file); }
 
 }  // namespace sluice::config

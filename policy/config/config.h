@@ -32,12 +32,28 @@ struct SourceBlock {
   Origin origin;
 };
 
+/// A line that gave a value, or would have.
+struct SettingLine {
+  std::string text;  ///< "max-smtp-out 20"; secrets are masked
+  Origin origin;
+  std::string block;  ///< "<domain gmail.com> in <virtual-mta a>"
+};
+
 /// Where one effective value comes from.
 struct SettingOrigin {
   std::string_view directive;
   std::string value;             ///< as `sluice settings` prints it
   std::optional<Origin> origin;  ///< empty: the language's default
   std::string block;             ///< "<domain gmail.com> in <virtual-mta a>", "default"
+  std::string_view follows;      ///< not empty: the value is that of this directive, where the text gave none
+  std::vector<SettingLine> over;  ///< lines whose value this one replaced, the most general first
+};
+
+/// A directive of the text whose effect is still to come; `row` indexes the directive table.
+struct PendingUse {
+  std::uint32_t row = 0;
+  std::uint8_t scope = 0;  ///< a Scope
+  Origin origin;           ///< where it stands first
 };
 
 /// A snapshot of the whole configuration.
@@ -73,6 +89,7 @@ class Config {
   std::optional<Vault> vault;
   /// `domain-macro` after expansion, names in lower case.
   std::unordered_map<std::string, std::vector<std::string>> domain_macros;
+  std::vector<PendingUse> pending;  ///< each directive once, in the order of the text
 
   /// Names compare without case.
   [[nodiscard]] std::optional<VmtaId> find_vmta(std::string_view name) const;
@@ -100,6 +117,12 @@ class Config {
   /// Effective settings of a queue. Walks the blocks each time: shards use DomainSettingsCache.
   [[nodiscard]] DomainSettings flatten(std::string_view domain, VmtaId vmta) const;
   [[nodiscard]] std::vector<SettingOrigin> explain(std::string_view domain, VmtaId vmta) const;
+  /// The same for what stands in <virtual-mta> itself, and at the top level.
+  [[nodiscard]] std::vector<SettingOrigin> explain_identity(VmtaId vmta) const;
+  [[nodiscard]] std::vector<SettingOrigin> explain_globals() const;
+
+  /// Keys that stand in <domain> blocks (`dkim-sign domain=... key-file=...`), each line once.
+  void for_each_domain_key(const std::function<void(const DomainKey&)>& use) const;
 
   /// Blocks that make up the settings of a queue, from general to specific. VMTAs of one domain_scope() share
   /// them.
@@ -119,6 +142,9 @@ class Config {
     std::vector<std::uint32_t> of_pool;  ///< by PoolId; 0: none of its own
   } layers_;
   std::vector<std::uint32_t> domain_scopes_;
+  /// Lines of records that are filled as they are read; kept for explanations only.
+  std::vector<Assignment> global_lines_;
+  std::vector<std::vector<Assignment>> vmta_lines_;   ///< by VmtaId
   std::unordered_map<std::string, VmtaId> vmta_ids_;  ///< lower case
   std::unordered_map<std::string, PoolId> pool_ids_;
 };
@@ -172,12 +198,5 @@ inline constexpr std::size_t kMacroExpansionMax = 1'000'000;  ///< domains all m
 /// Errors: in the diagnostics; a file that cannot be read is one of them.
 [[nodiscard]] LoadResult load_config(std::string_view main_path, FileSource& files,
                                      const LoadOptions& options = {});
-
-/// `name value` per line, in the layout of `show settings`: "" for empty, yes/no, short times.
-[[nodiscard]] std::string settings_listing(const DomainSettings& settings);
-[[nodiscard]] std::string settings_listing(const SourceSettings& settings);
-[[nodiscard]] std::string settings_listing(const GlobalSettings& settings);
-[[nodiscard]] std::string settings_listing(const IdentitySettings& settings, bool pool);
-[[nodiscard]] std::string settings_listing(const AcctFile& file);
 
 }  // namespace sluice::config

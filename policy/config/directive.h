@@ -129,9 +129,10 @@ inline constexpr DirectiveFlags kIgnored = 8;     ///< accepted without effect
 inline constexpr DirectiveFlags kHidden = 16;     ///< another row prints this member in listings
 inline constexpr DirectiveFlags kRegex =
     32;  ///< holds /regexes/, which may have been wrapped over several lines
-inline constexpr DirectiveFlags kRestart = 64;  ///< a change takes effect at the next start
-inline constexpr DirectiveFlags kSecret = 128;  ///< listings show ***** instead
-inline constexpr DirectiveFlags kFolded = 256;  ///< the language itself turns it into another member
+inline constexpr DirectiveFlags kRestart = 64;         ///< a change takes effect at the next start
+inline constexpr DirectiveFlags kSecret = 128;         ///< listings show ***** instead
+inline constexpr DirectiveFlags kHoldsPassword = 512;  ///< FILE [PASSWORD]
+inline constexpr DirectiveFlags kFolded = 256;         ///< the language itself turns it into another member
 
 /// Rows the loader handles itself because they reach beyond one record.
 enum class LoaderAction : std::uint8_t {

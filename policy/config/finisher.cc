@@ -51,8 +51,7 @@ void Finisher::resolve_pools() {
     for (PoolMember& member : pool.settings.members) {
       const auto id = config_.find_vmta(member.name);
       if (!id) {
-        if (!reporter_.options().fragment)
-          missing(member.origin, "virtual MTA", member.name, identity_names());
+        missing(member.origin, "virtual MTA", member.name, identity_names());
         continue;
       }
       member.id = *id;

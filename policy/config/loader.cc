@@ -52,17 +52,24 @@ Loader::Loader(FileSource& files, const LoadOptions& options)
   config_->layers_.of_vmta.push_back(0);
   Frame top;
   top.record = &config_->globals;
+  top.assignments = &config_->global_lines_;
+  config_->vmta_lines_.emplace_back();
   frames_.push_back(std::move(top));
 }
 
 LoadResult Loader::run(std::string_view main_path) {
   LoadResult result;
   if (!options_.defaults_path.empty()) read_file(options_.defaults_path, {}, true);
+  default_categories_ = config_->bounce_categories.size();
   if (read_file(main_path, {}, false)) {
     for (const std::size_t index : legacy_spools_) {
       if (legacy_spool_min_free_ > 0)
         config_->spools[index].min_free_space = ByteCount{legacy_spool_min_free_ * kMiB};
     }
+    // The first match decides: the user's patterns come before the vendor's.
+    auto& categories = config_->bounce_categories;
+    std::rotate(categories.begin(), categories.begin() + static_cast<std::ptrdiff_t>(default_categories_),
+                categories.end());
     config_->files = reporter_.paths();
     Finisher(*config_, reporter_, macros_, implicit_blocks_).run();
   }
@@ -162,6 +169,11 @@ void Loader::on_line(const LogicalLine& line, std::uint32_t file) {
   std::vector<Statement> statements;
   const StatementError bad = split_statements(line.text, &opens_blocks, statements);
   for (const Statement& statement : statements) {
+    if (trace_ != nullptr) {
+      static constexpr std::string_view kMarks[] = {"", "<", "</", "<>"};
+      trace_->push_back(std::string(kMarks[static_cast<std::size_t>(statement.kind)]) +
+                        std::string(statement.name) + ' ' + std::string(statement.argument));
+    }
     switch (statement.kind) {
       case Statement::Kind::Open: open_block(statement); break;
       case Statement::Kind::Close: close_block(statement); break;
@@ -207,8 +219,17 @@ bool Loader::report_value(const Value& value, std::string_view at) {
   }
   if (!value.failed()) return true;
   const ValueFailure& failure = *value.failure();
-  error(place(failure.offset), failure.message, failure.expected, failure.suggestion);
+  const bool regex_cut = failure.message.find("closing slash") != std::string::npos && cut_inside_a_word();
+  error(
+      place(failure.offset), failure.message, failure.expected,
+      regex_cut ? "# starts a comment everywhere; in a regular expression write \\x23" : failure.suggestion);
   return false;
+}
+
+bool Loader::cut_inside_a_word() {
+  const std::string text = reporter_.line_text({position_.file, position_.line->pieces.back().line});
+  const std::size_t hash = text.find('#');
+  return hash != std::string::npos && hash > 0 && !is_blank(text[hash - 1]);
 }
 
 void Loader::on_directive(const Statement& statement) {
@@ -253,8 +274,9 @@ void Loader::unknown_directive(const Statement& statement) {
 
 /// Once per directive: some of them stand in dozens of blocks of a real file.
 void Loader::notes_on(const Directive& row, std::string_view at) {
-  if (!row.has(kIgnored | kDeprecated)) return;
   const std::size_t index = table_.index_of(row);
+  if (!row.waits.empty()) note_pending(row, at);
+  if (!row.has(kIgnored | kDeprecated)) return;
   if (std::find(noted_.begin(), noted_.end(), index) != noted_.end()) return;
   noted_.push_back(index);
   if (frames_.back().scope == Scope::Signals || frames_.back().scope == Scope::SignalsFilter) return;
@@ -267,13 +289,33 @@ void Loader::notes_on(const Directive& row, std::string_view at) {
   }
 }
 
+/// A directive counts as used in the block it is a directive of: `retry-after` in a virtual MTA is one of
+/// <domain>.
+void Loader::note_pending(const Directive& row, std::string_view at) {
+  const Scope here_scope = frames_.back().scope;
+  const Scope scope = row.allowed_in(here_scope) ? here_scope : Scope::Domain;
+  if (row.wait_in(scope) == nullptr) return;
+  const auto index = static_cast<std::uint32_t>(table_.index_of(row));
+  const std::uint64_t key = std::uint64_t{index} << 8 | static_cast<std::uint64_t>(scope);
+  if (!pending_seen_.insert(key).second) return;
+  config_->pending.push_back({index, static_cast<std::uint8_t>(scope), here(at)});
+}
+
 void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {
   if (row.apply == nullptr) return;
-  if (text.empty()) return error(text, "argument missing", std::string(row.grammar));
+  if (text.empty()) {
+    const bool comment = reporter_.line_text(here(text)).find('#') != std::string::npos;
+    return error(text, "argument missing", std::string(row.grammar),
+                 comment ? "what stands behind # is a comment" : "");
+  }
   Value value(text, row.rules, here(text));
   SLUICE_ASSERT(frame.record != nullptr);
   row.apply(value, frame.record);
   if (!report_value(value, text)) return;
+  if (row.has(kSecret | kHoldsPassword) && cut_inside_a_word()) {
+    report(Severity::Warning, text, "the value ends at the #, which starts a comment everywhere", {},
+           "choose a password without #");
+  }
   if (frame.assignments != nullptr) {
     frame.assignments->push_back(
         {static_cast<std::uint32_t>(table_.index_of(row)), std::string(text), here(text)});
@@ -329,6 +371,34 @@ void Loader::include(std::string_view text) {
   if (found->empty()) report(Severity::Warning, text, "no file matches \"" + *path + '"');
   std::sort(found->begin(), found->end());
   for (const std::string& file : *found) read_file(file, origin, false);
+}
+
+namespace {
+
+/// A file source with one file.
+class OneText : public FileSource {
+ public:
+  static constexpr std::string_view kName = "{text}";
+  explicit OneText(std::string_view text) : text_(text) {}
+  Result<std::string> read(std::string_view path) override {
+    return path == kName ? std::string(text_) : std::string();
+  }
+  Result<std::vector<std::string>> glob(std::string_view) override { return std::vector<std::string>(); }
+
+ private:
+  std::string_view text_;
+};
+
+}  // namespace
+
+std::vector<std::string> statements_of(std::string_view text) {
+  OneText file(text);
+  std::vector<std::string> out;
+  const LoadOptions options{.lenient = true, .fragment = true, .defaults_path = {}};
+  Loader loader(file, options);
+  loader.trace(&out);
+  static_cast<void>(loader.run(OneText::kName));
+  return out;
 }
 
 LoadResult load_config(std::string_view main_path, FileSource& files, const LoadOptions& options) {

@@ -5,11 +5,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "policy/config/config.h"
 #include "policy/config/directive.h"
 #include "policy/config/lexer.h"
+#include "policy/config/pattern_checks.h"
 
 namespace sluice::config {
 
@@ -45,6 +47,8 @@ class Reporter {
   [[nodiscard]] const LoadOptions& options() const { return options_; }
   /// In file order.
   [[nodiscard]] std::vector<Diagnostic> take();
+  /// The line as written, without its end.
+  [[nodiscard]] std::string line_text(Origin where);
 
  private:
   struct Text {
@@ -57,7 +61,6 @@ class Reporter {
     std::size_t sequence = 0;
     Diagnostic diagnostic;
   };
-  [[nodiscard]] std::string line_text(Origin where);
   const LoadOptions& options_;
   std::vector<Text> texts_;
   std::vector<Entry> entries_;
@@ -69,6 +72,8 @@ class Loader {
  public:
   Loader(FileSource& files, const LoadOptions& options);
   [[nodiscard]] LoadResult run(std::string_view main_path);
+  /// Statements are noted here as they are read, with their names and arguments to the letter; null: not.
+  void trace(std::vector<std::string>* statements) { trace_ = statements; }
 
  private:
   struct Frame {
@@ -113,6 +118,7 @@ class Loader {
   void apply(const Directive& row, std::string_view value, Frame& frame);
   void apply_implicit(const Directive& row, std::string_view value, Frame& frame);
   void notes_on(const Directive& row, std::string_view at);
+  void note_pending(const Directive& row, std::string_view at);
   void run_action(const Directive& row, std::string_view value, Frame& frame);
   void domain_macro(std::string_view value);
   void listener_line(std::string_view value);
@@ -133,6 +139,8 @@ class Loader {
   /// Error, or a warning when lenient.
   void unknown(std::string_view at, std::string message, std::string expected, std::string suggestion);
   bool report_value(const Value& value, std::string_view at);
+  /// Whether the line is cut by a # that touches what stands before it: "password a#b", "/x#y/".
+  [[nodiscard]] bool cut_inside_a_word();
 
   FileSource& files_;
   const LoadOptions& options_;
@@ -146,13 +154,19 @@ class Loader {
       implicit_blocks_;  ///< by layer: block index + 1 of settings given outside of <domain>
   std::uint64_t legacy_spool_min_free_ = 0;
   std::vector<std::size_t> legacy_spools_;
+  std::size_t default_categories_ = 0;     ///< bounce category rules of the vendor's defaults, read first
   std::vector<std::string> closed_early_;  ///< tags whose closing tag is still to come
   std::vector<std::size_t> noted_;         ///< rows a note was given for
+  std::unordered_set<std::uint64_t> pending_seen_;  ///< row and scope
   Position position_;
   DomainSettings domain_scratch_;  ///< values are checked by reading them into these
   SourceSettings source_scratch_;
   std::uint32_t anonymous_ = 0;
+  std::vector<std::string>* trace_ = nullptr;
 };
+
+/// What the lines of one file say, without its layout and comments; files it includes are not read.
+[[nodiscard]] std::vector<std::string> statements_of(std::string_view text);
 
 /// Resolves names, expands macros, checks what needs the whole. Continues where the Loader ends.
 class Finisher {
@@ -174,6 +188,11 @@ class Finisher {
   void check_domain_references(const DomainLayer& layer);
   void check_source_references();
   void check_traps();
+  void check_message_patterns(const std::vector<MessagePattern>& patterns);
+  void check_shadowed_access();
+  void check_pattern(const Regex& pattern, PatternSubject subject);
+  void check_bounce_patterns();
+  void check_reply_list(const ReplyList& list);
   void check_domain_traps();
   void check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective,
                   VmtaId vmta);

@@ -8,8 +8,8 @@
 #include "engine/control/command.h"
 #include "engine/runtime/uring/uring_reactor.h"
 #include "policy/config/config.h"
-#include "policy/config/directive.h"
-#include "tools/config_files/disk_file_source.h"
+#include "tools/config_files/report.h"
+#include "tools/sluice/offline.h"
 
 namespace {
 
@@ -17,54 +17,20 @@ using namespace sluice;
 
 constexpr const char* kUsage =
     "usage: sluice [--socket PATH | --config FILE] COMMAND ...\n"
-    "       sluice check FILE [--lenient] [--fragment]\n"
     "\n"
-    "Commands go to the running daemon; `sluice help` lists them. Words may be cut short (show stat).\n"
+    "Without a daemon:\n"
+    "  sluice check FILE [--json] [--lenient] [--fragment] [--offline]\n"
+    "                  everything wrong with a configuration; exits with 0 when it loads.\n"
+    "                  --lenient: unknown directives only warn; --fragment: FILE is one part of a "
+    "configuration;\n"
+    "                  --offline: do not look at this host's files, addresses and DNS\n"
+    "  sluice --config FILE settings DOMAIN[/VMTA]             effective settings of a queue\n"
+    "  sluice --config FILE explain DOMAIN[/VMTA] [DIRECTIVE]  and the file and line of each value\n"
+    "  sluice fmt FILE... [--write | --check]                  lay a configuration out evenly\n"
+    "\n"
+    "All others go to the running daemon; `sluice help` lists them. Words may be cut short (show stat).\n"
     "  --socket PATH   the daemon's control socket (default: $SLUICE_SOCKET, else /run/sluice/control)\n"
     "  --config FILE   take the socket's place from this configuration\n";
-
-int check(const std::vector<std::string>& arguments) {
-  config::LoadOptions options;
-  std::string path;
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    if (arguments[i] == "--lenient") {
-      options.lenient = true;
-    } else if (arguments[i] == "--fragment") {
-      options.fragment = true;
-    } else {
-      path = arguments[i];
-    }
-  }
-  if (path.empty()) {
-    std::fputs("sluice check: which file?\n", stderr);
-    return 2;
-  }
-  tools::DiskFileSource files;
-  const config::LoadResult loaded = config::load_config(path, files, options);
-  std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
-  if (loaded.ok()) std::printf("%s: configuration is valid\n", path.c_str());
-  return loaded.ok() ? 0 : 1;
-}
-
-/// The table of directives: for people who look one up, and for the tests that hold it against the sources.
-int directives(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 2 && arguments[1] == "--markdown") {
-    std::fputs(config::directive_manual().c_str(), stdout);
-    return 0;
-  }
-  if (arguments.size() == 2 && arguments[1] == "--members") {
-    std::fputs(config::directive_members_json().c_str(), stdout);
-    return 0;
-  }
-  if (arguments.size() > 1) {
-    std::fputs("usage: sluice directives [--markdown | --members]\n", stderr);
-    return 2;
-  }
-  const config::StateCounts counts = config::count_states();
-  std::printf("%zu directives work, %zu are to come, %zu are out; docs/directives.md lists them\n",
-              counts.works, counts.to_come, counts.out);
-  return 0;
-}
 
 runtime::Task<void> send(runtime::Reactor& reactor, std::string socket, std::vector<std::string> command,
                          int& status) {
@@ -97,10 +63,9 @@ int ask_daemon(const std::string& socket, std::vector<std::string> command) {
 }
 
 std::string socket_of_config(const std::string& path) {
-  tools::DiskFileSource files;
-  const config::LoadResult loaded = config::load_config(path, files, {.lenient = true});
+  const config::LoadResult loaded = tools::load_configuration(path, {.lenient = true});
   if (!loaded.ok()) {
-    std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
+    std::fputs(tools::load_failure_text(path, loaded).c_str(), stderr);
     std::exit(1);
   }
   const config::GlobalSettings& global = loaded.config->globals;
@@ -113,19 +78,22 @@ int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const char* environment = std::getenv("SLUICE_SOCKET");
   std::string socket = environment != nullptr ? environment : "/run/sluice/control";
+  std::string config;
   while (!arguments.empty() && (arguments[0] == "--socket" || arguments[0] == "--config")) {
     if (arguments.size() < 2) {
       std::fputs(kUsage, stderr);
       return 2;
     }
-    socket = arguments[0] == "--socket" ? arguments[1] : socket_of_config(arguments[1]);
+    (arguments[0] == "--socket" ? socket : config) = arguments[1];
     arguments.erase(arguments.begin(), arguments.begin() + 2);
   }
   if (arguments.empty() || arguments[0] == "--help") {
     std::fputs(kUsage, arguments.empty() ? stderr : stdout);
     return arguments.empty() ? 2 : 0;
   }
-  if (arguments[0] == "check") return check(arguments);
-  if (arguments[0] == "directives") return directives(arguments);
+  if (const auto status = tools::run_offline(arguments, config)) return *status;
+  // `sluice settings X` is `show settings X` of the daemon.
+  if (arguments[0] == "settings") arguments.insert(arguments.begin(), "show");
+  if (!config.empty()) socket = socket_of_config(config);
   return ask_daemon(socket, std::move(arguments));
 }

@@ -13,7 +13,7 @@
 #include "engine/runtime/uring/process.h"
 #include "engine/runtime/uring/uring_reactor.h"
 #include "engine/shard/node.h"
-#include "tools/config_files/disk_file_source.h"
+#include "tools/config_files/report.h"
 
 namespace {
 
@@ -77,8 +77,7 @@ Arguments parse_arguments(int argc, char** argv) {
 }
 
 config::LoadResult load(const std::string& path, bool lenient) {
-  tools::DiskFileSource files;
-  return config::load_config(path, files, {.lenient = lenient});
+  return tools::load_configuration(path, {.lenient = lenient});
 }
 
 /// A data shard's thread, from its first to its last line.
@@ -161,8 +160,11 @@ runtime::Task<void> run_daemon(Daemon& daemon, std::shared_ptr<const config::Con
 
 int run(const Arguments& arguments) {
   config::LoadResult loaded = load(arguments.config, arguments.lenient);
+  if (!loaded.ok()) {
+    std::fputs(tools::load_failure_text(arguments.config, loaded).c_str(), stderr);
+    return 1;
+  }
   std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
-  if (!loaded.ok()) return 1;
   runtime::prepare_process();
   const std::vector<unsigned> cpus = runtime::usable_cpus();
   const auto shards = arguments.shards.value_or(
@@ -211,10 +213,11 @@ int run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   const Arguments arguments = parse_arguments(argc, argv);
   if (!arguments.check.empty()) {
-    const config::LoadResult loaded = load(arguments.check, arguments.lenient);
-    std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
-    if (loaded.ok()) std::printf("%s: configuration is valid\n", arguments.check.c_str());
-    return loaded.ok() ? 0 : 1;
+    tools::CheckOptions options;
+    options.load.lenient = arguments.lenient;
+    const tools::CheckReport report = tools::check_configuration(arguments.check, options);
+    std::fputs(report.text.c_str(), report.ok ? stdout : stderr);
+    return report.ok ? 0 : 1;
   }
   return run(arguments);
 }

@@ -217,6 +217,7 @@ Directive member_row(std::string_view name, std::string_view doc, const RowOptio
   row.since = o.since;
   row.flags = o.flags;
   row.rules = {o.min, o.max, o.zero_is_unlimited};
+  if constexpr (std::is_same_v<typename P::Type, CertificateFile>) row.flags |= kHoldsPassword;
   if (more) {
     row.flags |= kRepeats;
     row.format = [](const void* record, std::vector<std::string>& out) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "policy/config/config.h"
+#include "policy/config/listing.h"
 
 namespace {
 

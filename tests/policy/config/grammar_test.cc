@@ -251,7 +251,8 @@ TEST(Grammar, OldDirectivesMapToTheirSuccessors) {
 }
 
 TEST(Grammar, OneByteAtATimeIsTheSameText) {
-  // The reader sees whole files, so a fragment is a shorter file: every prefix has to end in a result, never a crash.
+  // The reader sees whole files, so a fragment is a shorter file: every prefix has to end in a result, never
+  // a crash.
   const std::string text =
       "domain-macro m a.example, b.example,\n c.example\n<virtual-mta \"v 1\">\nsmtp-source-host 192.0.2.1 "
       "a.example\n"

@@ -256,7 +256,11 @@ TEST(Macros, LoopsAndUnknownNamesAreErrors) {
   };
   EXPECT_EQ(first("domain-macro a $b\ndomain-macro b $a\n"), "domain macro \"b\" uses itself");
   EXPECT_EQ(first("domain-macro a $a\n"), "domain macro \"a\" uses itself");
-  EXPECT_EQ(first("<domain $nope>\n</domain>\n"), "domain macro \"nope\" is not defined");
+  const LoadResult part = load_fragment("<domain $nope>\n</domain>\n");
+  EXPECT_TRUE(part.ok()) << "another part of the configuration may define it";
+  ASSERT_EQ(part.diagnostics.size(), 1u);
+  EXPECT_EQ(part.diagnostics[0].message, "domain macro \"nope\" is not defined here");
+  EXPECT_FALSE(load_whole("log-file /l\n<spool /s>\n</spool>\n<domain $nope>\n</domain>\n").ok());
   EXPECT_EQ(first("domain-macro a-b x\n"), "not a name for a macro");
 }
 

@@ -1,9 +1,11 @@
-// Goal: whole configurations load, in PowerMTA's spelling and in the second spelling; each row of the second spelling
+// Goal: whole configurations load, in PowerMTA's spelling and in the second spelling; each row of the second
+// spelling
 //       means the same as its native line.
 // How: two complete files of our own in the style of real installations, then one test per second spelling.
 #include <gtest/gtest.h>
 
 #include "policy/config/directive.h"
+#include "policy/config/listing.h"
 #include "tests/policy/config/map_files.h"
 
 namespace sluice::config {
@@ -246,7 +248,8 @@ TEST(Samples, ListingShowsEveryValueOnItsLine) {
   EXPECT_EQ(settings_listing(result.config->globals).find("s3cret"), std::string::npos);
 }
 
-// --- the second spelling --------------------------------------------------------------------------------------------
+// --- the second spelling
+// --------------------------------------------------------------------------------------------
 
 std::shared_ptr<const Config> loaded(std::string_view text) {
   const LoadResult result = load_fragment(text);

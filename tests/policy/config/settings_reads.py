@@ -4,7 +4,7 @@
 Goal: a directive that is said to work must have a reader outside of the configuration language, and one whose effect is
       still to come must have none; what the manual says about each directive is then true without anybody's care.
 How:  copies the headers that declare settings into a folder, marks every member there as deprecated with its own name
-      as the message, and lets the build's compiler check (not compile) each source of the engine and of policy with
+      as the message, and lets the build's compiler check (not compile) each source that sluiced is linked from with
       that folder in front. Its warnings are the list of readers, exact to the type; names alone would mix up the six
       members called log_data. The table of directives names the members behind each directive (`sluice directives
       --members`).
@@ -108,6 +108,18 @@ def ask(entry, folder, root):
     return reads
 
 
+def object_of(entry):
+    words = shlex.split(entry["command"])
+    return words[words.index("-o") + 1]
+
+
+def parts_of_the_daemon(build):
+    """Object files sluiced is linked from: policy that nothing in it asks for has no effect, whatever it reads."""
+    done = subprocess.run(["ninja", "-C", str(build), "-t", "inputs", "bin/sluiced"], capture_output=True, text=True,
+                          check=True)
+    return {line.strip() for line in done.stdout.split("\n") if line.strip().endswith(".o")}
+
+
 def strangers(build):
     """Object files that ninja knows to be made without any settings header."""
     done = subprocess.run(["ninja", "-C", str(build), "-t", "deps"], capture_output=True, text=True)
@@ -126,11 +138,11 @@ def strangers(build):
 def readers(root, build, folder):
     """member -> places that read it; second: the same within the language's own finishing sources."""
     entries = json.loads((build / "compile_commands.json").read_text())
-    wanted, without = [], strangers(build)
+    wanted, without, parts = [], strangers(build), parts_of_the_daemon(build)
     for entry in entries:
         path = os.path.relpath(entry["file"], root)
         if path.startswith(READERS) and (not path.startswith(LANGUAGE) or path in FOLDERS_OF_SPELLINGS):
-            if entry.get("output") not in without:
+            if object_of(entry) not in without and object_of(entry) in parts:
                 wanted.append(entry)
     if len(wanted) < 20:
         raise RuntimeError(f"only {len(wanted)} sources in {build}/compile_commands.json: is the build configured?")

@@ -1,5 +1,6 @@
-// Goal: every value type of the language reads what operators write, refuses the rest, and prints what it would read.
-// How: one table per type; a row is the text and what it is printed as, or nothing where it is refused.
+// Goal: every value type of the language reads what operators write, refuses the rest, and prints what it
+// would read. How: one table per type; a row is the text and what it is printed as, or nothing where it is
+// refused.
 #include "policy/config/value.h"
 
 #include <gtest/gtest.h>

@@ -1,0 +1,242 @@
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "policy/config/facts.h"
+#include "policy/config/value.h"
+
+namespace sluice::config {
+namespace {
+
+constexpr std::uint32_t kDkimBitsMin = 1024;      ///< verifiers ignore shorter keys (RFC 8301 3.2)
+constexpr std::uint32_t kDkimBitsAdvised = 2048;  ///< what RFC 8301 asks signers for
+
+class HostCheck {
+ public:
+  HostCheck(const Config& config, HostFacts& facts, FileSource& files)
+      : config_(config), facts_(facts), files_(files) {}
+
+  std::vector<Diagnostic> run() {
+    check_keys();
+    check_sources();
+    check_ehlo_names();
+    check_files();
+    check_regexes();
+    std::sort(out_.begin(), out_.end(), [](const Entry& a, const Entry& b) {
+      return std::tuple(a.origin.file, a.origin.line, a.sequence) <
+             std::tuple(b.origin.file, b.origin.line, b.sequence);
+    });
+    std::vector<Diagnostic> out;
+    for (Entry& entry : out_) out.push_back(std::move(entry.diagnostic));
+    return out;
+  }
+
+ private:
+  struct Entry {
+    Origin origin;
+    std::size_t sequence = 0;
+    Diagnostic diagnostic;
+  };
+
+  std::string line_of(Origin origin) {
+    if (origin.line == 0 || origin.file >= config_.files.size()) return {};
+    const auto [it, fresh] = texts_.try_emplace(origin.file);
+    std::vector<std::string>& lines = it->second;
+    if (fresh) {
+      const std::string text = files_.read(config_.files[origin.file]).value_or("");
+      for (const std::string_view line : split_at(text, '\n')) lines.emplace_back(line);
+    }
+    return origin.line <= lines.size() ? lines[origin.line - 1] : std::string();
+  }
+
+  void add(Severity severity, Origin origin, std::string message, std::string suggestion = {}) {
+    Diagnostic d;
+    d.severity = severity;
+    d.line = origin.line;
+    if (origin.file < config_.files.size()) d.file = config_.files[origin.file];
+    d.line_text = line_of(origin);
+    d.message = std::move(message);
+    d.suggestion = std::move(suggestion);
+    out_.push_back({origin.line == 0 ? Origin{UINT32_MAX, 0} : origin, out_.size(), std::move(d)});
+  }
+  void warn(Origin origin, std::string message, std::string suggestion = {}) {
+    add(Severity::Warning, origin, std::move(message), std::move(suggestion));
+  }
+
+  void check_key(const DomainKey& key) {
+    // A key of the external store, or one path for many domains: there is no file to look at.
+    if (key.path.starts_with("{vault}") || key.path.find("${") != std::string::npos) return;
+    if (!seen_keys_.insert({key.path, key.origin.line}).second) return;
+    const std::string name = "DKIM key \"" + key.path + '"';
+    switch (facts_.file(key.path).kind) {
+      case FileFact::Kind::Missing: return warn(key.origin, name + " does not exist");
+      case FileFact::Kind::Unreadable:
+        return warn(key.origin, name + " cannot be read", "check its owner and mode");
+      case FileFact::Kind::Folder: return warn(key.origin, name + " is a folder");
+      case FileFact::Kind::File: break;
+    }
+    const KeyFact fact = facts_.key(key.path);
+    switch (fact.kind) {
+      case KeyFact::Kind::Rsa:
+        if (fact.bits < kDkimBitsMin) {
+          warn(key.origin,
+               name + " has " + std::to_string(fact.bits) + " bits; receivers ignore keys under 1024",
+               "make one of 2048 bits");
+        } else if (fact.bits < kDkimBitsAdvised) {
+          add(Severity::Note, key.origin,
+              name + " has " + std::to_string(fact.bits) + " bits; 2048 are advised");
+        }
+        return;
+      case KeyFact::Kind::Ed25519: return;
+      case KeyFact::Kind::Other: return warn(key.origin, name + " is neither RSA nor Ed25519");
+      case KeyFact::Kind::Encrypted:
+        return warn(key.origin, name + " is protected by a password", "store it without one");
+      case KeyFact::Kind::NotAKey:
+        return warn(key.origin, name + " holds no private key", "PEM, PKCS #1 or #8");
+    }
+  }
+
+  void check_keys() {
+    for (const DomainKey& key : config_.globals.domain_key) check_key(key);
+    for (const Vmta& vmta : config_.vmtas) {
+      for (const DomainKey& key : vmta.settings.domain_key) check_key(key);
+    }
+    for (const Pool& pool : config_.pools) {
+      for (const DomainKey& key : pool.settings.domain_key) check_key(key);
+    }
+    for (const DomainKeyList& list : config_.domain_key_lists) {
+      for (const DomainKey& key : list.keys) check_key(key);
+    }
+    config_.for_each_domain_key([this](const DomainKey& key) { check_key(key); });
+  }
+
+  void check_sources() {
+    const std::vector<IpAddress> local = facts_.local_addresses();
+    if (local.empty()) return;
+    const auto check = [&](const std::vector<SourceHost>& hosts) {
+      for (const SourceHost& host : hosts) {
+        const bool here = std::any_of(local.begin(), local.end(), [&](const IpAddress& address) {
+          return host.source.contains(address);
+        });
+        if (here) continue;
+        const std::string address = host.is_single() ? host.source.address().text() : host.source.text();
+        warn(host.origin,
+             host.is_single() ? "source IP " + address + " is not an address of this host"
+                              : "no address of this host is in " + address,
+             "connections from it will fail; `ip addr` shows what there is");
+      }
+    };
+    check(config_.globals.smtp_source_host);
+    for (const Vmta& vmta : config_.vmtas) check(vmta.settings.smtp_source_host);
+  }
+
+  void check_ehlo_names() {
+    std::map<std::string, Origin> names;
+    const auto collect = [&](const std::vector<SourceHost>& hosts) {
+      for (const SourceHost& host : hosts) {
+        if (!host.ehlo.empty()) names.try_emplace(host.ehlo, host.origin);
+      }
+    };
+    collect(config_.globals.smtp_source_host);
+    for (const Vmta& vmta : config_.vmtas) collect(vmta.settings.smtp_source_host);
+    for (const std::string& name : config_.globals.host_name) names.try_emplace(name, Origin{});
+    std::vector<std::string> asked;
+    for (const auto& [name, origin] : names) asked.push_back(name);
+    const auto answers = facts_.resolve(asked);
+    for (std::size_t i = 0; i < asked.size() && i < answers.size(); ++i) {
+      if (answers[i] != HostFacts::Resolves::No) continue;
+      warn(names[asked[i]], "EHLO name \"" + asked[i] + "\" does not resolve",
+           "receivers check it; give it an A or AAAA record that fits the address's PTR");
+    }
+  }
+
+  void check_readable(const std::string& path, Origin origin, std::string_view what) {
+    if (path.empty() || path.starts_with("{vault}")) return;
+    const FileFact fact = facts_.file(path);
+    if (fact.kind == FileFact::Kind::File) return;
+    warn(origin, std::string(what) + " \"" + path + '"' +
+                     (fact.kind == FileFact::Kind::Missing  ? " does not exist"
+                      : fact.kind == FileFact::Kind::Folder ? " is a folder"
+                                                            : " cannot be read"));
+  }
+
+  /// `create`: the folder is made when it is missing.
+  void check_folder(const std::string& path, Origin origin, std::string_view what, bool create) {
+    if (path.empty()) return;
+    const FileFact fact = facts_.file(path);
+    const std::string name = std::string(what) + " \"" + path + '"';
+    if (fact.kind == FileFact::Kind::File) return warn(origin, name + " is not a folder");
+    if (fact.kind == FileFact::Kind::Missing) {
+      if (!create) warn(origin, name + " does not exist");
+    } else if (!fact.writable) {
+      warn(origin, name + " cannot be written by the user that runs this check");
+    }
+  }
+
+  void check_files() {
+    for (const Spool& spool : config_.spools) check_folder(spool.dir, spool.origin, "spool", true);
+    for (const AcctFile& file : config_.acct_files) check_folder(file.move_to, file.origin, "move-to", true);
+    const GlobalSettings& g = config_.globals;
+    check_readable(g.smtp_server_tls.certificate.path, {}, "smtp-server-tls-certificate");
+    check_readable(g.dsn_failed_body_template_from, {}, "dsn-failed-body-template-from");
+    for (const std::string& path : g.include_headers_from) check_readable(path, {}, "include-headers-from");
+    for (const SmtpListener& listener : config_.listeners)
+      check_readable(listener.tls.certificate.path, listener.origin, "tls-certificate");
+    for (const Vmta& vmta : config_.vmtas) {
+      for (const std::string& path : vmta.settings.include_headers_from)
+        check_readable(path, vmta.origin, "include-headers-from");
+    }
+    for (const AddressList& list : config_.address_lists) {
+      for (const AddressEntry& entry : list.entries) {
+        if (entry.kind == AddressEntry::Kind::File) check_readable(entry.text, entry.origin, "address-file");
+      }
+    }
+  }
+
+  void check_regex(const Regex& regex) {
+    if (regex.text.empty()) return;
+    if (const auto wrong = facts_.regex_error(regex.text))
+      add(Severity::Error, regex.origin, "regular expression: " + *wrong);
+  }
+
+  void check_patterns(const std::vector<MessagePattern>& patterns) {
+    for (const MessagePattern& pattern : patterns) {
+      check_regex(pattern.pattern);
+      check_patterns(pattern.nested);
+    }
+  }
+
+  void check_regexes() {
+    for (const ReplyList& list : config_.reply_lists) {
+      for (const ReplyRule& rule : list.rules) check_regex(rule.pattern);
+    }
+    for (const BounceCategoryRule& rule : config_.bounce_categories) check_regex(rule.pattern);
+    for (const PatternList& list : config_.pattern_lists) check_patterns(list.patterns);
+    for (const BounceActionList& list : config_.bounce_actions) {
+      for (const BounceAction& action : list.actions) {
+        if (action.reply) check_regex(*action.reply);
+      }
+    }
+    for (const AddressList& list : config_.address_lists) {
+      for (const AddressEntry& entry : list.entries) {
+        if (entry.kind == AddressEntry::Kind::Regex) check_regex({entry.text, entry.origin});
+      }
+    }
+  }
+
+  const Config& config_;
+  HostFacts& facts_;
+  FileSource& files_;
+  std::unordered_map<std::uint32_t, std::vector<std::string>> texts_;
+  std::set<std::pair<std::string, std::uint32_t>> seen_keys_;
+  std::vector<Entry> out_;
+};
+
+}  // namespace
+
+std::vector<Diagnostic> check_host(const Config& config, HostFacts& facts, FileSource& files) {
+  return HostCheck(config, facts, files).run();
+}
+
+}  // namespace sluice::config
