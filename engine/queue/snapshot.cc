@@ -115,6 +115,23 @@ std::expected<std::vector<std::string>, std::string> accounted_headers(const con
   return out;
 }
 
+std::vector<Snapshot::OwnHosts> own_hosts(const config::Config& config,
+                                          const std::vector<IpAddress>& local_addresses) {
+  std::vector<Snapshot::OwnHosts> out;
+  for (const config::SmtpListener& listener : config.listeners) {
+    auto at = std::find_if(out.begin(), out.end(),
+                           [&listener](const Snapshot::OwnHosts& one) { return one.port == listener.port; });
+    if (at == out.end()) at = out.insert(out.end(), {listener.port, {}});
+    const IpAddress& address = listener.address.address();
+    if (!address.is_any()) {
+      at->addresses.push_back(address);
+      continue;
+    }
+    at->addresses.insert(at->addresses.end(), local_addresses.begin(), local_addresses.end());
+  }
+  return out;
+}
+
 std::string domain_suffix(const config::GlobalSettings& global) {
   if (!global.domain_suffix.empty()) return global.domain_suffix;
   if (global.host_name.empty()) return "localdomain";
@@ -132,6 +149,12 @@ const SourceAddress* Identity::next_source(bool is_v4) const {
     if (!source.address || source.address->is_v4() == is_v4) return &source;
   }
   return nullptr;
+}
+
+std::span<const IpAddress> Snapshot::own_addresses(std::uint16_t port) const {
+  const auto found = std::find_if(own_hosts.begin(), own_hosts.end(),
+                                  [port](const OwnHosts& one) { return one.port == port; });
+  return found == own_hosts.end() ? std::span<const IpAddress>() : found->addresses;
 }
 
 ShardId Snapshot::home_of(config::VmtaId vmta, std::string_view domain) const {
@@ -155,6 +178,7 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   if (!headers) return std::unexpected(headers.error());
   out->accounted_headers = std::move(*headers);
   const config::GlobalSettings& global = out->config->globals;
+  out->own_hosts = own_hosts(*out->config, local_addresses);
   out->domain_suffix = domain_suffix(global);
   shared.outbound.set_limit(global.total_max_smtp_out);
   shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
@@ -182,6 +206,11 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     }
     identity.state = state;
     out->identities.push_back(std::move(identity));
+  }
+  out->families = {.v4 = false, .v6 = false};
+  for (const Identity& identity : out->identities) {
+    out->families.v4 = out->families.v4 || identity.has_v4;
+    out->families.v6 = out->families.v6 || identity.has_v6;
   }
   assign_homes(*out);
   return out;

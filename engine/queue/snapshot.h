@@ -5,6 +5,7 @@
 #include <expected>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "policy/base/result.h"
 #include "policy/classify/bounce_category.h"
 #include "policy/config/config.h"
+#include "policy/routing/mx.h"
 
 namespace sluice::queue {
 
@@ -25,9 +27,18 @@ struct Snapshot {
   std::string domain_suffix;                   ///< for addresses without a domain; never empty
   std::vector<std::string> accounted_headers;  ///< names of message headers that some accounting file shows
   std::shared_ptr<const BounceClassifier> bounce_categories;
+  routing::Families families;  ///< those for which any virtual MTA has a source
+  /// Addresses this server takes mail at, by port: a mail host there means that mail loops.
+  struct OwnHosts {
+    std::uint16_t port = 25;
+    std::vector<IpAddress> addresses;
+  };
+  std::vector<OwnHosts> own_hosts;
   std::uint64_t number = 1;  ///< counts reloads
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
+  /// This server's own addresses for mail that goes to `port`; empty when it does not listen there.
+  [[nodiscard]] std::span<const IpAddress> own_addresses(std::uint16_t port) const;
   /// The shard that has the queue `domain/vmta`.
   [[nodiscard]] ShardId home_of(config::VmtaId vmta, std::string_view domain) const;
 };

@@ -68,8 +68,8 @@ class Resolver::State {
   ~State() { SLUICE_ASSERT(askers_ == 0); }
 
   /// Fills what the cache knows; true when nothing is missing.
-  bool gather_cached(Gathering& gathering) {
-    const MonoTime now = reactor_.now();
+  bool gather_cached(Gathering& gathering, Duration fresh_for) {
+    const MonoTime now = reactor_.now() + fresh_for;
     bool complete = true;
     for (Fact& fact : gathering.mx_facts()) complete &= fill(fact, now);
     if (!complete) return false;
@@ -112,7 +112,7 @@ class Resolver::State {
     return static_cast<bool>(fact.set);
   }
   Task<void> fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit);
-  Task<void> fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit);
+  Task<void> fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit, Duration fresh_for);
   /// False: too many wait already.
   [[nodiscard]] bool enter() {
     if (askers_ >= kAskersMax || stopping_) {
@@ -146,10 +146,11 @@ Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker, const Ala
   for (std::size_t i = 0; i < asked.size(); ++i) asked[i]->set = asker.wants[i].result;
 }
 
-Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit) {
+Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit,
+                                        Duration fresh_for) {
   const std::size_t first = asker.wants.size();
   std::vector<Fact*> asked;
-  const MonoTime now = reactor_.now();
+  const MonoTime now = reactor_.now() + fresh_for;
   for (Target& target : gathering.targets()) {
     for (Fact* fact : {&target.v4, &target.v6}) {
       if (!gathering.is_needed(target, *fact) || fact->set || fill(*fact, now)) continue;
@@ -174,7 +175,7 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
                                          const RouteOptions& options) {
   ++counters_.asked;
   Gathering gathering(elements, is_domain, options);
-  if (gather_cached(gathering)) {
+  if (gather_cached(gathering, options.fresh_for)) {
     ++counters_.answered_cached;
     co_return gathering.compose(reactor_.random());
   }
@@ -200,7 +201,7 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
     gathering.plan_targets();
     if (asker.klass == Asker::Class::New) asker.klass = Asker::Class::Begun;
   }
-  co_await fly_targets(gathering, asker, limit);
+  co_await fly_targets(gathering, asker, limit, options.fresh_for);
   reactor_.disarm(limit);
   leave(asker);
   co_return gathering.compose(reactor_.random());
@@ -231,6 +232,13 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type) {
   co_return result;
 }
 
+RrsetRef Resolver::find(std::string_view name, Type type) const {
+  return state_->cache_.find(name, type, state_->reactor_.now());
+}
+RrsetRef Resolver::find_any(std::string_view name, Type type) const {
+  return state_->cache_.find_any(name, type);
+}
+
 Resolver::Resolver(runtime::Reactor& reactor, DnsTransport& transport, ResolverOptions options)
     : state_(std::make_unique<State>(reactor, transport, options)) {}
 Resolver::~Resolver() = default;
@@ -246,7 +254,7 @@ std::optional<RouteAnswer> Resolver::find_mail_hosts(std::string_view domain, co
   const auto element = element_of(domain);
   if (!element) return answer_of(RouteOutcome::BadName);
   Gathering gathering(std::span(&*element, 1), element->kind == StaticHost::Kind::LookupMx, options);
-  if (!state_->gather_cached(gathering)) return std::nullopt;
+  if (!state_->gather_cached(gathering, options.fresh_for)) return std::nullopt;
   ++state_->counters_.asked;
   ++state_->counters_.answered_cached;
   return gathering.compose(state_->reactor_.random());

@@ -46,6 +46,8 @@ struct RouteOptions {
   routing::TargetGuard guard = routing::TargetGuard::Off;
   std::span<const IpAddress> own_addresses;  ///< mail hosts here mean "loops back"; MX routes only
   std::span<const std::string> own_names;
+  /// What is known for a shorter time than this is asked for again now: keeps busy names from running out.
+  Duration fresh_for{0};
 };
 
 /// Thread:   one shard.
@@ -80,12 +82,18 @@ class Resolver {
                                                            const RouteOptions& options);
 
   /// The hops of a static route (`smtp-hosts`, `route`). `hosts` is borrowed until the task ends. No loop
-  /// check and no no_mx: the operator has said where mail goes. What does not exist or is no name is left out.
+  /// check and no no_mx: the operator has said where mail goes. What does not exist or is no name is left
+  /// out.
   [[nodiscard]] runtime::Task<RouteAnswer> resolve_static_hosts(const routing::HostList& hosts,
                                                                 RouteOptions options);
 
   /// One question, for rollups (MX), DANE (TLSA), MTA-STS (TXT). Never empty. CNAMEs are followed.
   [[nodiscard]] runtime::Task<RrsetRef> lookup(std::string name, net::dns::Type type);
+
+  /// What the cache says about one question, `name` in lower case: find() while it holds, find_any() also
+  /// when its time is over. Empty: nothing is known. CNAMEs have been followed.
+  [[nodiscard]] RrsetRef find(std::string_view name, net::dns::Type type) const;
+  [[nodiscard]] RrsetRef find_any(std::string_view name, net::dns::Type type) const;
 
   /// Forgets everything cached (`pmta clear dnscache`); what is under way goes on. `domain`: only the MX, A
   /// and AAAA of it.

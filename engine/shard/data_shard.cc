@@ -36,6 +36,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       log_(reactor, world.control, world.log),
       dns_(std::move(dns)),
       resolver_(reactor, *dns_),
+      precache_(reactor, resolver_, [this](std::string text) { log_.write(std::move(text)); }),
       storage_(reactor, world.storage, std::move(storage)),
       settler_(reactor, storage_.journal, items_),
       dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
@@ -97,6 +98,11 @@ std::expected<void, std::string> DataShard::listen() {
 }
 
 void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
+  const config::DnsSettings& dns = snapshot->config->dns;
+  precache_.configure({.path = dns.precached_domains_file,
+                       .interval = dns.precached_refresh_interval,
+                       .domains_max = dns.precached_max_domains,
+                       .families = snapshot->families});
   intake_.set_snapshot(snapshot);
   dispatcher_.set_snapshot(std::move(snapshot));
 }
@@ -105,6 +111,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   for (auto& listener : listeners_) co_await listener->stop(grace);
   listeners_.clear();
   co_await dispatcher_.stop(grace);
+  co_await precache_.stop();
   co_await resolver_.stop();
   co_return Status();
 }

@@ -11,6 +11,7 @@
 #include "engine/injection/smtp_listener.h"
 #include "engine/journal/storage.h"
 #include "engine/queue/snapshot.h"
+#include "engine/resolver/precache.h"
 #include "engine/resolver/resolver.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
@@ -97,6 +98,7 @@ class DataShard final : public journal::RecoveredVisitor {
   control::ShardLog log_;
   std::unique_ptr<resolver::DnsTransport> dns_;
   resolver::Resolver resolver_;
+  resolver::Precache precache_;
   journal::Storage storage_;
   queue::ItemPool items_;
   delivery::Settler settler_;
