@@ -97,6 +97,10 @@ void Connection::serve(queue::Queue& queue, std::string_view host) {
 
 runtime::Task<void> Connection::run() {
   const resolver::RouteAnswer route = co_await find_route();
+  if (co_await bounce_without_mx(route)) {
+    leave_connecting();
+    co_return;
+  }
   if (!route.ok()) {
     leave_connecting();
     co_await fail_route(route);

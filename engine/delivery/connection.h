@@ -65,6 +65,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   enum class After : std::uint8_t { Done, NextHop, QueueFailed };
 
   runtime::Task<resolver::RouteAnswer> find_route();
+  runtime::Task<bool> bounce_without_mx(const resolver::RouteAnswer& route);
   runtime::Task<void> fail_route(const resolver::RouteAnswer& route);
   runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
   runtime::Task<void> converse();

@@ -33,6 +33,7 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       settler_(settler),
       items_(items),
       shared_(shared),
+      rollups_(resolver),
       slot_timer_(&on_slot_timer, *this) {}
 
 Dispatcher::~Dispatcher() {
@@ -46,10 +47,18 @@ void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
   settler_.set_snapshot(snapshot_);
-  queues_.for_each([this](queue::Queue& queue) {
-    apply_settings(queue);
-    if (started_) consider(queue);
-  });
+  rollups_.set_snapshot(snapshot_);
+  queues_.for_each([this](queue::Queue& queue) { apply_settings(queue); });
+  if (started_) consider_all();
+}
+
+void Dispatcher::consider_all() {
+  std::vector<queue::Queue*> all;  // looking at one may make others
+  all.reserve(queues_.size());
+  queues_.for_each([&all](queue::Queue& queue) { all.push_back(&queue); });
+  sweeping_ = true;
+  for (queue::Queue* queue : all) consider(*queue);
+  sweeping_ = false;
 }
 
 void Dispatcher::apply_settings(queue::Queue& queue) {
@@ -60,6 +69,7 @@ void Dispatcher::apply_settings(queue::Queue& queue) {
   queue.settings = {settings_, &settings_->settings_for(queue.domain(), queue.vmta)};
   set_rate(queue.message_rate, queue.settings->max_msg_rate);
   set_rate(queue.connect_rate, queue.settings->max_connect_rate);
+  apply_placement(queue);
 }
 
 queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vmta) {
@@ -91,7 +101,22 @@ void Dispatcher::remember_rate(const TokenBucket& bucket, std::string (*key)(std
 }
 
 void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta) {
+  arrive(arrival, domain, vmta, {});
+}
+
+void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::string_view vmta,
+                        const JoinedBy& by) {
   queue::Queue& queue = queue_for(domain, vmta);
+  if (by.route) queue.route = by.route;
+  queue.is_joined_by_setting = queue.is_joined_by_setting || by.setting;
+  queue::Placement& placement = queue.placement;
+  if (arrival.hops >= kHopsMax && !std::exchange(placement.in_circle, true))
+    queue.note(reactor_.wall_now(), true, "queue-to goes in a circle; mail stays in " + queue.name());
+  if (!placement.joins.empty() && !placement.in_circle && !placement.open(reactor_.now())) {
+    queue.emptied_at = reactor_.now();  // in use: the answer is not forgotten
+    hand_on(arrival, queue);
+    return;
+  }
   queue::Item& item = *items_.make();
   item.message = arrival.message;
   item.recipient = arrival.recipient;
@@ -108,7 +133,7 @@ void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::s
 
 void Dispatcher::start() {
   started_ = true;
-  queues_.for_each([this](queue::Queue& queue) { consider(queue); });
+  consider_all();
 }
 
 void Dispatcher::on_queue_timer(runtime::Timer& timer) {
@@ -157,6 +182,7 @@ void Dispatcher::consider(queue::Queue& queue) {
     }
     return;
   }
+  if (place(queue, now)) return;
   if (queue.retry_until > now) {
     set_timer(queue, queue.retry_until);
     return;
@@ -306,8 +332,9 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   if (queue.message_rate) until = std::max(until, queue.message_rate->next_time(now));
   if (queue.connect_rate) until = std::max(until, queue.connect_rate->next_time(now));
   until = std::max(until, queue.retry_until);
-  if (now < until || queue.paused || queue.wants_slot) {
-    if (queue.paused || queue.wants_slot) until = now + kQueueIdleMax;
+  const bool stays = queue.paused || queue.wants_slot || queue.placement.in_line || sweeping_;
+  if (now < until || stays) {
+    if (stays) until = now + kQueueIdleMax;
     reactor_.arm(queue.timer, until);
     return;
   }
@@ -444,13 +471,19 @@ runtime::Task<void> Dispatcher::expire_ready(queue::Queue& queue, Failure last) 
   consider(queue);
 }
 
-runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending) {
+runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
+                                             Duration older_than) {
   ++queue.held;
   queue::Batch batch;
+  queue::Batch younger;
   for (std::size_t left = queue.ready(); left > 0 && queue.ready() > 0 && !stopping_;) {
     batch.clear();
     queue.take(batch, std::min<std::size_t>(left, 100));
     left -= batch.size();
+    if (reactor_.wall_now() - batch.front()->message->received() < older_than) {
+      younger.insert(younger.end(), batch.begin(), batch.end());
+      continue;
+    }
     Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
     for (queue::Item* item : batch) {
       if (lease) {
@@ -461,6 +494,7 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
     }
     co_await runtime::yield(reactor_);
   }
+  for (auto item = younger.rbegin(); item != younger.rend(); ++item) queue.put_back(**item);
   --queue.held;
   consider(queue);
 }

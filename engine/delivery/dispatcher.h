@@ -2,10 +2,12 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "engine/delivery/rollups.h"
 #include "engine/delivery/settler.h"
 #include "engine/delivery/spare_connections.h"
 #include "engine/queue/queue_table.h"
@@ -26,7 +28,8 @@ struct Arrival {
   std::uint32_t recipient = 0;
   std::uint16_t attempts = 0;
   std::uint8_t priority = 50;
-  MonoTime due{};  ///< in the future: waits until then
+  MonoTime due{};         ///< in the future: waits until then
+  std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
 };
 
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
@@ -52,12 +55,19 @@ class Dispatcher {
   static constexpr Duration kConnectPause = 10s;
   /// So many queues in line are asked whether an idle connection suits them, when there is no free slot.
   static constexpr std::size_t kLineLookMax = 16;
+  /// Queues that ask DNS at a time which queue they join; later ones stand in line.
+  static constexpr std::size_t kPlacingMax = 1024;
+  static constexpr std::uint8_t kHopsMax = 8;
 
   Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader,
              Settler& settler, queue::ItemPool& items, queue::SharedState& shared);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
   ~Dispatcher();
+
+  /// The dispatchers of all shards by their number, this one among them: mail that joins another queue may
+  /// belong to another shard. Before start().
+  void set_peers(std::span<Dispatcher* const> peers) { peers_ = peers; }
 
   /// Puts the configuration in force: queues get their new settings, running connections keep theirs.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
@@ -102,9 +112,13 @@ class Dispatcher {
   enum class Cause : std::uint8_t { Delivery, Dns };
   /// A connection run failed for the whole queue.
   void failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure);
-  /// All recipients that are ready get this bounce. Sequential: one lease at a time.
-  [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure,
-                                                 journal::Ending ending);
+  /// All recipients that are ready and whose message is at least `older_than` get this bounce. Sequential:
+  /// one lease at a time.
+  [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
+                                                 Duration older_than = Duration{0});
+  /// The hosts of a rollup queue take no mail any more: its mail finds its way by its own domains again.
+  /// False: this is no such queue, or that has been tried a moment ago.
+  [[nodiscard]] bool route_lost(queue::Queue& queue);
   /// Zero-copy sends are tried until the kernel has reported kZeroCopyFailuresMax copies in a row.
   static constexpr std::uint32_t kZeroCopyFailuresMax = 8;
   [[nodiscard]] bool zero_copy_pays() const { return zero_copy_failures_ < kZeroCopyFailuresMax; }
@@ -118,11 +132,26 @@ class Dispatcher {
 
  private:
   queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
+  // placing.cc
+  struct JoinedBy {
+    std::shared_ptr<const routing::HostList> route;
+    bool setting = false;
+  };
+  void arrive(const Arrival& arrival, std::string_view domain, std::string_view vmta, const JoinedBy& by);
+  void apply_placement(queue::Queue& queue);
+  bool place(queue::Queue& queue, MonoTime now);
+  [[nodiscard]] Rollups::Wishes wishes_of(const queue::Queue& queue);
+  runtime::Task<void> ask_placement(queue::Queue& queue);
+  void note_placement(queue::Queue& queue, const Rollups::Answer& answer);
+  void next_in_placing_line();
+  void hand_on(Arrival arrival, const queue::Queue& from);
+  runtime::Task<void> dissolve(queue::Queue& queue);
   void apply_settings(queue::Queue& queue);
   void recall(queue::Queue& queue) const;
   void remember_rate(const TokenBucket& bucket, std::string (*key)(std::string_view), std::string_view name);
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);
+  void consider_all();
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   bool borrow_known(queue::Queue& queue);
   runtime::Task<void> run_connection(queue::Queue& opened_for);
@@ -149,6 +178,10 @@ class Dispatcher {
   std::shared_ptr<config::DomainSettingsCache> settings_;
   queue::QueueTable queues_;
   SpareConnections spares_;
+  Rollups rollups_;
+  std::span<Dispatcher* const> peers_;
+  std::deque<queue::Queue*> placing_line_;
+  std::size_t placing_ = 0;
   std::deque<queue::Queue*> slot_line_;
   SlotTimer slot_timer_;
   runtime::TaskGroup tasks_;
@@ -157,6 +190,7 @@ class Dispatcher {
   std::uint32_t zero_copy_failures_ = 0;
   bool started_ = false;
   bool stopping_ = false;
+  bool sweeping_ = false;  ///< going over all queues: none may be removed
 };
 
 }  // namespace sluice::delivery

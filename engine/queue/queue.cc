@@ -69,10 +69,14 @@ std::size_t Queue::wake(MonoTime now) {
 
 std::size_t Queue::wake_all() {
   const std::size_t woken = waiting_.size();
+  wake_all_in_order();
+  return woken;
+}
+
+void Queue::wake_all_in_order() {
   std::sort(waiting_.begin(), waiting_.end(), [](const Item* a, const Item* b) { return a->due < b->due; });
   for (Item* item : waiting_) append_ready(*item);
   waiting_.clear();
-  return woken;
 }
 
 std::optional<MonoTime> Queue::next_wake() const {
@@ -96,8 +100,11 @@ void Queue::take(Batch& into, std::size_t most) {
 void Queue::ended(const Item& item) {
   SLUICE_ASSERT(taken_ > 0);
   --taken_;
-  const std::uint64_t size = item.message->body_bytes();
-  bytes_ -= std::min(bytes_, size);
+  subtract_bytes(item);
+}
+
+void Queue::subtract_bytes(const Item& item) {
+  bytes_ -= std::min<std::uint64_t>(bytes_, item.message->body_bytes());
 }
 
 void Queue::note(WallTime time, bool is_error, std::string text) {

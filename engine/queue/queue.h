@@ -11,6 +11,7 @@
 #include "engine/queue/item.h"
 #include "engine/runtime/timer_wheel.h"
 #include "policy/limits/token_bucket.h"
+#include "policy/routing/host_list.h"
 #include "policy/settings/domain_settings.h"
 #include "policy/settings/values.h"
 
@@ -30,6 +31,21 @@ class Worker {
 
  protected:
   ~Worker() = default;
+};
+
+/// Where a queue's mail goes: its own way, or into another queue (`queue-to`, MX rollup).
+struct Placement {
+  bool in_question = false;  ///< rollup may join it: the answer counts until valid_until
+  bool asking = false;       ///< DNS is being asked, or the queue stands in line for it
+  bool in_line = false;
+  bool is_rollup =
+      false;  ///< this is a queue others join: without a route its mail has to go back to its domains
+  bool in_circle = false;   ///< `queue-to` led back here: mail stays and is sent from here
+  bool by_setting = false;  ///< `joins` is a `queue-to`
+  std::string joins;        ///< domain of the other queue; empty: its own way
+  std::shared_ptr<const routing::HostList> route;  ///< of the joined queue
+  MonoTime valid_until{};                          ///< of an answer to the question
+  [[nodiscard]] bool open(MonoTime now) const { return in_question && valid_until <= now; }
 };
 
 /// What one connection takes at a time: recipients of one message.
@@ -70,6 +86,20 @@ class Queue {
   /// The first ready recipient and those of the same message right behind it, at most `most`. Empty when none
   /// is ready.
   void take(Batch& into, std::size_t most);
+  /// Takes every recipient that is ready or waits out of the queue, in order: `visit(Item&)` has it then.
+  template <class F>
+  void remove_all(F&& visit) {
+    wake_all_in_order();
+    Item* next = head_;
+    head_ = tail_ = nullptr;
+    ready_count_ = 0;
+    while (next != nullptr) {
+      Item& item = *next;
+      next = item.next;
+      subtract_bytes(item);
+      visit(item);
+    }
+  }
   /// A taken recipient is gone for good.
   void ended(const Item& item);
 
@@ -84,6 +114,11 @@ class Queue {
   config::VmtaId vmta;                                     ///< in the snapshot in force
   bool vmta_exists = true;
   bool paused = false;
+  Placement placement;
+  /// Mail hosts of a rollup queue that has no `smtp-hosts`; null: of its domain, as DNS says.
+  std::shared_ptr<const routing::HostList> route;
+  MonoTime route_lost{};                      ///< when its hosts last were found to take no mail
+  bool is_joined_by_setting = false;          ///< some `queue-to` has put mail here
   MonoTime retry_until{};                     ///< queue-level retry; in the past: none
   std::size_t retry_index = 0;                ///< into `retry-after`
   MonoTime connect_not_before{};              ///< after a failed connection while others of the queue work
@@ -104,6 +139,8 @@ class Queue {
 
  private:
   void add_bytes(const Item& item);
+  void subtract_bytes(const Item& item);
+  void wake_all_in_order();
   void append_ready(Item& item);
   std::string name_;
   std::size_t domain_size_;

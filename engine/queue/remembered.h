@@ -28,6 +28,14 @@ class Remembered {
   void restore(TokenBucket& bucket, const std::string& key, MonoTime now, WallTime wall_now) const;
   void set_start(MonoTime start) { start_ = start; }
 
+  /// What was stored under `key`; empty: nothing.
+  [[nodiscard]] std::string_view text(const std::string& key) const {
+    const auto found = values_.find(key);
+    return found == values_.end() ? std::string_view() : std::string_view(found->second);
+  }
+  [[nodiscard]] static std::string rollup_key(std::string_view target) {
+    return "rollup/" + std::string(target);
+  }
   [[nodiscard]] static std::string pause_key(std::string_view queue) { return "pause/" + std::string(queue); }
   [[nodiscard]] static std::string message_rate_key(std::string_view queue) {
     return "rate/" + std::string(queue);

@@ -207,6 +207,16 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     identity.state = state;
     out->identities.push_back(std::move(identity));
   }
+  out->rollups = routing::RollupTable(out->config->mx_rollups);
+  out->rollup_providers = out->config->mx_rollup_providers();
+  for (const routing::RollupTable::Target& target : out->rollups.targets()) {
+    auto& anchor = shared.rollup_anchors[target.name];
+    if (!anchor) {
+      anchor = std::make_shared<RollupAnchor>();
+      anchor->replace("", shared.remembered.text(Remembered::rollup_key(target.name)));
+    }
+    out->rollup_anchors.push_back(anchor);
+  }
   out->families = {.v4 = false, .v6 = false};
   for (const Identity& identity : out->identities) {
     out->families.v4 = out->families.v4 || identity.has_v4;

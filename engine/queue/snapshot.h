@@ -12,10 +12,12 @@
 
 #include "engine/queue/identity.h"
 #include "engine/queue/remembered.h"
+#include "engine/queue/rollup_anchor.h"
 #include "policy/base/result.h"
 #include "policy/classify/bounce_category.h"
 #include "policy/config/config.h"
 #include "policy/routing/mx.h"
+#include "policy/routing/rollup.h"
 
 namespace sluice::queue {
 
@@ -34,7 +36,10 @@ struct Snapshot {
     std::vector<IpAddress> addresses;
   };
   std::vector<OwnHosts> own_hosts;
-  std::uint64_t number = 1;  ///< counts reloads
+  routing::RollupTable rollups;
+  std::vector<std::shared_ptr<RollupAnchor>> rollup_anchors;  ///< [i] is the i-th target's
+  std::vector<std::string> rollup_providers;                  ///< domains some `mx-rollup` names
+  std::uint64_t number = 1;                                   ///< counts reloads
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
   /// This server's own addresses for mail that goes to `port`; empty when it does not listen there.
@@ -54,7 +59,8 @@ struct SharedState {
   SharedBudget outbound;    ///< total-max-smtp-out
   SharedBudget inbound;     ///< total-max-smtp-in
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
-  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;  ///< control shard only
+  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
+  std::map<std::string, std::shared_ptr<RollupAnchor>, std::less<>> rollup_anchors;  ///< control shard only
   Remembered remembered;  ///< written before the shards run, then only read
 };
 

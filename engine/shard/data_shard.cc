@@ -43,6 +43,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       intake_(reactor, storage_.spool, world.dispatchers) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
+  dispatcher_.set_peers(world.dispatchers);
 }
 
 DataShard::~DataShard() = default;
@@ -61,7 +62,9 @@ void DataShard::recovered(spool::StoredMessage& message,
     std::string_view domain = one.domain;
     std::string_view vmta = one.vmta;
     if (const std::size_t slash = one.queue.find('/'); slash != std::string_view::npos) {
-      domain = one.queue.substr(0, slash);
+      // But an automatic site is known by its MX records only, which are looked up anew.
+      const std::string_view last = one.queue.substr(0, slash);
+      if (!routing::is_rollup_name(last) || snapshot.rollups.find(last) != nullptr) domain = last;
       vmta = one.queue.substr(slash + 1);
     }
     const auto vmta_id = snapshot.config->find_vmta(vmta);

@@ -171,6 +171,24 @@ const BounceActionList* Config::find_bounce_actions(std::string_view name) const
   return find_named(bounce_actions, name);
 }
 
+std::vector<std::string> Config::mx_rollup_providers() const {
+  const auto rows = DirectiveTable::get().rows();
+  std::vector<std::string> out;
+  for (const DomainLayer& layer : layers_.layers) {
+    for (const DomainBlock& block : layer.blocks) {
+      const bool names_some =
+          std::any_of(block.assignments.begin(), block.assignments.end(),
+                      [rows](const Assignment& one) { return rows[one.row].name == "mx-rollup"; });
+      if (!names_some) continue;
+      const DomainBlock* const chain[] = {&block};
+      for (const std::string& domain : flatten(chain).mx_rollup) {
+        if (std::find(out.begin(), out.end(), domain) == out.end()) out.push_back(domain);
+      }
+    }
+  }
+  return out;
+}
+
 const SmtpUser* Config::find_smtp_user(std::string_view name) const {
   const SmtpUser* found = nullptr;
   for (const SmtpUser& user : smtp_users) {

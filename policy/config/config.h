@@ -114,6 +114,9 @@ class Config {
   [[nodiscard]] std::vector<SettingOrigin> explain_source(const IpAddress& client,
                                                           std::string_view named_source = {}) const;
 
+  /// Domains that some `mx-rollup` line names, each once, in file order.
+  [[nodiscard]] std::vector<std::string> mx_rollup_providers() const;
+
   /// Effective settings of a queue. Walks the blocks each time: shards use DomainSettingsCache.
   [[nodiscard]] DomainSettings flatten(std::string_view domain, VmtaId vmta) const;
   [[nodiscard]] std::vector<SettingOrigin> explain(std::string_view domain, VmtaId vmta) const;

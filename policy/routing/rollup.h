@@ -34,6 +34,7 @@ struct MxName {
 class RollupTable {
  public:
   /// Lines with the same target belong together; targets are tried in the order of their first line.
+  RollupTable() = default;
   explicit RollupTable(std::span<const config::MxRollup> lines);
 
   /// One `.rollup` queue.

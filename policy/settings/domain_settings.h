@@ -52,6 +52,8 @@ struct DomainSettings {
   CountLimit max_rcpt_per_message = 1000;  ///< RCPT commands per transaction
   CountLimit max_errors_per_connection;
   std::uint32_t mx_connection_attempts = 10;
+  /// Extension: the limits of this domain hold for the queues of all virtual MTAs together.
+  bool share_limits_over_vmtas = false;
 
   // Retry and age.
   std::vector<Duration> retry_after{10min};

@@ -112,6 +112,9 @@ struct GlobalSettings {
   std::string domain_suffix;
   std::vector<Endpoint> name_server;  ///< empty: the system's resolvers
   std::optional<std::uint32_t> edns_udp_length;
+  /// Extension: domains whose MX records are the same share a queue, as if an <mx-rollup-list> named them.
+  bool auto_mx_rollup = false;
+  MxAddressGuard refuse_mx_addresses = MxAddressGuard::None;  ///< extension
 
   // Source addresses when a virtual MTA has none.
   std::vector<SourceHost> smtp_source_host;

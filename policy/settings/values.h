@@ -171,6 +171,8 @@ enum class RecordType : std::uint8_t {
 };
 enum class SortOrder : std::uint8_t { Recipients, Name, Size };
 enum class QueueMode : std::uint8_t { Normal, Backoff };
+/// Which addresses of mail hosts that DNS names are refused (`refuse-mx-addresses`).
+enum class MxAddressGuard : std::uint8_t { None, Special, Private };
 
 /// One letter or two as in the `type` column of accounting files: d b t tq r f rb rs.
 [[nodiscard]] std::string_view short_name(RecordType type);

@@ -178,6 +178,10 @@ void append_pace(std::vector<Directive>& out) {
   add(out, one<&D::max_errors_per_connection>("max-errors-per-connection",
                                               "recipient errors before a connection is dropped",
                                               {.zero_is_unlimited = true}));
+  add(out, one<&D::share_limits_over_vmtas>(
+               "share-limits-over-vmtas",
+               "connections and rates of this domain hold for all virtual MTAs together, not for each queue",
+               {.since = Since::Extension}));
   add(out, one<&D::mx_connection_attempts>("mx-connection-attempts", "connections tried in one delivery run",
                                            {.since = Since::Field, .min = 1}));
 }

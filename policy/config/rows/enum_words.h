@@ -16,6 +16,8 @@ namespace sluice::config {
 SLUICE_ENUM_WORDS(QueueType, "smtp|pipe|file|discard|http-delivery", {"smtp", QueueType::Smtp},
                   {"pipe", QueueType::Pipe}, {"file", QueueType::File}, {"discard", QueueType::Discard},
                   {"http-delivery", QueueType::HttpDelivery});
+SLUICE_ENUM_WORDS(MxAddressGuard, "none|special|private", {"none", MxAddressGuard::None},
+                  {"special", MxAddressGuard::Special}, {"private", MxAddressGuard::Private});
 SLUICE_ENUM_WORDS(FileFormat, "newfile-plain|newfile-pickup|append-mbox",
                   {"newfile-plain", FileFormat::NewfilePlain}, {"newfile-pickup", FileFormat::NewfilePickup},
                   {"append-mbox", FileFormat::AppendMbox});

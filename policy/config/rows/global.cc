@@ -149,6 +149,13 @@ void append_global(std::vector<Directive>& out) {
   add(out,
       printed_by<&format_edns, G>(custom<&apply_edns, &G::edns_udp_length>(
           "edns-udp-length", "EDNS payload size", {.since = Since::GuideR5, .grammar = "512-2048|off"})));
+  add(out, one<&G::auto_mx_rollup>("auto-mx-rollup",
+                                   "let domains with the same MX records share a queue, ID.BEST-HOST.rollup",
+                                   {.since = Since::Extension}));
+  add(out, one<&G::refuse_mx_addresses>(
+               "refuse-mx-addresses",
+               "never connect to loopback and other special addresses (or private ones too) that DNS names as mail hosts",
+               {.since = Since::Extension}));
   add(out, more<&G::smtp_source_host>("smtp-source-host", "source address and its EHLO name"));
   add(out, more<&G::smtp_source_host>("smtp-source-ip", "source address",
                                       {.since = Since::Field,
