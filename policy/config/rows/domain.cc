@@ -180,7 +180,7 @@ void append_pace(std::vector<Directive>& out) {
                                               {.zero_is_unlimited = true}));
   add(out, one<&D::share_limits_over_vmtas>(
                "share-limits-over-vmtas",
-               "connections and rates of this domain hold for all virtual MTAs together, not for each queue",
+               "connections and rates of this domain hold for all virtual MTAs together",
                {.since = Since::Extension}));
   add(out, one<&D::mx_connection_attempts>("mx-connection-attempts", "connections tried in one delivery run",
                                            {.since = Since::Field, .min = 1}));

@@ -154,7 +154,7 @@ void append_global(std::vector<Directive>& out) {
                                    {.since = Since::Extension}));
   add(out, one<&G::refuse_mx_addresses>(
                "refuse-mx-addresses",
-               "never connect to loopback and other special addresses (or private ones too) that DNS names as mail hosts",
+               "refuse mail hosts that DNS puts at loopback and other special, or also private, addresses",
                {.since = Since::Extension}));
   add(out, more<&G::smtp_source_host>("smtp-source-host", "source address and its EHLO name"));
   add(out, more<&G::smtp_source_host>("smtp-source-ip", "source address",
