@@ -64,7 +64,7 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::Share
 
 Connection::~Connection() {
   reactor_.disarm(linger_);
-  for (const Active& slot : active_) SLUICE_ASSERT(!slot.used);
+  for (const Active& slot : active_) SLUICE_ASSERT(slot.state == Active::State::Free);
 }
 
 void Connection::leave_connecting() {
@@ -89,10 +89,12 @@ void Connection::work_available() {
 }
 
 void Connection::serve(queue::Queue& queue, std::string_view host) {
-  SLUICE_ASSERT(!client_ || client_->in_flight() == 0);
   queue_ = &queue;
   lent_ = true;
-  hop_.mta = std::string(host) + " (" + endpoint_.address.text() + ')';
+  std::string mta = std::string(host) + " (" + hop_->destination_ip + ')';
+  if (mta == hop_->mta) return;
+  hop_ = std::make_shared<HopFacts>(*hop_);
+  hop_->mta = std::move(mta);
 }
 
 runtime::Task<void> Connection::run() {
@@ -122,7 +124,7 @@ runtime::Task<void> Connection::run() {
     if (after != After::NextHop) break;
   }
   leave_connecting();
-  if (after != After::Done) dispatcher_.failed(*queue_, Dispatcher::Cause::Delivery, &hop_, failure_);
+  if (after != After::Done) dispatcher_.failed(*queue_, Dispatcher::Cause::Delivery, hop_.get(), failure_);
 }
 
 runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
@@ -131,16 +133,16 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   endpoint_ = hop.endpoint;
   const Endpoint& to = endpoint_;
   const std::string name(route.host_of(hop));
-  hop_ = {.mta = name + " (" + to.address.text() + ')',
-          .source_ip = "0.0.0.0",
-          .destination_ip = to.address.text(),
-          .esmtp = {}};
+  hop_ = std::make_shared<HopFacts>(HopFacts{.mta = name + " (" + to.address.text() + ')',
+                                             .source_ip = "0.0.0.0",
+                                             .destination_ip = to.address.text(),
+                                             .esmtp = {}});
   const queue::SourceAddress* source = identity.next_source(to.address.is_v4());
   if (source == nullptr) {
-    failure_ = {{4, 4, 1}, "no source address for " + hop_.mta};
+    failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
     co_return After::NextHop;
   }
-  if (source->address) hop_.source_ip = source->address->text();
+  if (source->address) hop_->source_ip = source->address->text();
   Result<runtime::Stream> connected = co_await runtime::Stream::connect(
       reactor_, to, source->address ? &*source->address : nullptr, settings_->connect_timeout);
   if (!connected) {
@@ -149,7 +151,7 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   }
   stream_ = std::move(*connected);
   if (!source->address) {
-    if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();
+    if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_->source_ip = local->address.text();
   }
   client_.emplace(client_settings(*settings_, source->ehlo), *this);
   ready_ = false;
@@ -158,6 +160,11 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   lost_why_.clear();
   finished_ = 0;
   co_await converse();
+  co_await reads_.join();
+  for (Active& slot : active_) {
+    if (slot.state == Active::State::Read) give_up(slot);
+  }
+  dispatcher_.spares().leave(seat_);
   const bool was_ready = ready_;
   stream_.close();
   client_.reset();
@@ -166,8 +173,8 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
       fault_reply_.code != 0 ? status_of_reply(fault_reply_, ReplyPhase::Other, {}) : EnhancedStatus{4, 4, 2};
   failure_.diag = fault_reply_.code != 0
                       ? "Error: \"" + fault_reply_.full_text() + "\" while connected from " + source->ehlo +
-                            " (" + hop_.source_ip + ") to " + hop_.mta
-                      : lost_why_ + " in connection to " + hop_.mta;
+                            " (" + hop_->source_ip + ") to " + hop_->mta
+                      : lost_why_ + " in connection to " + hop_->mta;
   // Mail went through before: this host is fine, and whatever is left takes a new connection.
   if (was_ready && (finished_ > 0 || lent_)) co_return After::Done;
   if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() &&
@@ -185,7 +192,7 @@ runtime::Task<void> Connection::converse() {
   while (!client_->is_over()) {
     read_input();
     if (client_->is_over()) break;
-    if (ready_) co_await add_transactions();
+    if (ready_) add_transactions();
     if (client_->is_over()) break;
     if (client_->wants_output()) {
       co_await send_output();
@@ -237,47 +244,72 @@ bool Connection::may_take_more() const {
   return true;
 }
 
-runtime::Task<void> Connection::add_transactions() {
+void Connection::add_transactions() {
   rate_wait_ = {};
-  while (may_take_more() && client_->free_slots() > 0) {
-    const auto slot =
-        std::find_if(active_.begin(), active_.end(), [](const Active& one) { return !one.used; });
+  for (Active& slot : active_) {
+    if (slot.state != Active::State::Read) continue;
+    if (client_->free_slots() > 0 && !finishing_) {
+      slot.state = Active::State::Offered;
+      if (!offer(slot)) --messages_;
+    } else {
+      give_up(slot);
+    }
+  }
+  while (may_take_more() && client_->free_slots() > reads_pending_) {
+    // Reading ahead while other mail is under way is worth it only as long as nobody lacks a buffer for his
+    // first.
+    if (client_->in_flight() + reads_pending_ > 0 && !dispatcher_.reader().has_plenty()) return;
+    const auto slot = std::find_if(active_.begin(), active_.end(),
+                                   [](const Active& one) { return one.state == Active::State::Free; });
     SLUICE_ASSERT(slot != active_.end());
-    if (!co_await add_one(*slot)) co_return;
+    if (!take_one(*slot)) return;
   }
 }
 
-runtime::Task<bool> Connection::add_one(Active& slot) {
+bool Connection::take_one(Active& slot) {
   slot.items.clear();
   const Dispatcher::Taken taken = dispatcher_.take(*queue_, slot.items, recipients_at_most());
   if (const auto* wait = std::get_if<Dispatcher::WaitUntil>(&taken)) {
     rate_wait_ = wait->time;
-    co_return false;
+    return false;
   }
-  if (std::holds_alternative<Dispatcher::NothingToDo>(taken)) co_return false;
+  if (std::holds_alternative<Dispatcher::NothingToDo>(taken)) return false;
   const spool::StoredMessage& message = *slot.items.front()->message;
-  slot.used = true;
+  slot.queue = queue_;
+  slot.hop = hop_;
+  ++messages_;
   if (auto lease = dispatcher_.reader().try_open(message)) {
     slot.lease = std::move(*lease);
-  } else {
-    Result<spool::MessageLease> read = co_await dispatcher_.reader().open(message);
-    if (!read) {
-      for (queue::Item* item : slot.items) dispatcher_.settler().lost(*queue_, *item, read.error());
-      slot.used = false;
-      co_return true;
-    }
-    slot.lease = std::move(*read);
-    // While the disk was read the connection may have gone; then the mail goes back where it came from.
-    read_input();
-    if (client_->is_over() || client_->free_slots() == 0 || finishing_) {
-      put_back(slot);
-      slot.lease.reset();
-      slot.used = false;
-      co_return false;
-    }
+    slot.state = Active::State::Offered;
+    if (!offer(slot)) --messages_;
+    return true;
   }
-  if (offer(slot)) ++messages_;
-  co_return true;
+  slot.state = Active::State::Reading;
+  ++reads_pending_;
+  reads_.spawn(read(slot));
+  return true;
+}
+
+// Beside the conversation, not in it: what is under way has to end while this waits for a buffer, because it
+// may be what holds the buffers.
+runtime::Task<void> Connection::read(Active& slot) {
+  Result<spool::MessageLease> lease = co_await dispatcher_.reader().open(*slot.items.front()->message);
+  --reads_pending_;
+  if (lease) {
+    slot.lease = std::move(*lease);
+    slot.state = Active::State::Read;
+  } else {
+    for (queue::Item* item : slot.items) dispatcher_.settler().lost(*slot.queue, *item, lease.error());
+    release(slot);
+    --messages_;
+  }
+  wakeup_.set();
+}
+
+void Connection::give_up(Active& slot) {
+  put_back(slot);
+  release(slot);
+  --messages_;
 }
 
 bool Connection::offer(Active& slot) {
@@ -391,32 +423,36 @@ Duration Connection::phase_timeout() const {
 }
 
 runtime::Task<void> Connection::wait_for_events() {
-  if (!ready_ || client_->in_flight() > 0 || quit_said_) {
-    stream_.set_deadline(reactor_.now() + phase_timeout());
-    co_await wakeup_.wait();
-    co_return;
-  }
-  // Nothing under way and nothing to take.
+  const bool under_way = !ready_ || client_->in_flight() > 0 || quit_said_;
+  const bool takes_more = ready_ && may_take_more() && client_->free_slots() > reads_pending_;
   const MonoTime now = reactor_.now();
   const bool rate_is_near = rate_wait_ > now && rate_wait_ - now <= kRateWaitMax;
-  if (!may_take_more() || (linger_over_ && !rate_is_near)) {
-    reactor_.disarm(linger_);
+  if (under_way) {
+    stream_.set_deadline(now + phase_timeout());
+  } else if (reads_pending_ > 0) {
+    stream_.clear_deadline();
+  } else if (!takes_more || (linger_over_ && !rate_is_near)) {
     quit_said_ = true;
     client_->quit();
     co_return;
+  } else {
+    stream_.clear_deadline();
+    const Duration linger = std::max(settings_->connection_idle_timeout, Dispatcher::kLinger);
+    reactor_.arm(linger_, std::max(now + linger, rate_is_near ? rate_wait_ + Dispatcher::kLinger : now));
+    linger_over_ = false;
   }
-  stream_.clear_deadline();
-  const Duration linger = std::max(settings_->connection_idle_timeout, Dispatcher::kLinger);
-  reactor_.arm(linger_, std::max(now + linger, rate_is_near ? rate_wait_ + Dispatcher::kLinger : now));
-  linger_over_ = false;
-  const Dispatcher::StandBy how = dispatcher_.stand_by(*this, rate_is_near);
-  if (how == Dispatcher::StandBy::InTheWay) {
-    linger_over_ = true;
-    co_return;
+  if (takes_more) {
+    dispatcher_.stand_by(*this, rate_wait_ > now);
+    if (!under_way && reads_pending_ == 0 && dispatcher_.is_in_the_way(*this)) {
+      linger_over_ = true;
+    } else {
+      co_await wakeup_.wait();
+    }
+    dispatcher_.withdraw(*this);
+  } else {
+    co_await wakeup_.wait();
   }
-  co_await wakeup_.wait();
-  dispatcher_.withdraw(*this);
-  if (!linger_over_) reactor_.disarm(linger_);
+  reactor_.disarm(linger_);
 }
 
 // --- net::ClientEvents
@@ -424,8 +460,9 @@ runtime::Task<void> Connection::wait_for_events() {
 
 void Connection::on_ready(const net::Capabilities& capabilities) {
   ready_ = true;
-  hop_.esmtp = capabilities.listed;
+  hop_->esmtp = capabilities.listed;
   leave_connecting();
+  if (settings_->share_connections) seat_ = dispatcher_.spares().enter(*settings_, endpoint_);
   if (!std::exchange(ever_established_, true)) dispatcher_.established(*queue_);
 }
 

@@ -38,9 +38,10 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   [[nodiscard]] queue::Queue& queue() const { return *queue_; }
   [[nodiscard]] const config::DomainSettings& settings() const { return *settings_; }
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
-  /// From now on this connection without work, or one that has not connected yet, belongs to `queue`, whose
-  /// settings are the same object. `host`: what that queue calls the mail host.
+  /// From now on this established connection takes from `queue`, whose settings are the same object; what it
+  /// took before still belongs to the queue it came from. `host`: what that queue calls the mail host.
   void serve(queue::Queue& queue, std::string_view host);
+  [[nodiscard]] SpareConnections::Seat& seat() { return seat_; }
   /// Takes nothing new, ends what is under way, says QUIT.
   void finish();
   /// Ends at once; transactions under way are classified by what was sent.
@@ -58,7 +59,11 @@ class Connection final : public net::ClientEvents, public queue::Worker {
 
   /// A transaction under way. Reused, so that a message costs no allocation.
   struct Active {
-    bool used = false;
+    /// Offered: the client machine has it. Reading: the disk is asked. Read: may be offered.
+    enum class State : std::uint8_t { Free, Reading, Read, Offered };
+    State state = State::Free;
+    queue::Queue* queue = nullptr;
+    std::shared_ptr<const HopFacts> hop;
     spool::MessageLease lease;
     queue::Batch items;  // an entry becomes null when its recipient has its outcome
   };
@@ -70,13 +75,16 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
   runtime::Task<void> converse();
   void read_input();
-  runtime::Task<void> add_transactions();
-  runtime::Task<bool> add_one(Active& slot);
+  void add_transactions();
+  bool take_one(Active& slot);
+  runtime::Task<void> read(Active& slot);
+  void give_up(Active& slot);
   bool offer(Active& slot);
   runtime::Task<void> send_output();
   runtime::Task<Status> send_parts();
   runtime::Task<void> wait_for_events();
   [[nodiscard]] Duration phase_timeout() const;
+  void release(Active& slot);
   [[nodiscard]] std::size_t recipients_at_most() const;
   [[nodiscard]] bool may_take_more() const;
   void connection_ended(std::string why);
@@ -112,7 +120,9 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::optional<net::Client> client_;
   std::array<Active, net::Client::kWindowMax> active_;
   Endpoint endpoint_;
-  HopFacts hop_;
+  SpareConnections::Seat seat_;
+  std::shared_ptr<HopFacts>
+      hop_;               // changed as a whole once mail is under way: slots hold what was true for them
   Failure failure_;       // the last thing that went wrong on this run
   std::string lost_why_;  // why the connection was lost, for outcomes without a reply
   net::ClientFault fault_ = net::ClientFault::None;
@@ -121,7 +131,9 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::vector<net::OutgoingRecipient> recipients_;
   std::vector<iovec> parts_;
   MonoTime rate_wait_{};
-  std::uint64_t messages_ = 0;
+  runtime::TaskGroup reads_;
+  std::size_t reads_pending_ = 0;
+  std::uint64_t messages_ = 0;  // taken on this run
   std::uint64_t finished_ = 0;  // transactions that got their final reply
   std::uint64_t errors_ = 0;
   bool holds_connecting_ = true;

@@ -144,8 +144,10 @@ void Dispatcher::on_queue_timer(runtime::Timer& timer) {
 void Dispatcher::set_timer(queue::Queue& queue, std::optional<MonoTime> extra) {
   std::optional<MonoTime> at = queue.next_wake();
   if (extra && (!at || *extra < *at)) at = extra;
-  if (!at && queue.size() == 0 && queue.connections == 0 && queue.held == 0)
-    at = queue.emptied_at + kQueueIdleMax;
+  // What is under way on a connection lent to others counts as size; the queue is looked at again.
+  if (!at && queue.ready() == 0 && queue.waiting() == 0 && queue.connections == 0 && queue.held == 0) {
+    at = std::max(queue.emptied_at, reactor_.now()) + kQueueIdleMax;
+  }
   if (!at) {
     reactor_.disarm(queue.timer);
   } else if (!queue.timer.armed() || queue.timer.due() != *at) {
@@ -208,11 +210,12 @@ void Dispatcher::consider(queue::Queue& queue) {
 }
 
 bool Dispatcher::borrow_known(queue::Queue& queue) {
-  if (spares_.empty() || !queue.settings->share_connections || !queue.settings->smtp_hosts.empty())
+  const config::DomainSettings& settings = *queue.settings;
+  if (spares_.empty() || !settings.share_connections || !settings.smtp_hosts.empty() || queue.route)
     return false;
-  const auto route =
-      resolver_.find_mail_hosts(queue.domain(), route_options(*snapshot_, queue, *queue.settings));
-  return route && route->ok() && borrow(queue, *queue.settings, *route);
+  const auto route = resolver_.find_mail_hosts(queue.domain(), route_options(*snapshot_, queue, settings));
+  if (!route || !route->ok() || (route->no_mx && settings.bounce_upon_no_mx.age)) return false;
+  return borrow(queue, settings, *route);
 }
 
 bool Dispatcher::borrow(queue::Queue& queue, const config::DomainSettings& settings,
@@ -228,7 +231,8 @@ bool Dispatcher::borrow(queue::Queue& queue, const config::DomainSettings& setti
   ++queue.established;
   connection->serve(queue, host);
   connection->work_available();
-  if (&from != &queue) consider(from);
+  // Not consider(): that could borrow in its turn, and so on.
+  set_timer(from, from.ready() > 0 ? std::optional(reactor_.now()) : std::nullopt);
   return true;
 }
 
@@ -399,29 +403,28 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
   return std::monostate{};
 }
 
-Dispatcher::StandBy Dispatcher::stand_by(Connection& connection, bool exclusive) {
+void Dispatcher::stand_by(Connection& connection, bool exclusive) {
   queue::Queue& queue = connection.queue();
   queue.idle.push_back(&connection);
   if (queue.size() == 0) queue.emptied_at = reactor_.now();
   // The timer stays as it is: take() may have set it to the moment a rate allows the next recipient.
-  if (exclusive) return StandBy::Waits;
-  if (connection.settings().share_connections) spares_.park(connection);
-  if (slot_line_.empty()) return StandBy::Waits;
-  offer_slots();
-  const bool stands_by = &connection.queue() == &queue &&
-                         std::find(queue.idle.begin(), queue.idle.end(), &connection) != queue.idle.end();
-  const queue::SharedBudget& of_vmta = snapshot_->identity(queue.vmta).state->connections;
-  if (!stands_by || slot_line_.empty() ||
-      (shared_.outbound.used() < shared_.outbound.limit() && of_vmta.used() < of_vmta.limit())) {
-    return StandBy::Waits;
-  }
-  withdraw(connection);
-  return StandBy::InTheWay;
+  if (exclusive || !connection.seat()) return;
+  spares_.park(connection.seat(), connection);
+  if (!slot_line_.empty()) offer_slots();
 }
 
 void Dispatcher::withdraw(Connection& connection) {
   std::erase(connection.queue().idle, &connection);
-  spares_.withdraw(connection);
+  spares_.withdraw(connection.seat(), connection);
+}
+
+bool Dispatcher::is_in_the_way(const Connection& connection) const {
+  if (slot_line_.empty()) return false;
+  const std::vector<queue::Worker*>& idle = connection.queue().idle;
+  if (std::find(idle.begin(), idle.end(), &connection) == idle.end())
+    return false;  // has found work meanwhile
+  const queue::SharedBudget& of_vmta = snapshot_->identity(connection.queue().vmta).state->connections;
+  return shared_.outbound.used() >= shared_.outbound.limit() || of_vmta.used() >= of_vmta.limit();
 }
 
 void Dispatcher::established(queue::Queue& queue) { ++queue.established; }

@@ -85,6 +85,9 @@ class Dispatcher {
   [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
   [[nodiscard]] std::uint64_t connections() const { return connections_running_; }
 
+  /// The one place of decision: looks at a queue after anything about it changed.
+  void consider(queue::Queue& queue);
+
   // --- For connections.
   struct WaitUntil {
     MonoTime time;
@@ -93,17 +96,16 @@ class Dispatcher {
   /// A batch in `into`; or nothing for now; or not before a time because of a rate.
   using Taken = std::variant<std::monostate, NothingToDo, WaitUntil>;
   [[nodiscard]] Taken take(queue::Queue& queue, queue::Batch& into, std::size_t most);
-  enum class StandBy : std::uint8_t {
-    Waits,     ///< for work_available(), until it is called or withdraw()
-    InTheWay,  ///< others stand in line for the slot this connection holds: it ends now
-  };
-  /// `connection` has nothing to do. It may find itself serving another queue when this returns or later.
-  /// `exclusive`: a rate lets its own queue go on soon, so nobody else gets it.
-  [[nodiscard]] StandBy stand_by(Connection& connection, bool exclusive);
+  /// `connection` could take more than its queue has: work_available() tells it of more, from its own queue
+  /// or another. `exclusive`: a rate lets its own queue go on soon, so nobody else gets it.
+  void stand_by(Connection& connection, bool exclusive);
   /// No longer stands by. Harmless for a connection that does not.
   void withdraw(Connection& connection);
-  /// Lets an idle connection to where `route` leads go on for `queue`, whose settings are `settings`. False:
-  /// there is none.
+  /// Others stand in line for the slot that `connection`, which stands by with nothing under way, holds.
+  [[nodiscard]] bool is_in_the_way(const Connection& connection) const;
+  [[nodiscard]] SpareConnections& spares() { return spares_; }
+  /// Lets a connection with room to where `route` leads go on for `queue`, whose settings are `settings`.
+  /// False: there is none.
   [[nodiscard]] bool borrow(queue::Queue& queue, const config::DomainSettings& settings,
                             const resolver::RouteAnswer& route);
   void established(queue::Queue& queue);
@@ -149,8 +151,6 @@ class Dispatcher {
   void apply_settings(queue::Queue& queue);
   void recall(queue::Queue& queue) const;
   void remember_rate(const TokenBucket& bucket, std::string (*key)(std::string_view), std::string_view name);
-  /// The one place of decision: looks at a queue after anything about it changed.
-  void consider(queue::Queue& queue);
   void consider_all();
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   bool borrow_known(queue::Queue& queue);

@@ -6,7 +6,20 @@ namespace sluice::delivery {
 
 void Connection::put_back(Active& slot) {
   for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
-    if (*item != nullptr) queue_->put_back(**item);
+    if (*item != nullptr) slot.queue->put_back(**item);
+  }
+}
+
+void Connection::release(Active& slot) {
+  if (slot.state == Active::State::Free) return;
+  slot.lease.reset();
+  slot.items.clear();
+  slot.hop.reset();
+  slot.state = Active::State::Free;
+  // Its own queue hears of it when it takes again; nobody else would tell the others.
+  if (slot.queue != queue_) {
+    if (slot.queue->size() == 0) slot.queue->emptied_at = reactor_.now();
+    dispatcher_.consider(*slot.queue);
   }
 }
 
@@ -17,9 +30,9 @@ void Connection::judge(Active& slot, std::size_t index, const SmtpReply& reply, 
                       {.smtp_553_means_invalid_mailbox = settings_->smtp_553_means_invalid_mailbox}),
       "smtp;" + reply.full_text()};
   if (reply.permanent()) {
-    dispatcher_.settler().bounced(*queue_, *item, slot.lease.view(), &hop_, failure);
+    dispatcher_.settler().bounced(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
   } else {
-    dispatcher_.settler().deferred(*queue_, *item, slot.lease.view(), &hop_, failure);
+    dispatcher_.settler().deferred(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
   }
   item = nullptr;
   ++errors_;
@@ -41,9 +54,9 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       for (std::size_t i = 0; i < slot.items.size(); ++i) {
         if (slot.items[i] == nullptr) continue;
         if (reply.positive() && phase == net::ClientPhase::FinalReply) {
-          dispatcher_.settler().delivered(*queue_, *std::exchange(slot.items[i], nullptr), slot.lease.view(),
-                                          &hop_, reply);
-          dispatcher_.succeeded(*queue_);
+          dispatcher_.settler().delivered(*slot.queue, *std::exchange(slot.items[i], nullptr),
+                                          slot.lease.view(), slot.hop.get(), reply);
+          dispatcher_.succeeded(*slot.queue);
         } else {
           judge(slot, i, reply, false);
         }
@@ -71,7 +84,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       if (settings_->assume_delivery_upon_data_termination_timeout) {
         for (queue::Item* item : slot.items) {
           if (item == nullptr) continue;
-          dispatcher_.settler().delivered(*queue_, *item, slot.lease.view(), &hop_,
+          dispatcher_.settler().delivered(*slot.queue, *item, slot.lease.view(), slot.hop.get(),
                                           {.code = 0, .enhanced = {}, .text = "no reply to the final dot"});
         }
       } else {
@@ -79,24 +92,20 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       }
       break;
   }
-  slot.lease.reset();
-  slot.items.clear();
-  slot.used = false;
+  release(slot);
 }
 
 void Connection::end_all_items(Active& slot, const Failure& failure, bool permanent) {
   for (queue::Item*& item : slot.items) {
     if (item == nullptr) continue;
     if (permanent) {
-      dispatcher_.settler().bounced(*queue_, *item, slot.lease.view(), &hop_, failure);
+      dispatcher_.settler().bounced(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
     } else {
-      dispatcher_.settler().deferred(*queue_, *item, slot.lease.view(), &hop_, failure);
+      dispatcher_.settler().deferred(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
     }
     item = nullptr;
   }
-  slot.lease.reset();
-  slot.items.clear();
-  slot.used = false;
+  release(slot);
 }
 
 void Connection::on_over(net::ClientFault fault, net::ClientPhase phase, const SmtpReply& reply) {

@@ -49,6 +49,9 @@ class MessageLease {
 struct MessageReaderOptions {
   std::uint64_t pool_bytes = 32 * kMiB;   ///< registered read buffers of 16, 64 and 256 KiB
   std::uint64_t large_bytes = 64 * kMiB;  ///< for messages above 256 KiB; one message of any size is always let through
+  /// Plain memory for more buffers when the registered ones are out, so that many stalled receivers, which hold what
+  /// they were sent, do not keep others from reading.
+  std::uint64_t overflow_bytes = 256 * kMiB;
 };
 
 /// One shard's way to stored messages of all shards.
@@ -64,7 +67,10 @@ class MessageReader {
 
   /// The bytes if they are still in a commit buffer and one more may be pinned; else nullopt. Never waits.
   [[nodiscard]] std::optional<MessageLease> try_open(const StoredMessage& message);
-  /// The bytes, from memory or from disk. `message` has an unended recipient on the caller's side until the answer.
+  /// Buffers are far from scarce: reading ahead takes nothing away from others.
+  [[nodiscard]] bool has_plenty() const;
+  /// The bytes, from memory or from disk. Giving back the leases one holds must not depend on this answer: buffers are
+  /// few, and all could wait for each other. `message` has an unended recipient on the caller's side until the answer.
   /// Errors: Corrupt (the stored bytes fail their check: kept aside, counted; the caller ends the recipients), Io.
   [[nodiscard]] runtime::Task<Result<MessageLease>> open(const StoredMessage& message);
 

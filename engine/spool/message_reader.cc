@@ -20,7 +20,8 @@ constexpr int kOvertakenMax = 16;  // moves that may overtake one read; each nee
 struct ReadBuffer {
   std::span<std::byte> memory;
   std::uint16_t fixed_buffer = runtime::Op::kNoFixedBuffer;
-  std::optional<std::size_t> size_class;  // nullopt: large, with its own memory
+  std::optional<std::size_t> size_class;  // nullopt: with its own memory
+  bool is_overflow = false;               // of the overflow budget, else of the large one
   log::AlignedMemory own;
 };
 
@@ -34,7 +35,10 @@ struct SizeClass {
 
 struct MessageReader::State {
   State(runtime::Reactor& a_reactor, std::span<Spool* const> some_homes, MessageReaderOptions options)
-      : reactor(a_reactor), homes(some_homes), large(a_reactor, std::max<std::uint64_t>(options.large_bytes, 1)) {
+      : reactor(a_reactor),
+        homes(some_homes),
+        large(a_reactor, std::max<std::uint64_t>(options.large_bytes, 1)),
+        overflow_bytes(options.overflow_bytes) {
     // A quarter each for small and large ones, half for the middle: bulk mail is mostly 10 to 60 KB.
     const std::array<std::uint64_t, 3> shares = {options.pool_bytes / 4, options.pool_bytes / 2,
                                                  options.pool_bytes / 4};
@@ -71,6 +75,8 @@ struct MessageReader::State {
   std::vector<std::unique_ptr<ReadBuffer>> buffers;
   std::vector<std::unique_ptr<SizeClass>> classes;
   runtime::Semaphore large;
+  const std::uint64_t overflow_bytes;
+  std::uint64_t overflow_used = 0;
   std::uint64_t leases = 0;
   Stats stats;
 };
@@ -79,7 +85,17 @@ runtime::Task<ReadBuffer*> MessageReader::State::take(std::size_t bytes) {
   const auto fitting = std::ranges::lower_bound(kClassBytes, bytes);
   if (fitting != kClassBytes.end()) {
     SizeClass& one = *classes[static_cast<std::size_t>(fitting - kClassBytes.begin())];
-    if (one.free_count.free() == 0) ++stats.waited;
+    if (one.free_count.free() == 0) {
+      if (overflow_used + *fitting <= overflow_bytes) {
+        overflow_used += *fitting;
+        auto buffer = std::make_unique<ReadBuffer>();
+        buffer->own = log::AlignedMemory::make(*fitting);
+        buffer->memory = buffer->own.bytes();
+        buffer->is_overflow = true;
+        co_return buffer.release();  // taken back by give()
+      }
+      ++stats.waited;
+    }
     co_await one.free_count.take(1);
     ReadBuffer* buffer = one.free.back();
     one.free.pop_back();
@@ -101,9 +117,12 @@ void MessageReader::State::give(ReadBuffer* buffer) {
     one.free_count.give(1);
     return;
   }
-  const std::uint64_t units = std::min<std::uint64_t>(buffer->memory.size(), large.total());
-  std::unique_ptr<ReadBuffer>(buffer).reset();
-  large.give(units);
+  const std::unique_ptr<ReadBuffer> owned(buffer);
+  if (buffer->is_overflow) {
+    overflow_used -= buffer->memory.size();
+  } else {
+    large.give(std::min<std::uint64_t>(buffer->memory.size(), large.total()));
+  }
 }
 
 // Best effort: the bytes may help a human; the message is reported either way.
@@ -122,12 +141,15 @@ SpoolCore& MessageReader::State::home_of(const StoredMessage& message) const {
   return *homes[home]->core_;
 }
 
-MessageReader::MessageReader(runtime::Reactor& reactor, std::span<Spool* const> homes, MessageReaderOptions options)
+MessageReader::MessageReader(runtime::Reactor& reactor, std::span<Spool* const> homes,
+                             MessageReaderOptions options)
     : state_(std::make_unique<State>(reactor, homes, options)) {}
 
 MessageReader::~MessageReader() { SLUICE_ASSERT(state_->leases == 0); }
 
 const MessageReader::Stats& MessageReader::stats() const { return state_->stats; }
+
+bool MessageReader::has_plenty() const { return state_->overflow_used <= state_->overflow_bytes / 2; }
 
 std::optional<MessageLease> MessageReader::try_open(const StoredMessage& message) {
   const PlaceWord at = PlaceWord::unpack(message.where_.load(std::memory_order_acquire));
@@ -181,8 +203,7 @@ runtime::Task<Result<MessageLease>> MessageReader::open(const StoredMessage& mes
     }
     const log::SegmentSeed seed = segment.seed;
     const std::uint64_t begin = at.offset / log::kBlockBytes * log::kBlockBytes;
-    const std::size_t want =
-        log::round_up(at.offset + log::record_bytes(payload) - begin, log::kBlockBytes);
+    const std::size_t want = log::round_up(at.offset + log::record_bytes(payload) - begin, log::kBlockBytes);
     std::size_t have = 0;
     std::int32_t result = 0;
     while (have < want) {
@@ -208,8 +229,7 @@ runtime::Task<Result<MessageLease>> MessageReader::open(const StoredMessage& mes
     ++state.stats.from_disk;
     const std::size_t skip = at.offset - begin;
     const auto bytes = std::span<const std::byte>(buffer->memory).first(have);
-    const auto record =
-        have <= skip ? std::nullopt : log::parse_record(bytes.subspan(skip), at.offset, seed);
+    const auto record = have <= skip ? std::nullopt : log::parse_record(bytes.subspan(skip), at.offset, seed);
     Result<MessageView> view = fail(Errc::Corrupt, "spool: message record");
     if (record && record->payload.size() == payload) view = MessageView::decode(record->payload);
     if (!view || view->id != message.id_) {

@@ -247,6 +247,49 @@ TEST(Delivery, MessagesPerConnectionCountOverAllDomains) {
   EXPECT_EQ(world.taking->conversations().size(), 2u);
 }
 
+TEST(Delivery, MailForAnotherDomainFollowsOnAConnectionThatStillWaits) {
+  OneMessage message;
+  message.scenario.extra_zone = hosted_domains;
+  ScriptedHost& host = message.host("10.1.0.9:2500");
+  host.next(SmtpScript()
+                .says("220 mx")
+                .expects("EHLO *")
+                .replies("250-mx\n250 PIPELINING")
+                .expects("MAIL *")
+                .expects("RCPT TO:<x@one.test>")
+                .expects("DATA")
+                .replies("250 ok\n250 ok\n354 go")
+                .expects_message()
+                .waits(5s)
+                .expects("MAIL *")  // sent behind the dot, while its reply was awaited
+                .expects("RCPT TO:<y@two.test>")
+                .expects("DATA")
+                .replies("450 4.2.1 not now\n250 ok\n250 ok\n354 go")
+                .expects_message()
+                .replies("250 taken")
+                .expects("QUIT")
+                .replies("221 bye"));
+  host.otherwise(SmtpScript().says("220 mx").accepts_mail());
+  ASSERT_TRUE(message.scenario.boot());
+  for (const std::string recipient : {"x@one.test", "y@two.test"}) {
+    ASSERT_TRUE(finish(message.scenario.world,
+                       inject(message.scenario.peers.reactor(0), Scenario::listener(),
+                              {{.id = recipient, .recipients = {recipient}, .vmta = "v1"}}, message.injected),
+                       10min));
+    message.scenario.world.run_for(1s);
+  }
+  message.scenario.world.run_for(2min);
+  const std::vector<Row> rows = message.stop();
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].at("type"), "t");
+  EXPECT_EQ(rows[0].at("queue"), "one.test/v1") << "each outcome belongs to the queue its mail came from";
+  EXPECT_EQ(rows[1].at("type"), "d");
+  EXPECT_EQ(rows[1].at("queue"), "two.test/v1");
+  EXPECT_EQ(rows[2].at("type"), "d");
+  EXPECT_EQ(rows[2].at("queue"), "one.test/v1")
+      << "the retry is not forgotten, though the connection went on";
+}
+
 TEST(Delivery, AnswersOfDnsThatEndAMessage) {
   struct DnsCase {
     const char* domain;

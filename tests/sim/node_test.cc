@@ -86,6 +86,22 @@ TEST(Node, LosesNothingInCrashes) {
   }
 }
 
+// Connections with mail under way hold read buffers and want more of them; none may wait for another's.
+TEST(Node, ReadsABacklogWithVeryFewBuffers) {
+  Scenario scenario(3);
+  ASSERT_TRUE(scenario.boot());
+  Injected injected;
+  const std::vector<Mail> mails = scenario.mails(300, "backlog");
+  ASSERT_TRUE(finish(scenario.world, inject(scenario.peers.reactor(0), Scenario::listener(), mails, injected),
+                     10min));
+  scenario.crash(Crash::Kill);  // what is queued is on disk only
+  scenario.open_receivers({});
+  ASSERT_TRUE(scenario.boot());
+  EXPECT_TRUE(scenario.drain(10min));
+  scenario.close();
+  scenario.check_promises(injected, true);
+}
+
 TEST(Node, SameSeedSameRun) {
   const auto run = [](std::uint64_t seed) {
     Scenario scenario(seed);

@@ -10,7 +10,8 @@ SimNode::SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone
   storage.spool.commit_buffers = 16;
   storage.spool.min_free_disk_bytes = 4 * kMiB;
   storage.journal.segment_bytes = 256 * kKiB;
-  storage.reader.pool_bytes = 4 * kMiB;
+  storage.reader.pool_bytes = 64 * kKiB;  // two small buffers: whoever hoards them stops the world
+  storage.reader.overflow_bytes = 0;
   node_ = std::make_unique<shard::Node>(
       control(), machine.mailboxes(),
       shard::Node::Settings{.version = "test",
