@@ -124,7 +124,10 @@ runtime::Task<void> Connection::run() {
     if (after != After::NextHop) break;
   }
   leave_connecting();
-  if (after != After::Done) dispatcher_.failed(*queue_, Dispatcher::Cause::Delivery, hop_.get(), failure_);
+  if (!carried_.empty()) co_await give_up_carried();
+  if (after != After::Done) {
+    dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, queue_wait_);
+  }
 }
 
 runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
@@ -137,11 +140,16 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
                                              .source_ip = "0.0.0.0",
                                              .destination_ip = to.address.text(),
                                              .esmtp = {}});
-  const queue::SourceAddress* source = identity.next_source(to.address.is_v4());
+  const queue::SourceAddress* source = identity.next_source(
+      to.address.is_v4(),
+      [this](const queue::SourceAddress& one) { return !QueueModes::is_shut(*queue_, one.address); });
   if (source == nullptr) {
     failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
     co_return After::NextHop;
   }
+  source_ = source->address;
+  source_host_ = source->ehlo;
+  has_source_ = true;
   if (source->address) hop_->source_ip = source->address->text();
   Result<runtime::Stream> connected = co_await runtime::Stream::connect(
       reactor_, to, source->address ? &*source->address : nullptr, settings_->connect_timeout);
@@ -159,6 +167,7 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   fault_ = net::ClientFault::None;
   lost_why_.clear();
   finished_ = 0;
+  skip_host_ = false;
   co_await converse();
   co_await reads_.join();
   for (Active& slot : active_) {
@@ -168,22 +177,13 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   const bool was_ready = ready_;
   stream_.close();
   client_.reset();
-  if (fault_ == net::ClientFault::None || cut_) co_return After::Done;
-  failure_.status =
-      fault_reply_.code != 0 ? status_of_reply(fault_reply_, ReplyPhase::Other, {}) : EnhancedStatus{4, 4, 2};
-  failure_.diag = fault_reply_.code != 0
-                      ? "Error: \"" + fault_reply_.full_text() + "\" while connected from " + source->ehlo +
-                            " (" + hop_->source_ip + ") to " + hop_->mta
-                      : lost_why_ + " in connection to " + hop_->mta;
+  if (cut_) co_return After::Done;
+  if (skip_host_) co_return lent_ || finishing_ ? After::Done : After::NextHop;
+  if (fault_ == net::ClientFault::None) co_return After::Done;
+  if (fault_reply_.code == 0) failure_ = {{4, 4, 2}, lost_why_ + " in connection to " + hop_->mta};
   // Mail went through before: this host is fine, and whatever is left takes a new connection.
   if (was_ready && (finished_ > 0 || lent_)) co_return After::Done;
-  if (fault_phase_ == net::ClientPhase::Greeting && fault_reply_.permanent() &&
-      settings_->bounce_upon_5xx_greeting) {
-    leave_connecting();
-    Failure refused{status_of_reply(fault_reply_, ReplyPhase::Other, {}), "smtp;" + fault_reply_.full_text()};
-    co_await dispatcher_.bounce_ready(*queue_, std::move(refused), journal::Ending::Bounced);
-    co_return After::Done;
-  }
+  if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
   co_return After::NextHop;
 }
 
@@ -238,7 +238,7 @@ std::size_t Connection::recipients_at_most() const {
 }
 
 bool Connection::may_take_more() const {
-  if (finishing_ || quit_said_ || client_->used_up()) return false;
+  if (finishing_ || skip_host_ || quit_said_ || client_->used_up()) return false;
   if (settings_->max_msg_per_connection && messages_ >= *settings_->max_msg_per_connection) return false;
   if (settings_->max_errors_per_connection && errors_ >= *settings_->max_errors_per_connection) return false;
   return true;
@@ -461,6 +461,7 @@ runtime::Task<void> Connection::wait_for_events() {
 void Connection::on_ready(const net::Capabilities& capabilities) {
   ready_ = true;
   hop_->esmtp = capabilities.listed;
+  offer_carried_again();
   leave_connecting();
   if (settings_->share_connections) seat_ = dispatcher_.spares().enter(*settings_, endpoint_);
   if (!std::exchange(ever_established_, true)) dispatcher_.established(*queue_);

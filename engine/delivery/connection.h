@@ -38,6 +38,10 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   [[nodiscard]] queue::Queue& queue() const { return *queue_; }
   [[nodiscard]] const config::DomainSettings& settings() const { return *settings_; }
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
+  /// False until it has begun to connect; then source() is bound, or empty when the system chose.
+  [[nodiscard]] bool has_source() const { return has_source_; }
+  [[nodiscard]] const std::optional<IpAddress>& source() const { return source_; }
+  [[nodiscard]] bool is_finishing() const { return finishing_; }
   /// From now on this established connection takes from `queue`, whose settings are the same object; what it
   /// took before still belongs to the queue it came from. `host`: what that queue calls the mail host.
   void serve(queue::Queue& queue, std::string_view host);
@@ -90,7 +94,14 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   void connection_ended(std::string why);
   void put_back(Active& slot);
   void end_all_items(Active& slot, const Failure& failure, bool permanent);
-  void judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt);
+  /// Tells the queue of a refusal and obeys what it says about this connection.
+  ReplyVerdict hear(queue::Queue& queue, const HopFacts& hop, RefusalPhase phase, const SmtpReply& reply);
+  void settle(Active& slot, std::size_t index, const SmtpReply& reply, RefusalPhase phase,
+              const ReplyVerdict& verdict);
+  void settle_all(Active& slot, const SmtpReply& reply, RefusalPhase phase);
+  void offer_carried_again();
+  runtime::Task<void> give_up_carried();
+  [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
 
   // net::ClientEvents
@@ -122,11 +133,15 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   Endpoint endpoint_;
   SpareConnections::Seat seat_;
   std::shared_ptr<HopFacts>
-      hop_;               // changed as a whole once mail is under way: slots hold what was true for them
-  Failure failure_;       // the last thing that went wrong on this run
-  std::string lost_why_;  // why the connection was lost, for outcomes without a reply
+      hop_;  // changed as a whole once mail is under way: slots hold what was true for them
+  std::optional<IpAddress> source_;
+  std::string source_host_;
+  queue::Batch carried_;                // kept for the next host of this run
+  queue::Queue* carried_of_ = nullptr;  // whose they are
+  std::optional<Duration> queue_wait_;  // a rule's interval, should the whole run fail
+  Failure failure_;                     // the last thing that went wrong on this run
+  std::string lost_why_;                // why the connection was lost, for outcomes without a reply
   net::ClientFault fault_ = net::ClientFault::None;
-  net::ClientPhase fault_phase_ = net::ClientPhase::Greeting;
   SmtpReply fault_reply_;
   std::vector<net::OutgoingRecipient> recipients_;
   std::vector<iovec> parts_;
@@ -137,7 +152,11 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::uint64_t finished_ = 0;  // transactions that got their final reply
   std::uint64_t errors_ = 0;
   bool holds_connecting_ = true;
-  bool lent_ = false;  // serves or served another queue than the one it was opened for
+  bool has_source_ = false;
+  bool skip_host_ = false;  // nothing more through this host in this run
+  bool heard_421_ = false;
+  bool was_shut_off_ = false;  // the queue was, when the last refusal was heard
+  bool lent_ = false;          // serves or served another queue than the one it was opened for
   bool ever_established_ = false;
   bool ready_ = false;
   bool finishing_ = false;

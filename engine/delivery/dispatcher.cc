@@ -4,8 +4,9 @@
 
 #include "engine/delivery/connection.h"
 #include "engine/delivery/queue_pattern.h"
+#include "policy/backoff/status_texts.h"
 #include "policy/base/assert.h"
-#include "policy/retry/retry.h"
+#include "policy/limits/mode_limits.h"
 
 namespace sluice::delivery {
 namespace {
@@ -33,6 +34,7 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       settler_(settler),
       items_(items),
       shared_(shared),
+      modes_(*this),
       rollups_(resolver),
       slot_timer_(&on_slot_timer, *this) {}
 
@@ -47,6 +49,8 @@ void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
   settler_.set_snapshot(snapshot_);
+  modes_.forget_rules();
+  reroute_turns_.clear();
   rollups_.set_snapshot(snapshot_);
   queues_.for_each([this](queue::Queue& queue) { apply_settings(queue); });
   if (started_) consider_all();
@@ -67,9 +71,21 @@ void Dispatcher::apply_settings(queue::Queue& queue) {
   queue.vmta = vmta.value_or(config::kDefaultVmta);
   // Shares the cache's life: a connection may hold settings of a snapshot long replaced.
   queue.settings = {settings_, &settings_->settings_for(queue.domain(), queue.vmta)};
-  set_rate(queue.message_rate, queue.settings->max_msg_rate);
-  set_rate(queue.connect_rate, queue.settings->max_connect_rate);
+  queue.expiry_check = reactor_.now();  // bounce-after may have changed
+  modes_.apply_settings(queue);
+  apply_limits(queue);
   apply_placement(queue);
+}
+
+void Dispatcher::apply_limits(queue::Queue& queue) {
+  const ModeLimits limits = limits_of(*queue.settings, queue.mode.mode());
+  const auto paced = queue.pacing ? queue.pacing->limit() : std::nullopt;
+  set_rate(queue.message_rate, paced ? paced : limits.recipients);
+  set_rate(queue.connect_rate, limits.connects);
+}
+
+std::size_t Dispatcher::connections_at_most(const queue::Queue& queue) {
+  return limits_of(*queue.settings, queue.mode.mode()).connections.value_or(~std::uint32_t{0});
 }
 
 queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vmta) {
@@ -77,15 +93,17 @@ queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vm
   queue::Queue& made = queues_.add(
       std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
   apply_settings(made);
+  modes_.recall(made, shared_.remembered);
+  apply_limits(made);
   recall(made);
   return made;
 }
 
-void Dispatcher::recall(queue::Queue& queue) const {
-  const queue::Remembered& remembered = shared_.remembered;
+void Dispatcher::recall(queue::Queue& queue) {
+  queue::Remembered& remembered = shared_.remembered;
   const MonoTime now = reactor_.now();
   const WallTime wall_now = reactor_.wall_now();
-  queue.paused = remembered.is_paused(queue.name());
+  queue.paused = remembered.take_pause(queue.name());
   if (queue.message_rate) {
     remembered.restore(*queue.message_rate, queue::Remembered::message_rate_key(queue.name()), now, wall_now);
   }
@@ -109,6 +127,10 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
   queue::Queue& queue = queue_for(domain, vmta);
   if (by.route) queue.route = by.route;
   queue.is_joined_by_setting = queue.is_joined_by_setting || by.setting;
+  if (reroute(queue, arrival)) {
+    if (started_) consider(queue);
+    return;
+  }
   queue::Placement& placement = queue.placement;
   if (arrival.hops >= kHopsMax && !std::exchange(placement.in_circle, true))
     queue.note(reactor_.wall_now(), true, "queue-to goes in a circle; mail stays in " + queue.name());
@@ -123,10 +145,12 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
   item.attempts = arrival.attempts;
   item.priority = arrival.priority;
   item.due = arrival.due;
+  expects_expiry(queue, item);
   if (arrival.due > reactor_.now()) {
     queue.wait(item, false);
   } else {
     queue.push(item);
+    if (started_ && arrival.attempts == 0 && queue.settings->retry_upon_new_mail) end_rest(queue);
   }
   if (started_) consider(queue);
 }
@@ -143,7 +167,12 @@ void Dispatcher::on_queue_timer(runtime::Timer& timer) {
 
 void Dispatcher::set_timer(queue::Queue& queue, std::optional<MonoTime> extra) {
   std::optional<MonoTime> at = queue.next_wake();
-  if (extra && (!at || *extra < *at)) at = extra;
+  const auto sooner = [&at](const std::optional<MonoTime>& time) {
+    if (time && (!at || *time < *at)) at = time;
+  };
+  sooner(extra);
+  sooner(QueueModes::next_time(queue));
+  if (queue.size() > 0 && queue.held == 0) sooner(queue.expiry_check);
   // What is under way on a connection lent to others counts as size; the queue is looked at again.
   if (!at && queue.ready() == 0 && queue.waiting() == 0 && queue.connections == 0 && queue.held == 0) {
     at = std::max(queue.emptied_at, reactor_.now()) + kQueueIdleMax;
@@ -159,12 +188,13 @@ std::size_t Dispatcher::wanted_connections(const queue::Queue& queue) {
   const std::size_t for_ready = (queue.ready() + kRecipientsPerConnection - 1) / kRecipientsPerConnection;
   const std::size_t busy = queue.connections - queue.idle.size();
   const std::size_t wanted = std::max(for_ready, queue.ready() > 0 && busy == 0 ? std::size_t{1} : busy);
-  return std::min<std::size_t>(wanted, queue.settings->max_smtp_out.value_or(~std::uint32_t{0}));
+  return std::min(wanted, connections_at_most(queue));
 }
 
 void Dispatcher::consider(queue::Queue& queue) {
   const MonoTime now = reactor_.now();
   queue.wake(now);
+  if (started_ && !stopping_) keep_up(queue);
   if (queue.size() == 0) {
     if (queue.connections == 0 && queue.held == 0) {
       forget_if_idle(queue);
@@ -185,11 +215,16 @@ void Dispatcher::consider(queue::Queue& queue) {
     return;
   }
   if (place(queue, now)) return;
+  if (queue.all_shut) {
+    set_timer(queue, std::nullopt);
+    return;
+  }
   if (queue.retry_until > now) {
     set_timer(queue, queue.retry_until);
     return;
   }
   if (queue.message_rate && !queue.message_rate->ready(now)) {
+    note_message_rate(queue);
     set_timer(queue, queue.message_rate->next_time(now));
     return;
   }
@@ -222,7 +257,7 @@ bool Dispatcher::borrow(queue::Queue& queue, const config::DomainSettings& setti
                         const resolver::RouteAnswer& route) {
   if (stopping_ || !settings.share_connections) return false;
   const auto [connection, host] = spares_.find(settings, route);
-  if (connection == nullptr) return false;
+  if (connection == nullptr || QueueModes::is_shut(queue, connection->source())) return false;
   queue::Queue& from = connection->queue();
   withdraw(*connection);
   --from.connections;
@@ -244,6 +279,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
     return false;
   }
   if (queue.connect_rate && !queue.connect_rate->ready(now)) {
+    queue.note_state(reactor_.wall_now(), kConnectRateReached);
     again_at = queue.connect_rate->next_time(now);
     return false;
   }
@@ -336,12 +372,15 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   if (queue.message_rate) until = std::max(until, queue.message_rate->next_time(now));
   if (queue.connect_rate) until = std::max(until, queue.connect_rate->next_time(now));
   until = std::max(until, queue.retry_until);
-  const bool stays = queue.paused || queue.wants_slot || queue.placement.in_line || sweeping_;
+  const bool stays = queue.paused || queue.wants_slot || queue.placement.in_line || sweeping_ ||
+                     QueueModes::must_stay(queue);
   if (now < until || stays) {
-    if (stays) until = now + kQueueIdleMax;
+    if (stays) until = std::max(until, now + kQueueIdleMax);
+    if (const auto change = QueueModes::next_time(queue)) until = std::min(until, std::max(now, *change));
     reactor_.arm(queue.timer, until);
     return;
   }
+  end_rest(queue);
   reactor_.disarm(queue.timer);
   queues_.remove(queue);
 }
@@ -352,7 +391,8 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
 Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std::size_t most) {
   const MonoTime now = reactor_.now();
   queue.wake(now);
-  if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists) {
+  if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists ||
+      queue.all_shut) {
     return NothingToDo{};
   }
   if (!settler_.can_record()) {
@@ -397,6 +437,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
     queue.put_back(*into.back());
     into.pop_back();
   }
+  QueueModes::count(queue, now, into.size());
   if (queue.message_rate)
     remember_rate(*queue.message_rate, &queue::Remembered::message_rate_key, queue.name());
   if (of_vmta) remember_rate(*of_vmta, &queue::Remembered::vmta_rate_key, queue.vmta_name());
@@ -428,108 +469,6 @@ bool Dispatcher::is_in_the_way(const Connection& connection) const {
 }
 
 void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
-
-void Dispatcher::succeeded(queue::Queue& queue) { queue.retry_index = 0; }
-
-void Dispatcher::failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure) {
-  if (stopping_) return;
-  settler_.queue_failed(queue, hop, failure);
-  const config::DomainSettings& settings = *queue.settings;
-  const MonoTime now = reactor_.now();
-  if (queue.established > 0) {
-    // Others of this queue are talking: no reason to stop them, but none to knock at that door again at once
-    // either.
-    queue.connect_not_before = now + kConnectPause;
-    return;
-  }
-  const RetryRules rules{.retry_after = settings.retry_after,
-                         .retry_after_dns_error = settings.retry_after_dns_error,
-                         .retry_recipients_after = settings.retry_recipients_after,
-                         .bounce_after = settings.bounce_after,
-                         .retries_after_shutoff = std::nullopt};
-  const QueueFailure what{.kind = cause == Cause::Dns ? QueueFailureKind::Dns : QueueFailureKind::Delivery,
-                          .failures_before = static_cast<std::uint32_t>(queue.retry_index),
-                          .asked_by_rule = std::nullopt};
-  queue.retry_until = now + queue_wait(rules, what);
-  ++queue.retry_index;
-  tasks_.spawn(expire_ready(queue, failure));
-}
-
-runtime::Task<void> Dispatcher::expire_ready(queue::Queue& queue, Failure last) {
-  // Items stand in the order of their arrival, apart from retries: the first one that is young enough ends
-  // the search.
-  ++queue.held;
-  queue::Batch batch;
-  while (queue.front() != nullptr && Settler::is_expired(queue, *queue.front(), reactor_.wall_now())) {
-    batch.clear();
-    queue.take(batch, 1);
-    Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
-    if (lease) {
-      settler_.expired(queue, *batch.front(), lease->view(), last);
-    } else {
-      settler_.lost(queue, *batch.front(), lease.error());
-    }
-  }
-  --queue.held;
-  consider(queue);
-}
-
-runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
-                                             Duration older_than) {
-  ++queue.held;
-  queue::Batch batch;
-  queue::Batch younger;
-  for (std::size_t left = queue.ready(); left > 0 && queue.ready() > 0 && !stopping_;) {
-    batch.clear();
-    queue.take(batch, std::min<std::size_t>(left, 100));
-    left -= batch.size();
-    if (reactor_.wall_now() - batch.front()->message->received() < older_than) {
-      younger.insert(younger.end(), batch.begin(), batch.end());
-      continue;
-    }
-    Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
-    for (queue::Item* item : batch) {
-      if (lease) {
-        settler_.bounced(queue, *item, lease->view(), nullptr, failure, ending);
-      } else {
-        settler_.lost(queue, *item, lease.error());
-      }
-    }
-    co_await runtime::yield(reactor_);
-  }
-  for (auto item = younger.rbegin(); item != younger.rend(); ++item) queue.put_back(**item);
-  --queue.held;
-  consider(queue);
-}
-
-// --- Commands
-// -------------------------------------------------------------------------------------------------------
-
-std::size_t Dispatcher::pause(std::string_view pattern, bool paused) {
-  std::vector<queue::Queue*> found;
-  queues_.for_each([&](queue::Queue& queue) {
-    if (matches_queue(pattern, queue.name())) found.push_back(&queue);
-  });
-  for (queue::Queue* queue : found) {
-    queue->paused = paused;
-    settler_.remember(queue::Remembered::pause_key(queue->name()), paused ? "1" : "");
-    consider(*queue);
-  }
-  return found.size();
-}
-
-std::size_t Dispatcher::schedule(std::string_view pattern, bool also_recipients) {
-  std::vector<queue::Queue*> found;
-  queues_.for_each([&](queue::Queue& queue) {
-    if (matches_queue(pattern, queue.name())) found.push_back(&queue);
-  });
-  for (queue::Queue* queue : found) {
-    queue->retry_until = {};
-    if (also_recipients) queue->wake_all();
-    consider(*queue);
-  }
-  return found.size();
-}
 
 runtime::Task<void> Dispatcher::stop(Duration grace) {
   stopping_ = true;

@@ -5,8 +5,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <variant>
 
+#include "engine/delivery/queue_modes.h"
 #include "engine/delivery/rollups.h"
 #include "engine/delivery/settler.h"
 #include "engine/delivery/spare_connections.h"
@@ -17,6 +19,8 @@
 #include "engine/runtime/task.h"
 #include "engine/spool/message_lease.h"
 #include "policy/config/config.h"
+#include "policy/identity/pool_turns.h"
+#include "policy/retry/retry.h"
 
 namespace sluice::delivery {
 
@@ -30,6 +34,7 @@ struct Arrival {
   std::uint8_t priority = 50;
   MonoTime due{};         ///< in the future: waits until then
   std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
+  std::string rerouted;   ///< virtual MTAs it was moved away from, each with a line end; empty: none
 };
 
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
@@ -82,6 +87,11 @@ class Dispatcher {
   // --- Commands. `pattern`: "domain[/vmta]" with `*` on either side. They answer how many queues matched.
   std::size_t pause(std::string_view pattern, bool paused);
   std::size_t schedule(std::string_view pattern, bool also_recipients);
+  std::size_t set_mode(std::string_view pattern, config::QueueMode mode);
+  /// These two count only queues for which something changed, or whose virtual MTA has the address.
+  std::size_t disable_source(std::string_view pattern, const IpAddress& source,
+                             std::optional<Duration> reenable_after);
+  std::size_t enable_source(std::string_view pattern, const IpAddress& source);
   [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
   [[nodiscard]] std::uint64_t connections() const { return connections_running_; }
 
@@ -109,11 +119,19 @@ class Dispatcher {
   [[nodiscard]] bool borrow(queue::Queue& queue, const config::DomainSettings& settings,
                             const resolver::RouteAnswer& route);
   void established(queue::Queue& queue);
-  /// Mail was delivered: the retry intervals begin anew.
-  void succeeded(queue::Queue& queue);
-  enum class Cause : std::uint8_t { Delivery, Dns };
-  /// A connection run failed for the whole queue.
-  void failed(queue::Queue& queue, Cause cause, const HopFacts* hop, const Failure& failure);
+  /// Mail was delivered: the retry intervals begin anew, and backoff may end.
+  void succeeded(queue::Queue& queue, const SmtpReply& reply);
+  /// A connection run failed for the whole queue. `wait`: asked for by a reply rule instead of the interval.
+  void failed(queue::Queue& queue, QueueFailureKind kind, const HopFacts* hop, const Failure& failure,
+              std::optional<Duration> wait = std::nullopt);
+  /// The queue takes no more recipients until its retry interval, or `wait`, is over.
+  void rest(queue::Queue& queue, QueueFailureKind kind, std::optional<Duration> wait);
+  /// Everything that waits in the queue gets this bounce.
+  void bounce_all(queue::Queue& queue, Failure failure);
+  /// Mode, pace or source addresses of the queue changed: connections that no longer fit end, and it is
+  /// looked at soon.
+  void limits_changed(queue::Queue& queue);
+  [[nodiscard]] QueueModes& modes() { return modes_; }
   /// All recipients that are ready and whose message is at least `older_than` get this bounce. Sequential:
   /// one lease at a time.
   [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
@@ -149,13 +167,29 @@ class Dispatcher {
   void hand_on(Arrival arrival, const queue::Queue& from);
   runtime::Task<void> dissolve(queue::Queue& queue);
   void apply_settings(queue::Queue& queue);
-  void recall(queue::Queue& queue) const;
+  void apply_limits(queue::Queue& queue);
+  [[nodiscard]] static std::size_t connections_at_most(const queue::Queue& queue);
+  void recall(queue::Queue& queue);
   void remember_rate(const TokenBucket& bucket, std::string (*key)(std::string_view), std::string_view name);
   void consider_all();
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   bool borrow_known(queue::Queue& queue);
   runtime::Task<void> run_connection(queue::Queue& opened_for);
-  runtime::Task<void> expire_ready(queue::Queue& queue, Failure last);
+  void note_message_rate(queue::Queue& queue);
+  // queue_upkeep.cc
+  void keep_up(queue::Queue& queue);
+  void end_rest(queue::Queue& queue);
+  void expects_expiry(queue::Queue& queue, const queue::Item& item);
+  void expire_old(queue::Queue& queue);
+  runtime::Task<void> expire(queue::Queue& queue, queue::Batch old, Failure last);
+  runtime::Task<void> look_soon(queue::Queue& queue);
+  [[nodiscard]] std::optional<config::VmtaId> reroute_member(const queue::Queue& queue,
+                                                             std::string_view target);
+  /// Sends `arrival` where the queue's mail goes instead; false: it stays.
+  bool reroute(queue::Queue& queue, const Arrival& arrival);
+  void move_away(queue::Queue& queue);
+  template <class Act>
+  std::size_t for_matching(std::string_view pattern, Act&& act);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
   void want_slot(queue::Queue& queue);
   void offer_slots();
@@ -177,6 +211,9 @@ class Dispatcher {
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<config::DomainSettingsCache> settings_;
   queue::QueueTable queues_;
+  QueueModes modes_;
+  std::unordered_map<std::uint32_t, identity::PoolTurns> reroute_turns_;  // by PoolId
+  std::uint64_t reroute_turn_ = 0;
   SpareConnections spares_;
   Rollups rollups_;
   std::span<Dispatcher* const> peers_;

@@ -1,8 +1,33 @@
 // What a connection makes of the receiver's answers: every recipient's outcome.
+#include <algorithm>
+
 #include "engine/delivery/connection.h"
+#include "policy/backoff/status_texts.h"
 #include "policy/classify/status_text.h"
 
 namespace sluice::delivery {
+namespace {
+
+RefusalPhase refusal_phase(net::ClientPhase phase) {
+  switch (phase) {
+    case net::ClientPhase::Greeting: return RefusalPhase::Greeting;
+    case net::ClientPhase::Mail: return RefusalPhase::Mail;
+    case net::ClientPhase::Rcpt: return RefusalPhase::Rcpt;
+    case net::ClientPhase::Data: return RefusalPhase::Data;
+    case net::ClientPhase::BodyTransfer:
+    case net::ClientPhase::FinalReply: return RefusalPhase::Final;
+    case net::ClientPhase::Ehlo:
+    case net::ClientPhase::StartTls:
+    case net::ClientPhase::Auth:
+    case net::ClientPhase::Idle:
+    case net::ClientPhase::Reset:
+    case net::ClientPhase::Quit:
+    case net::ClientPhase::Closed: break;
+  }
+  return RefusalPhase::Session;
+}
+
+}  // namespace
 
 void Connection::put_back(Active& slot) {
   for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
@@ -23,23 +48,93 @@ void Connection::release(Active& slot) {
   }
 }
 
-void Connection::judge(Active& slot, std::size_t index, const SmtpReply& reply, bool at_rcpt) {
+ReplyVerdict Connection::hear(queue::Queue& queue, const HopFacts& hop, RefusalPhase phase,
+                              const SmtpReply& reply) {
+  was_shut_off_ = QueueModes::is_shut_off(queue);
+  const ReplyVerdict verdict = dispatcher_.modes().on_refusal(
+      queue, {.phase = phase, .reply = reply, .hop = hop, .source_host = source_host_, .source = source_});
+  const std::string text = reply.full_text();
+  const ConnectionEnds ends{source_host_, hop.source_ip, hop.mta};
+  failure_ = {status_of_reply(reply, ReplyPhase::Other, {}),
+              verdict.recipients == ReplyVerdict::Recipients::NextHost ? mx_skipped(text, ends)
+                                                                       : refused_while_connected(text, ends)};
+  if (verdict.queue_wait) queue_wait_ = verdict.queue_wait;
+  switch (verdict.connection) {
+    case ReplyVerdict::Connection::GoOn: break;
+    case ReplyVerdict::Connection::NextHost: skip_host_ = phase != RefusalPhase::Greeting; break;
+    case ReplyVerdict::Connection::Stop: finish(); break;
+  }
+  // Nobody borrows what is about to end.
+  if (skip_host_ || finishing_) dispatcher_.withdraw(*this);
+  return verdict;
+}
+
+void Connection::settle(Active& slot, std::size_t index, const SmtpReply& reply, RefusalPhase phase,
+                        const ReplyVerdict& verdict) {
   queue::Item*& item = slot.items[index];
   const Failure failure{
-      status_of_reply(reply, at_rcpt ? ReplyPhase::Rcpt : ReplyPhase::Other,
+      status_of_reply(reply, phase == RefusalPhase::Rcpt ? ReplyPhase::Rcpt : ReplyPhase::Other,
                       {.smtp_553_means_invalid_mailbox = settings_->smtp_553_means_invalid_mailbox}),
       "smtp;" + reply.full_text()};
-  if (reply.permanent()) {
-    dispatcher_.settler().bounced(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
-  } else {
-    dispatcher_.settler().deferred(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
+  switch (verdict.recipients) {
+    case ReplyVerdict::Recipients::Bounce:
+      dispatcher_.settler().bounced(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
+      break;
+    case ReplyVerdict::Recipients::NextHost:
+      if (!lent_) {
+        carried_.push_back(item);
+        carried_of_ = slot.queue;
+        break;
+      }
+      // The next host of its own domain is found by a connection of its own queue.
+      [[fallthrough]];
+    case ReplyVerdict::Recipients::Wait:
+      dispatcher_.settler().deferred(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure,
+                                     {.wait = verdict.recipient_wait, .was_shut_off = was_shut_off_});
+      break;
   }
   item = nullptr;
   ++errors_;
 }
 
+void Connection::settle_all(Active& slot, const SmtpReply& reply, RefusalPhase phase) {
+  if (std::all_of(slot.items.begin(), slot.items.end(),
+                  [](const queue::Item* item) { return item == nullptr; })) {
+    return;  // each had a refusal of its own
+  }
+  const ReplyVerdict verdict = hear(*slot.queue, *slot.hop, phase, reply);
+  for (std::size_t i = 0; i < slot.items.size(); ++i) {
+    if (slot.items[i] != nullptr) settle(slot, i, reply, phase, verdict);
+  }
+}
+
+void Connection::offer_carried_again() {
+  for (auto item = carried_.rbegin(); item != carried_.rend(); ++item) carried_of_->put_back(**item);
+  carried_.clear();
+}
+
+runtime::Task<void> Connection::give_up_carried() {
+  if (dispatcher_.stopping()) {
+    offer_carried_again();
+    co_return;
+  }
+  for (queue::Item* item : std::exchange(carried_, {})) {
+    Result<spool::MessageLease> lease = co_await dispatcher_.reader().open(*item->message);
+    if (lease) {
+      dispatcher_.settler().deferred(*carried_of_, *item, lease->view(), hop_.get(), failure_,
+                                     {.wait = queue_wait_, .was_shut_off = was_shut_off_});
+    } else {
+      dispatcher_.settler().lost(*carried_of_, *item, lease.error());
+    }
+  }
+  if (carried_of_ != queue_) dispatcher_.consider(*carried_of_);
+}
+
 void Connection::on_recipient(net::TransactionTag tag, std::uint32_t index, const SmtpReply& reply) {
-  if (!reply.positive()) judge(active_[tag.raw()], index, reply, true);
+  if (reply.positive()) return;
+  Active& slot = active_[tag.raw()];
+  const ReplyVerdict verdict = hear(*slot.queue, *slot.hop, RefusalPhase::Rcpt, reply);
+  settle(slot, index, reply, RefusalPhase::Rcpt, verdict);
 }
 
 void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::ClientPhase phase,
@@ -50,24 +145,24 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
   switch (ending) {
     case net::Ending::Replied:
       ++finished_;
-      if (reply.positive() && phase == net::ClientPhase::FinalReply) dispatcher_.settler().count_message();
-      for (std::size_t i = 0; i < slot.items.size(); ++i) {
-        if (slot.items[i] == nullptr) continue;
-        if (reply.positive() && phase == net::ClientPhase::FinalReply) {
-          dispatcher_.settler().delivered(*slot.queue, *std::exchange(slot.items[i], nullptr),
-                                          slot.lease.view(), slot.hop.get(), reply);
-          dispatcher_.succeeded(*slot.queue);
-        } else {
-          judge(slot, i, reply, false);
-        }
+      if (!reply.positive() || phase != net::ClientPhase::FinalReply) {
+        settle_all(slot, reply, refusal_phase(phase));
+        break;
       }
+      dispatcher_.settler().count_message();
+      for (queue::Item*& item : slot.items) {
+        if (item == nullptr) continue;
+        dispatcher_.settler().delivered(*slot.queue, *std::exchange(item, nullptr), slot.lease.view(),
+                                        slot.hop.get(), reply);
+      }
+      dispatcher_.succeeded(*slot.queue, reply);
       break;
     case net::Ending::AllRefused: ++finished_; break;
     case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::PartlySent:
       if (reply.code == 421) {
-        end_all_items(slot, {status_of_reply(reply, ReplyPhase::Other, {}), "smtp;" + reply.full_text()},
-                      false);
+        settle_all(slot, reply, refusal_phase(phase));
+        heard_421_ = true;
         break;
       }
       if (reply.code != 0) {
@@ -77,8 +172,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
         break;
       }
       // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
-      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"},
-                    settings_->bounce_upon_transfer_failure);
+      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, bounces_broken_transfer(phase));
       break;
     case net::Ending::Unknown:
       if (settings_->assume_delivery_upon_data_termination_timeout) {
@@ -108,10 +202,20 @@ void Connection::end_all_items(Active& slot, const Failure& failure, bool perman
   release(slot);
 }
 
+bool Connection::bounces_broken_transfer(net::ClientPhase phase) const {
+  if (phase != net::ClientPhase::BodyTransfer && phase != net::ClientPhase::FinalReply) return false;
+  return settings_->bounce_upon_transfer_failure ||
+         (settings_->bounce_upon_pix_transfer_failure && client_->is_pix());
+}
+
 void Connection::on_over(net::ClientFault fault, net::ClientPhase phase, const SmtpReply& reply) {
   fault_ = fault;
-  fault_phase_ = phase;
   fault_reply_ = reply;
+  // A 421 that ended transactions has been heard for them already.
+  if (fault == net::ClientFault::Refused && reply.code != 0 && phase != net::ClientPhase::Quit &&
+      !std::exchange(heard_421_, false)) {
+    hear(*queue_, *hop_, refusal_phase(phase), reply);
+  }
   if (fault == net::ClientFault::ProtocolError) {
     lost_why_ = "protocol error (" + reply.text + ')';
     fault_reply_.code = 0;

@@ -83,7 +83,8 @@ bool Dispatcher::place(queue::Queue& queue, MonoTime now) {
                           .recipient = item.recipient,
                           .attempts = item.attempts,
                           .priority = item.priority,
-                          .due = item.due};
+                          .due = item.due,
+                          .rerouted = {}};
     items_.give_back(&item);
     hand_on(arrival, queue);
   });
@@ -145,7 +146,7 @@ void Dispatcher::note_placement(queue::Queue& queue, const Rollups::Answer& answ
     if (placement.valid_until != MonoTime{}) {
       placement.valid_until = reactor_.now() + kStaleAnswer;
     } else {
-      failed(queue, Cause::Dns, nullptr,
+      failed(queue, QueueFailureKind::Dns, nullptr,
              {{4, 4, 3}, "StatusDnsQueryFailed resolving " + std::string(queue.domain())});
     }
     return;
@@ -187,7 +188,8 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
                     .recipient = item.recipient,
                     .attempts = item.attempts,
                     .priority = item.priority,
-                    .due = item.due});
+                    .due = item.due,
+                    .rerouted = {}});
     items_.give_back(&item);
   });
   for (const Arrival& one : mail) {

@@ -51,7 +51,7 @@ runtime::Task<void> Connection::fail_route(const resolver::RouteAnswer& route) {
     co_return;
   }
   failure.diag = route.error_text();
-  dispatcher_.failed(*queue_, Dispatcher::Cause::Dns, nullptr, failure);
+  dispatcher_.failed(*queue_, QueueFailureKind::Dns, nullptr, failure);
 }
 
 }  // namespace sluice::delivery

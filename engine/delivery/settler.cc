@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "policy/backoff/retry_rules.h"
 #include "policy/classify/status_text.h"
-#include "policy/retry/retry.h"
 
 namespace sluice::delivery {
 namespace {
-
-RetryRules rules_of(const queue::Queue& queue) {
-  const config::DomainSettings& settings = *queue.settings;
-  return RetryRules{.retry_after = settings.retry_after,
-                    .retry_after_dns_error = settings.retry_after_dns_error,
-                    .retry_recipients_after = settings.retry_recipients_after,
-                    .bounce_after = settings.bounce_after,
-                    .retries_after_shutoff = std::nullopt};
-}
 
 void count_attempt(queue::Item& item) {
   if (item.attempts < std::numeric_limits<std::uint16_t>::max()) ++item.attempts;
@@ -114,9 +105,17 @@ void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::Messa
 }
 
 void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
-                       const HopFacts* hop, const Failure& failure) {
+                       const HopFacts* hop, const Failure& failure, const Deferral& how) {
+  if (!how.was_shut_off) {
+    item.shut_attempts = 0;
+  } else if (item.shut_attempts < std::numeric_limits<std::uint8_t>::max()) {
+    ++item.shut_attempts;
+  }
+  WaitingRecipient recipient{
+      .age = reactor_.wall_now() - message.received, .attempts_since_shutoff = {}, .asked_by_rule = how.wait};
+  if (how.was_shut_off) recipient.attempts_since_shutoff = item.shut_attempts;
   const RetryDecision decision =
-      decide_recipient_retry(rules_of(queue), {.age = reactor_.wall_now() - message.received});
+      decide_recipient_retry(retry_rules_of(*queue.settings, queue.mode.mode()), recipient);
   if (decision.kind == RetryDecision::Kind::Expire) {
     expired(queue, item, message, failure);
     return;
@@ -152,10 +151,6 @@ void Settler::queue_failed(queue::Queue& queue, const HopFacts* hop, const Failu
   journal_.append(event_);
   ++counters_.queue_failures;
   queue.note(reactor_.wall_now(), true, failure.diag);
-}
-
-bool Settler::is_expired(const queue::Queue& queue, const queue::Item& item, WallTime now) {
-  return sluice::is_expired(rules_of(queue), now - item.message->received());
 }
 
 void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {

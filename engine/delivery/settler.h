@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,13 @@ struct Failure {
   std::string diag;  ///< "smtp;450 4.2.1 ..." for a remote's words; plain text for ours
 };
 
+/// What is special about a deferral.
+struct Deferral {
+  std::optional<Duration> wait;  ///< asked for by a reply rule
+  /// The queue was shut off when this attempt ended: it counts for smtp-retries-after-shutoff.
+  bool was_shut_off = false;
+};
+
 /// Numbers of one shard, for status.
 struct DeliveryCounters {
   std::uint64_t delivered = 0;  ///< recipients
@@ -53,9 +61,10 @@ class Settler {
   /// Never again.
   void bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
                const Failure& failure, journal::Ending ending = journal::Ending::Bounced);
-  /// Later again, after `retry-recipients-after`, or never when `bounce-after` has passed by then.
+  /// Later again, after `retry-recipients-after` or what a rule says, or never when `bounce-after` has passed
+  /// by then or the attempts of a queue that is shut off are used up.
   void deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
-                const HopFacts* hop, const Failure& failure);
+                const HopFacts* hop, const Failure& failure, const Deferral& how = {});
   /// The queue as a whole failed; no recipient is concerned.
   void queue_failed(queue::Queue& queue, const HopFacts* hop, const Failure& failure);
   /// Keeps a small text for the next start; empty forgets it (queue/remembered.h).
@@ -68,7 +77,6 @@ class Settler {
   /// record that the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
   void lost(queue::Queue& queue, queue::Item& item, const Error& error);
 
-  [[nodiscard]] static bool is_expired(const queue::Queue& queue, const queue::Item& item, WallTime now);
   /// A transaction was accepted as a whole, for whatever number of recipients.
   void count_message() { ++counters_.delivered_messages; }
   /// False while outcomes cannot be recorded: no new attempts then.

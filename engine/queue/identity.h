@@ -79,8 +79,16 @@ struct Identity {
   std::shared_ptr<IdentityState> state;
   std::shared_ptr<TokenBucket> messages;  ///< `max-smtp-msg-rate` over all queues; null: unlimited
 
-  /// The next source for a target of that family, in rotation; null when there is none.
-  [[nodiscard]] const SourceAddress* next_source(bool is_v4) const;
+  /// The next source for a target of that family, in rotation; null when there is none that `usable(source)`.
+  template <class Usable>
+  [[nodiscard]] const SourceAddress* next_source(bool is_v4, Usable&& usable) const {
+    const std::uint32_t start = state->rotation.fetch_add(1, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      const SourceAddress& source = sources[(start + i) % sources.size()];
+      if ((!source.address || source.address->is_v4() == is_v4) && usable(source)) return &source;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace sluice::queue

@@ -20,7 +20,7 @@ struct Item {
   std::uint32_t recipient = 0;  ///< index in the message's envelope
   std::uint16_t attempts = 0;   ///< made so far; stops counting at 65535
   std::uint8_t priority = 50;
-  std::uint8_t reserved = 0;
+  std::uint8_t shut_attempts = 0;  ///< of these, in a row while the queue was shut off; stops counting at 255
 };
 static_assert(sizeof(Item) == 32);
 

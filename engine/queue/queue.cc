@@ -112,4 +112,19 @@ void Queue::note(WallTime time, bool is_error, std::string text) {
   if (events_.size() > kEventsMax) events_.pop_back();
 }
 
+void Queue::note_state(WallTime time, std::string_view text) {
+  if (!events_.empty() && events_.front().text == text) {
+    events_.front().time = time;
+  } else {
+    note(time, true, std::string(text));
+  }
+}
+
+void Queue::note_mode(WallTime time, std::string text) {
+  if (mode_events_.size() == kEventsMax) mode_events_.pop_back();
+  mode_events_.insert(mode_events_.begin(), {time, false, std::move(text)});
+}
+
+void Queue::restore_heap() { std::make_heap(waiting_.begin(), waiting_.end(), later); }
+
 }  // namespace sluice::queue

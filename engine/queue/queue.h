@@ -1,15 +1,20 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/queue/item.h"
 #include "engine/runtime/timer_wheel.h"
+#include "policy/backoff/pacing.h"
+#include "policy/backoff/queue_mode.h"
+#include "policy/backoff/shut_sources.h"
 #include "policy/limits/token_bucket.h"
 #include "policy/routing/host_list.h"
 #include "policy/settings/domain_settings.h"
@@ -100,6 +105,10 @@ class Queue {
       visit(item);
     }
   }
+  /// Takes out up to `most` recipients that do not go now or at all: whatever is ready or waits and for which
+  /// `wanted(item)` holds. Order is kept. They count as taken. Cost: a walk over the whole queue.
+  template <class Wanted>
+  void extract(Batch& into, std::size_t most, Wanted&& wanted);
   /// A taken recipient is gone for good.
   void ended(const Item& item);
 
@@ -130,18 +139,31 @@ class Queue {
   std::unique_ptr<TokenBucket> message_rate;  ///< max-msg-rate; null: unlimited
   std::unique_ptr<TokenBucket> connect_rate;  ///< max-connect-rate
   MonoTime emptied_at{};
+  ModeState mode;                  ///< normal or backoff: which limits hold (policy/limits/mode_limits.h)
+  ShutSources shut;                ///< source addresses this queue does not use for now
+  std::unique_ptr<Pacing> pacing;  ///< adaptive-pacing; null: off
+  bool all_shut = false;           ///< no source address is left: nothing goes
+  bool reroute_loops = false;      ///< its reroute leads back here and is ignored until something changes
+  bool stored_retry = false;       ///< retry_until is remembered for the next start
+  MonoTime expiry_check{};         ///< nothing passes its bounce-after before; far in the future while empty
   std::uint64_t delivered = 0;
   std::uint64_t bounced = 0;
   std::uint64_t deferred = 0;
 
   void note(WallTime time, bool is_error, std::string text);
   [[nodiscard]] const std::deque<QueueEvent>& events() const { return events_; }
+  /// The same text again only renews the time: states that last are noted at every look.
+  void note_state(WallTime time, std::string_view text);
+  void note_mode(WallTime time, std::string text);
+  /// Changes of mode and of disabled sources, newest first.
+  [[nodiscard]] const std::vector<QueueEvent>& mode_events() const { return mode_events_; }
 
  private:
   void add_bytes(const Item& item);
   void subtract_bytes(const Item& item);
   void wake_all_in_order();
   void append_ready(Item& item);
+  void restore_heap();
   std::string name_;
   std::size_t domain_size_;
   Item* head_ = nullptr;
@@ -151,6 +173,37 @@ class Queue {
   std::uint64_t bytes_ = 0;
   std::vector<Item*> waiting_;  // heap by due
   std::deque<QueueEvent> events_;
+  std::vector<QueueEvent> mode_events_;
 };
+
+template <class Wanted>
+void Queue::extract(Batch& into, std::size_t most, Wanted&& wanted) {
+  Item* all = std::exchange(head_, nullptr);
+  tail_ = nullptr;
+  ready_count_ = 0;
+  std::size_t found = 0;
+  while (all != nullptr) {
+    Item& item = *all;
+    all = item.next;
+    if (found < most && wanted(std::as_const(item))) {
+      item.next = nullptr;
+      into.push_back(&item);
+      ++found;
+    } else {
+      append_ready(item);
+    }
+  }
+  const auto gone = std::partition(waiting_.begin(), waiting_.end(), [&](Item* item) {
+    if (found == most || !wanted(std::as_const(*item))) return true;
+    ++found;
+    return false;
+  });
+  into.insert(into.end(), gone, waiting_.end());
+  if (gone != waiting_.end()) {
+    waiting_.erase(gone, waiting_.end());
+    restore_heap();
+  }
+  taken_ += found;
+}
 
 }  // namespace sluice::queue

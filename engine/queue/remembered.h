@@ -6,13 +6,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "policy/base/units.h"
 #include "policy/limits/token_bucket.h"
 
 namespace sluice::queue {
 
-/// Thread: filled before the shards run; then read from any.
+/// Thread: filled before the shards run; then read from any, apart from take().
 class Remembered {
  public:
   /// Rates whose tokens are at least this far apart are stored with every token. Faster ones recover their
@@ -23,7 +24,7 @@ class Remembered {
     if (!value.empty()) values_.insert_or_assign(std::string(key), value);
   }
 
-  [[nodiscard]] bool is_paused(std::string_view queue) const { return values_.contains(pause_key(queue)); }
+  [[nodiscard]] bool take_pause(std::string_view queue) { return !take(pause_key(queue)).empty(); }
   /// Gives `bucket` the debt it had, so that no window of its rate holds more because of the restart.
   void restore(TokenBucket& bucket, const std::string& key, MonoTime now, WallTime wall_now) const;
   void set_start(MonoTime start) { start_ = start; }
@@ -45,6 +46,17 @@ class Remembered {
   }
   [[nodiscard]] static std::string vmta_rate_key(std::string_view vmta) {
     return "vmta-rate/" + std::string(vmta);
+  }
+  [[nodiscard]] static std::string mode_key(std::string_view queue) { return "mode/" + std::string(queue); }
+  [[nodiscard]] static std::string shut_key(std::string_view queue) { return "shut/" + std::string(queue); }
+  [[nodiscard]] static std::string pace_key(std::string_view queue) { return "pace/" + std::string(queue); }
+  [[nodiscard]] static std::string retry_key(std::string_view queue) { return "retry/" + std::string(queue); }
+  /// Takes out what was put under `key`; empty when nothing was. Once: a queue that is forgotten and comes
+  /// back in the same process must not find again what was true before the start. Thread: the shard that owns
+  /// the queue or virtual MTA the key names.
+  [[nodiscard]] std::string take(const std::string& key) {
+    const auto found = values_.find(key);
+    return found == values_.end() ? std::string() : std::exchange(found->second, {});
   }
   /// The value to store for a bucket that has just given a token; nullopt: this rate is too fast to be
   /// stored.

@@ -98,6 +98,20 @@ std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categ
                          ": bounce category pattern: " + made.error().message);
 }
 
+std::expected<std::vector<ReplyRules>, std::string> reply_rules(const config::Config& config) {
+  std::vector<ReplyRules> out;
+  for (const config::ReplyList& list : config.reply_lists) {
+    auto made = ReplyRules::make(list.rules);
+    if (!made) {
+      const config::Origin& at = list.rules[made.error().rule].pattern.origin;
+      return std::unexpected("Error in line " + std::to_string(at.line) + " of " + config.files[at.file] +
+                             ": pattern of <smtp-pattern-list " + list.name + ">: " + made.error().message);
+    }
+    out.push_back(std::move(*made));
+  }
+  return out;
+}
+
 /// Headers that accounting files ask for, each once: injection keeps them with the message.
 std::expected<std::vector<std::string>, std::string> accounted_headers(const config::Config& config) {
   std::vector<std::string> out;
@@ -142,13 +156,11 @@ std::string domain_suffix(const config::GlobalSettings& global) {
 
 }  // namespace
 
-const SourceAddress* Identity::next_source(bool is_v4) const {
-  const std::uint32_t start = state->rotation.fetch_add(1, std::memory_order_relaxed);
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    const SourceAddress& source = sources[(start + i) % sources.size()];
-    if (!source.address || source.address->is_v4() == is_v4) return &source;
-  }
-  return nullptr;
+const ReplyRules* Snapshot::find_reply_rules(std::string_view name) const {
+  if (name.empty()) return nullptr;
+  const config::ReplyList* list = config->find_reply_list(name);
+  return list == nullptr ? nullptr
+                         : &reply_rules[static_cast<std::size_t>(list - config->reply_lists.data())];
 }
 
 std::span<const IpAddress> Snapshot::own_addresses(std::uint16_t port) const {
@@ -174,6 +186,9 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   auto categories = bounce_categories(*out->config);
   if (!categories) return std::unexpected(categories.error());
   out->bounce_categories = std::move(*categories);
+  auto replies = reply_rules(*out->config);
+  if (!replies) return std::unexpected(replies.error());
+  out->reply_rules = std::move(*replies);
   auto headers = accounted_headers(*out->config);
   if (!headers) return std::unexpected(headers.error());
   out->accounted_headers = std::move(*headers);

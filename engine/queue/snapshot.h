@@ -15,6 +15,7 @@
 #include "engine/queue/rollup_anchor.h"
 #include "policy/base/result.h"
 #include "policy/classify/bounce_category.h"
+#include "policy/classify/reply_rules.h"
 #include "policy/config/config.h"
 #include "policy/routing/mx.h"
 #include "policy/routing/rollup.h"
@@ -29,7 +30,8 @@ struct Snapshot {
   std::string domain_suffix;                   ///< for addresses without a domain; never empty
   std::vector<std::string> accounted_headers;  ///< names of message headers that some accounting file shows
   std::shared_ptr<const BounceClassifier> bounce_categories;
-  routing::Families families;  ///< those for which any virtual MTA has a source
+  std::vector<ReplyRules> reply_rules;  ///< compiled, beside Config::reply_lists
+  routing::Families families;           ///< those for which any virtual MTA has a source
   /// Addresses this server takes mail at, by port: a mail host there means that mail loops.
   struct OwnHosts {
     std::uint16_t port = 25;
@@ -42,6 +44,8 @@ struct Snapshot {
   std::uint64_t number = 1;                                   ///< counts reloads
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
+  /// The compiled `<smtp-pattern-list NAME>`; null when there is none of that name, or the name is empty.
+  [[nodiscard]] const ReplyRules* find_reply_rules(std::string_view name) const;
   /// This server's own addresses for mail that goes to `port`; empty when it does not listen there.
   [[nodiscard]] std::span<const IpAddress> own_addresses(std::uint16_t port) const;
   /// The shard that has the queue `domain/vmta`.

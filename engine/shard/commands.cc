@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <ctime>
 
+#include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
 #include "policy/base/ascii.h"
 #include "policy/config/listing.h"
@@ -13,27 +12,9 @@
 namespace sluice::shard {
 namespace {
 
-std::string local_time(WallTime time) {
-  const std::time_t seconds =
-      std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-  std::tm local{};
-  ::localtime_r(&seconds, &local);
-  char buffer[32];
-  return {buffer, std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S", &local)};
-}
-
-std::uint64_t kilobytes(std::uint64_t bytes) { return (bytes + 1023) / 1024; }
-
 std::string traffic_row(std::string_view name, const TrafficCount& in, const TrafficCount& out) {
   return fmt::format("{:>11}  {:>10} {:>9} {:>11}  {:>10} {:>9} {:>11}\n", name, in.recipients, in.messages,
                      kilobytes(in.bytes), out.recipients, out.messages, kilobytes(out.bytes));
-}
-
-std::size_t max_items(const control::Command& command, std::size_t usual) {
-  const auto given = command.option("maxitems");
-  std::size_t value = usual;
-  if (given) std::from_chars(given->data(), given->data() + given->size(), value);
-  return value;
 }
 
 std::string uptime_text(Duration up) {
@@ -45,13 +26,19 @@ std::string uptime_text(Duration up) {
 constexpr std::string_view kHelp =
     "show status                      traffic, connections, queues, spool\n"
     "show version\n"
-    "show queues [PATTERN]            queues with mail; --maxitems=N, --sort=name|rcpt|size\n"
+    "show queues [PATTERN]            queues with mail; --maxitems=N, --sort=name|rcpt|size,\n"
+    "                                 --mode=normal|backoff, --connected=yes|no, --paused=yes|no,\n"
+    "                                 --disabled, --errors, --mode-events\n"
     "show topqueues [PATTERN]         the same, largest first\n"
     "show vmtas                       virtual MTAs with what is queued and what went through them\n"
     "show settings DOMAIN[/VMTA]      effective settings of a queue\n"
     "explain DOMAIN[/VMTA] [DIRECTIVE]  the same with file and line of each value\n"
     "pause queue PATTERN              no new deliveries; PATTERN is domain[/vmta] with *\n"
     "resume queue PATTERN\n"
+    "set queue --mode=MODE PATTERN    normal or backoff\n"
+    "disable source IP PATTERN        not used by these queues; --reenable-after=TIME\n"
+    "enable source IP PATTERN\n"
+    "show disabled sources [PATTERN]\n"
     "schedule PATTERN                 end the retry wait; --retry-recipients for single recipients too\n"
     "rotate acct [FILE]               begin a new accounting file\n"
     "reload                           load the configuration again\n"
@@ -82,6 +69,10 @@ runtime::Task<control::Answer> Node::execute(control::Command command) {
         [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, false); },
         "Queue(s) resumed.\n");
   }
+  if (command.starts_with({"show", "disabled", "sources"})) co_return co_await show_disabled_sources(command);
+  if (command.starts_with({"set", "queue"})) co_return co_await set_queue(command);
+  if (command.starts_with({"disable", "source"})) co_return co_await switch_source(command, false);
+  if (command.starts_with({"enable", "source"})) co_return co_await switch_source(command, true);
   if (command.starts_with({"schedule"})) {
     const bool recipients = command.has("retry-recipients");
     co_return co_await for_queues(command, 1,
@@ -130,41 +121,6 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.wall_now() - started_));
-  co_return control::Answer{true, std::move(out)};
-}
-
-runtime::Task<control::Answer> Node::show_queues(const control::Command& command) {
-  const std::string pattern = command.words.size() > 2 ? command.words[2] : "*";
-  const bool top = istarts_with(command.words[1], "top");
-  std::vector<QueueStatus> queues;
-  for (DataShard* shard : shards_) {
-    auto some =
-        co_await runtime::call_on(control_, shard->id(), [shard, pattern] { return shard->queues(pattern); });
-    std::move(some.begin(), some.end(), std::back_inserter(queues));
-  }
-  const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
-  std::sort(queues.begin(), queues.end(), [sort](const QueueStatus& a, const QueueStatus& b) {
-    if (sort == "rcpt" && a.recipients != b.recipients) return a.recipients > b.recipients;
-    if (sort == "size" && a.bytes != b.bytes) return a.bytes > b.bytes;
-    return a.name < b.name;
-  });
-  std::string out = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", "queue", "#rcpt", "kbytes",
-                                "conn", "st", "retry", "last error");
-  const std::size_t shown = std::min(max_items(command, 20), queues.size());
-  for (std::size_t i = 0; i < shown; ++i) {
-    const QueueStatus& one = queues[i];
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(one.retry_in).count();
-    const std::string retry =
-        one.in_retry ? fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-                     : std::string();
-    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<2} {:<8} {}\n", one.name, one.recipients,
-                       kilobytes(one.bytes), one.connections,
-                       one.paused     ? "P"
-                       : one.in_retry ? "R"
-                                      : "",
-                       retry, one.last_error);
-  }
-  out += fmt::format("{} of {} matching queues.\n", shown, queues.size());
   co_return control::Answer{true, std::move(out)};
 }
 
@@ -226,28 +182,6 @@ control::Answer Node::explain(const control::Command& command) const {
   const auto text = config::explain_text(*snapshot_->config, *queue,
                                          command.words.size() > 2 ? std::string_view(command.words[2]) : "");
   return text ? control::Answer{true, *text} : control::Answer::error(text.error());
-}
-
-runtime::Task<control::Answer> Node::for_queues(
-    const control::Command& command, std::size_t first_word,
-    std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done) {
-  if (command.words.size() <= first_word) {
-    co_return control::Answer::error("which queue? For example: gmail.com/vmta1, gmail.com/*, *\n");
-  }
-  const std::string pattern = command.words[first_word];
-  std::size_t matched = 0;
-  std::size_t all = 0;
-  for (DataShard* shard : shards_) {
-    const auto [some, of] = co_await runtime::call_on(control_, shard->id(), [shard, &pattern, &act] {
-      return std::pair(act(shard->dispatcher(), pattern), shard->dispatcher().queues().size());
-    });
-    matched += some;
-    all += of;
-  }
-  if (matched == 0) co_return control::Answer::error("no queue matches \"" + pattern + "\"\n");
-  if (done.empty()) done = fmt::format("{} of {} matching queues scheduled.\n", matched, all);
-  log_.write(fmt::format("{}: {} queue(s), {}", command.words[0], matched, pattern));
-  co_return control::Answer{true, std::move(done)};
 }
 
 }  // namespace sluice::shard

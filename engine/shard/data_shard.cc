@@ -4,8 +4,22 @@
 
 #include "engine/delivery/queue_pattern.h"
 #include "policy/base/assert.h"
+#include "policy/limits/mode_limits.h"
 
 namespace sluice::shard {
+namespace {
+
+std::string pace_of(const queue::Queue& queue) {
+  const auto limit = queue.pacing ? queue.pacing->limit() : std::nullopt;
+  if (!limit) return {};
+  std::string out = rate_text(*limit);
+  const auto ceiling = limits_of(*queue.settings, queue.mode.mode()).recipients;
+  if (ceiling) out += " of " + rate_text(*ceiling);
+  if (const auto good = queue.pacing->last_good()) out += ", last good " + rate_text(*good);
+  return out;
+}
+
+}  // namespace
 
 ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   in_messages += other.in_messages;
@@ -44,6 +58,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   dispatcher_.set_peers(world.dispatchers);
+  dispatcher_.modes().set_listeners({}, [this](std::string line) { log_.write(std::move(line)); });
 }
 
 DataShard::~DataShard() = default;
@@ -151,7 +166,9 @@ std::vector<QueueStatus> DataShard::queues(std::string_view pattern) const {
   std::vector<QueueStatus> out;
   const MonoTime now = reactor_.now();
   dispatcher_.queues().for_each([&](const queue::Queue& queue) {
-    if (queue.size() == 0 && queue.connections == 0 && !queue.paused) return;
+    if (queue.size() == 0 && queue.connections == 0 && !queue.paused &&
+        !delivery::QueueModes::must_stay(queue))
+      return;
     if (!delivery::matches_queue(pattern, queue.name())) return;
     QueueStatus one{.name = queue.name(),
                     .recipients = queue.size(),
@@ -162,6 +179,15 @@ std::vector<QueueStatus> DataShard::queues(std::string_view pattern) const {
                     .retry_in = std::max(Duration{0}, queue.retry_until - now),
                     .last_error = {}};
     if (!queue.events().empty()) one.last_error = queue.events().front().text;
+    one.backoff = queue.mode.in_backoff();
+    one.mode_reason = queue.mode.reason();
+    one.pace = pace_of(queue);
+    one.errors.assign(queue.events().begin(), queue.events().end());
+    one.mode_events = queue.mode_events();
+    for (const ShutSources::Entry& shut : queue.shut.entries()) {
+      one.shut.push_back({.address = shut.address.text(), .left = {}, .reason = shut.reason});
+      if (shut.until) one.shut.back().left = std::max(Duration{0}, *shut.until - now);
+    }
     out.push_back(std::move(one));
   });
   return out;

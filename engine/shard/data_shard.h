@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,17 @@ struct QueueStatus {
   bool in_retry = false;
   Duration retry_in{0};
   std::string last_error;
+  bool backoff = false;
+  std::string mode_reason;  ///< why the mode began; empty: it never changed
+  std::string pace;  ///< adaptive pacing: "30/min of 100/min, last good 45/min"; empty: not limited by it
+  std::vector<queue::QueueEvent> errors;       ///< newest first
+  std::vector<queue::QueueEvent> mode_events;  ///< newest first
+  struct ShutSource {
+    std::string address;
+    std::optional<Duration> left;  ///< empty: for ever
+    std::string reason;
+  };
+  std::vector<ShutSource> shut;  ///< disabled source addresses
 };
 
 /// Numbers of one shard at one moment; sums over shards make `show status`.

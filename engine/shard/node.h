@@ -86,6 +86,11 @@ class Node {
   runtime::Task<control::Answer> show_vmtas(const control::Command& command);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
   [[nodiscard]] control::Answer explain(const control::Command& command) const;
+  // queue_commands.cc
+  runtime::Task<std::vector<QueueStatus>> find_queues(std::string pattern);
+  runtime::Task<control::Answer> show_disabled_sources(const control::Command& command);
+  runtime::Task<control::Answer> set_queue(const control::Command& command);
+  runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
   runtime::Task<control::Answer> for_queues(
       const control::Command& command, std::size_t first_word,
       std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done);

@@ -106,6 +106,11 @@ struct DomainSettings {
   std::vector<std::string> backoff_notify;
   std::vector<std::string> disabled_source_ip_notify;
   TimeOrNever reenable_source_ip_after;
+  bool adaptive_pacing = false;  ///< extension: find the rate the receiver takes (policy/backoff/pacing.h)
+  RateLimit adaptive_pacing_floor = Rate{1, 60s};  ///< empty: none
+  std::uint32_t adaptive_pacing_cut = 50;   ///< percent of the rate that a push-back takes off
+  std::uint32_t adaptive_pacing_step = 10;  ///< percent of the ceiling that a calm interval gives back
+  Duration adaptive_pacing_interval = 10min;
 
   // What kind of delivery.
   QueueType type = QueueType::Smtp;

@@ -9,7 +9,9 @@ namespace sluice::test {
 class Receiver::Session final : public net::ServerOwner {
  public:
   Session(Receiver& receiver, runtime::Stream stream)
-      : receiver_(receiver), stream_(std::move(stream)), server_({.host = "mx.test"}, *this) {}
+      : receiver_(receiver), stream_(std::move(stream)), server_({.host = "mx.test"}, *this) {
+    if (const auto peer = receiver_.reactor_.peer_endpoint(stream_.fd())) client_ = peer->address;
+  }
 
   runtime::Task<void> run() {
     co_await converse();
@@ -36,7 +38,18 @@ class Receiver::Session final : public net::ServerOwner {
   }
   bool chance(double probability) { return receiver_.world_.random().chance(probability); }
   net::Answer on_hello(std::string_view, bool) override { return net::Answer::accept(); }
+  std::optional<net::Answer> refusal(Asked::At at, std::string recipient = {}) {
+    if (!receiver_.mood_.judge) return std::nullopt;
+    const std::string said = receiver_.mood_.judge({.at = at,
+                                                    .client = client_,
+                                                    .host = receiver_.at_.address,
+                                                    .recipient = std::move(recipient),
+                                                    .now = receiver_.world_.now()});
+    if (said.empty()) return std::nullopt;
+    return net::Answer::reply(static_cast<std::uint16_t>(std::stoi(said.substr(0, 3))), said.substr(4));
+  }
   net::Answer on_mail(const net::MailCommand&) override {
+    if (auto said = refusal(Asked::At::Mail)) return *said;
     recipients_.clear();
     text_.clear();
     if (chance(receiver_.mood_.drop_anywhere)) dropped_ = true;
@@ -45,6 +58,10 @@ class Receiver::Session final : public net::ServerOwner {
   net::Answer on_rcpt(const net::RcptCommand& rcpt) override {
     receiver_.ledger_.attempts.push_back(receiver_.world_.now());
     const std::string address(rcpt.recipient.text());
+    const auto said = refusal(Asked::At::Rcpt, address);
+    receiver_.ledger_.tried.push_back(
+        {receiver_.world_.now(), client_, receiver_.at_.address, address, said.has_value()});
+    if (said) return *said;
     if (receiver_.ledger_.refused.contains(address)) return net::Answer::reply(550, "5.1.1 no such user");
     if (receiver_.mood_.refuse_rcpt > 0 &&
         static_cast<double>(std::hash<std::string>{}(address) % 1000) < receiver_.mood_.refuse_rcpt * 1000) {
@@ -61,6 +78,7 @@ class Receiver::Session final : public net::ServerOwner {
     return net::Answer::accept();
   }
   net::Answer on_message_end(net::MessageSeq, const net::BodyFacts&) override {
+    if (auto said = refusal(Asked::At::Final)) return *said;
     if (chance(receiver_.mood_.defer_data)) return net::Answer::reply(451, "4.3.0 not now");
     const std::string id = message_id();
     Ledger& ledger = receiver_.ledger_;
@@ -89,6 +107,7 @@ class Receiver::Session final : public net::ServerOwner {
   Receiver& receiver_;
   runtime::Stream stream_;
   net::Server server_;
+  IpAddress client_;
   std::vector<std::string> recipients_;
   std::vector<std::string> taken_;  // "message-id rcpt" accepted on this connection
   std::string text_;
@@ -97,7 +116,7 @@ class Receiver::Session final : public net::ServerOwner {
 
 Receiver::Receiver(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, Mood mood,
                    Ledger& ledger)
-    : world_(world), mood_(mood), ledger_(ledger) {
+    : world_(world), reactor_(reactor), at_(at), mood_(mood), ledger_(ledger) {
   Result<runtime::Listener> opened = runtime::Listener::open(reactor, at);
   SLUICE_ASSERT(opened.has_value());
   listener_ = std::move(*opened);

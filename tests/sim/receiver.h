@@ -1,6 +1,7 @@
 #pragma once
 // A mail host in the simulated world: our own server machine over simulated sockets, with moods.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,6 +14,18 @@
 
 namespace sluice::test {
 
+/// A question put to a receiver that has a mind of its own.
+struct Asked {
+  enum class At : std::uint8_t { Mail, Rcpt, Final } at = At::Rcpt;
+  IpAddress client;
+  IpAddress host;
+  std::string recipient;  ///< Rcpt only
+  MonoTime now{};
+};
+
+/// A refusal: "421 4.7.0 slow down". Empty: accepted.
+using Judge = std::function<std::string(const Asked&)>;
+
 /// How a receiver behaves, each a chance from 0 to 1.
 struct Mood {
   double defer_rcpt = 0;       ///< 450 to RCPT
@@ -21,6 +34,16 @@ struct Mood {
   double drop_after_dot = 0;   ///< the message is kept, the connection ends without a reply
   double drop_anywhere = 0;    ///< the connection ends at some command
   bool takes_nothing = false;  ///< accepts connections and says nothing
+  Judge judge;                 ///< asked first; null: nobody
+};
+
+/// One RCPT, or one message at its end.
+struct Attempt {
+  MonoTime time{};
+  IpAddress client;
+  IpAddress host;
+  std::string recipient;
+  bool refused = false;
 };
 
 /// What a receiver has seen. Survives crashes of the node under test.
@@ -36,6 +59,7 @@ struct Ledger {
   std::size_t connections_top = 0;
   std::vector<MonoTime> attempts;  ///< RCPT times, for rate checks
   std::vector<MonoTime> opened;    ///< times of accepted connections
+  std::vector<Attempt> tried;      ///< every RCPT
 };
 
 /// Thread: the simulated one. Lifetime: stop() and a run of the world before destruction.
@@ -55,6 +79,8 @@ class Receiver {
   runtime::sim::World& world_;
   runtime::Listener listener_;
   runtime::TaskGroup tasks_;
+  runtime::Reactor& reactor_;
+  Endpoint at_;
   Mood mood_;
   Ledger& ledger_;
 };

@@ -286,6 +286,19 @@ void append_modes(std::vector<Directive>& out) {
                                          {.grammar = "EMAIL-LIST"}));
   add(out, one<&D::reenable_source_ip_after>("reenable-source-ip-after",
                                              "time after which a disabled source IP is used again"));
+  add(out, one<&D::adaptive_pacing>("adaptive-pacing",
+                                    "cut the message rate when the receiver pushes back, recover step by step",
+                                    {.since = Since::Extension}));
+  add(out, one<&D::adaptive_pacing_floor>("adaptive-pacing-floor", "adaptive pacing cuts no rate below this",
+                                          {.since = Since::Extension}));
+  add(out, one<&D::adaptive_pacing_cut>("adaptive-pacing-cut", "percent of the rate that a push-back takes off",
+                                        {.since = Since::Extension, .min = 1, .max = 99}));
+  add(out, one<&D::adaptive_pacing_step>("adaptive-pacing-step",
+                                         "percent of the configured rate that a calm interval gives back",
+                                         {.since = Since::Extension, .min = 1, .max = 100}));
+  add(out, one<&D::adaptive_pacing_interval>("adaptive-pacing-interval",
+                                             "time without push-back after which the rate rises a step",
+                                             {.since = Since::Extension, .min = 1}));
 }
 
 }  // namespace

@@ -1,0 +1,308 @@
+// What the dispatcher does to a queue as a whole: rest, expiry, bounces, another virtual MTA.
+#include <algorithm>
+
+#include "engine/delivery/connection.h"
+#include "engine/delivery/dispatcher.h"
+#include "engine/delivery/queue_pattern.h"
+#include "policy/backoff/retry_rules.h"
+#include "policy/backoff/state_text.h"
+#include "policy/backoff/status_texts.h"
+#include "policy/base/assert.h"
+
+namespace sluice::delivery {
+namespace {
+
+constexpr std::size_t kExpiredAtOnceMax = 1000;
+// A walk over a large queue costs time: so long per recipient until the next one, about a minute for a
+// million.
+constexpr Duration kExpiryGapPerRecipient = 60us;
+
+}  // namespace
+
+void Dispatcher::keep_up(queue::Queue& queue) {
+  modes_.on_time(queue);
+  if (queue.held == 0 && queue.size() > 0 && queue.expiry_check <= reactor_.now()) expire_old(queue);
+  if (!queue.paused && queue.ready() + queue.waiting() > 0 && !QueueModes::reroute_target(queue).empty()) {
+    move_away(queue);
+  }
+}
+
+void Dispatcher::note_message_rate(queue::Queue& queue) {
+  static const std::string kNormal = message_rate_reached(config::QueueMode::Normal);
+  static const std::string kBackoff = message_rate_reached(config::QueueMode::Backoff);
+  queue.note_state(reactor_.wall_now(), queue.mode.in_backoff() ? kBackoff : kNormal);
+}
+
+// --- Retry of the whole queue
+
+void Dispatcher::failed(queue::Queue& queue, QueueFailureKind kind, const HopFacts* hop,
+                        const Failure& failure, std::optional<Duration> wait) {
+  if (stopping_) return;
+  settler_.queue_failed(queue, hop, failure);
+  if (queue.established > 0) {
+    // Others of this queue are talking: no reason to stop them, but none to knock at that door again at once
+    // either.
+    queue.connect_not_before = reactor_.now() + kConnectPause;
+    return;
+  }
+  rest(queue, kind, wait);
+}
+
+void Dispatcher::rest(queue::Queue& queue, QueueFailureKind kind, std::optional<Duration> wait) {
+  const MonoTime now = reactor_.now();
+  const QueueFailure what{
+      .kind = kind, .failures_before = static_cast<std::uint32_t>(queue.retry_index), .asked_by_rule = wait};
+  queue.retry_until = now + queue_wait(retry_rules_of(*queue.settings, queue.mode.mode()), what);
+  ++queue.retry_index;
+  queue.stored_retry = true;
+  settler_.remember(queue::Remembered::retry_key(queue.name()),
+                    encode_time(queue.retry_until, now, reactor_.wall_now()));
+  consider(queue);
+}
+
+void Dispatcher::succeeded(queue::Queue& queue, const SmtpReply& reply) {
+  queue.retry_index = 0;
+  // A rest that a rule asked for goes on, whatever was under way when it began.
+  if (queue.stored_retry && queue.retry_until <= reactor_.now()) end_rest(queue);
+  modes_.on_delivered(queue, reply);
+}
+
+void Dispatcher::end_rest(queue::Queue& queue) {
+  queue.retry_until = {};
+  if (std::exchange(queue.stored_retry, false)) {
+    settler_.remember(queue::Remembered::retry_key(queue.name()), {});
+  }
+}
+
+// --- Age
+
+void Dispatcher::expects_expiry(queue::Queue& queue, const queue::Item& item) {
+  const Duration age = reactor_.wall_now() - item.message->received();
+  const Duration left = time_to_expiry(retry_rules_of(*queue.settings, queue.mode.mode()), age);
+  queue.expiry_check = std::min(queue.expiry_check, reactor_.now() + left);
+}
+
+void Dispatcher::expire_old(queue::Queue& queue) {
+  const MonoTime now = reactor_.now();
+  const WallTime wall_now = reactor_.wall_now();
+  const RetryRules rules = retry_rules_of(*queue.settings, queue.mode.mode());
+  queue::Batch old;
+  Duration least = rules.bounce_after;
+  queue.extract(old, kExpiredAtOnceMax, [&](const queue::Item& item) {
+    const Duration age = wall_now - item.message->received();
+    if (is_expired(rules, age)) return true;
+    least = std::min(least, time_to_expiry(rules, age));
+    return false;
+  });
+  if (old.size() == kExpiredAtOnceMax) {
+    queue.expiry_check = now;
+  } else {
+    queue.expiry_check =
+        now + std::max(least, kExpiryGapPerRecipient * static_cast<std::int64_t>(queue.size()));
+  }
+  if (old.empty()) return;
+  Failure last;
+  if (!queue.events().empty()) last.diag = queue.events().front().text;
+  ++queue.held;
+  tasks_.spawn(expire(queue, std::move(old), std::move(last)));
+}
+
+runtime::Task<void> Dispatcher::expire(queue::Queue& queue, queue::Batch old, Failure last) {
+  co_await runtime::yield(reactor_);  // never ends inside the consider() that began it
+  for (queue::Item* item : old) {
+    Result<spool::MessageLease> lease = co_await reader_.open(*item->message);
+    if (lease) {
+      settler_.expired(queue, *item, lease->view(), last);
+    } else {
+      settler_.lost(queue, *item, lease.error());
+    }
+  }
+  --queue.held;
+  consider(queue);
+}
+
+// --- Bounces
+
+void Dispatcher::bounce_all(queue::Queue& queue, Failure failure) {
+  queue.wake_all();
+  tasks_.spawn(bounce_ready(queue, std::move(failure), journal::Ending::Bounced));
+}
+
+runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
+                                             Duration older_than) {
+  ++queue.held;
+  queue::Batch batch;
+  queue::Batch younger;
+  for (std::size_t left = queue.ready(); left > 0 && queue.ready() > 0 && !stopping_;) {
+    batch.clear();
+    queue.take(batch, std::min<std::size_t>(left, 100));
+    left -= batch.size();
+    if (reactor_.wall_now() - batch.front()->message->received() < older_than) {
+      younger.insert(younger.end(), batch.begin(), batch.end());
+      continue;
+    }
+    Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
+    for (queue::Item* item : batch) {
+      if (lease) {
+        settler_.bounced(queue, *item, lease->view(), nullptr, failure, ending);
+      } else {
+        settler_.lost(queue, *item, lease.error());
+      }
+    }
+    co_await runtime::yield(reactor_);
+  }
+  for (auto item = younger.rbegin(); item != younger.rend(); ++item) queue.put_back(**item);
+  --queue.held;
+  consider(queue);
+}
+
+// --- Other ways
+
+void Dispatcher::limits_changed(queue::Queue& queue) {
+  apply_limits(queue);
+  // Connections over the limit, and those from addresses that are not to be used, end what they have under
+  // way.
+  std::vector<Connection*> own;
+  for (Connection* connection : running_) {
+    if (&connection->queue() != &queue || connection->is_finishing()) continue;
+    if (connection->has_source() && QueueModes::is_shut(queue, connection->source())) {
+      withdraw(*connection);
+      connection->finish();
+    } else {
+      own.push_back(connection);
+    }
+  }
+  for (std::size_t kept = connections_at_most(queue); kept < own.size(); ++kept) {
+    withdraw(*own[kept]);
+    own[kept]->finish();
+  }
+  if (started_ && !stopping_) tasks_.spawn(look_soon(queue));
+}
+
+runtime::Task<void> Dispatcher::look_soon(queue::Queue& queue) {
+  // Whoever changed the queue may be in the middle of something, consider() included.
+  ++queue.held;
+  co_await runtime::yield(reactor_);
+  --queue.held;
+  consider(queue);
+}
+
+std::optional<config::VmtaId> Dispatcher::reroute_member(const queue::Queue& queue, std::string_view target) {
+  const config::Config& config = *snapshot_->config;
+  if (const auto vmta = config.find_vmta(target)) return vmta;
+  const auto pool = config.find_pool(target);
+  if (!pool || config.pool(*pool).settings.members.empty()) return std::nullopt;
+  const auto& members = config.pool(*pool).settings.members;
+  // A member's own mail is where it should be.
+  for (const config::PoolMember& member : members) {
+    if (member.id == queue.vmta) return queue.vmta;
+  }
+  auto turns = reroute_turns_.find(pool->raw());
+  if (turns == reroute_turns_.end()) {
+    std::vector<std::uint32_t> weights;
+    for (const config::PoolMember& member : members) weights.push_back(member.weight);
+    turns = reroute_turns_.emplace(pool->raw(), identity::PoolTurns(std::move(weights))).first;
+  }
+  return members[turns->second.member(reroute_turn_++, [](std::uint32_t) { return true; })].id;
+}
+
+bool Dispatcher::reroute(queue::Queue& queue, const Arrival& arrival) {
+  const std::string_view target = QueueModes::reroute_target(queue);
+  if (target.empty()) return false;
+  const auto vmta = reroute_member(queue, target);
+  if (vmta == queue.vmta) {
+    queue.reroute_loops = true;  // to itself: nothing to say about it
+    return false;
+  }
+  const std::string name = vmta ? snapshot_->identity(*vmta).name : std::string(target);
+  const std::string path = '\n' + arrival.rerouted;
+  if (!vmta || path.find('\n' + name + '\n') != std::string::npos) {
+    queue.reroute_loops = true;
+    queue.note(reactor_.wall_now(), true,
+               vmta ? "reroute ignored: it leads back to virtual MTA " + name
+                    : "reroute ignored: there is no virtual MTA or pool " + name);
+    modes_.log("Queue " + queue.name() + ": " + queue.events().front().text);
+    return false;
+  }
+  Arrival moved = arrival;
+  moved.rerouted += std::string(queue.vmta_name()) + '\n';
+  const JoinedBy by{queue.route, queue.is_joined_by_setting};
+  const ShardId home = snapshot_->home_of(*vmta, queue.domain());
+  if (home == reactor_.shard() || home.raw() >= peers_.size()) {
+    arrive(moved, std::string(queue.domain()), name, by);
+  } else {
+    reactor_.send_to(
+        home, [there = peers_[home.raw()], moved = std::move(moved), domain = std::string(queue.domain()),
+               name, by] { there->arrive(moved, domain, name, by); });
+  }
+  return true;
+}
+
+void Dispatcher::move_away(queue::Queue& queue) {
+  queue.remove_all([this, &queue](queue::Item& item) {
+    const Arrival arrival{.message = item.message,
+                          .recipient = item.recipient,
+                          .attempts = item.attempts,
+                          .priority = item.priority,
+                          .due = item.due,
+                          .rerouted = {}};
+    if (reroute(queue, arrival)) {
+      items_.give_back(&item);
+    } else if (item.due > reactor_.now()) {
+      queue.wait(item, false);
+    } else {
+      queue.push(item);
+    }
+  });
+}
+
+// --- Commands
+
+template <class Act>
+std::size_t Dispatcher::for_matching(std::string_view pattern, Act&& act) {
+  std::vector<queue::Queue*> found;
+  queues_.for_each([&](queue::Queue& queue) {
+    if (matches_queue(pattern, queue.name())) found.push_back(&queue);
+  });
+  for (queue::Queue* queue : found) act(*queue);
+  return found.size();
+}
+
+std::size_t Dispatcher::pause(std::string_view pattern, bool paused) {
+  return for_matching(pattern, [this, paused](queue::Queue& queue) {
+    queue.paused = paused;
+    settler_.remember(queue::Remembered::pause_key(queue.name()), paused ? "1" : "");
+    consider(queue);
+  });
+}
+
+std::size_t Dispatcher::schedule(std::string_view pattern, bool also_recipients) {
+  return for_matching(pattern, [this, also_recipients](queue::Queue& queue) {
+    end_rest(queue);
+    if (also_recipients) queue.wake_all();
+    consider(queue);
+  });
+}
+
+std::size_t Dispatcher::set_mode(std::string_view pattern, config::QueueMode mode) {
+  return for_matching(pattern, [this, mode](queue::Queue& queue) { modes_.set_mode(queue, mode); });
+}
+
+std::size_t Dispatcher::disable_source(std::string_view pattern, const IpAddress& source,
+                                       std::optional<Duration> reenable_after) {
+  std::size_t done = 0;
+  for_matching(pattern, [&](queue::Queue& queue) {
+    if (modes_.disable_source(queue, source, reenable_after)) ++done;
+  });
+  return done;
+}
+
+std::size_t Dispatcher::enable_source(std::string_view pattern, const IpAddress& source) {
+  std::size_t done = 0;
+  for_matching(pattern, [&](queue::Queue& queue) {
+    if (modes_.enable_source(queue, source)) ++done;
+  });
+  return done;
+}
+
+}  // namespace sluice::delivery
