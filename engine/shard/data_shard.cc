@@ -54,11 +54,13 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       storage_(reactor, world.storage, std::move(storage)),
       settler_(reactor, storage_.journal, items_),
       dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
-      intake_(reactor, storage_.spool, world.dispatchers) {
+      intake_(reactor, storage_.spool, world.dispatchers),
+      notices_(reactor, intake_) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   dispatcher_.set_peers(world.dispatchers);
-  dispatcher_.modes().set_listeners({}, [this](std::string line) { log_.write(std::move(line)); });
+  dispatcher_.modes().set_listeners([this](delivery::Notice notice) { notices_.send(std::move(notice)); },
+                                    [this](std::string line) { log_.write(std::move(line)); });
 }
 
 DataShard::~DataShard() = default;
@@ -129,6 +131,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   for (auto& listener : listeners_) co_await listener->stop(grace);
   listeners_.clear();
   co_await dispatcher_.stop(grace);
+  co_await notices_.stop();
   co_await precache_.stop();
   co_await resolver_.stop();
   co_return Status();

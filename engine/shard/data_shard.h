@@ -16,6 +16,7 @@
 #include "engine/resolver/resolver.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
+#include "engine/shard/notices.h"
 
 namespace sluice::shard {
 
@@ -116,6 +117,7 @@ class DataShard final : public journal::RecoveredVisitor {
   delivery::Settler settler_;
   delivery::Dispatcher dispatcher_;
   injection::Intake intake_;
+  Notices notices_;
   std::vector<std::unique_ptr<injection::SmtpListener>> listeners_;
 };
 
