@@ -88,13 +88,33 @@ void Connection::work_available() {
   wakeup_.set();
 }
 
-void Connection::serve(queue::Queue& queue, std::string_view host) {
-  queue_ = &queue;
-  lent_ = true;
+bool Connection::has_room() const {
+  return ready_ && may_take_more() && client_->free_slots() > reads_pending_ + guests_.size();
+}
+
+void Connection::invite(queue::Queue& queue, std::string_view host) {
+  std::shared_ptr<HopFacts> hop = hop_;
   std::string mta = std::string(host) + " (" + hop_->destination_ip + ')';
-  if (mta == hop_->mta) return;
-  hop_ = std::make_shared<HopFacts>(*hop_);
-  hop_->mta = std::move(mta);
+  if (mta != hop_->mta) {
+    hop = std::make_shared<HopFacts>(*hop_);
+    hop->mta = std::move(mta);
+  }
+  guests_.push_back({&queue, std::move(hop)});
+  lent_ = true;
+  wakeup_.set();
+}
+
+void Connection::next_guest(bool stays) {
+  if (stays) {
+    guests_.push_back({queue_, hop_});
+  } else {
+    // With mail left it waits for a rate, or for something that no connection can change.
+    dispatcher_.left(*queue_, rate_wait_ > reactor_.now() ? rate_wait_ : reactor_.now() + 1s);
+  }
+  queue_ = guests_.front().queue;
+  hop_ = std::move(guests_.front().hop);
+  guests_.erase(guests_.begin());
+  rate_wait_ = {};
 }
 
 runtime::Task<void> Connection::run() {
@@ -169,6 +189,8 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   finished_ = 0;
   skip_host_ = false;
   co_await converse();
+  for (const Guest& guest : guests_) dispatcher_.left(*guest.queue, reactor_.now());
+  guests_.clear();
   co_await reads_.join();
   for (Active& slot : active_) {
     if (slot.state == Active::State::Read) give_up(slot);
@@ -182,8 +204,9 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   if (fault_ == net::ClientFault::None) co_return After::Done;
   if (fault_reply_.code == 0) failure_ = {{4, 4, 2}, lost_why_ + " in connection to " + hop_->mta};
   // Mail went through before: this host is fine, and whatever is left takes a new connection.
-  if (was_ready && (finished_ > 0 || lent_)) co_return After::Done;
+  if (was_ready && finished_ > 0) co_return After::Done;
   if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
+  if (lent_) co_return After::QueueFailed;  // the route was another queue's
   co_return After::NextHop;
 }
 
@@ -262,7 +285,12 @@ void Connection::add_transactions() {
     const auto slot = std::find_if(active_.begin(), active_.end(),
                                    [](const Active& one) { return one.state == Active::State::Free; });
     SLUICE_ASSERT(slot != active_.end());
-    if (!take_one(*slot)) return;
+    const bool took = take_one(*slot);
+    if (!guests_.empty()) {
+      next_guest(took);
+    } else if (!took) {
+      return;
+    }
   }
 }
 
@@ -424,7 +452,7 @@ Duration Connection::phase_timeout() const {
 
 runtime::Task<void> Connection::wait_for_events() {
   const bool under_way = !ready_ || client_->in_flight() > 0 || quit_said_;
-  const bool takes_more = ready_ && may_take_more() && client_->free_slots() > reads_pending_;
+  const bool takes_more = has_room();
   const MonoTime now = reactor_.now();
   const bool rate_is_near = rate_wait_ > now && rate_wait_ - now <= kRateWaitMax;
   if (under_way) {

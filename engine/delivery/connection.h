@@ -34,7 +34,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
 
   [[nodiscard]] runtime::Task<void> run();
   [[nodiscard]] bool established() const { return ever_established_; }
-  /// The queue it works for; changes by serve().
+  /// The queue whose turn it is.
   [[nodiscard]] queue::Queue& queue() const { return *queue_; }
   [[nodiscard]] const config::DomainSettings& settings() const { return *settings_; }
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
@@ -42,9 +42,13 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   [[nodiscard]] bool has_source() const { return has_source_; }
   [[nodiscard]] const std::optional<IpAddress>& source() const { return source_; }
   [[nodiscard]] bool is_finishing() const { return finishing_; }
-  /// From now on this established connection takes from `queue`, whose settings are the same object; what it
-  /// took before still belongs to the queue it came from. `host`: what that queue calls the mail host.
-  void serve(queue::Queue& queue, std::string_view host);
+  /// This established connection takes from `queue` too, whose settings are the same object and which counts
+  /// it among its own from here on; queues take turns, message by message, and one with nothing left leaves.
+  /// Needs has_room(). `host`: what that queue calls the mail host.
+  void invite(queue::Queue& queue, std::string_view host);
+  [[nodiscard]] bool has_guests() const { return !guests_.empty(); }
+  /// One more message could be given to the server at once.
+  [[nodiscard]] bool has_room() const;
   [[nodiscard]] SpareConnections::Seat& seat() { return seat_; }
   /// Takes nothing new, ends what is under way, says QUIT.
   void finish();
@@ -80,6 +84,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   runtime::Task<void> converse();
   void read_input();
   void add_transactions();
+  void next_guest(bool stays);
   bool take_one(Active& slot);
   runtime::Task<void> read(Active& slot);
   void give_up(Active& slot);
@@ -132,6 +137,11 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::array<Active, net::Client::kWindowMax> active_;
   Endpoint endpoint_;
   SpareConnections::Seat seat_;
+  struct Guest {
+    queue::Queue* queue;
+    std::shared_ptr<HopFacts> hop;
+  };
+  std::vector<Guest> guests_;  // at most the window; counted by their queues
   std::shared_ptr<HopFacts>
       hop_;  // changed as a whole once mail is under way: slots hold what was true for them
   std::optional<IpAddress> source_;

@@ -258,17 +258,19 @@ bool Dispatcher::borrow(queue::Queue& queue, const config::DomainSettings& setti
   if (stopping_ || !settings.share_connections) return false;
   const auto [connection, host] = spares_.find(settings, route);
   if (connection == nullptr || QueueModes::is_shut(queue, connection->source())) return false;
-  queue::Queue& from = connection->queue();
-  withdraw(*connection);
-  --from.connections;
-  --from.established;
   ++queue.connections;
   ++queue.established;
-  connection->serve(queue, host);
-  connection->work_available();
-  // Not consider(): that could borrow in its turn, and so on.
-  set_timer(from, from.ready() > 0 ? std::optional(reactor_.now()) : std::nullopt);
+  connection->invite(queue, host);
+  if (!connection->has_room()) spares_.withdraw(connection->seat(), *connection);
   return true;
+}
+
+void Dispatcher::left(queue::Queue& queue, MonoTime look_again) {
+  --queue.connections;
+  --queue.established;
+  if (queue.size() == 0) queue.emptied_at = reactor_.now();
+  // Not consider(): a connection in the middle of its work calls.
+  set_timer(queue, queue.ready() > 0 ? std::optional(look_again) : std::nullopt);
 }
 
 bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
@@ -460,7 +462,7 @@ void Dispatcher::withdraw(Connection& connection) {
 }
 
 bool Dispatcher::is_in_the_way(const Connection& connection) const {
-  if (slot_line_.empty()) return false;
+  if (slot_line_.empty() || connection.has_guests()) return false;
   const std::vector<queue::Worker*>& idle = connection.queue().idle;
   if (std::find(idle.begin(), idle.end(), &connection) == idle.end())
     return false;  // has found work meanwhile

@@ -114,10 +114,13 @@ class Dispatcher {
   /// Others stand in line for the slot that `connection`, which stands by with nothing under way, holds.
   [[nodiscard]] bool is_in_the_way(const Connection& connection) const;
   [[nodiscard]] SpareConnections& spares() { return spares_; }
-  /// Lets a connection with room to where `route` leads go on for `queue`, whose settings are `settings`.
+  /// Lets a connection with room to where `route` leads take from `queue` too, whose settings are `settings`.
   /// False: there is none.
   [[nodiscard]] bool borrow(queue::Queue& queue, const config::DomainSettings& settings,
                             const resolver::RouteAnswer& route);
+  /// A connection that took from `queue` as its guest does so no longer; what the queue has left is looked at
+  /// then.
+  void left(queue::Queue& queue, MonoTime look_again);
   void established(queue::Queue& queue);
   /// Mail was delivered: the retry intervals begin anew, and backoff may end.
   void succeeded(queue::Queue& queue, const SmtpReply& reply);
