@@ -1,6 +1,5 @@
 // Where a connection goes, and what happens to the queue when there is no way.
 #include "engine/delivery/connection.h"
-#include "engine/delivery/static_route.h"
 
 namespace sluice::delivery {
 
@@ -24,7 +23,8 @@ resolver::RouteOptions route_options(const queue::Snapshot& snapshot, const queu
 runtime::Task<resolver::RouteAnswer> Connection::find_route() {
   const resolver::RouteOptions options = route_options(*snapshot_, *queue_, *settings_);
   if (!settings_->smtp_hosts.empty()) {
-    const routing::HostList hosts = to_routing(settings_->smtp_hosts);
+    // A copy: a reload may take the settings away while the look-up is under way.
+    const routing::HostList hosts = settings_->smtp_hosts;
     co_return co_await dispatcher_.resolver().resolve_static_hosts(hosts, options);
   }
   if (const std::shared_ptr<const routing::HostList> route = queue_->route)

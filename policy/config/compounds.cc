@@ -5,94 +5,55 @@
 namespace sluice::config {
 namespace {
 
-std::optional<SmtpHost> parse_smtp_host(std::string_view token, Value& value) {
-  SmtpHost out;
-  std::string_view rest = token;
-  if (istarts_with(rest, "lookup-mx:")) {
-    out.lookup_mx = true;
-    out.name = normalise_domain(rest.substr(10));
-    if (!out.name.empty()) return out;
-    value.fail(token, "argument missing", "lookup-mx:DOMAIN");
-    return std::nullopt;
+/// Host names with letters beyond ASCII as A-labels; everything between the names stays.
+std::string with_ascii_names(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = text.find_first_of(",;: []");
+    const std::string_view word = text.substr(0, end);
+    out += normalise_domain(word);
+    if (word.ends_with('.') && word.size() > 1) out += '.';
+    text.remove_prefix(word.size());
+    if (text.empty()) break;
+    out += text.front();
+    text.remove_prefix(1);
   }
-  std::string_view port;
-  if (!rest.empty() && rest.front() == '[') {
-    const std::size_t close = rest.find(']');
-    if (close == std::string_view::npos) {
-      value.fail(token, "closing bracket missing", "[192.0.2.1] or [IPv6:2001:db8::1]");
-      return std::nullopt;
-    }
-    std::string_view inner = rest.substr(1, close - 1);
-    if (istarts_with(inner, "ipv6:")) inner.remove_prefix(5);
-    out.address = IpAddress::parse(inner);
-    if (!out.address) {
-      value.fail(rest.substr(1), "not an IP address", "[192.0.2.1] or [IPv6:2001:db8::1]");
-      return std::nullopt;
-    }
-    port = rest.substr(close + 1);
-  } else {
-    const std::size_t colon = rest.find(':');
-    const std::string_view host = rest.substr(0, colon);
-    if (colon != std::string_view::npos) port = rest.substr(colon);
-    // A bare address is a host name to PowerMTA; taken as the literal it obviously is.
-    out.address = IpAddress::parse(host);
-    if (!out.address) out.name = normalise_domain(host);
-    if (host.empty()) {
-      value.fail(token, "host name missing", std::string(Codec<HostList>::kGrammar));
-      return std::nullopt;
-    }
-  }
-  if (port.empty()) return out;
-  const auto number = parse_number(port.substr(1));
-  if (port.front() != ':' || !number || *number == 0 || *number > 65535) {
-    value.fail(port, "not a port", "HOST:PORT with a port of 1 to 65535");
-    return std::nullopt;
-  }
-  out.port = static_cast<std::uint16_t>(*number);
   return out;
+}
+
+bool is_ascii(std::string_view text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) >= 0x80) return false;
+  }
+  return true;
+}
+
+std::optional<HostList> read_hosts(
+    std::string_view token, Value& value,
+    std::expected<HostList, routing::HostListError> (*parse)(std::string_view text)) {
+  const auto text = unquote(token, value);
+  if (!text) return std::nullopt;
+  if (text->empty()) return HostList();
+  auto hosts = parse(is_ascii(*text) ? *text : with_ascii_names(*text));
+  if (hosts) return std::move(*hosts);
+  // Columns of the text without its quotes and escapes mean nothing to the reader.
+  const bool as_written = *text == token;
+  value.fail(as_written ? token.substr(std::min(hosts.error().column, token.size())) : token,
+             hosts.error().message,
+             "HOST-LIST, for example mx1.example, mx2.example; [192.0.2.1]:2525; lookup-mx:example.com");
+  return std::nullopt;
 }
 
 }  // namespace
 
 std::optional<HostList> Codec<HostList>::parse(std::string_view token, Value& value) {
-  HostList out;
-  const auto text = unquote(token, value);
-  if (!text) return std::nullopt;
-  if (text->empty()) return out;
-  if (token.find('"') != std::string_view::npos) {
-    // Positions inside the unquoted copy mean nothing to `value`: report at its start.
-    token = *text;
-  }
-  for (const std::string_view group : split_at(token, ';')) {
-    std::vector<SmtpHost> hosts;
-    for (const std::string_view item : split_at(group, ',')) {
-      if (item.empty()) continue;
-      auto host = parse_smtp_host(item, value);
-      if (!host) return std::nullopt;
-      hosts.push_back(std::move(*host));
-    }
-    if (!hosts.empty()) out.groups.push_back(std::move(hosts));
-  }
-  return out;
+  return read_hosts(token, value, &routing::parse_host_list);
 }
 
-std::string Codec<HostList>::format(const HostList& item) {
-  if (item.empty()) return "\"\"";
-  std::string out;
-  for (const auto& group : item.groups) {
-    if (!out.empty()) out += ';';
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      const SmtpHost& host = group[i];
-      if (i > 0) out += ',';
-      if (host.lookup_mx) out += "lookup-mx:";
-      if (host.address)
-        out += '[' + std::string(host.address->is_v4() ? "" : "IPv6:") + host.address->text() + ']';
-      else
-        out += host.name;
-      if (host.port) out += ':' + std::to_string(*host.port);
-    }
-  }
-  return out;
+std::string Codec<HostList>::format(const HostList& item) { return item.empty() ? "\"\"" : item.text(); }
+
+std::optional<HostList> parse_route(std::string_view token, Value& value) {
+  return read_hosts(token, value, &routing::parse_route);
 }
 
 std::optional<CertificateFile> Codec<CertificateFile>::parse(std::string_view token, Value& value) {

@@ -159,6 +159,9 @@ SLUICE_DECLARE_CODEC(BounceCategoryRule, "/REGEX/ CATEGORY");
 SLUICE_DECLARE_CODEC(std::optional<bool>, "BOOLEAN");
 #undef SLUICE_DECLARE_CODEC
 
+/// The older `route`: one host with a port, an address, or a domain whose MX hosts are asked.
+[[nodiscard]] std::optional<HostList> parse_route(std::string_view token, Value& value);
+
 /// Words an enumeration is written with. Several words may name one value; the first one is printed.
 template <class E>
 struct EnumWords;  // static constexpr std::pair<std::string_view, E> kWords[];

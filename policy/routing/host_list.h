@@ -30,7 +30,8 @@ struct StaticHost {
 
 struct HostList {
   static constexpr std::size_t kHostsMax = 64;
-  std::vector<StaticHost> hosts;           ///< in the operator's order; never empty after a successful parse
+  std::vector<StaticHost> hosts;  ///< in the operator's order; never empty after a successful parse
+  [[nodiscard]] bool empty() const { return hosts.empty(); }
   [[nodiscard]] std::string text() const;  ///< canonical form, which parses to the same list
   friend bool operator==(const HostList&, const HostList&) = default;
 };

@@ -1,6 +1,6 @@
 #pragma once
-// The value types of the configuration language, as the engine uses them. Every "unlimited", "never" and "0 = none" of
-// the text has become an empty optional here; no field holds a magic number.
+// The value types of the configuration language, as the engine uses them. Every "unlimited", "never" and "0 =
+// none" of the text has become an empty optional here; no field holds a magic number.
 
 #include <cstdint>
 #include <optional>
@@ -11,6 +11,7 @@
 #include "policy/base/ip_address.h"
 #include "policy/base/rate.h"
 #include "policy/base/units.h"
+#include "policy/routing/host_list.h"
 
 namespace sluice::config {
 
@@ -45,8 +46,8 @@ struct Origin {
   friend constexpr bool operator==(const Origin&, const Origin&) = default;
 };
 
-/// The source text of a regular expression, without its slashes and with `\/` turned into `/`. Case-insensitive unless
-/// it says (?-i). Compiled elsewhere; empty matches everything.
+/// The source text of a regular expression, without its slashes and with `\/` turned into `/`.
+/// Case-insensitive unless it says (?-i). Compiled elsewhere; empty matches everything.
 struct Regex {
   std::string text;
   Origin origin;
@@ -68,21 +69,8 @@ struct PerSource {
   friend bool operator==(const PerSource&, const PerSource&) = default;
 };
 
-/// One host of `smtp-hosts`: "h", "h:2525", "[10.0.0.1]:2525", "lookup-mx:domain".
-struct SmtpHost {
-  std::string name;                   ///< host name or domain; empty when `address` is set
-  std::optional<IpAddress> address;   ///< a literal
-  std::optional<std::uint16_t> port;  ///< default-smtp-port when absent
-  bool lookup_mx = false;             ///< use the MX hosts of `name`
-  friend bool operator==(const SmtpHost&, const SmtpHost&) = default;
-};
-
-/// Static routing: groups in order of preference (`;`), hosts of one group are equal (`,`). Empty = DNS.
-struct HostList {
-  std::vector<std::vector<SmtpHost>> groups;
-  [[nodiscard]] bool empty() const { return groups.empty(); }
-  friend bool operator==(const HostList&, const HostList&) = default;
-};
+/// `smtp-hosts`; empty = DNS.
+using HostList = routing::HostList;
 
 /// FILE [PASSWORD].
 struct CertificateFile {
@@ -92,7 +80,8 @@ struct CertificateFile {
   friend bool operator==(const CertificateFile&, const CertificateFile&) = default;
 };
 
-/// A source address with the name it says in EHLO. A block adds all local addresses inside it except 127.0.0.1.
+/// A source address with the name it says in EHLO. A block adds all local addresses inside it except
+/// 127.0.0.1.
 struct SourceHost {
   Cidr source;
   std::string ehlo;  ///< empty: the virtual MTA's host-name, else the global one
@@ -138,7 +127,8 @@ struct DomainPattern {
   friend bool operator==(const DomainPattern&, const DomainPattern&) = default;
 };
 
-/// Lower case; UTF-8 labels become A-labels ("xn--...", RFC 3492); a dot at the end goes. No check of the result.
+/// Lower case; UTF-8 labels become A-labels ("xn--...", RFC 3492); a dot at the end goes. No check of the
+/// result.
 [[nodiscard]] std::string normalise_domain(std::string_view domain);
 
 /// What to do when a domain has no MX record (`bounce-upon-no-mx`).
@@ -179,11 +169,12 @@ enum class MxAddressGuard : std::uint8_t { None, Special, Private };
 /// Long or short form: "delivery", "d", "feedback-loop", "fbl", "f", ...
 [[nodiscard]] std::optional<RecordType> parse_record_type(std::string_view word);
 
-/// What a reply of a remote host triggers. PowerMTA's `reply /PCRE/ ACTIONS`, plus `retry-after` and literal prefixes.
+/// What a reply of a remote host triggers. PowerMTA's `reply /PCRE/ ACTIONS`, plus `retry-after` and literal
+/// prefixes.
 struct ReplyRule {
   Regex pattern;
-  /// Extension: the rule came as plain text ("421 4.7.0 TS01"); among such rules the longest that matches wins.
-  /// 0 for rules written as /regex/, where the first in file order wins.
+  /// Extension: the rule came as plain text ("421 4.7.0 TS01"); among such rules the longest that matches
+  /// wins. 0 for rules written as /regex/, where the first in file order wins.
   std::uint32_t literal_length = 0;
   std::optional<QueueMode> mode;
   std::optional<Duration> backoff_to_normal_after;

@@ -26,7 +26,7 @@ void apply_max_per_source_ip(Value& value, D& domain) {
 
 /// Old `route`: one host, [ip]:port, or a domain whose MX is asked.
 void apply_route(Value& value, D& domain) {
-  auto hosts = Codec<HostList>::parse(value.text(), value);
+  auto hosts = parse_route(value.text(), value);
   if (hosts) domain.smtp_hosts = std::move(*hosts);
 }
 

@@ -239,8 +239,8 @@ TEST(Grammar, OldDirectivesMapToTheirSuccessors) {
   ASSERT_TRUE(result.ok()) << format(result.diagnostics);
   EXPECT_GE(count(result, Severity::Note), 8u);
   const DomainSettings d = result.config->flatten("a.example", kDefaultVmta);
-  EXPECT_EQ(d.smtp_hosts.groups.at(0).at(0).name, "relay.example");
-  EXPECT_EQ(d.smtp_hosts.groups.at(0).at(0).port, 2525);
+  EXPECT_EQ(d.smtp_hosts.hosts.at(0).name, "relay.example");
+  EXPECT_EQ(d.smtp_hosts.hosts.at(0).port, 2525);
   EXPECT_EQ(d.max_msg_rate, (Rate{500, 1h}));
   EXPECT_EQ(d.backoff_max_msg_rate, (Rate{20, 1h}));
   EXPECT_EQ(d.source_ip_max_smtp_out.at(0).value, 3u);

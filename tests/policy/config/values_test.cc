@@ -208,23 +208,39 @@ TEST(Values, DomainPatternMatches) {
 }
 
 TEST(Values, HostList) {
-  check<HostList>({{"a.example", "a.example"},
-                   {"a.example, b.example; c.example:2525", "a.example,b.example;c.example:2525"},
-                   {"[10.0.0.1]:2525", "[10.0.0.1]:2525"},
-                   {"[IPv6:2001::1]", "[IPv6:2001::1]"},
-                   {"lookup-mx:gmail.com", "lookup-mx:gmail.com"},
-                   {"10.0.0.1", "[10.0.0.1]"},
-                   {"\"\"", "\"\""},
-                   {"a:0", {}},
-                   {"a:99999", {}},
-                   {"[10.0.0.1", {}},
-                   {"[x]", {}},
-                   {"lookup-mx:", {}}});
+  check<HostList>(
+      {{"a.example", "a.example"},
+       {"a.example,b.example; c.example:2525", "a.example, b.example; c.example:2525"},
+       {"[10.0.0.1]:2525", "[10.0.0.1]:2525"},
+       {"[IPv6:2001::1]", "[IPv6:2001::1]"},
+       {"lookup-mx:gmail.com", "lookup-mx:gmail.com"},
+       {"lookup-mx:bücher.de, MX.Bücher.de:26", "lookup-mx:xn--bcher-kva.de, mx.xn--bcher-kva.de:26"},
+       {"10.0.0.1", "[10.0.0.1]"},
+       {"\"a.example, b.example\"", "a.example, b.example"},
+       {"\"\"", "\"\""},
+       {"a:0", {}},
+       {"a:99999", {}},
+       {"[10.0.0.1", {}},
+       {"[x]", {}},
+       {"lookup-mx:", {}}});
   Value value("a,b;c", ValueRules{}, {});
   const auto hosts = Codec<HostList>::parse("a,b;c", value);
-  ASSERT_EQ(hosts->groups.size(), 2u);
-  EXPECT_EQ(hosts->groups[0].size(), 2u);
-  EXPECT_EQ(hosts->groups[1][0].name, "c");
+  ASSERT_EQ(hosts->hosts.size(), 3u);
+  EXPECT_EQ(hosts->hosts[1].group, 0u);
+  EXPECT_EQ(hosts->hosts[2].group, 1u);
+  EXPECT_EQ(hosts->hosts[2].name, "c");
+}
+
+TEST(Values, Route) {
+  const auto kind = [](std::string_view text) {
+    Value value(text, ValueRules{}, {});
+    const auto hosts = parse_route(text, value);
+    return hosts ? hosts->text() : "refused: " + value.failure()->message;
+  };
+  EXPECT_EQ(kind("relay.example:2525"), "relay.example:2525");
+  EXPECT_EQ(kind("relay.example"), "lookup-mx:relay.example") << "a domain: its MX hosts are asked";
+  EXPECT_EQ(kind("[10.0.0.1]:26"), "[10.0.0.1]:26");
+  EXPECT_TRUE(kind("a b").starts_with("refused: "));
 }
 
 TEST(Values, Text) {
