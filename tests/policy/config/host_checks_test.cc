@@ -1,0 +1,125 @@
+// Goal: what a configuration says about its host is held against the host, and each finding names its line.
+// How: a host made of maps.
+#include <gtest/gtest.h>
+
+#include "policy/config/facts.h"
+#include "tests/policy/config/map_files.h"
+
+namespace sluice::config {
+namespace {
+
+class MadeUpHost : public HostFacts {
+ public:
+  std::map<std::string, FileFact> files;
+  std::map<std::string, KeyFact> keys;
+  std::vector<IpAddress> addresses;
+  std::map<std::string, Resolves> names;
+  FileFact file(const std::string& path) override {
+    const auto it = files.find(path);
+    return it == files.end() ? FileFact{FileFact::Kind::Missing, false} : it->second;
+  }
+  KeyFact key(const std::string& path) override { return keys.at(path); }
+  std::vector<IpAddress> local_addresses() override { return addresses; }
+  std::vector<Resolves> resolve(std::span<const std::string> asked) override {
+    std::vector<Resolves> out;
+    for (const std::string& name : asked) {
+      const auto it = names.find(name);
+      out.push_back(it == names.end() ? Resolves::Yes : it->second);
+    }
+    return out;
+  }
+  std::optional<std::string> regex_error(std::string_view pattern) override {
+    return pattern.find('(') == std::string_view::npos ? std::nullopt
+                                                       : std::optional<std::string>("missing )");
+  }
+};
+
+std::vector<Diagnostic> findings(std::string_view text, MadeUpHost& host) {
+  MapFiles files;
+  files.files[std::string(kMain)] = text;
+  const LoadResult loaded =
+      load_config(kMain, files, {.lenient = false, .fragment = true, .defaults_path = {}});
+  EXPECT_TRUE(loaded.ok()) << format(loaded.diagnostics);
+  return loaded.ok() ? check_host(*loaded.config, host, files) : std::vector<Diagnostic>();
+}
+
+TEST(HostChecks, EveryFinding) {
+  MadeUpHost host;
+  using File = FileFact::Kind;
+  using Key = KeyFact::Kind;
+  host.addresses = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
+  for (const char* path : {"/k512", "/k1024", "/k2048", "/ked", "/kx", "/kenc", "/kno"})
+    host.files[path] = {File::File, false};
+  host.files["/kdir"] = {File::Folder, false};
+  host.files["/kroot"] = {File::Unreadable, false};
+  host.files["/spool-ro"] = {File::Folder, false};
+  host.files["/spool"] = {File::Folder, true};
+  host.keys = {{"/k512", {Key::Rsa, 512}},  {"/k1024", {Key::Rsa, 1024}}, {"/k2048", {Key::Rsa, 2048}},
+               {"/ked", {Key::Ed25519, 0}}, {"/kx", {Key::Other, 0}},     {"/kenc", {Key::Encrypted, 0}},
+               {"/kno", {Key::NotAKey, 0}}};
+  host.names = {{"gone.example", HostFacts::Resolves::No}, {"slow.example", HostFacts::Resolves::Unknown}};
+  struct Row {
+    std::string_view line, message;  ///< empty: nothing to say
+  };
+  constexpr Row kRows[] = {
+      {"domain-key s,a.example,/k512", "DKIM key \"/k512\" has 512 bits; receivers ignore keys under 1024"},
+      {"domain-key s,a.example,/k1024", "DKIM key \"/k1024\" has 1024 bits; 2048 are advised"},
+      {"domain-key s,a.example,/k2048", ""},
+      {"domain-key s,a.example,/ked", ""},
+      {"domain-key s,a.example,/kx", "DKIM key \"/kx\" is neither RSA nor Ed25519"},
+      {"domain-key s,a.example,/kenc", "DKIM key \"/kenc\" is protected by a password"},
+      {"domain-key s,a.example,/kno", "DKIM key \"/kno\" holds no private key"},
+      {"domain-key s,a.example,/kdir", "DKIM key \"/kdir\" is a folder"},
+      {"domain-key s,a.example,/kroot", "DKIM key \"/kroot\" cannot be read"},
+      {"domain-key s,a.example,/nowhere", "DKIM key \"/nowhere\" does not exist"},
+      {"domain-key s,a.example,{vault}:/v1/p/data/n:k", ""},
+      {"dkim-sign domain=\"a.example\" key-file=\"/missing\" selector=\"s\"",
+       "DKIM key \"/missing\" does not exist"},
+      {"smtp-source-host 192.0.2.1 a.example", ""},
+      {"smtp-source-host 192.0.2.9 a.example", "source IP 192.0.2.9 is not an address of this host"},
+      {"smtp-source-host 192.0.2.0/29 a.example", ""},
+      {"smtp-source-host 198.51.100.0/24 a.example", "no address of this host is in 198.51.100.0/24"},
+      {"smtp-source-host 2001:db8::1 gone.example", "EHLO name \"gone.example\" does not resolve"},
+      {"smtp-source-host 192.0.2.1 slow.example", ""},
+      {"include-headers-from /nowhere", "include-headers-from \"/nowhere\" does not exist"},
+      {"spool /spool", ""},
+      {"spool /spool-ro", "spool \"/spool-ro\" cannot be written by the user that runs this check"},
+      {"spool /k512", "spool \"/k512\" is not a folder"},
+      {"spool /made-at-start", ""},
+  };
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.line);
+    const auto found = findings("\n" + std::string(row.line) + "\n", host);
+    ASSERT_EQ(found.size(), row.message.empty() ? 0u : 1u) << format(found);
+    if (row.message.empty()) continue;
+    EXPECT_EQ(found[0].message, row.message);
+    EXPECT_NE(found[0].severity, Severity::Error);
+    if (found[0].line == 0) continue;
+    EXPECT_EQ(found[0].line, 2u);
+    EXPECT_EQ(found[0].line_text, row.line);
+  }
+}
+
+TEST(HostChecks, PatternsThatDoNotCompileAreErrors) {
+  MadeUpHost host;
+  const auto found = findings(
+      "<smtp-pattern-list l>\nreply /(x/ "
+      "mode=backoff\n</smtp-pattern-list>\n<bounce-category-patterns>\n/(y/ "
+      "z\n</bounce-category-patterns>\n<pattern-list p>\nmail-from /(a/ "
+      "recipient-priority=3\n</pattern-list>\n",
+      host);
+  ASSERT_EQ(found.size(), 3u) << format(found);
+  EXPECT_EQ(found[0].severity, Severity::Error);
+  EXPECT_EQ(found[0].message, "regular expression: missing )");
+  EXPECT_EQ(found[0].line, 2u);
+  EXPECT_EQ(found[1].line, 5u);
+  EXPECT_EQ(found[2].line, 8u);
+}
+
+TEST(HostChecks, NothingIsSaidAboutAddressesNobodyKnows) {
+  MadeUpHost host;  // no addresses: they could not be found out
+  EXPECT_TRUE(findings("smtp-source-host 192.0.2.9 a.example\n", host).empty());
+}
+
+}  // namespace
+}  // namespace sluice::config

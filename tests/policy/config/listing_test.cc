@@ -1,0 +1,155 @@
+// Goal: `settings` and `explain` print what holds, where it comes from and what it won over.
+// How: one configuration; golden lines.
+#include "policy/config/listing.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/policy/config/map_files.h"
+
+namespace sluice::config {
+namespace {
+
+constexpr std::string_view kText = R"(<domain *>
+    max-smtp-out 10
+    max-msg-rate 500/h
+    use-starttls yes
+    source-ip-max-msg-rate 10/8 5/s
+    source-ip-max-msg-rate 11/8 6/s
+</domain>
+<domain gmail.com>
+    max-smtp-out 11
+    max-smtp-out 12
+    max-msg-per-hour 77
+    auth-password s3cret
+</domain>
+<domain moved.example>
+    queue-to shared.example
+</domain>
+<virtual-mta news>
+    smtp-source-host 192.0.2.1 news.example
+    max-smtp-out 99
+    bounce-after 2d
+    <domain gmail.com>
+        max-smtp-out 13
+    </domain>
+</virtual-mta>
+<virtual-mta other>
+</virtual-mta>
+<virtual-mta-pool both>
+    virtual-mta news
+    virtual-mta other
+</virtual-mta-pool>
+)";
+
+class Listing : public testing::Test {
+ protected:
+  void SetUp() override {
+    result = load_fragment(kText);
+    ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  }
+  std::string explain(std::string_view queue, std::string_view directive) {
+    const auto name = find_queue(*result.config, queue);
+    if (!name) return name.error();
+    const auto text = explain_text(*result.config, *name, directive);
+    return text ? *text : text.error();
+  }
+  LoadResult result;
+};
+
+TEST_F(Listing, ExplainShowsTheLinesAValueWonOver) {
+  EXPECT_EQ(explain("gmail.com/news", "max-smtp-out"),
+            "max-smtp-out 13                                 /etc/sluice/config:22  <domain gmail.com> in "
+            "<virtual-mta news>\n"
+            "    over max-smtp-out 12  /etc/sluice/config:10  <domain gmail.com>\n"
+            "    over max-smtp-out 11  /etc/sluice/config:9  <domain gmail.com>\n"
+            "    over max-smtp-out 10  /etc/sluice/config:2  <domain *>\n"
+            "and for all queues of the virtual MTA:\n"
+            "max-smtp-out 99                                 /etc/sluice/config:19  <virtual-mta news>\n");
+  EXPECT_EQ(explain("x.example", "max-connect-rate"),
+            "max-connect-rate unlimited                      default\n");
+}
+
+TEST_F(Listing, OldNamesAreExplainedUnderTheShownOne) {
+  EXPECT_EQ(explain("gmail.com", "max-msg-per-hour"),
+            "max-msg-rate 77/h                               /etc/sluice/config:11  <domain gmail.com>\n"
+            "    over max-msg-rate 500/h  /etc/sluice/config:3  <domain *>\n");
+}
+
+TEST_F(Listing, BackoffValuesSayWhatTheyFollow) {
+  const std::string text = explain("x.example", "backoff-max-msg-rate");
+  EXPECT_TRUE(
+      text.starts_with("backoff-max-msg-rate 500/h                      /etc/sluice/config:3  <domain *>, "
+                       "follows max-msg-rate"))
+      << text;
+}
+
+TEST_F(Listing, EachLineOfARepeatedDirectiveHasItsOwnPlace) {
+  const std::string text = explain("x.example", "source-ip-max-msg-rate");
+  EXPECT_NE(text.find("source-ip-max-msg-rate 10.0.0.0/8 5/s"), std::string::npos) << text;
+  EXPECT_NE(text.find("/etc/sluice/config:5  "), std::string::npos) << text;
+  EXPECT_NE(text.find("/etc/sluice/config:6  "), std::string::npos) << text;
+  EXPECT_EQ(text.find("over"), std::string::npos) << "they add up";
+}
+
+TEST_F(Listing, SettingsStraightInAVmtaNameIt) {
+  EXPECT_TRUE(explain("x.example/news", "bounce-after")
+                  .starts_with("bounce-after 2d                                 /etc/sluice/config:20  "
+                               "<virtual-mta news>\n"));
+}
+
+TEST_F(Listing, SecretsAreNotPrinted) {
+  for (const std::string& text : {explain("gmail.com", ""), explain("gmail.com", "auth-password"),
+                                  settings_text(*result.config, *find_queue(*result.config, "gmail.com"))}) {
+    EXPECT_EQ(text.find("s3cret"), std::string::npos) << text;
+    EXPECT_NE(text.find("auth-password *****"), std::string::npos) << text;
+  }
+}
+
+TEST_F(Listing, WholeExplanationSaysWhereTheMailWaits) {
+  const std::string text = explain("moved.example/news", "");
+  EXPECT_NE(text.find("VirtualMTA settings for \"news\":\n"), std::string::npos);
+  EXPECT_NE(text.find("Queue settings for \"moved.example/news\":\n"), std::string::npos);
+  EXPECT_NE(text.find("Mail for moved.example waits in shared.example/news"), std::string::npos);
+}
+
+TEST_F(Listing, SettingsHaveTwoSections) {
+  const std::string text = settings_text(*result.config, *find_queue(*result.config, "GMAIL.com/NEWS"));
+  EXPECT_TRUE(
+      text.starts_with("VirtualMTA settings for \"news\":\n\nsmtp-source-host 192.0.2.1 news.example\n"))
+      << text.substr(0, 200);
+  EXPECT_NE(text.find("\n\nQueue settings for \"gmail.com/news\":\n\nmax-smtp-out 13\n"), std::string::npos);
+}
+
+TEST_F(Listing, MistakesAreAnswered) {
+  EXPECT_EQ(explain("gmail.com/newz", ""), "no virtual MTA named \"newz\"; did you mean \"news\"?\n");
+  EXPECT_EQ(explain("gmail.com/both", ""),
+            "\"both\" is a pool; its queues are gmail.com/news, gmail.com/other\n");
+  EXPECT_EQ(explain("gmail.com", "max-smtp-uot"),
+            "\"max-smtp-uot\" is no setting of a queue or virtual MTA; did you mean \"max-smtp-out\"?\n");
+  EXPECT_EQ(explain("", ""), "which queue? DOMAIN or DOMAIN/VMTA, for example gmail.com/news\n");
+}
+
+TEST_F(Listing, GlobalsAndSourcesHaveOriginsToo) {
+  const LoadResult globals = load_fragment("total-max-smtp-out 5\ntotal-max-smtp-out 7\n");
+  for (const SettingOrigin& item : globals.config->explain_globals()) {
+    if (item.directive != "total-max-smtp-out") continue;
+    EXPECT_EQ(item.value, "7");
+    EXPECT_EQ(item.origin->line, 2u);
+    ASSERT_EQ(item.over.size(), 1u);
+    EXPECT_EQ(item.over[0].text, "total-max-smtp-out 5");
+  }
+}
+
+TEST_F(Listing, PendingDirectivesAreNamedOnce) {
+  const LoadResult some = load_fragment(
+      "<domain *>\nuse-starttls yes\n</domain>\n<domain x.example>\nuse-starttls no\nmax-smtp-out "
+      "3\n</domain>\n"
+      "<virtual-mta v>\nrequire-starttls yes\n</virtual-mta>\n");
+  EXPECT_EQ(pending_text(*some.config),
+            "Read and checked, but without effect as yet:\n    TLS: use-starttls (line 2), require-starttls "
+            "(line 9)\n");
+  EXPECT_EQ(pending_text(*load_fragment("total-max-smtp-out 5\n").config), "");
+}
+
+}  // namespace
+}  // namespace sluice::config
