@@ -1,6 +1,7 @@
 #include "engine/runtime/mailbox.h"
 
 #include <array>
+#include <thread>
 #include <utility>
 
 #include "policy/base/assert.h"
@@ -33,6 +34,8 @@ struct Mailboxes::Ring {
 struct Mailboxes::Shard {
   alignas(64) std::atomic<bool> asleep{false};
   std::atomic<Reactor*> reactor{nullptr};
+  std::atomic<bool> has_attached{false};  // stays true after detach()
+  std::atomic<std::uint32_t> wakers{0};   // others that are about to touch `reactor`
 };
 
 Mailboxes::Mailboxes(std::size_t shards) : shards_(shards) {
@@ -50,12 +53,21 @@ Mailboxes::Ring& Mailboxes::ring(std::size_t from, std::size_t to) const {
 
 void Mailboxes::attach(Reactor& reactor) {
   SLUICE_ASSERT(reactor.shard().raw() < shards_);
-  slots_[reactor.shard().raw()]->reactor.store(&reactor, std::memory_order_release);
+  Shard& slot = *slots_[reactor.shard().raw()];
+  slot.reactor.store(&reactor, std::memory_order_release);
+  slot.has_attached.store(true, std::memory_order_release);
+}
+
+void Mailboxes::detach(Reactor& reactor) {
+  Shard& slot = *slots_[reactor.shard().raw()];
+  slot.reactor.store(nullptr);
+  // Sequentially consistent on both sides: a waker either finds no reactor or is seen here.
+  while (slot.wakers.load() != 0) std::this_thread::yield();
 }
 
 bool Mailboxes::complete() const {
   for (const auto& slot : slots_) {
-    if (slot->reactor.load(std::memory_order_acquire) == nullptr) return false;
+    if (!slot->has_attached.load(std::memory_order_acquire)) return false;
   }
   return true;
 }
@@ -73,7 +85,9 @@ void Mailboxes::wake_if_asleep(Reactor& from, std::size_t to) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   Shard& slot = *slots_[to];
   if (slot.asleep.load(std::memory_order_relaxed) && slot.asleep.exchange(false, std::memory_order_acq_rel)) {
-    at(ShardId{static_cast<std::uint32_t>(to)}).wake_from(from);
+    slot.wakers.fetch_add(1);
+    if (Reactor* target = slot.reactor.load()) target->wake_from(from);
+    slot.wakers.fetch_sub(1);
   }
 }
 

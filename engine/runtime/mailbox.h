@@ -33,6 +33,9 @@ class Mailboxes {
   [[nodiscard]] std::size_t shards() const { return shards_; }
   /// Called by Reactor::join_world on the shard's own thread.
   void attach(Reactor& reactor);
+  /// Before the reactor is destroyed, on its thread: waits until nobody is just about to wake it. Mail sent
+  /// to it from now on stays in its box.
+  void detach(Reactor& reactor);
   /// True once every shard has attached. Sending before is a bug (asserted).
   [[nodiscard]] bool complete() const;
   /// The reactor of `shard`. Only wake_from() may be called on another shard's.

@@ -217,7 +217,9 @@ UringReactor::UringReactor(ShardId shard, std::unique_ptr<Impl> impl)
   }
 }
 
-UringReactor::~UringReactor() = default;
+UringReactor::~UringReactor() {
+  if (mailboxes() != nullptr) mailboxes()->detach(*this);
+}
 
 const UringFeatures& UringReactor::features() const { return impl_->features; }
 
