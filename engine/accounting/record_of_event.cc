@@ -39,7 +39,9 @@ AcctRecord record_of(const journal::Event& event) {
   out.dlv_esmtp_available = event.dlv_esmtp_available;
   out.dlv_tls_protocol = event.dlv_tls_protocol;
   out.dlv_tls_cipher = event.dlv_tls_cipher;
-  out.vmta = event.vmta;
+  // The record of reception names what was chosen (PowerMTA): the pool, not the member whose turn it was.
+  const bool by_pool = event.kind == journal::EventKind::Received && !event.vmta_pool.empty();
+  out.vmta = by_pool ? event.vmta_pool : event.vmta;
   out.vmta_pool = event.vmta_pool;
   out.job_id = event.job_id;
   out.env_id = event.env_id;

@@ -1,10 +1,13 @@
 #include "engine/delivery/connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
+#include "engine/delivery/delivery_headers.h"
 #include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
+#include "policy/identity/envelope.h"
 
 namespace sluice::delivery {
 namespace {
@@ -348,16 +351,25 @@ bool Connection::offer(Active& slot) {
     recipients_.push_back(
         {.address = one.address, .notify = net::DsnNotify{one.notify.bits}, .orcpt = one.orcpt});
   }
-  const net::Bytes body = message.body;
-  net::Transaction transaction{.tag = net::TransactionTag{static_cast<std::uint64_t>(&slot - active_.data())},
-                               .sender = message.orig,
-                               .ret = to_net(message.ret),
-                               .envid = message.env_id,
-                               .recipients = recipients_,
-                               .body = std::span(&body, 1),
-                               .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
-                               .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
-                               .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)};
+  slot.front.clear();
+  append_delivery_headers(slot.front, message.flags, slot.queue->vmta_name(), reactor_.wall_now());
+  const std::array<net::Bytes, 2> parts{std::as_bytes(std::span(slot.front)), message.body};
+  std::string_view sender = message.orig;
+  if (message.flags.has(spool::MessageFlags::kVerp)) {
+    slot.sender.clear();
+    identity::append_verp(slot.sender, message.orig, recipients_.front().address);
+    sender = slot.sender;
+  }
+  net::Transaction transaction{
+      .tag = net::TransactionTag{static_cast<std::uint64_t>(&slot - active_.data())},
+      .sender = sender,
+      .ret = to_net(message.ret),
+      .envid = message.env_id.size() <= net::kEnvidBytesMax ? message.env_id : std::string_view(),
+      .recipients = recipients_,
+      .body = slot.front.empty() ? std::span(parts).last(1) : std::span(parts),
+      .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
+      .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
+      .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)};
   net::Client::Add added = client_->add(transaction);
   if (added == net::Client::Add::Needs8BitMime) {
     // Every server of today passes eight bits on; re-encoding would break DKIM signatures, refusing would

@@ -73,6 +73,8 @@ class Connection final : public net::ClientEvents, public queue::Worker {
     queue::Queue* queue = nullptr;
     std::shared_ptr<const HopFacts> hop;
     spool::MessageLease lease;
+    std::string front;   // header fields added at delivery; sent from here
+    std::string sender;  // VERP
     queue::Batch items;  // an entry becomes null when its recipient has its outcome
   };
   enum class After : std::uint8_t { Done, NextHop, QueueFailed };

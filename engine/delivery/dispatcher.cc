@@ -195,6 +195,7 @@ void Dispatcher::consider(queue::Queue& queue) {
   const MonoTime now = reactor_.now();
   queue.wake(now);
   if (started_ && !stopping_) keep_up(queue);
+  queue.park_paused();
   if (queue.size() == 0) {
     if (queue.connections == 0 && queue.held == 0) {
       forget_if_idle(queue);
@@ -404,6 +405,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, queue::Batch& into, std:
   const auto limit = static_cast<std::uint32_t>(
       std::min<std::size_t>(most, queue.settings->max_rcpt_per_message.value_or(~std::uint32_t{0})));
   queue.take(into, limit);
+  if (into.empty()) return NothingToDo{};  // paused jobs
   const auto wanted = static_cast<std::uint32_t>(into.size());
   std::uint32_t granted = wanted;
   std::optional<TokenBucket::Grant> own;

@@ -9,6 +9,8 @@
 #include <variant>
 
 #include "engine/delivery/queue_modes.h"
+#include "engine/delivery/refusal.h"
+#include "engine/delivery/removal.h"
 #include "engine/delivery/rollups.h"
 #include "engine/delivery/settler.h"
 #include "engine/delivery/spare_connections.h"
@@ -79,6 +81,9 @@ class Dispatcher {
   /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells
   /// it. A VMTA that has gone meanwhile: the recipient bounces.
   void enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta);
+  /// Bounces a recipient that was only accepted to be bounced; `domain` and `vmta` name the queue it is
+  /// accounted under.
+  void refuse(const Arrival& arrival, std::string_view domain, std::string_view vmta, Refusal refusal);
   /// Starts work; before, enqueue() only collects (recovery comes first).
   void start();
   /// No new connections; transactions under way may finish for `grace`, then connections are cut.
@@ -92,6 +97,11 @@ class Dispatcher {
   std::size_t disable_source(std::string_view pattern, const IpAddress& source,
                              std::optional<Duration> reenable_after);
   std::size_t enable_source(std::string_view pattern, const IpAddress& source);
+  /// Ends queued recipients with the record "deleted by administrator"; those under way at this moment are
+  /// not touched. Answers how many.
+  [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter);
+  /// Jobs are no longer paused (spool::JobTable::pause): their recipients go on.
+  void release_parked();
   [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
   [[nodiscard]] std::uint64_t connections() const { return connections_running_; }
 
@@ -193,6 +203,7 @@ class Dispatcher {
   void move_away(queue::Queue& queue);
   template <class Act>
   std::size_t for_matching(std::string_view pattern, Act&& act);
+  runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
   void want_slot(queue::Queue& queue);
   void offer_slots();

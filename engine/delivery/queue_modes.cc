@@ -215,10 +215,14 @@ void QueueModes::pace_changed(queue::Queue& queue) {
 }
 
 void QueueModes::recheck_sources(queue::Queue& queue) {
-  const std::vector<queue::SourceAddress>& sources = dispatcher_.snapshot()->identity(queue.vmta).sources;
+  const queue::Identity& identity = dispatcher_.snapshot()->identity(queue.vmta);
+  const std::vector<queue::SourceAddress>& sources = identity.sources;
+  const bool before = queue.all_shut;
   queue.all_shut = !queue.shut.empty() &&
                    std::all_of(sources.begin(), sources.end(),
                                [&queue](const auto& source) { return is_shut(queue, source.address); });
+  // Pools look for another member while it lasts.
+  if (queue.all_shut != before) identity.state->blocked.set(queue.domain(), queue.all_shut);
 }
 
 void QueueModes::shut_changed(queue::Queue& queue, std::string event) {

@@ -3,9 +3,8 @@
 #include "policy/base/ascii.h"
 
 namespace sluice::delivery {
-namespace {
 
-/// Greedy matching with one point to come back to: linear in practice, never worse than pattern times text.
+// Greedy matching with one point to come back to: linear in practice, never worse than pattern times text.
 bool matches_glob(std::string_view pattern, std::string_view text) {
   std::size_t p = 0;
   std::size_t t = 0;
@@ -28,8 +27,6 @@ bool matches_glob(std::string_view pattern, std::string_view text) {
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
 }
-
-}  // namespace
 
 bool matches_queue(std::string_view pattern, std::string_view name) {
   if (pattern == "*") return true;

@@ -136,6 +136,7 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
   for (std::size_t left = queue.ready(); left > 0 && queue.ready() > 0 && !stopping_;) {
     batch.clear();
     queue.take(batch, std::min<std::size_t>(left, 100));
+    if (batch.empty()) break;  // the rest belongs to paused jobs
     left -= batch.size();
     if (reactor_.wall_now() - batch.front()->message->received() < older_than) {
       younger.insert(younger.end(), batch.begin(), batch.end());

@@ -5,6 +5,7 @@
 
 #include "policy/backoff/retry_rules.h"
 #include "policy/classify/status_text.h"
+#include "policy/identity/envelope.h"
 
 namespace sluice::delivery {
 namespace {
@@ -36,6 +37,11 @@ void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue
   event.next_due = {};
   event.dlv_size_bytes = 0;
   event.orig = message.orig;
+  if (message.flags.has(spool::MessageFlags::kVerp)) {
+    sender_.clear();
+    identity::append_verp(sender_, message.orig, recipient.address);
+    event.orig = sender_;
+  }
   event.rcpt = recipient.address;
   event.orcpt = recipient.orcpt;
   event.src_type = message.src_type;

@@ -97,6 +97,7 @@ class Settler {
   // Reused for every event: no allocation once warm.
   journal::Event event_;
   std::string diag_;
+  std::string sender_;
   std::string status_;
 };
 

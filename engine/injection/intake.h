@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/delivery/dispatcher.h"
+#include "engine/injection/chooser.h"
+#include "engine/injection/cold_chooser.h"
 #include "engine/injection/submission.h"
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/reactor.h"
@@ -15,14 +16,6 @@
 #include "engine/spool/spool.h"
 
 namespace sluice::injection {
-
-/// Why a submission was refused, or that it was accepted: an SMTP code with its enhanced code and text; other
-/// ways of injection translate.
-struct Verdict {
-  std::uint16_t code = 250;
-  std::string text;
-  [[nodiscard]] bool accepted() const { return code == 250; }
-};
 
 /// Numbers of one shard, for status.
 struct IntakeCounters {
@@ -32,18 +25,22 @@ struct IntakeCounters {
   std::uint64_t refused = 0;
 };
 
-/// The way from a submission to queued recipients, for one shard: control headers, virtual MTA, trace header,
-/// spool, queues. Thread:   one shard. Lifetime: everything passed in outlives it. Durable:  submit() answers
-/// 250 after the spool's commit (`sync-msg-create`). Limits:   kMemoryMax bytes of messages on their way in,
-/// then 452 (RFC 5321 4.5.3.1.9 leaves 452 for it).
+/// The way from a submission to queued recipients, for one shard: control headers, virtual MTA, rewriting,
+/// aliases, our own headers, spool, queues. Thread: one shard. Lifetime: everything passed in outlives it.
+/// Durable: submit() answers 250 after the spool's commit (`sync-msg-create`). Limits: kMemoryMax bytes of
+/// messages on their way in, then 452 (RFC 5321 4.5.3.1.9 leaves 452 for it).
 class Intake {
  public:
   static constexpr std::uint64_t kMemoryMax = 256 * kMiB;
   /// A message has to fit into a segment of the spool with its envelope (64 MiB).
   static constexpr std::uint64_t kMessageBytesMax = 60 * kMiB;
+  static constexpr std::size_t kJobBytesMax = 512;
 
   /// `dispatchers[i]` is shard i's; only its enqueue() is used, on that shard.
-  Intake(runtime::Reactor& reactor, spool::Spool& spool, std::span<delivery::Dispatcher* const> dispatchers);
+  Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
+         std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books);
+  /// Before destruction, when no submission is under way.
+  [[nodiscard]] runtime::Task<void> stop() { return cold_.stop(); }
 
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   [[nodiscard]] const std::shared_ptr<const queue::Snapshot>& snapshot() const { return snapshot_; }
@@ -51,7 +48,7 @@ class Intake {
   /// Room for new mail at all? False: answer MAIL with 452 4.3.1.
   [[nodiscard]] bool accepting() const;
   /// May this client send to `domain`? (relaying rules)
-  [[nodiscard]] bool may_relay(const config::SourceSettings& rules, std::string_view address,
+  [[nodiscard]] bool may_relay(const ClientRules& rules, std::string_view address,
                                std::string_view domain) const;
   /// Stores `submission` and queues its recipients. `submission` stays untouched by the caller until the
   /// answer.
@@ -63,24 +60,29 @@ class Intake {
   [[nodiscard]] const IntakeCounters& counters() const { return counters_; }
 
  private:
-  struct Choice {
-    config::VmtaId vmta;
-    std::string_view pool;  ///< empty: none was named
-  };
-  struct Prepared;
-  [[nodiscard]] std::expected<Choice, Verdict> choose(const Submission& submission,
-                                                      std::string_view from_header, bool has_header);
-  [[nodiscard]] std::optional<Choice> find_identity(std::string_view name);
-  [[nodiscard]] std::optional<config::VmtaId> identity_of_address(const IpAddress& local) const;
-  [[nodiscard]] bool scan_headers(const Submission& submission, Prepared& out, Verdict& refusal) const;
+  using Chosen = Chooser::Chosen;
+  [[nodiscard]] std::optional<Verdict> judge_headers(Submission& submission) const;
+  [[nodiscard]] Verdict refuse(Verdict why);
+  void rewrite_sender(Submission& submission, const queue::Snapshot& snapshot, const Chosen& chosen) const;
+  void place_recipients(Submission& submission, const queue::Snapshot& snapshot, const Chosen& chosen);
+  void make_front(Submission& submission, const queue::Snapshot& snapshot, const Chosen& chosen,
+                  const spool::MessageDraft& draft);
+  void fill_draft(Submission& submission, const queue::Snapshot& snapshot, const Chosen& chosen,
+                  spool::MessageDraft& draft) const;
   void queue_recipients(spool::StoredMessage& message, const Submission& submission,
-                        const queue::Snapshot& snapshot, config::VmtaId vmta);
+                        const queue::Snapshot& snapshot);
+  void queue_recipient(spool::StoredMessage& message, std::uint32_t index, const PlacedRecipient& placed,
+                       const queue::Snapshot& snapshot);
+  [[nodiscard]] std::string_view date_text(WallTime time);
 
   runtime::Reactor& reactor_;
   spool::Spool& spool_;
   std::span<delivery::Dispatcher* const> dispatchers_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
-  std::vector<std::uint32_t> pool_turns_;  // by PoolId
+  Chooser chooser_;
+  ColdChooser cold_;
+  std::int64_t date_second_ = -1;  // of date_text_
+  std::string date_text_;
   std::uint64_t memory_used_ = 0;
   IntakeCounters counters_;
 };

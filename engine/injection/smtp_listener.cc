@@ -1,5 +1,6 @@
 #include "engine/injection/smtp_listener.h"
 
+#include "engine/injection/greeting_name.h"
 #include "engine/injection/smtp_session.h"
 #include "policy/base/assert.h"
 
@@ -12,8 +13,12 @@ constexpr Duration kNoDescriptorsWait = 100ms;  // out of descriptors: not a loo
 }  // namespace
 
 SmtpListener::SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared,
-                           config::SmtpListener settings)
-    : reactor_(reactor), intake_(intake), shared_(shared), settings_(std::move(settings)) {}
+                           config::SmtpListener settings, LogLine log)
+    : reactor_(reactor),
+      intake_(intake),
+      shared_(shared),
+      settings_(std::move(settings)),
+      log_(std::move(log)) {}
 
 SmtpListener::~SmtpListener() { SLUICE_ASSERT(tasks_.running() == 0); }
 
@@ -29,8 +34,7 @@ void SmtpListener::start() { tasks_.spawn(accept_all()); }
 
 runtime::Task<void> SmtpListener::accept_all() {
   for (;;) {
-    const bool waits_for_slot = settings_.await_slot || intake_.snapshot()->config->globals.smtp_await_slot;
-    while (waits_for_slot && !stopping_ && shared_.inbound.used() >= shared_.inbound.limit()) {
+    while (waits_for_slot() && !stopping_ && shared_.inbound.used() >= shared_.inbound.limit()) {
       co_await runtime::sleep_for(reactor_, kSlotWait);
     }
     Result<runtime::Stream> accepted = co_await listener_.accept();
@@ -44,54 +48,54 @@ runtime::Task<void> SmtpListener::accept_all() {
   }
 }
 
-std::shared_ptr<const config::SourceSettings> SmtpListener::rules_for(const IpAddress& client) {
+std::shared_ptr<const ClientRules> SmtpListener::rules_for(const IpAddress& client) {
   const auto& snapshot = intake_.snapshot();
   if (!rules_ || rules_client_ != client || rules_snapshot_ != snapshot->number) {
-    rules_ = std::make_shared<const config::SourceSettings>(
-        snapshot->config->resolve_source(client, settings_.source));
+    rules_ = std::make_shared<const ClientRules>(
+        snapshot, snapshot->config->resolve_source(client, settings_.source), settings_.default_virtual_mta);
     rules_client_ = client;
     rules_snapshot_ = snapshot->number;
   }
   return rules_;
 }
 
-std::string SmtpListener::greeting_name(const config::SourceSettings& rules, const IpAddress& local) const {
-  const queue::Snapshot& snapshot = *intake_.snapshot();
-  if (rules.default_virtual_mta != config::kDefaultVmtaName) {
-    if (const auto vmta = snapshot.config->find_vmta(rules.default_virtual_mta)) {
-      return snapshot.identity(*vmta).sources.front().ehlo;
-    }
+bool SmtpListener::waits_for_slot() const {
+  return settings_.await_slot || intake_.snapshot()->config->globals.smtp_await_slot;
+}
+
+runtime::Task<std::optional<queue::InboundSlots::Slot>> SmtpListener::wait_for_slot(
+    std::shared_ptr<queue::SourceGroupSlots> group) {
+  auto slot = shared_.inbound.take(group);
+  if (slot || waiting_ >= kWaitingMax) co_return slot;
+  ++waiting_;
+  while (!slot && !stopping_ && waits_for_slot()) {
+    co_await runtime::sleep_for(reactor_, kSlotWait);
+    slot = shared_.inbound.take(group);
   }
-  for (const queue::Identity& identity : snapshot.identities) {
-    for (const queue::SourceAddress& source : identity.sources) {
-      if (source.address == local) return source.ehlo;
-    }
-  }
-  const auto& names = snapshot.config->globals.host_name;
-  return names.empty() ? "localhost" : names.front();
+  --waiting_;
+  co_return slot;
 }
 
 runtime::Task<void> SmtpListener::serve(runtime::Stream stream) {
   const auto client = reactor_.peer_endpoint(stream.fd());
   const auto local = reactor_.local_endpoint(stream.fd());
   if (!client || !local) co_return;  // gone already
-  const std::shared_ptr<const config::SourceSettings> rules = rules_for(client->address);
-  const std::string host = greeting_name(*rules, local->address);
+  const std::shared_ptr<const ClientRules> rules = rules_for(client->address);
+  const std::string host = greeting_name(*intake_.snapshot(), *rules, local->address);
   std::optional<net::Answer> refusal;
-  const bool has_slot = shared_.inbound.try_take();
-  if (!has_slot) {
+  const std::optional<queue::InboundSlots::Slot> slot = co_await wait_for_slot(rules->group);
+  if (!slot) {
     refusal = net::Answer::hang_up(421, "4.3.2 too many connections, try again later");
-  } else if (!rules->smtp_service) {
+  } else if (!rules->settings.smtp_service) {
     refusal = net::Answer::hang_up(521, host + " does not accept mail from you");
   }
-  {
-    SmtpSession session(reactor_, intake_, std::move(stream), *client, *local, rules, host,
-                        settings_.default_virtual_mta);
-    running_.push_back(&session);
-    co_await session.run(std::move(refusal));
-    std::erase(running_, &session);
-  }
-  if (has_slot) shared_.inbound.give_back();
+  // Numbers of sessions do not repeat over the shards.
+  const std::uint64_t number = ++sessions_begun_ * intake_.snapshot()->shards + reactor_.shard().raw();
+  SmtpSession session(reactor_, intake_, std::move(stream), *client, *local, rules, host,
+                      SessionLog(log_, number, rules->settings));
+  running_.push_back(&session);
+  co_await session.run(std::move(refusal));
+  std::erase(running_, &session);
 }
 
 runtime::Task<void> SmtpListener::stop(Duration grace) {

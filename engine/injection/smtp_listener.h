@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/injection/intake.h"
+#include "engine/injection/session_log.h"
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/task.h"
@@ -15,12 +16,15 @@ class SmtpSession;
 
 /// One `smtp-listener` on one shard. Every shard listens on the same endpoint and the kernel spreads
 /// connections. Thread:   one shard. Lifetime: stop() has answered before destruction (asserted). Limits:
-/// total-max-smtp-in over all shards: above it 421, or, with `smtp-await-slot`, the client waits unaccepted.
+/// total-max-smtp-in and the source groups over all shards: above them 421, or, with `smtp-await-slot`, the
+/// client waits, unaccepted where that is possible, at most kWaitingMax of them accepted and without a
+/// greeting.
 class SmtpListener {
  public:
+  static constexpr std::uint32_t kWaitingMax = 1000;
   /// `settings.address` is a single address here; a network was expanded before.
   SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared,
-               config::SmtpListener settings);
+               config::SmtpListener settings, LogLine log);
   SmtpListener(const SmtpListener&) = delete;
   SmtpListener& operator=(const SmtpListener&) = delete;
   ~SmtpListener();
@@ -36,8 +40,10 @@ class SmtpListener {
  private:
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
-  [[nodiscard]] std::string greeting_name(const config::SourceSettings& rules, const IpAddress& local) const;
-  [[nodiscard]] std::shared_ptr<const config::SourceSettings> rules_for(const IpAddress& client);
+  runtime::Task<std::optional<queue::InboundSlots::Slot>> wait_for_slot(
+      std::shared_ptr<queue::SourceGroupSlots> group);
+  [[nodiscard]] std::shared_ptr<const ClientRules> rules_for(const IpAddress& client);
+  [[nodiscard]] bool waits_for_slot() const;
 
   runtime::Reactor& reactor_;
   Intake& intake_;
@@ -50,7 +56,10 @@ class SmtpListener {
   // The rules of the client seen last: injectors come back from the same few addresses.
   IpAddress rules_client_;
   std::uint64_t rules_snapshot_ = 0;
-  std::shared_ptr<const config::SourceSettings> rules_;
+  std::shared_ptr<const ClientRules> rules_;
+  LogLine log_;
+  std::uint64_t sessions_begun_ = 0;
+  std::uint32_t waiting_ = 0;
 };
 
 }  // namespace sluice::injection

@@ -1,5 +1,8 @@
 #include "engine/injection/smtp_session.h"
 
+#include <algorithm>
+
+#include "engine/delivery/refusal.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 
@@ -21,17 +24,19 @@ std::uint8_t to_spool(net::DsnReturn ret) {
 }  // namespace
 
 SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
-                         Endpoint local, std::shared_ptr<const config::SourceSettings> rules,
-                         std::string host, std::string listener_virtual_mta)
+                         Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host,
+                         SessionLog log)
     : reactor_(reactor),
       intake_(intake),
       stream_(std::move(stream)),
       client_(client),
       local_(local),
       rules_(std::move(rules)),
-      listener_virtual_mta_(std::move(listener_virtual_mta)),
+      log_(std::move(log)),
       wakeup_(reactor),
-      server_(server_settings(*rules_, std::move(host)), *this) {}
+      server_(server_settings(rules_->settings, std::move(host)), *this) {
+  who_ = std::make_shared<const Client>("", client_, local_, "");
+}
 
 SmtpSession::~SmtpSession() {
   if (current_) recycle(std::move(current_));
@@ -49,12 +54,14 @@ net::ServerSettings SmtpSession::server_settings(const config::SourceSettings& r
   out.recipients_max = rules.max_rcpt_per_message;
   out.too_many_rcpts_fails_message = rules.too_many_rcpts_fails_message;
   out.disconnect_on_transient_error = rules.disconnect_on_transient_error;
+  out.accept_invalid_recipients = rules.accept_invalid_recipients;
   out.accept_no_domain = rules.auto_qualify_domain;
   out.unanswered_max = kUnansweredMax;
   return out;
 }
 
 runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
+  log_.connected(client_);
   if (refusal) {
     server_.refuse_client(*refusal);
   } else {
@@ -64,8 +71,9 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
   for (;;) {
     if (!server_.output().empty()) {
       const std::span<const std::byte> output = server_.output();
-      stream_.set_deadline(reactor_.now() + rules_->smtp_command_timeout);
+      stream_.set_deadline(reactor_.now() + rules_->settings.smtp_command_timeout);
       if (!co_await stream_.send(output)) break;
+      log_.sent(output);
       server_.consumed(output.size());
       continue;
     }
@@ -73,9 +81,11 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
     if (server_.wants_input()) feed_input();
     if (!server_.output().empty() || server_.wants_close() || gone_) continue;
     switch (server_.phase()) {
-      case net::Server::Phase::Body: stream_.set_deadline(reactor_.now() + rules_->smtp_data_timeout); break;
+      case net::Server::Phase::Body:
+        stream_.set_deadline(reactor_.now() + rules_->settings.smtp_data_timeout);
+        break;
       case net::Server::Phase::Command:
-        stream_.set_deadline(reactor_.now() + rules_->smtp_command_timeout);
+        stream_.set_deadline(reactor_.now() + rules_->settings.smtp_command_timeout);
         break;
       case net::Server::Phase::Answer:
       case net::Server::Phase::Closing: stream_.clear_deadline(); break;
@@ -85,6 +95,7 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
   stream_.notify(nullptr);
   stream_.close();
   server_.on_closed();
+  log_.closed(client_);
   co_await submissions_.join();  // they refer to this session; what they store stays stored
 }
 
@@ -101,7 +112,23 @@ void SmtpSession::feed_input() {
       gone_ = true;
       return;
     }
-    server_.feed((*input)->bytes());
+    if (log_.wants_input()) {
+      feed_logged((*input)->bytes());
+    } else {
+      log_.received((*input)->bytes(), false);
+      server_.feed((*input)->bytes());
+    }
+  }
+}
+
+void SmtpSession::feed_logged(std::span<const std::byte> bytes) {
+  // Line by line, so that what is a command and what is data is known of each.
+  while (!bytes.empty()) {
+    const auto end = std::ranges::find(bytes, std::byte{'\n'});
+    const auto size = end == bytes.end() ? bytes.size() : static_cast<std::size_t>(end - bytes.begin()) + 1;
+    log_.received(bytes.first(size), server_.phase() == net::Server::Phase::Body);
+    server_.feed(bytes.first(size));
+    bytes = bytes.subspan(size);
   }
 }
 
@@ -111,14 +138,14 @@ void SmtpSession::hang_up() {
 }
 
 net::Answer SmtpSession::on_hello(std::string_view name, bool) {
-  client_name_ = name;
+  who_ = std::make_shared<const Client>(name, client_, local_, "");
   return net::Answer::accept();
 }
 
 net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
   if (!intake_.accepting())
     return net::Answer::reply(452, "4.3.1 insufficient system storage, try again later");
-  if (rules_->require_auth) return net::Answer::reply(530, "5.7.0 authentication required");
+  if (rules_->settings.require_auth) return net::Answer::reply(530, "5.7.0 authentication required");
   if (!current_) {
     if (spare_.empty()) {
       current_ = std::make_unique<Submission>();
@@ -137,10 +164,29 @@ net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
   current_->env_id = mail.envid;
   current_->ret = to_spool(mail.ret);
   current_->smtp_utf8 = mail.smtp_utf8;
+  current_->verp = mail.verp;
   return net::Answer::accept();
 }
 
+net::Answer SmtpSession::add_invalid(const net::RcptCommand& rcpt) {
+  std::string_view path = rcpt.raw;
+  if (path.starts_with('<')) path.remove_prefix(1);
+  if (path.ends_with('>')) path.remove_suffix(1);
+  const std::size_t at = path.rfind('@');
+  std::string domain = at == std::string_view::npos ? std::string() : to_lower(path.substr(at + 1));
+  if (!is_mail_domain(domain)) domain = intake_.snapshot()->domain_suffix;
+  const std::string why = "5.1.3 " + std::string(name_of(*rcpt.fault)) + ": " + std::string(rcpt.raw);
+  SubmittedRecipient& one = current_->add_recipient();
+  one.address.assign(path);
+  one.domain = std::move(domain);
+  one.orcpt.clear();
+  one.notify_bits = rcpt.notify.bits;
+  one.refusal = delivery::Refusal{{{5, 1, 3}, "smtp;501 " + why}, journal::Ending::Bounced}.text();
+  return net::Answer::reply(250, "2.1.5 recipient ok");
+}
+
 net::Answer SmtpSession::on_rcpt(const net::RcptCommand& rcpt) {
+  if (rcpt.fault) return add_invalid(rcpt);
   std::string_view address = rcpt.recipient.text();
   std::string_view domain = rcpt.recipient.domain();
   std::string qualified;
@@ -153,9 +199,19 @@ net::Answer SmtpSession::on_rcpt(const net::RcptCommand& rcpt) {
     const bool debug = intake_.snapshot()->config->globals.relay_debug;
     return net::Answer::reply(debug ? 450 : 550, debug ? "4.7.1 relaying denied" : "5.7.1 relaying denied");
   }
+  std::string refusal;
+  for (const identity::AddressSet* set : rules_->suppression) {
+    if (!set->holds(address)) continue;
+    const std::string why =
+        "5.7.1 recipient is in suppression list \"" + set->name() + "\": <" + std::string(address) + '>';
+    if (!rules_->settings.accept_invalid_recipients) return net::Answer::reply(550, why);
+    refusal = delivery::Refusal{{{5, 7, 1}, "smtp;550 " + why}, journal::Ending::Suppressed}.text();
+    break;
+  }
   SubmittedRecipient& one = current_->add_recipient();
+  one.refusal = std::move(refusal);
   one.address.assign(address);
-  one.domain = to_lower(domain);
+  one.domain.assign(domain);
   one.orcpt.assign(rcpt.orcpt);
   one.notify_bits = rcpt.notify.bits;
   return net::Answer::accept();
@@ -173,10 +229,7 @@ net::Answer SmtpSession::on_message_bytes(std::span<const std::byte> bytes) {
 
 net::Answer SmtpSession::on_message_end(net::MessageSeq seq, const net::BodyFacts& facts) {
   current_->rules = rules_;
-  current_->client_name = client_name_;
-  current_->client = client_;
-  current_->local = local_;
-  current_->listener_virtual_mta = listener_virtual_mta_;
+  current_->client = who_;
   current_->eight_bit = facts.eight_bit;
   current_->has_dot_lines = facts.has_dot_lines;
   submissions_.spawn(submit(std::move(current_), seq));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/injection/intake.h"
+#include "engine/injection/session_log.h"
 #include "engine/injection/submission.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
@@ -19,8 +20,7 @@ namespace sluice::injection {
 class SmtpSession final : public net::ServerOwner {
  public:
   SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
-              Endpoint local, std::shared_ptr<const config::SourceSettings> rules, std::string host,
-              std::string listener_virtual_mta);
+              Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host, SessionLog log);
   SmtpSession(const SmtpSession&) = delete;
   SmtpSession& operator=(const SmtpSession&) = delete;
   ~SmtpSession();
@@ -50,6 +50,8 @@ class SmtpSession final : public net::ServerOwner {
   runtime::Task<void> submit(std::unique_ptr<Submission> submission, net::MessageSeq seq);
   void recycle(std::unique_ptr<Submission> submission);
   void feed_input();
+  void feed_logged(std::span<const std::byte> bytes);
+  net::Answer add_invalid(const net::RcptCommand& rcpt);
   static net::ServerSettings server_settings(const config::SourceSettings& rules, std::string host);
 
   runtime::Reactor& reactor_;
@@ -57,12 +59,12 @@ class SmtpSession final : public net::ServerOwner {
   runtime::Stream stream_;
   Endpoint client_;
   Endpoint local_;
-  std::shared_ptr<const config::SourceSettings> rules_;
-  std::string listener_virtual_mta_;
+  std::shared_ptr<const ClientRules> rules_;
+  SessionLog log_;
   runtime::Wakeup wakeup_;
   runtime::TaskGroup submissions_;
   net::Server server_;
-  std::string client_name_;
+  std::shared_ptr<const Client> who_;  // made when it greets
   std::unique_ptr<Submission> current_;
   std::vector<std::unique_ptr<Submission>> spare_;
   bool gone_ = false;

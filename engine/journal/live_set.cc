@@ -50,6 +50,7 @@ void LiveSet::apply(const Event& event) {
   Message& message = message_for(event.message);
   if (event.kind == EventKind::Received) {
     learn(message, event.time_queued, event.place, event.flags.bits, event.recipient_count);
+    if (message.job == 0 && !event.job_id.empty()) message.job = names_.intern(event.job_id);
   }
   const std::uint32_t at = recipient_for(message, event.recipient);
   Recipient& recipient = recipients_[at];
@@ -81,14 +82,13 @@ void LiveSet::apply(const Event& event) {
       }
       recipient.ended = true;
       break;
-    case EventKind::QueueTransient:
-      break;
+    case EventKind::QueueTransient: break;
   }
   settle(message, at);
 }
 
-void LiveSet::learn(Message& message, WallTime received, const spool::MessagePlace& place, std::uint32_t flags,
-                    std::uint32_t recipient_count) {
+void LiveSet::learn(Message& message, WallTime received, const spool::MessagePlace& place,
+                    std::uint32_t flags, std::uint32_t recipient_count) {
   if (message.known) return;
   message.known = true;
   message.received = received;
@@ -101,7 +101,8 @@ void LiveSet::learn(Message& message, WallTime received, const spool::MessagePla
   }
 }
 
-void LiveSet::merge_attempts(Recipient& into, std::uint32_t attempts, WallTime next_due, WallTime first_attempt) {
+void LiveSet::merge_attempts(Recipient& into, std::uint32_t attempts, WallTime next_due,
+                             WallTime first_attempt) {
   if (attempts >= into.attempts) {
     into.attempts = attempts;
     into.next_due = next_due;
@@ -116,7 +117,8 @@ void LiveSet::apply(const MovedRecord& moved) {
   // A later place of the same directory only: an old record read again changes nothing.
   const auto place = std::pair(moved.to.segment, moved.to.offset);
   const bool other_directory = moved.to.directory_shard != message.place.directory_shard;
-  if (message.known && !other_directory && place < std::pair(message.place.segment, message.place.offset)) return;
+  if (message.known && !other_directory && place < std::pair(message.place.segment, message.place.offset))
+    return;
   message.place = moved.to;
 }
 
@@ -250,6 +252,7 @@ namespace {
 constexpr std::uint8_t kReceivedBit = 1;
 constexpr std::uint8_t kEndedBit = 2;
 constexpr std::uint8_t kKnownBit = 1;
+constexpr std::uint8_t kJobBit = 2;  ///< the job's name follows
 
 void walk(const LiveSet& set, const LiveSet::Message& message, auto&& number, auto&& text, auto&& place) {
   std::uint32_t count = 0;
@@ -259,8 +262,9 @@ void walk(const LiveSet& set, const LiveSet::Message& message, auto&& number, au
   place(message.place);
   number(message.flags);
   number(message.recipient_count);
-  number(static_cast<std::uint8_t>(message.known ? kKnownBit : 0));
+  number(static_cast<std::uint8_t>((message.known ? kKnownBit : 0) | (message.job != 0 ? kJobBit : 0)));
   number(count);
+  if (message.job != 0) text(set.names().text(message.job));
   for (std::uint32_t at = message.first; at != LiveSet::kNone; at = set.recipient(at).next) {
     const LiveSet::Recipient& one = set.recipient(at);
     number(one.index);
@@ -300,14 +304,17 @@ Status LiveSet::apply_checkpointed(std::span<const std::byte> payload) {
   const spool::MessagePlace place = decode_place(in);
   const auto flags = in.number<std::uint32_t>();
   const auto recipient_count = in.number<std::uint32_t>();
-  const bool known = (in.number<std::uint8_t>() & kKnownBit) != 0;
+  const auto message_bits = in.number<std::uint8_t>();
+  const bool known = (message_bits & kKnownBit) != 0;
   const auto count = in.number<std::uint32_t>();
+  const std::string_view job = (message_bits & kJobBit) != 0 ? in.text() : std::string_view();
   constexpr std::size_t kRecipientBytesMin = 29;
   if (!in.ok() || count == 0 || count > in.left() / kRecipientBytesMin) {
     return fail(Errc::Corrupt, "checkpoint: live message");
   }
   Message& message = message_for(id);
   if (known) learn(message, received, place, flags, recipient_count);
+  if (!job.empty()) message.job = names_.intern(job);
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto index = in.number<std::uint32_t>();
     const auto attempts = in.number<std::uint32_t>();

@@ -1,10 +1,11 @@
 #pragma once
 // What is live, computed from events. Pure: recovery and checkpoints are the same function of the logs.
 //
-// A recipient is live when its received event was seen and its ending was not. Both facts, and the number of attempts,
-// may arrive in any order and any number of times (several journals are read one after the other; a checkpoint and the
-// journal behind it may overlap), so each of them only ever moves forward: received: no -> yes, ended: no -> yes,
-// attempts: the largest wins and brings its times along. The order of reading therefore does not matter.
+// A recipient is live when its received event was seen and its ending was not. Both facts, and the number of
+// attempts, may arrive in any order and any number of times (several journals are read one after the other; a
+// checkpoint and the journal behind it may overlap), so each of them only ever moves forward: received: no ->
+// yes, ended: no -> yes, attempts: the largest wins and brings its times along. The order of reading
+// therefore does not matter.
 
 #include <cstdint>
 #include <map>
@@ -59,10 +60,11 @@ class LiveSet {
     spool::MessagePlace place;
     std::uint32_t flags = 0;
     std::uint32_t recipient_count = 0;
-    std::uint32_t first = kNone;   ///< first of its recipients here, or next on the free list
-    std::uint32_t live = 0;        ///< recipients received and not ended
+    std::uint32_t job = 0;        ///< Names; the empty one: none
+    std::uint32_t first = kNone;  ///< first of its recipients here, or next on the free list
+    std::uint32_t live = 0;       ///< recipients received and not ended
     bool used = false;
-    bool known = false;            ///< a received event was seen: place and the rest are set
+    bool known = false;  ///< a received event was seen: place and the rest are set
   };
   struct Recipient {
     std::uint32_t index = 0;
@@ -85,8 +87,8 @@ class LiveSet {
   [[nodiscard]] ReceivedMark mark(std::uint32_t directory_shard) const;
   [[nodiscard]] const std::map<std::uint32_t, ReceivedMark>& marks() const { return marks_; }
 
-  /// From here on every recipient with a received event is remembered, live or not (8 bytes each): what a damaged
-  /// stretch of journal has swallowed is what is in the spool and was not seen.
+  /// From here on every recipient with a received event is remembered, live or not (8 bytes each): what a
+  /// damaged stretch of journal has swallowed is what is in the spool and was not seen.
   void remember_received() { remember_received_ = true; }
   [[nodiscard]] bool remembers(MessageId id, std::uint32_t index) const {
     return received_.contains(fingerprint(id, index));
@@ -130,7 +132,8 @@ class LiveSet {
   void learn(Message& message, WallTime received, const spool::MessagePlace& place, std::uint32_t flags,
              std::uint32_t recipient_count);
   void free_message(Message& message);
-  static void merge_attempts(Recipient& into, std::uint32_t attempts, WallTime next_due, WallTime first_attempt);
+  static void merge_attempts(Recipient& into, std::uint32_t attempts, WallTime next_due,
+                             WallTime first_attempt);
 
   Names names_;
   std::vector<Message> messages_;

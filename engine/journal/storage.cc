@@ -25,8 +25,8 @@ StorageOptions with_directories(StorageOptions options, const std::string& direc
 }  // namespace
 
 Storage::Storage(runtime::Reactor& reactor, StorageWorld& world, StorageOptions options)
-    : journal(reactor, with_directories(options, world.shard_directory(reactor.shard())).journal, world.directory(),
-              world.homes()),
+    : journal(reactor, with_directories(options, world.shard_directory(reactor.shard())).journal,
+              world.directory(), world.homes()),
       spool(reactor, with_directories(options, world.shard_directory(reactor.shard())).spool, journal),
       reader(reactor, world.homes(), options.reader),
       reactor_(reactor),
@@ -63,7 +63,7 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
     }
     spool::StoredMessage* stored =
         spool.adopt(message.id, message.place, message.received, spool::MessageFlags{message.flags},
-                    static_cast<std::uint32_t>(recipients.size()));
+                    static_cast<std::uint32_t>(recipients.size()), impl.live.names().text(message.job));
     if (stored == nullptr) {
       // Its file went away between recovery and now: ended like those that recovery could not find.
       for (const RecoveredRecipient& one : recipients) {

@@ -1,6 +1,7 @@
 #pragma once
 // Virtual MTAs at run time: what all shards share about a sending identity.
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -50,6 +51,24 @@ struct SourceAddress {
   friend bool operator==(const SourceAddress&, const SourceAddress&) = default;
 };
 
+/// Queue domains for which a virtual MTA has no usable source at the moment: pools pass it over for mail to
+/// them. Thread: any. Limits: kDomainsMax at once; what does not fit goes to the VMTA as usual and waits in
+/// its queue.
+class BlockedDomains {
+ public:
+  static constexpr std::size_t kDomainsMax = 64;
+  /// To be called when a queue loses its last source, and when it has one again.
+  void set(std::string_view domain, bool blocked);
+  [[nodiscard]] bool holds(std::string_view domain) const {
+    return count_.load(std::memory_order_relaxed) != 0 && find(domain);
+  }
+
+ private:
+  [[nodiscard]] bool find(std::string_view domain) const;
+  std::atomic<std::uint32_t> count_{0};
+  std::array<std::atomic<std::uint64_t>, kDomainsMax> hashes_{};  // 0: free
+};
+
 /// Totals that status shows; every shard adds to them.
 struct Traffic {
   std::atomic<std::uint64_t> accepted{0};  ///< recipients
@@ -64,7 +83,13 @@ struct IdentityState {
   SharedBudget connections;               ///< `max-smtp-out` of the VMTA, over all its queues
   std::shared_ptr<TokenBucket> messages;  ///< rate state of `max-smtp-msg-rate`; control shard only
   std::atomic<std::uint32_t> rotation{0};
+  BlockedDomains blocked;
   Traffic traffic;
+};
+
+/// What outlives a reload about one pool, found again by its name.
+struct PoolState {
+  std::atomic<std::uint64_t> turn{0};  ///< counted over all shards: see identity::PoolTurns
 };
 
 /// One virtual MTA of one configuration snapshot. Immutable but for `state`.

@@ -1,6 +1,7 @@
 #include "engine/queue/queue.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "policy/base/assert.h"
 
@@ -9,6 +10,11 @@ namespace {
 
 /// For a heap whose front is the earliest.
 bool later(const Item* a, const Item* b) { return a->due > b->due; }
+
+bool is_paused(const Item& item) {
+  const spool::Job* job = item.message->job();
+  return job != nullptr && job->paused.load(std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -20,15 +26,32 @@ Queue::Queue(std::string domain, std::string vmta_name, runtime::Timer::Fire fir
 
 void Queue::add_bytes(const Item& item) { bytes_ += item.message->body_bytes(); }
 
+Queue::Level& Queue::level_of(std::uint8_t priority) {
+  // Almost every queue has one level.
+  auto at = levels_.begin();
+  while (at != levels_.end() && at->priority > priority) ++at;
+  if (at == levels_.end() || at->priority != priority)
+    at = levels_.insert(at, Level{priority, nullptr, nullptr});
+  return *at;
+}
+
 void Queue::append_ready(Item& item) {
   item.next = nullptr;
-  if (tail_ == nullptr) {
-    head_ = &item;
-  } else {
-    tail_->next = &item;
-  }
-  tail_ = &item;
+  Level& level = level_of(item.priority);
+  (level.tail == nullptr ? level.head : level.tail->next) = &item;
+  level.tail = &item;
   ++ready_count_;
+}
+
+Item* Queue::take_head(std::size_t level) {
+  Level& from = levels_[level];
+  Item* item = from.head;
+  from.head = item->next;
+  item->next = nullptr;
+  if (from.head == nullptr) levels_.erase(levels_.begin() + static_cast<std::ptrdiff_t>(level));
+  --ready_count_;
+  ++taken_;
+  return item;
 }
 
 void Queue::push(Item& item) {
@@ -39,10 +62,18 @@ void Queue::push(Item& item) {
 void Queue::put_back(Item& item) {
   SLUICE_ASSERT(taken_ > 0);
   --taken_;
-  item.next = head_;
-  head_ = &item;
-  if (tail_ == nullptr) tail_ = &item;
+  Level& level = level_of(item.priority);
+  item.next = level.head;
+  level.head = &item;
+  if (level.tail == nullptr) level.tail = &item;
   ++ready_count_;
+}
+
+void Queue::give_back(Item& item, MonoTime now) {
+  if (item.due > now) return wait(item, true);
+  SLUICE_ASSERT(taken_ > 0);
+  --taken_;
+  append_ready(item);
 }
 
 void Queue::wait(Item& item, bool taken) {
@@ -84,16 +115,34 @@ std::optional<MonoTime> Queue::next_wake() const {
   return waiting_.front()->due;
 }
 
+void Queue::park_paused() {
+  while (!levels_.empty() && is_paused(*levels_.front().head)) {
+    parked_.push_back(take_head(0));
+    --taken_;
+  }
+}
+
+std::size_t Queue::unpark() {
+  std::size_t count = 0;
+  std::erase_if(parked_, [&](Item* item) {
+    if (is_paused(*item)) return false;
+    append_ready(*item);
+    ++count;
+    return true;
+  });
+  return count;
+}
+
 void Queue::take(Batch& into, std::size_t most) {
-  const spool::StoredMessage* message = head_ == nullptr ? nullptr : head_->message;
-  while (head_ != nullptr && head_->message == message && into.size() < most) {
-    Item* item = head_;
-    head_ = item->next;
-    if (head_ == nullptr) tail_ = nullptr;
-    item->next = nullptr;
-    --ready_count_;
-    ++taken_;
-    into.push_back(item);
+  park_paused();
+  if (levels_.empty()) return;
+  const spool::StoredMessage* message = levels_.front().head->message;
+  const std::uint8_t priority = levels_.front().priority;
+  // Every recipient has a sender of its own: one transaction each.
+  if (message->flags().has(spool::MessageFlags::kVerp)) most = std::min<std::size_t>(most, 1);
+  while (into.size() < most && !levels_.empty() && levels_.front().priority == priority &&
+         levels_.front().head->message == message) {
+    into.push_back(take_head(0));
   }
 }
 

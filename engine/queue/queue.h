@@ -72,12 +72,17 @@ class Queue {
   }
 
   // --- Contents.
-  [[nodiscard]] std::size_t size() const { return ready_count_ + waiting_.size() + taken_; }
+  [[nodiscard]] std::size_t size() const { return ready_count_ + waiting_.size() + parked_.size() + taken_; }
   [[nodiscard]] std::size_t ready() const { return ready_count_; }
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   /// A new or recovered recipient that may go at once.
   void push(Item& item);
+  /// A new recipient that is dealt with at once: counts as taken.
+  void admit(Item& item) {
+    add_bytes(item);
+    ++taken_;
+  }
   /// A recipient taken and not attempted: goes to the front again.
   void put_back(Item& item);
   /// A recipient that waits until item.due: new (`taken` false) or taken before.
@@ -87,22 +92,30 @@ class Queue {
   /// Moves everything that waits to the ready list (`schedule --retry-recipients`).
   std::size_t wake_all();
   [[nodiscard]] std::optional<MonoTime> next_wake() const;
-  [[nodiscard]] const Item* front() const { return head_; }
-  /// The first ready recipient and those of the same message right behind it, at most `most`. Empty when none
-  /// is ready.
+  /// The first ready recipient and those of the same message right behind it, at most `most`. Higher
+  /// priorities first, within one in the order they came. Recipients of paused jobs are set aside on the way.
+  /// Empty when none is ready.
   void take(Batch& into, std::size_t most);
+  /// A recipient taken and left alone: back to where it was, behind others of its priority.
+  void give_back(Item& item, MonoTime now);
+  /// Sets recipients of paused jobs aside as far as they are next.
+  void park_paused();
+  /// Makes those ready again whose jobs are no longer paused; answers how many.
+  std::size_t unpark();
+  [[nodiscard]] std::size_t parked() const { return parked_.size(); }
   /// Takes every recipient that is ready or waits out of the queue, in order: `visit(Item&)` has it then.
   template <class F>
   void remove_all(F&& visit) {
     wake_all_in_order();
-    Item* next = head_;
-    head_ = tail_ = nullptr;
+    for (Item* item : std::exchange(parked_, {})) append_ready(*item);
     ready_count_ = 0;
-    while (next != nullptr) {
-      Item& item = *next;
-      next = item.next;
-      subtract_bytes(item);
-      visit(item);
+    for (const Level& level : std::exchange(levels_, {})) {
+      for (Item* next = level.head; next != nullptr;) {
+        Item& item = *next;
+        next = item.next;
+        subtract_bytes(item);
+        visit(item);
+      }
     }
   }
   /// Takes out up to `most` recipients that do not go now or at all: whatever is ready or waits and for which
@@ -162,37 +175,51 @@ class Queue {
   void add_bytes(const Item& item);
   void subtract_bytes(const Item& item);
   void wake_all_in_order();
+  /// Ready recipients of one priority, oldest first.
+  struct Level {
+    std::uint8_t priority = 0;
+    Item* head = nullptr;
+    Item* tail = nullptr;
+  };
+  Level& level_of(std::uint8_t priority);
   void append_ready(Item& item);
   void restore_heap();
+  Item* take_head(std::size_t level);
   std::string name_;
   std::size_t domain_size_;
-  Item* head_ = nullptr;
-  Item* tail_ = nullptr;
+  std::vector<Level> levels_;  // highest first; none is empty
   std::size_t ready_count_ = 0;
   std::size_t taken_ = 0;
   std::uint64_t bytes_ = 0;
   std::vector<Item*> waiting_;  // heap by due
+  std::vector<Item*> parked_;   // of paused jobs
   std::deque<QueueEvent> events_;
   std::vector<QueueEvent> mode_events_;
 };
 
 template <class Wanted>
 void Queue::extract(Batch& into, std::size_t most, Wanted&& wanted) {
-  Item* all = std::exchange(head_, nullptr);
-  tail_ = nullptr;
-  ready_count_ = 0;
   std::size_t found = 0;
-  while (all != nullptr) {
-    Item& item = *all;
-    all = item.next;
-    if (found < most && wanted(std::as_const(item))) {
-      item.next = nullptr;
-      into.push_back(&item);
-      ++found;
-    } else {
-      append_ready(item);
+  ready_count_ = 0;
+  for (const Level& level : std::exchange(levels_, {})) {
+    for (Item* next = level.head; next != nullptr;) {
+      Item& item = *next;
+      next = item.next;
+      if (found < most && wanted(std::as_const(item))) {
+        item.next = nullptr;
+        into.push_back(&item);
+        ++found;
+      } else {
+        append_ready(item);
+      }
     }
   }
+  std::erase_if(parked_, [&](Item* item) {
+    if (found == most || !wanted(std::as_const(*item))) return false;
+    into.push_back(item);
+    ++found;
+    return true;
+  });
   const auto gone = std::partition(waiting_.begin(), waiting_.end(), [&](Item* item) {
     if (found == most || !wanted(std::as_const(*item))) return true;
     ++found;

@@ -38,6 +38,18 @@ class Remembered {
     return "rollup/" + std::string(target);
   }
   [[nodiscard]] static std::string pause_key(std::string_view queue) { return "pause/" + std::string(queue); }
+  [[nodiscard]] static std::string job_pause_key(std::string_view job) {
+    return std::string(kJobPause) + std::string(job);
+  }
+  [[nodiscard]] static std::string cold_key(std::string_view vmta, std::string_view domain) {
+    return "cold/" + std::string(vmta) + '/' + std::string(domain);
+  }
+  template <class F>
+  void for_each_paused_job(F&& visit) const {
+    for (const auto& [key, value] : values_) {
+      if (key.starts_with(kJobPause)) visit(std::string_view(key).substr(kJobPause.size()));
+    }
+  }
   [[nodiscard]] static std::string message_rate_key(std::string_view queue) {
     return "rate/" + std::string(queue);
   }
@@ -64,6 +76,7 @@ class Remembered {
                                                            WallTime wall_now);
 
  private:
+  static constexpr std::string_view kJobPause = "job-pause/";
   std::unordered_map<std::string, std::string> values_;
   MonoTime start_{};  // of this process
 };

@@ -1,5 +1,7 @@
 #include "engine/queue/snapshot.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <functional>
 #include <unordered_map>
@@ -10,6 +12,11 @@
 
 namespace sluice::queue {
 namespace {
+
+std::uint64_t hash_of(std::string_view domain) {
+  const std::uint64_t hash = XXH3_64bits(domain.data(), domain.size());
+  return hash == 0 ? 1 : hash;
+}
 
 /// Groups of VMTAs that share a source address, by union and find.
 class Groups {
@@ -85,6 +92,30 @@ void assign_homes(Snapshot& snapshot) {
   }
 }
 
+std::string error_at(const config::Config& config, const config::Origin& at, const std::string& why) {
+  if (at.line == 0) return why;
+  return "Error in line " + std::to_string(at.line) + " of " + config.files[at.file] + ": " + why;
+}
+
+std::expected<std::shared_ptr<const identity::Rules>, std::string> identity_rules(
+    const std::shared_ptr<const config::Config>& config) {
+  auto made = identity::Rules::make(config);
+  if (!made) return std::unexpected(error_at(*config, made.error().where, made.error().why));
+  return std::move(*made);
+}
+
+void find_owners(Snapshot& snapshot) {
+  for (const bool named : {true, false}) {
+    for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
+      const config::VmtaId id{static_cast<std::uint32_t>(i)};
+      if (snapshot.config->vmta(id).settings.smtp_source_host.empty() == named) continue;
+      for (const SourceAddress& source : snapshot.identities[i].sources) {
+        if (source.address) snapshot.owners.try_emplace(*source.address, id);
+      }
+    }
+  }
+}
+
 std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categories(
     const config::Config& config) {
   std::vector<BounceRule> rules;
@@ -94,8 +125,7 @@ std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categ
   auto made = BounceClassifier::make(rules);
   if (made) return std::make_shared<const BounceClassifier>(std::move(*made));
   const config::Origin& at = config.bounce_categories[made.error().rule].pattern.origin;
-  return std::unexpected("Error in line " + std::to_string(at.line) + " of " + config.files[at.file] +
-                         ": bounce category pattern: " + made.error().message);
+  return std::unexpected(error_at(config, at, "bounce category pattern: " + made.error().message));
 }
 
 std::expected<std::vector<ReplyRules>, std::string> reply_rules(const config::Config& config) {
@@ -163,6 +193,23 @@ const ReplyRules* Snapshot::find_reply_rules(std::string_view name) const {
                          : &reply_rules[static_cast<std::size_t>(list - config->reply_lists.data())];
 }
 
+void BlockedDomains::set(std::string_view domain, bool blocked) {
+  const std::uint64_t hash = hash_of(domain);
+  for (std::atomic<std::uint64_t>& slot : hashes_) {
+    std::uint64_t expected = blocked ? 0 : hash;
+    if (!slot.compare_exchange_strong(expected, blocked ? hash : 0, std::memory_order_relaxed)) continue;
+    count_.fetch_add(blocked ? 1u : ~0u, std::memory_order_relaxed);
+    return;
+  }
+}
+
+bool BlockedDomains::find(std::string_view domain) const {
+  const std::uint64_t hash = hash_of(domain);
+  return std::ranges::any_of(hashes_, [hash](const std::atomic<std::uint64_t>& slot) {
+    return slot.load(std::memory_order_relaxed) == hash;
+  });
+}
+
 std::span<const IpAddress> Snapshot::own_addresses(std::uint16_t port) const {
   const auto found = std::find_if(own_hosts.begin(), own_hosts.end(),
                                   [port](const OwnHosts& one) { return one.port == port; });
@@ -192,12 +239,16 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   auto headers = accounted_headers(*out->config);
   if (!headers) return std::unexpected(headers.error());
   out->accounted_headers = std::move(*headers);
+  auto rules = identity_rules(out->config);
+  if (!rules) return std::unexpected(rules.error());
+  out->rules = std::move(*rules);
   const config::GlobalSettings& global = out->config->globals;
   out->own_hosts = own_hosts(*out->config, local_addresses);
   out->domain_suffix = domain_suffix(global);
   shared.outbound.set_limit(global.total_max_smtp_out);
   shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
-  shared.inbound.set_limit(global.total_max_smtp_in);
+  shared.inbound.set_limits(global.total_max_smtp_in, out->config->source_groups);
+  out->source_groups = shared.inbound.groups();
   for (const config::Vmta& vmta : out->config->vmtas) {
     Identity identity;
     identity.name = vmta.name;
@@ -237,7 +288,13 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     out->families.v4 = out->families.v4 || identity.has_v4;
     out->families.v6 = out->families.v6 || identity.has_v6;
   }
+  for (const config::Pool& pool : out->config->pools) {
+    auto& state = shared.pools[pool.name];
+    if (!state) state = std::make_shared<PoolState>();
+    out->pools.push_back(state);
+  }
   assign_homes(*out);
+  find_owners(*out);
   return out;
 }
 

@@ -8,15 +8,19 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/queue/identity.h"
+#include "engine/queue/inbound_slots.h"
 #include "engine/queue/remembered.h"
 #include "engine/queue/rollup_anchor.h"
+#include "policy/accounting/time_zone.h"
 #include "policy/base/result.h"
 #include "policy/classify/bounce_category.h"
 #include "policy/classify/reply_rules.h"
 #include "policy/config/config.h"
+#include "policy/identity/rules.h"
 #include "policy/routing/mx.h"
 #include "policy/routing/rollup.h"
 
@@ -25,7 +29,11 @@ namespace sluice::queue {
 /// Immutable. Thread: any; shards hold it by shared_ptr and swap it at a reload.
 struct Snapshot {
   std::shared_ptr<const config::Config> config;
-  std::vector<Identity> identities;            ///< by config::VmtaId
+  std::vector<Identity> identities;               ///< by config::VmtaId
+  std::vector<std::shared_ptr<PoolState>> pools;  ///< by config::PoolId
+  std::shared_ptr<const identity::Rules> rules;   ///< lists and names that decide at reception
+  /// The VMTA that owns an address of this host: one that names it before the global list, then file order.
+  std::unordered_map<IpAddress, config::VmtaId> owners;
   std::uint32_t shards = 1;                    ///< data shards
   std::string domain_suffix;                   ///< for addresses without a domain; never empty
   std::vector<std::string> accounted_headers;  ///< names of message headers that some accounting file shows
@@ -41,7 +49,8 @@ struct Snapshot {
   routing::RollupTable rollups;
   std::vector<std::shared_ptr<RollupAnchor>> rollup_anchors;  ///< [i] is the i-th target's
   std::vector<std::string> rollup_providers;                  ///< domains some `mx-rollup` names
-  std::uint64_t number = 1;                                   ///< counts reloads
+  InboundSlots::Groups source_groups;
+  std::uint64_t number = 1;  ///< counts reloads
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
   /// The compiled `<smtp-pattern-list NAME>`; null when there is none of that name, or the name is empty.
@@ -61,11 +70,13 @@ struct Clocks {
 /// What survives from snapshot to snapshot.
 struct SharedState {
   SharedBudget outbound;    ///< total-max-smtp-out
-  SharedBudget inbound;     ///< total-max-smtp-in
+  InboundSlots inbound;     ///< total-max-smtp-in, source groups
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<RollupAnchor>, std::less<>> rollup_anchors;  ///< control shard only
-  Remembered remembered;  ///< written before the shards run, then only read
+  std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only
+  accounting::TimeZone zone;  ///< of the calendar; written before the shards run, then only read
+  Remembered remembered;      ///< written before the shards run, then only read
 };
 
 /// Builds the snapshot of `config` and applies its limits to `shared`. Thread: control shard.

@@ -39,6 +39,10 @@ constexpr std::string_view kHelp =
     "disable source IP PATTERN        not used by these queues; --reenable-after=TIME\n"
     "enable source IP PATTERN\n"
     "show disabled sources [PATTERN]\n"
+    "show jobs                        jobs with what is queued\n"
+    "pause job JOB                    none of its recipients is attempted, in no queue\n"
+    "resume job JOB\n"
+    "delete --queue=PATTERN|--jobId=JOB  [--orig=A] [--rcpt=A] [--envId=ID] [--older-than=TIME]\n"
     "schedule PATTERN                 end the retry wait; --retry-recipients for single recipients too\n"
     "rotate acct [FILE]               begin a new accounting file\n"
     "reload                           load the configuration again\n"
@@ -54,6 +58,10 @@ runtime::Task<control::Answer> Node::execute(control::Command command) {
   if (command.starts_with({"show", "queues"}) || command.starts_with({"show", "topqueues"})) {
     co_return co_await show_queues(command);
   }
+  if (command.starts_with({"show", "jobs"})) co_return co_await show_jobs(command);
+  if (command.starts_with({"pause", "job"})) co_return co_await pause_job(command, true);
+  if (command.starts_with({"resume", "job"})) co_return co_await pause_job(command, false);
+  if (command.starts_with({"delete"})) co_return co_await delete_recipients(command);
   if (command.starts_with({"show", "vmtas"})) co_return co_await show_vmtas(command);
   if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
   if (command.starts_with({"explain"})) co_return explain(command);

@@ -54,10 +54,13 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       storage_(reactor, world.storage, std::move(storage)),
       settler_(reactor, storage_.journal, items_),
       dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
-      intake_(reactor, storage_.spool, world.dispatchers),
+      cold_book_(reactor, world.shared,
+                 [this](const std::string& key, const std::string& value) { settler_.remember(key, value); }),
+      intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books),
       notices_(reactor, intake_) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
+  world.cold_books[reactor.shard().raw()] = &cold_book_;
   dispatcher_.set_peers(world.dispatchers);
   dispatcher_.modes().set_listeners([this](delivery::Notice notice) { notices_.send(std::move(notice)); },
                                     [this](std::string line) { log_.write(std::move(line)); });
@@ -66,6 +69,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
 DataShard::~DataShard() = default;
 
 runtime::Task<Status> DataShard::start(journal::Recovered& found) {
+  world_.shared.remembered.for_each_paused_job(
+      [this](std::string_view name) { storage_.spool.jobs().pause(name, true); });
   co_return co_await storage_.start(found, *this);
 }
 
@@ -78,7 +83,10 @@ void DataShard::recovered(spool::StoredMessage& message,
     // domain.
     std::string_view domain = one.domain;
     std::string_view vmta = one.vmta;
-    if (const std::size_t slash = one.queue.find('/'); slash != std::string_view::npos) {
+    auto refusal = delivery::Refusal::parse(one.queue);
+    if (refusal) {
+      // Let in to be bounced, and the crash came first.
+    } else if (const std::size_t slash = one.queue.find('/'); slash != std::string_view::npos) {
       // But an automatic site is known by its MX records only, which are looked up anew.
       const std::string_view last = one.queue.substr(0, slash);
       if (!routing::is_rollup_name(last) || snapshot.rollups.find(last) != nullptr) domain = last;
@@ -92,11 +100,21 @@ void DataShard::recovered(spool::StoredMessage& message,
                               .due = {}};
     if (one.next_due > wall) arrival.due = reactor_.now() + (one.next_due - wall);
     const ShardId home = snapshot.home_of(vmta_id.value_or(config::kDefaultVmta), domain);
+    delivery::Dispatcher* there = world_.dispatchers[home.raw()];
+    if (refusal) {
+      const auto act = [there, arrival, to = std::string(domain), by = std::string(vmta),
+                        why = std::move(*refusal)] { there->refuse(arrival, to, by, why); };
+      if (home == reactor_.shard()) {
+        act();
+      } else {
+        reactor_.send_to(home, act);
+      }
+      continue;
+    }
     if (home == reactor_.shard()) {
       dispatcher_.enqueue(arrival, domain, vmta);
       continue;
     }
-    delivery::Dispatcher* there = world_.dispatchers[home.raw()];
     reactor_.send_to(home, [there, arrival, to = std::string(domain), by = std::string(vmta)] {
       there->enqueue(arrival, to, by);
     });
@@ -105,7 +123,9 @@ void DataShard::recovered(spool::StoredMessage& message,
 
 std::expected<void, std::string> DataShard::listen() {
   for (const config::SmtpListener& settings : intake_.snapshot()->config->listeners) {
-    auto listener = std::make_unique<injection::SmtpListener>(reactor_, intake_, world_.shared, settings);
+    auto listener =
+        std::make_unique<injection::SmtpListener>(reactor_, intake_, world_.shared, settings,
+                                                  [this](std::string line) { log_.write(std::move(line)); });
     if (const Status opened = listener->open(); !opened) {
       const Endpoint at{settings.address.address(), settings.port};
       return std::unexpected("cannot listen on " + at.text() + ": " + opened.error().text());
@@ -134,6 +154,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   co_await notices_.stop();
   co_await precache_.stop();
   co_await resolver_.stop();
+  co_await intake_.stop();
   co_return Status();
 }
 
@@ -209,6 +230,23 @@ std::vector<VmtaStatus> DataShard::vmtas() const {
   std::vector<VmtaStatus> out;
   for (auto& [name, one] : found) out.push_back(std::move(one));
   return out;
+}
+
+std::vector<JobStatus> DataShard::jobs() {
+  std::vector<JobStatus> out;
+  const spool::JobTable& jobs = storage_.spool.jobs();
+  jobs.for_each([&out](const spool::Job& job) {
+    out.push_back({job.name, job.recipients, job.bytes, job.paused.load(std::memory_order_relaxed)});
+  });
+  for (const std::string& name : jobs.paused()) out.push_back({name, 0, 0, true});
+  return out;
+}
+
+void DataShard::pause_job(const std::string& name, bool paused) {
+  storage_.spool.jobs().pause(name, paused);
+  // One shard remembers for all.
+  if (reactor_.shard().raw() == 0)
+    settler_.remember(queue::Remembered::job_pause_key(name), paused ? "1" : "");
 }
 
 std::vector<Endpoint> DataShard::endpoints() const {

@@ -64,6 +64,14 @@ struct VmtaStatus {
   std::uint64_t connections = 0;
 };
 
+/// A job's messages stored on one shard.
+struct JobStatus {
+  std::string name;
+  std::uint64_t recipients = 0;
+  std::uint64_t bytes = 0;
+  bool paused = false;
+};
+
 /// Everything that works on one data core: listeners, spool, journal, queues, resolver, connections.
 /// Thread:   its reactor's, all of it.
 /// Lifetime: constructed on all shards before any is started; destroyed after all are stopped.
@@ -76,6 +84,7 @@ class DataShard final : public journal::RecoveredVisitor {
     control::Log& log;
     ShardId control;
     std::vector<delivery::Dispatcher*> dispatchers;  ///< [i] set by shard i's constructor
+    std::vector<injection::ColdBook*> cold_books;    ///< the same
   };
 
   DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<resolver::DnsTransport> dns,
@@ -97,6 +106,10 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] ShardStatus status() const;
   [[nodiscard]] std::vector<QueueStatus> queues(std::string_view pattern) const;
   [[nodiscard]] std::vector<VmtaStatus> vmtas() const;
+  [[nodiscard]] std::vector<JobStatus> jobs();
+  /// For messages stored here. On every shard, and then, to resume, dispatcher().release_parked() on every
+  /// shard.
+  void pause_job(const std::string& name, bool paused);
   [[nodiscard]] delivery::Dispatcher& dispatcher() { return dispatcher_; }
   [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
   /// Endpoints really bound, with the ports the system chose for port 0.
@@ -116,6 +129,7 @@ class DataShard final : public journal::RecoveredVisitor {
   queue::ItemPool items_;
   delivery::Settler settler_;
   delivery::Dispatcher dispatcher_;
+  injection::ColdBook cold_book_;
   injection::Intake intake_;
   Notices notices_;
   std::vector<std::unique_ptr<injection::SmtpListener>> listeners_;

@@ -68,6 +68,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   world_ = std::make_unique<DataShard::World>(DataShard::World{
       .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
   world_->dispatchers.resize(settings_.shards);
+  world_->cold_books.resize(settings_.shards);
+  shared_.zone = co_await accounting::read_local_zone(control_);
   journal::StorageOptions storage = settings_.storage;
   if (config->spools.front().min_free_space) {
     storage.spool.min_free_disk_bytes = config->spools.front().min_free_space->raw();

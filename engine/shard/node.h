@@ -91,6 +91,10 @@ class Node {
   runtime::Task<control::Answer> show_disabled_sources(const control::Command& command);
   runtime::Task<control::Answer> set_queue(const control::Command& command);
   runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
+  // recipient_commands.cc
+  runtime::Task<control::Answer> show_jobs(const control::Command& command);
+  runtime::Task<control::Answer> pause_job(const control::Command& command, bool paused);
+  runtime::Task<control::Answer> delete_recipients(const control::Command& command);
   runtime::Task<control::Answer> for_queues(
       const control::Command& command, std::size_t first_word,
       std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done);

@@ -58,7 +58,6 @@ runtime::Task<void> Notices::submit_all() {
   submitting_ = true;
   // Whoever sent the notice is in the middle of something, and storing may look at queues again.
   co_await runtime::yield(reactor_);
-  const auto rules = std::make_shared<const config::SourceSettings>();
   while (!waiting_.empty()) {
     const delivery::Notice notice = std::move(waiting_.front());
     waiting_.pop_front();
@@ -66,9 +65,10 @@ runtime::Task<void> Notices::submit_all() {
     const auto& names = snapshot.config->globals.host_name;
     const std::string host = names.empty() ? "localhost" : names.front();
     injection::Submission submission;
-    submission.rules = rules;
+    submission.rules = std::make_shared<const injection::ClientRules>(
+        intake_.snapshot(), config::SourceSettings{}, std::string_view());
+    submission.client = std::make_shared<const injection::Client>(host, Endpoint{}, Endpoint{}, "");
     submission.source_type = "local";
-    submission.client_name = host;
     for (const std::string& to : notice.to) {
       auto address = MailAddress::parse(to, {.bare = true});
       if (!address) continue;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/spool/job.h"
 #include "policy/base/result.h"
 #include "policy/base/units.h"
 
@@ -27,11 +28,15 @@ struct DsnNotify {
 
 /// What delivery has to know of a stored body without looking at it. Stored: never renumber.
 struct MessageFlags {
-  static constexpr std::uint32_t kEightBit = 1;   ///< has bytes above 127 (BODY=8BITMIME)
-  static constexpr std::uint32_t kDotLines = 2;   ///< has lines that begin with a dot: DATA needs stuffing
-  static constexpr std::uint32_t kSmtpUtf8 = 4;   ///< RFC 6531: envelope or headers need SMTPUTF8
-  static constexpr std::uint32_t kBinary = 8;     ///< BODY=BINARYMIME
-  static constexpr std::uint32_t kDiscard = 16;   ///< reserved for the layers above
+  static constexpr std::uint32_t kEightBit = 1;  ///< has bytes above 127 (BODY=8BITMIME)
+  static constexpr std::uint32_t kDotLines = 2;  ///< has lines that begin with a dot: DATA needs stuffing
+  static constexpr std::uint32_t kSmtpUtf8 = 4;  ///< RFC 6531: envelope or headers need SMTPUTF8
+  static constexpr std::uint32_t kBinary = 8;    ///< BODY=BINARYMIME
+  static constexpr std::uint32_t kDiscard = 16;  ///< reserved for the layers above
+  static constexpr std::uint32_t kVerp = 32;     ///< the sender is made for each recipient (verp-default)
+  static constexpr std::uint32_t kDateAtDelivery =
+      64;  ///< add a Date header when it is sent (date-header-time)
+  static constexpr std::uint32_t kNameVirtualMta = 128;  ///< add X-Virtual-MTA when it is sent
   std::uint32_t bits = 0;
   [[nodiscard]] constexpr bool has(std::uint32_t bit) const { return (bits & bit) != 0; }
   friend constexpr bool operator==(MessageFlags, MessageFlags) = default;
@@ -50,17 +55,18 @@ struct Recipient {
 using HeaderField = std::pair<std::string_view, std::string_view>;
 
 /// A message to be stored. All views are borrowed until append() has answered.
-/// Limits: every string at most kStringBytesMax, recipients at most kRecipientsMax, headers at most kHeadersMax
+/// Limits: every string at most kStringBytesMax, recipients at most kRecipientsMax, headers at most
+/// kHeadersMax
 ///         (append answers BadInput beyond).
 struct MessageDraft {
   static constexpr std::size_t kStringBytesMax = 65'535;
   static constexpr std::size_t kRecipientsMax = 1'000'000;
   static constexpr std::size_t kHeadersMax = 256;
 
-  MessageId id;              ///< from Spool::next_id(); it may already stand in the body's Received header
+  MessageId id;  ///< from Spool::next_id(); it may already stand in the body's Received header
   WallTime received{};
-  std::string_view orig;     ///< MAIL FROM; empty for the null sender
-  std::string_view env_id;   ///< RFC 3461 ENVID
+  std::string_view orig;    ///< MAIL FROM; empty for the null sender
+  std::string_view env_id;  ///< RFC 3461 ENVID
   DsnReturn ret = DsnReturn::Unset;
   std::string_view vmta, vmta_pool, job_id;
   std::string_view src_type, src_mta;
@@ -77,15 +83,16 @@ struct MessageDraft {
 /// Thread: any, as long as the bytes stay. Lifetime: views the bytes it was made from.
 class MessageView {
  public:
-  /// Reads the payload of a message record. Errors: Corrupt. Every length is checked; recipients when they are asked
-  /// for (a message of a million recipients is opened a million times).
+  /// Reads the payload of a message record. Errors: Corrupt. Every length is checked; recipients when they
+  /// are asked for (a message of a million recipients is opened a million times).
   [[nodiscard]] static Result<MessageView> decode(std::span<const std::byte> payload);
 
   MessageId id;
   WallTime received{};
   std::string_view orig, env_id;
   DsnReturn ret = DsnReturn::Unset;
-  std::string_view vmta, vmta_pool, job_id, src_type, src_mta, rcv_smtp_user, rcv_source_ip, rcv_destination_ip;
+  std::string_view vmta, vmta_pool, job_id, src_type, src_mta, rcv_smtp_user, rcv_source_ip,
+      rcv_destination_ip;
   MessageFlags flags;
   std::span<const std::byte> body;
 
@@ -114,20 +121,20 @@ class MessageView {
 };
 
 /// Where a message record lies: what the journal remembers so that recovery needs no body.
-/// `directory_shard` names the shard directory (shard-NNNN), which is the writer's number, not always the home's: the
-/// directories of shards that no longer exist are adopted.
+/// `directory_shard` names the shard directory (shard-NNNN), which is the writer's number, not always the
+/// home's: the directories of shards that no longer exist are adopted.
 struct MessagePlace {
   std::uint32_t directory_shard = 0;
-  std::uint32_t segment = 0;         ///< number in the log, never used twice in a directory
-  std::uint32_t offset = 0;          ///< bytes, of the record in the segment file
+  std::uint32_t segment = 0;  ///< number in the log, never used twice in a directory
+  std::uint32_t offset = 0;   ///< bytes, of the record in the segment file
   std::uint32_t envelope_bytes = 0;
   std::uint32_t body_bytes = 0;
   friend bool operator==(const MessagePlace&, const MessagePlace&) = default;
 };
 
-/// What memory keeps of a stored message: 48 bytes. Owned by its home shard's Spool, which frees it when the endings
-/// of all its recipients are durable.
-/// Thread: id(), home(), received(), sizes and flags may be read on any shard by whoever holds an unended recipient of
+/// What memory keeps of a stored message: 56 bytes. Owned by its home shard's Spool, which frees it when the
+/// endings of all its recipients are durable. Thread: id(), home(), received(), sizes and flags may be read
+/// on any shard by whoever holds an unended recipient of
 ///         it; outstanding() belongs to the home shard.
 class StoredMessage {
  public:
@@ -137,6 +144,8 @@ class StoredMessage {
   [[nodiscard]] std::uint32_t envelope_bytes() const { return envelope_bytes_; }
   [[nodiscard]] std::uint32_t body_bytes() const { return body_bytes_; }
   [[nodiscard]] MessageFlags flags() const { return MessageFlags{flags_}; }
+  /// Null: it belongs to none.
+  [[nodiscard]] const Job* job() const { return job_; }
   [[nodiscard]] std::uint32_t outstanding() const { return outstanding_; }
 
  private:
@@ -145,7 +154,8 @@ class StoredMessage {
   friend class MessageSlab;
   friend class SpoolCore;
   MessageId id_;
-  /// Slot of the segment, offset and commit buffer in one word (place_word.h): relocation changes them together.
+  /// Slot of the segment, offset and commit buffer in one word (place_word.h): relocation changes them
+  /// together.
   std::atomic<std::uint64_t> where_{0};
   WallTime received_{};
   std::uint32_t envelope_bytes_ = 0;
@@ -154,6 +164,7 @@ class StoredMessage {
   std::uint16_t home_ = 0;
   std::uint8_t flags_ = 0;
   std::uint8_t state_ = 0;
+  Job* job_ = nullptr;
   StoredMessage* next_free_ = nullptr;
 };
 static_assert(sizeof(StoredMessage) <= 56);

@@ -45,13 +45,16 @@ runtime::Task<Status> SpoolCore::start(SpoolInheritance inheritance) {
   incarnation_ = inheritance.incarnation;
   for (auto& kept : inheritance.kept) {
     const auto key = place_key(kept.header.shard, kept.header.number);
-    const Result<log::Segment*> segment = co_await store_.adopt(std::move(kept.path), kept.header, kept.foreign);
-    // A segment that cannot be opened is as good as gone: its messages are counted lost by whoever adopts them.
+    const Result<log::Segment*> segment =
+        co_await store_.adopt(std::move(kept.path), kept.header, kept.foreign);
+    // A segment that cannot be opened is as good as gone: its messages are counted lost by whoever adopts
+    // them.
     if (!segment) continue;
     adopted_slots_.emplace(key, (*segment)->slot);
     ++(*segment)->live_records;  // until adopted() has brought them all
   }
-  for (auto& unused : inheritance.unused) store_.adopt_unused(std::move(unused.path), unused.bytes, unused.foreign);
+  for (auto& unused : inheritance.unused)
+    store_.adopt_unused(std::move(unused.path), unused.bytes, unused.foreign);
   writer_.set_incarnation(incarnation_);
   writer_.start(inheritance.next_sequence);
   const Status status = co_await store_.start(inheritance.next_segment);
@@ -63,7 +66,8 @@ runtime::Task<Status> SpoolCore::start(SpoolInheritance inheritance) {
 
 runtime::Task<void> SpoolCore::stop() {
   stopping_ = true;
-  for (Spool::Append* one : std::exchange(waiting_, {})) answer(*one, fail(Errc::Cancelled, "spool: stopping"));
+  for (Spool::Append* one : std::exchange(waiting_, {}))
+    answer(*one, fail(Errc::Cancelled, "spool: stopping"));
   move_wakeup_.set();
   co_await writer_.stop();
   co_await tasks_.join();
@@ -73,16 +77,19 @@ runtime::Task<void> SpoolCore::stop() {
 // 10 bits shard, 26 bits incarnation, 28 bits count: FORMAT.md, "Message ids".
 MessageId SpoolCore::next_id() {
   if (ids_given_ == kIdsPerIncarnation) {
-    // The next start goes on two above what it finds, so that this step is safe even before a segment carries it.
+    // The next start goes on two above what it finds, so that this step is safe even before a segment carries
+    // it.
     ++incarnation_;
     writer_.set_incarnation(incarnation_);
     ids_given_ = 0;
   }
-  return MessageId(std::uint64_t{reactor_.shard().raw()} << 54 | std::uint64_t{incarnation_} << 28 | ids_given_++);
+  return MessageId(std::uint64_t{reactor_.shard().raw()} << 54 | std::uint64_t{incarnation_} << 28 |
+                   ids_given_++);
 }
 
 bool SpoolCore::accepting() const {
-  if (!started_ || stopping_ || writer_.failed() || waiting_.size() >= Spool::kAppendsWaitingMax) return false;
+  if (!started_ || stopping_ || writer_.failed() || waiting_.size() >= Spool::kAppendsWaitingMax)
+    return false;
   if (store_.has_room()) return true;
   const log::Segment* open = writer_.segment();
   return open != nullptr && open->header.bytes - writer_.next_offset() >= open->header.bytes / kLastRoomShare;
@@ -99,17 +106,19 @@ bool SpoolCore::append(Spool::Append& append) {
   Status status = fail(Errc::NoMemory, "spool: others wait");
   if (waiting_.empty()) status = try_append(append, *sizes);
   if (status) return !append.draft_.wait_until_durable;
-  const bool later = status.error().code == Errc::NoMemory ||
-                     (status.error().code == Errc::NoSpace && store_.has_room());
+  const bool later =
+      status.error().code == Errc::NoMemory || (status.error().code == Errc::NoSpace && store_.has_room());
   if (!later) return refuse(status.error());
-  if (waiting_.size() >= Spool::kAppendsWaitingMax) return refuse({Errc::NoMemory, 0, "spool: too many waiting"});
+  if (waiting_.size() >= Spool::kAppendsWaitingMax)
+    return refuse({Errc::NoMemory, 0, "spool: too many waiting"});
   waiting_.push_back(&append);
   return false;
 }
 
 Status SpoolCore::try_append(Spool::Append& append, MessageSizes sizes) {
   const MessageDraft& draft = append.draft_;
-  const Result<log::Writer::Reserved> room = writer_.begin(std::size_t{sizes.envelope_bytes} + sizes.body_bytes);
+  const Result<log::Writer::Reserved> room =
+      writer_.begin(std::size_t{sizes.envelope_bytes} + sizes.body_bytes);
   if (!room) return std::unexpected(room.error());
   encode_message(draft, sizes, room->payload);
   writer_.end(*room, log::RecordType::Message);
@@ -125,6 +134,8 @@ Status SpoolCore::try_append(Spool::Append& append, MessageSizes sizes) {
   message.outstanding_ = static_cast<std::uint32_t>(draft.recipients.size());
   message.home_ = static_cast<std::uint16_t>(reactor_.shard().raw());
   message.flags_ = static_cast<std::uint8_t>(draft.flags.bits);
+  message.job_ =
+      draft.job_id.empty() ? nullptr : &jobs_.enter(draft.job_id, message.outstanding_, message.body_bytes_);
   message.state_ |= MessageSlab::kPending;
   PlaceWord word{room->segment->slot, room->offset, std::nullopt};
   if (!buffer.large) word.buffer = buffer.index;
@@ -207,6 +218,7 @@ void SpoolCore::serve_waiting() {
 
 void SpoolCore::release(StoredMessage& message) {
   SLUICE_ASSERT(message.outstanding_ > 0);
+  if (message.job_ != nullptr) JobTable::recipient_ended(*message.job_, message.body_bytes_);
   if (--message.outstanding_ == 0) end_message(message);
 }
 
@@ -219,6 +231,7 @@ void SpoolCore::end_message(StoredMessage& message) {
 void SpoolCore::forget(StoredMessage& message) {
   const std::uint32_t slot = PlaceWord::unpack(message.where_.load(std::memory_order_relaxed)).slot;
   const std::uint32_t bytes = bytes_of(message);
+  if (Job* job = std::exchange(message.job_, nullptr); job != nullptr) jobs_.leave(*job);
   slab_.give(message);
   drop_copy(slot, bytes);
 }
@@ -249,8 +262,8 @@ void SpoolCore::retire_if_done(log::Segment& segment) {
   }
 }
 
-StoredMessage* SpoolCore::adopt(MessageId id, const MessagePlace& place, WallTime received, MessageFlags flags,
-                                std::uint32_t outstanding) {
+StoredMessage* SpoolCore::adopt(MessageId id, const MessagePlace& place, WallTime received,
+                                MessageFlags flags, std::uint32_t outstanding, std::string_view job) {
   const auto found = adopted_slots_.find(place_key(place.directory_shard, place.segment));
   if (found == adopted_slots_.end()) return nullptr;
   StoredMessage& message = *slab_.take();
@@ -261,6 +274,7 @@ StoredMessage* SpoolCore::adopt(MessageId id, const MessagePlace& place, WallTim
   message.outstanding_ = outstanding;
   message.home_ = static_cast<std::uint16_t>(reactor_.shard().raw());
   message.flags_ = static_cast<std::uint8_t>(flags.bits);
+  message.job_ = job.empty() ? nullptr : &jobs_.enter(job, outstanding, message.body_bytes_);
   message.where_.store(PlaceWord{found->second, place.offset, std::nullopt}.pack());
   log::Segment& segment = store_.at(found->second);
   ++segment.live_records;

@@ -42,10 +42,11 @@ class SpoolCore final : log::GroupSink {
   void release(StoredMessage& message);
   void move_durable(StoredMessage& message);
   StoredMessage* adopt(MessageId id, const MessagePlace& place, WallTime received, MessageFlags flags,
-                       std::uint32_t outstanding);
+                       std::uint32_t outstanding, std::string_view job);
   void all_adopted();
   [[nodiscard]] Spool::Stats stats() const;
 
+  [[nodiscard]] JobTable& jobs() { return jobs_; }
   [[nodiscard]] CommitBuffers& buffers() { return buffers_; }
   [[nodiscard]] log::SegmentStore& store() { return store_; }
   [[nodiscard]] const SpoolOptions& options() const { return options_; }
@@ -54,12 +55,12 @@ class SpoolCore final : log::GroupSink {
   // Something appended whose group is not done yet, in order of the log.
   struct Pending {
     StoredMessage* message = nullptr;
-    Spool::Append* waiter = nullptr;        // null: answered already, or a moved copy
+    Spool::Append* waiter = nullptr;  // null: answered already, or a moved copy
     std::span<const std::byte> payload;
     std::uint64_t sequence = 0;
     MessagePlace place;
     std::uint32_t slot = 0;
-    std::uint64_t word = 0;                 // a moved copy's new place
+    std::uint64_t word = 0;  // a moved copy's new place
     bool moved = false;
   };
   // A message with two copies on disk.
@@ -98,6 +99,7 @@ class SpoolCore final : log::GroupSink {
   log::SegmentStore store_;
   log::Writer writer_;
   MessageSlab slab_;
+  JobTable jobs_;
   std::deque<Pending> pending_;
   std::deque<Spool::Append*> waiting_;
   std::unordered_map<std::uint64_t, std::uint32_t> adopted_slots_;  // directory shard << 32 | number -> slot

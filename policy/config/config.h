@@ -90,6 +90,9 @@ class Config {
   /// `domain-macro` after expansion, names in lower case.
   std::unordered_map<std::string, std::vector<std::string>> domain_macros;
   std::vector<PendingUse> pending;  ///< each directive once, in the order of the text
+  /// Contents of `include-headers-from` and `address-file` files, by path; without those that could not be
+  /// read.
+  std::unordered_map<std::string, std::string> texts;
 
   /// Names compare without case.
   [[nodiscard]] std::optional<VmtaId> find_vmta(std::string_view name) const;

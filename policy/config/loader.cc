@@ -71,6 +71,7 @@ LoadResult Loader::run(std::string_view main_path) {
     std::rotate(categories.begin(), categories.begin() + static_cast<std::ptrdiff_t>(default_categories_),
                 categories.end());
     config_->files = reporter_.paths();
+    read_named_files();
     Finisher(*config_, reporter_, macros_, implicit_blocks_).run();
   }
   if (reporter_.error_count() == 0) result.config = config_;

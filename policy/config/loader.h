@@ -97,6 +97,7 @@ class Loader {
   void complete_line(LineReader& reader, LogicalLine& line);
   void on_line(const LogicalLine& line, std::uint32_t file);
   void include(std::string_view value);
+  void read_named_files();
 
   // Blocks.
   void open_block(const Statement& statement);

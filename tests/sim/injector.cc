@@ -113,4 +113,24 @@ runtime::Task<void> inject(runtime::Reactor& reactor, Endpoint to, std::vector<M
   }
 }
 
+runtime::Task<void> converse(runtime::Reactor& reactor, Endpoint to, std::vector<std::string> lines,
+                             std::vector<std::string>& replies) {
+  Result<runtime::Stream> stream = co_await runtime::Stream::connect(reactor, to, nullptr, 5s);
+  if (!stream) co_return;
+  stream->set_deadline(reactor.now() + 10min);
+  Replies in(*stream);
+  (void)co_await in.next();
+  replies.push_back(in.last());
+  bool in_data = false;
+  for (const std::string& line : lines) {
+    const std::string text = line + "\r\n";
+    if (!co_await stream->send(text)) co_return;
+    if (in_data && line != ".") continue;
+    const int code = co_await in.next();
+    replies.push_back(in.last());
+    if (code == 0) co_return;
+    in_data = code == 354;
+  }
+}
+
 }  // namespace sluice::test

@@ -32,6 +32,12 @@ struct Injected {
 [[nodiscard]] runtime::Task<void> inject(runtime::Reactor& reactor, Endpoint to, std::vector<Mail> mails,
                                          Injected& result);
 
+/// Sends `lines` to a server, one after the other with CRLF, each when the one before it has been answered;
+/// "." ends a message. Behind a 354 whatever comes up to "." is sent without waiting. `replies`: the
+/// greeting, then the last line of each reply.
+[[nodiscard]] runtime::Task<void> converse(runtime::Reactor& reactor, Endpoint to,
+                                           std::vector<std::string> lines, std::vector<std::string>& replies);
+
 /// The text of a mail as it is sent, dot-stuffed, without the final dot.
 [[nodiscard]] std::string text_of(const Mail& mail);
 

@@ -48,9 +48,10 @@ class Receiver::Session final : public net::ServerOwner {
     if (said.empty()) return std::nullopt;
     return net::Answer::reply(static_cast<std::uint16_t>(std::stoi(said.substr(0, 3))), said.substr(4));
   }
-  net::Answer on_mail(const net::MailCommand&) override {
+  net::Answer on_mail(const net::MailCommand& mail) override {
     if (auto said = refusal(Asked::At::Mail)) return *said;
     recipients_.clear();
+    sender_ = mail.sender.text();
     text_.clear();
     if (chance(receiver_.mood_.drop_anywhere)) dropped_ = true;
     return net::Answer::accept();
@@ -87,6 +88,9 @@ class Receiver::Session final : public net::ServerOwner {
     const bool lose_reply = chance(receiver_.mood_.drop_after_dot);
     for (const std::string& recipient : recipients_) {
       ++ledger.delivered[id + ' ' + recipient];
+      ledger.senders[id + ' ' + recipient] = sender_;
+      ledger.helos[id + ' ' + recipient] = server_.hello_name();
+      ledger.order.push_back(id + ' ' + recipient);
       taken_.push_back(id + ' ' + recipient);
     }
     dropped_ |= lose_reply;
@@ -110,6 +114,7 @@ class Receiver::Session final : public net::ServerOwner {
   IpAddress client_;
   std::vector<std::string> recipients_;
   std::vector<std::string> taken_;  // "message-id rcpt" accepted on this connection
+  std::string sender_;
   std::string text_;
   bool dropped_ = false;
 };

@@ -52,9 +52,12 @@ struct Ledger {
       delivered;  ///< "message-id rcpt" -> times a 250 was said or (dropped) may have been
   std::map<std::string, int>
       lost_replies;  ///< of these, times the connection was dropped, so that the reply may not have been read
-  std::set<std::string> refused;              ///< recipients that get a 550
-  std::map<std::string, std::string> bodies;  ///< message id -> the first body seen
-  std::vector<std::string> corrupt;           ///< ids whose bodies differed
+  std::set<std::string> refused;               ///< recipients that get a 550
+  std::map<std::string, std::string> bodies;   ///< message id -> the first body seen
+  std::vector<std::string> corrupt;            ///< ids whose bodies differed
+  std::map<std::string, std::string> senders;  ///< "message-id rcpt" -> MAIL FROM
+  std::map<std::string, std::string> helos;    ///< "message-id rcpt" -> what the client called itself
+  std::vector<std::string> order;              ///< "message-id rcpt" as they came
   std::size_t connections = 0;
   std::size_t connections_top = 0;
   std::vector<MonoTime> attempts;  ///< RCPT times, for rate checks

@@ -221,6 +221,56 @@ class Peers(unittest.TestCase):
         row = until(lambda: self.place.rows("d"), "delivery")[0]
         self.assertEqual((row["vmta"], row["jobId"], row["dlvSourceIp"]), ("tx", "news-7", "127.0.1.1"))
 
+    def test_pools_suppression_verp_and_jobs(self):
+        """What an application sees through a library it did not write: refusals by their exact text, VERP as an option
+        of MAIL, turns of a pool, and a job that is paused and deleted."""
+        self.place.start_sink()
+        with open(f"{self.place.folder}/sluice.conf", "a", encoding="utf-8") as file:
+            file.write(f"""
+<virtual-mta ty>
+    smtp-source-host 127.0.1.2 ty.e2e.test
+</virtual-mta>
+<virtual-mta-pool both>
+    virtual-mta tx weight=3
+    virtual-mta ty
+</virtual-mta-pool>
+<address-list never>
+    address-file {self.place.folder}/never.txt
+</address-list>
+<source 127/8>
+    suppression-lists never
+    default-virtual-mta both
+</source>
+""")
+        self.place.write("never.txt", "gone@far.test\nblocked\n")
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port, "client.e2e.test") as client:
+            with self.assertRaises(smtplib.SMTPRecipientsRefused) as refused:
+                client.sendmail("a@e2e.test", ["gone@far.test"], self.message("never"))
+            code, text = refused.exception.recipients["gone@far.test"]
+            self.assertEqual((code, text.decode()),
+                             (550, '5.7.1 recipient is in suppression list "never": <gone@far.test>'))
+            with self.assertRaises(smtplib.SMTPDataError) as unknown:
+                client.sendmail("a@e2e.test", ["b@far.test"], self.message("none", "X-Virtual-MTA: none\r\n"))
+            self.assertEqual(unknown.exception.smtp_error.decode(),
+                             "5.5.0 specified Virtual MTA 'none' does not exist")
+            client.sendmail("list@e2e.test", ["b@far.test"], self.message("verp"), mail_options=["VERP"])
+            for number in range(7):
+                client.sendmail("a@e2e.test", ["b@far.test"], self.message(f"turn {number}"))
+            until(lambda: len(self.place.rows("d")) == 8, "eight deliveries")
+            rows = self.place.rows("d")
+            self.assertEqual([row["orig"] for row in rows if row["header_Subject"] == "verp"],
+                             ["list-b=far.test@e2e.test"])
+            self.assertEqual(sorted(row["vmta"] for row in rows), ["tx"] * 6 + ["ty"] * 2)
+            self.assertEqual({row["vmtaPool"] for row in rows}, {"both"})
+            self.assertEqual(self.place.sluice("pause", "job", "news"), (0, "paused job.\n"))
+            client.sendmail("a@e2e.test", ["b@far.test", "c@plain.far.test"], self.message("held", "X-Job: news\r\n"))
+            self.assertIn("news ", self.place.sluice("show", "jobs")[1])
+            self.assertEqual(self.place.sluice("delete", "--jobId=news"), (0, "2 recipient(s) deleted.\n"))
+        bounced = until(lambda: len(self.place.rows("b")) == 2 and self.place.rows("b"), "two records")
+        self.assertEqual({row["dsnDiag"] for row in bounced}, {"smtp;deleted by administrator"})
+        self.assertEqual(len(self.place.rows("d")), 8)
+
     def test_smtp_sink_without_extensions(self):
         self.place.start_sink("-e", "-p", "-8")  # no ESMTP at all
         self.place.start_daemon()

@@ -128,6 +128,48 @@ TEST(QueueTable, FindsByBothParts) {
   EXPECT_EQ(table.size(), 2u);
 }
 
+TEST_F(QueueTest, HigherPrioritiesGoFirstAndKeepTheirOrder) {
+  static constexpr std::uint8_t kPriorities[] = {50, 90, 50, 10, 90, 50};
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    Item& item = make(i % 2 == 0 ? a : b, i);
+    item.priority = kPriorities[i];
+    queue.push(item);
+  }
+  std::vector<std::uint32_t> order;
+  Batch first;
+  queue.take(first, 1);
+  EXPECT_EQ(numbers(first), (std::vector<std::uint32_t>{1}));
+  queue.put_back(*first.front());
+  while (queue.ready() > 0) {
+    Batch batch;
+    queue.take(batch, 100);
+    for (const std::uint32_t one : numbers(batch)) order.push_back(one);
+  }
+  EXPECT_EQ(order, (std::vector<std::uint32_t>{1, 4, 0, 2, 5, 3}));
+}
+
+TEST_F(QueueTest, ExtractsFromEverywhere) {
+  const MonoTime soon{5s};
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    Item& item = make(a, i);
+    item.due = soon;
+    if (i % 2 == 0) {
+      queue.push(item);
+    } else {
+      queue.wait(item, false);
+    }
+  }
+  Batch batch;
+  queue.extract(batch, 100, [](const Item& item) { return item.recipient >= 3; });
+  EXPECT_EQ(batch.size(), 3u);
+  EXPECT_EQ(queue.ready(), 2u);
+  EXPECT_EQ(queue.waiting(), 1u);
+  for (Item* item : batch) queue.give_back(*item, MonoTime{});
+  EXPECT_EQ(queue.waiting(), 4u);
+  EXPECT_EQ(queue.wake(soon), 4u);
+  EXPECT_EQ(queue.ready(), 6u);
+}
+
 TEST(ItemPool, ReusesWhatCameBack) {
   ItemPool pool;
   Item* first = pool.make();

@@ -1,0 +1,44 @@
+// Files whose contents belong to the configuration without being part of its text: read with it, so that a
+// reload takes all or nothing, and whoever uses them needs no disk.
+#include "policy/config/loader.h"
+
+namespace sluice::config {
+
+void Loader::read_named_files() {
+  const auto take = [this](const std::string& path, Origin asked_from, Severity severity,
+                           std::string_view loss) {
+    if (path.empty() || config_->texts.contains(path)) return;
+    auto contents = files_.read(path);
+    if (contents && contents->size() <= kConfigFileBytesMax) {
+      config_->texts.emplace(path, std::move(*contents));
+      return;
+    }
+    const std::string why = contents ? "it is too large" : std::string(name_of(contents.error().code));
+    reporter_.add(asked_from, 0,
+                  {severity, "cannot read \"" + path + "\": " + why + "; " + std::string(loss), {}, {}});
+  };
+  static constexpr std::string_view kNoHeaders = "its headers are not added";
+  for (const std::string& path : config_->globals.include_headers_from)
+    take(path, {}, Severity::Warning, kNoHeaders);
+  for (const Vmta& one : config_->vmtas) {
+    for (const std::string& path : one.settings.include_headers_from) {
+      take(path, one.origin, Severity::Warning, kNoHeaders);
+    }
+  }
+  for (const Pool& one : config_->pools) {
+    for (const std::string& path : one.settings.include_headers_from) {
+      take(path, one.origin, Severity::Warning, kNoHeaders);
+    }
+  }
+  // Without its addresses a suppression list would let mail through that must not go out.
+  const bool tolerant = options_.fragment;
+  for (const AddressList& list : config_->address_lists) {
+    for (const AddressEntry& entry : list.entries) {
+      if (entry.kind != AddressEntry::Kind::File) continue;
+      take(entry.text, entry.origin, tolerant ? Severity::Warning : Severity::Error,
+           "the addresses in it are not on the list");
+    }
+  }
+}
+
+}  // namespace sluice::config
