@@ -49,7 +49,8 @@ std::string connect_failure_text(const Error& error, std::string_view domain, co
 
 }  // namespace
 
-Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting)
+Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
+                       ConnectGrants paid)
     : dispatcher_(dispatcher),
       reactor_(dispatcher.reactor()),
       queue_(&queue),
@@ -63,10 +64,12 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::Share
             self.linger_over_ = true;
             self.wakeup_.set();
           },
-          *this) {}
+          *this),
+      paid_(std::move(paid)) {}
 
 Connection::~Connection() {
   reactor_.disarm(linger_);
+  if (has_paid_) dispatcher_.refund_connect(paid_);
   for (const Active& slot : active_) SLUICE_ASSERT(slot.state == Active::State::Free);
 }
 
@@ -142,20 +145,27 @@ runtime::Task<void> Connection::run() {
       after = After::Done;
       break;
     }
-    if (attempts++ >= settings_->mx_connection_attempts) break;
+    if (attempts >= settings_->mx_connection_attempts) break;
     after = co_await try_hop(route, hop);
+    passage_.release();
+    if (after == After::Limited) continue;
+    ++attempts;
     if (after != After::NextHop) break;
   }
   leave_connecting();
   if (!carried_.empty()) co_await give_up_carried();
-  if (after != After::Done) {
-    dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, queue_wait_);
+  if (after == After::Done) co_return;
+  if (limited_until_ != MonoTime{}) {
+    // Some host may be fine and is merely at its limit: the queue has not failed.
+    const MonoTime pause = attempts > 0 ? reactor_.now() + Dispatcher::kConnectPause : MonoTime{};
+    dispatcher_.hold_connects(*queue_, std::max(limited_until_, pause));
+    co_return;
   }
+  dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, queue_wait_);
 }
 
 runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
                                                      const resolver::RouteHop& hop) {
-  const queue::Identity& identity = snapshot_->identity(queue_->vmta);
   endpoint_ = hop.endpoint;
   const Endpoint& to = endpoint_;
   const std::string name(route.host_of(hop));
@@ -163,13 +173,17 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
                                              .source_ip = "0.0.0.0",
                                              .destination_ip = to.address.text(),
                                              .esmtp = {}});
-  const queue::SourceAddress* source = identity.next_source(
-      to.address.is_v4(),
-      [this](const queue::SourceAddress& one) { return !QueueModes::is_shut(*queue_, one.address); });
-  if (source == nullptr) {
+  const Dispatcher::Pass pass = dispatcher_.pass(*queue_, *snapshot_, name, to, passage_, limited_until_);
+  if (pass == Dispatcher::Pass::NoSource) {
     failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
     co_return After::NextHop;
   }
+  if (pass == Dispatcher::Pass::Limited) co_return After::Limited;
+  if (!std::exchange(has_paid_, false)) {
+    const bool may_go_on = co_await dispatcher_.pay_connect(*queue_);
+    if (!may_go_on) co_return After::Done;
+  }
+  const queue::SourceAddress* source = passage_.source;
   source_ = source->address;
   source_host_ = source->ehlo;
   has_source_ = true;
@@ -258,7 +272,7 @@ void Connection::connection_ended(std::string why) {
 }
 
 std::size_t Connection::recipients_at_most() const {
-  std::size_t most = net::Client::kRecipientsMax;
+  std::size_t most = errors_left();
   if (client_->capabilities().rcpt_max) most = std::min<std::size_t>(most, *client_->capabilities().rcpt_max);
   return most;
 }
@@ -266,8 +280,20 @@ std::size_t Connection::recipients_at_most() const {
 bool Connection::may_take_more() const {
   if (finishing_ || skip_host_ || quit_said_ || client_->used_up()) return false;
   if (settings_->max_msg_per_connection && messages_ >= *settings_->max_msg_per_connection) return false;
-  if (settings_->max_errors_per_connection && errors_ >= *settings_->max_errors_per_connection) return false;
-  return true;
+  return errors_left() > 0;
+}
+
+/// `max-errors-per-connection` holds for what is under way too: every recipient of it may be refused.
+std::size_t Connection::errors_left() const {
+  if (!settings_->max_errors_per_connection) return net::Client::kRecipientsMax;
+  std::size_t used = errors_;
+  for (const Active& slot : active_) {
+    if (slot.state != Active::State::Free)
+      used += static_cast<std::size_t>(
+          std::ranges::count_if(slot.items, [](const queue::Item* one) { return one != nullptr; }));
+  }
+  const std::size_t most = *settings_->max_errors_per_connection;
+  return used >= most ? 0 : std::min<std::size_t>(most - used, net::Client::kRecipientsMax);
 }
 
 void Connection::add_transactions() {
@@ -299,7 +325,8 @@ void Connection::add_transactions() {
 
 bool Connection::take_one(Active& slot) {
   slot.items.clear();
-  const Dispatcher::Taken taken = dispatcher_.take(*queue_, slot.items, recipients_at_most());
+  const Dispatcher::Taken taken =
+      dispatcher_.take(*queue_, passage_.gate.get(), slot.items, recipients_at_most(), slot.volumes);
   if (const auto* wait = std::get_if<Dispatcher::WaitUntil>(&taken)) {
     rate_wait_ = wait->time;
     return false;
@@ -483,7 +510,9 @@ runtime::Task<void> Connection::wait_for_events() {
   }
   if (takes_more) {
     dispatcher_.stand_by(*this, rate_wait_ > now);
-    if (!under_way && reads_pending_ == 0 && dispatcher_.is_in_the_way(*this)) {
+    // One that waits for a rate keeps its slot: closing and opening again would not bring anybody's mail
+    // forward.
+    if (!under_way && reads_pending_ == 0 && !rate_is_near && dispatcher_.is_in_the_way(*this)) {
       linger_over_ = true;
     } else {
       co_await wakeup_.wait();
@@ -503,7 +532,8 @@ void Connection::on_ready(const net::Capabilities& capabilities) {
   hop_->esmtp = capabilities.listed;
   offer_carried_again();
   leave_connecting();
-  if (settings_->share_connections) seat_ = dispatcher_.spares().enter(*settings_, endpoint_);
+  if (Dispatcher::may_lend(*settings_))
+    seat_ = dispatcher_.spares().enter(*settings_, queue_->vmta, endpoint_);
   if (!std::exchange(ever_established_, true)) dispatcher_.established(*queue_);
 }
 

@@ -27,7 +27,9 @@ namespace sluice::delivery {
 class Connection final : public net::ClientEvents, public queue::Worker {
  public:
   /// `connecting`: a unit of it was taken for this connection and is given back once a host has greeted it.
-  Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting);
+  /// `paid`: what max-connect-rate was charged for the first attempt; given back when none is made.
+  Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
+             ConnectGrants paid);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
@@ -75,9 +77,10 @@ class Connection final : public net::ClientEvents, public queue::Worker {
     spool::MessageLease lease;
     std::string front;   // header fields added at delivery; sent from here
     std::string sender;  // VERP
+    VolumeTicket volumes;
     queue::Batch items;  // an entry becomes null when its recipient has its outcome
   };
-  enum class After : std::uint8_t { Done, NextHop, QueueFailed };
+  enum class After : std::uint8_t { Done, NextHop, Limited, QueueFailed };
 
   runtime::Task<resolver::RouteAnswer> find_route();
   runtime::Task<bool> bounce_without_mx(const resolver::RouteAnswer& route);
@@ -97,6 +100,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   [[nodiscard]] Duration phase_timeout() const;
   void release(Active& slot);
   [[nodiscard]] std::size_t recipients_at_most() const;
+  [[nodiscard]] std::size_t errors_left() const;
   [[nodiscard]] bool may_take_more() const;
   void connection_ended(std::string why);
   void put_back(Active& slot);
@@ -138,6 +142,10 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::optional<net::Client> client_;
   std::array<Active, net::Client::kWindowMax> active_;
   Endpoint endpoint_;
+  Passage passage_;
+  ConnectGrants paid_;
+  bool has_paid_ = true;  // for the next attempt
+  MonoTime limited_until_{};
   SpareConnections::Seat seat_;
   struct Guest {
     queue::Queue* queue;

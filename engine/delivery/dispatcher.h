@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <span>
@@ -37,6 +38,48 @@ struct Arrival {
   MonoTime due{};         ///< in the future: waits until then
   std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
   std::string rerouted;   ///< virtual MTAs it was moved away from, each with a line end; empty: none
+};
+
+/// Volumes reserved for one message on its way. Reused: no allocation once warm.
+struct VolumeTicket {
+  std::vector<queue::VolumeGateRef> gates;
+  std::uint64_t bytes = 0;
+};
+
+/// What `max-connect-rate` was charged for a connection that is about to be opened.
+struct ConnectGrants {
+  struct Paid {
+    std::shared_ptr<TokenBucket> bucket;
+    TokenBucket::Grant grant;
+  };
+  std::vector<Paid> paid;
+};
+
+/// The counts one connection is part of: daemon, virtual MTA, pools, shared domain. Given back together.
+struct Slots {
+  std::vector<std::shared_ptr<queue::SharedBudget>> held;
+};
+
+/// What a connection holds while it is open: its source, and its units of the counts by host and source.
+/// Lifetime: released before the dispatcher's shared state ends.
+class Passage {
+ public:
+  Passage() = default;
+  Passage(const Passage&) = delete;
+  Passage& operator=(const Passage&) = delete;
+  ~Passage() { release(); }
+  void release() {
+    for (std::size_t i = 0; i < unit_count; ++i) hosts->give_back(units[i]);
+    unit_count = 0;
+    if (gate) --gate->connections;
+    gate.reset();
+    source = nullptr;
+  }
+  const queue::SourceAddress* source = nullptr;
+  std::shared_ptr<queue::SourceGate> gate;
+  queue::KeyedBudget* hosts = nullptr;
+  std::array<queue::KeyedBudget::Unit, 2> units{};
+  std::size_t unit_count = 0;
 };
 
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
@@ -115,7 +158,25 @@ class Dispatcher {
   struct NothingToDo {};
   /// A batch in `into`; or nothing for now; or not before a time because of a rate.
   using Taken = std::variant<std::monostate, NothingToDo, WaitUntil>;
-  [[nodiscard]] Taken take(queue::Queue& queue, queue::Batch& into, std::size_t most);
+  /// `source`: the gate of the source address in use, or null. `ticket`: volumes reserved for the batch;
+  /// end_volumes() settles them.
+  [[nodiscard]] Taken take(queue::Queue& queue, const queue::SourceGate* source, queue::Batch& into,
+                           std::size_t most, VolumeTicket& ticket);
+  void end_volumes(VolumeTicket& ticket, bool delivered);
+  enum class Pass : std::uint8_t { Granted, Limited, NoSource };
+  /// Chooses the source address for a connection to `to`, the next in rotation that no limit forbids, and
+  /// takes what it needs of the counts by host, destination and source into `out`. Limited: `again` says when
+  /// to ask anew.
+  [[nodiscard]] Pass pass(queue::Queue& queue, const queue::Snapshot& snapshot, std::string_view host,
+                          const Endpoint& to, Passage& out, MonoTime& again);
+  /// One more connection attempt of a run: waits for `max-connect-rate`. False: the dispatcher stops.
+  [[nodiscard]] runtime::Task<bool> pay_connect(queue::Queue& queue);
+  /// The attempt open_connection() has paid for was not made.
+  void refund_connect(ConnectGrants& grants);
+  /// All hosts are at a limit: no new connection before `again`.
+  void hold_connects(queue::Queue& queue, MonoTime again);
+  /// Connections that serve whoever has the same settings must not carry counts of one queue along.
+  [[nodiscard]] static bool may_lend(const config::DomainSettings& settings);
   /// `connection` could take more than its queue has: work_available() tells it of more, from its own queue
   /// or another. `exclusive`: a rate lets its own queue go on soon, so nobody else gets it.
   void stand_by(Connection& connection, bool exclusive);
@@ -180,14 +241,31 @@ class Dispatcher {
   void hand_on(Arrival arrival, const queue::Queue& from);
   runtime::Task<void> dissolve(queue::Queue& queue);
   void apply_settings(queue::Queue& queue);
+  void consider_all();
+  // gating.cc
   void apply_limits(queue::Queue& queue);
   [[nodiscard]] static std::size_t connections_at_most(const queue::Queue& queue);
-  void recall(queue::Queue& queue);
-  void remember_rate(const TokenBucket& bucket, std::string (*key)(std::string_view), std::string_view name);
-  void consider_all();
+  void apply_source_limits(queue::Queue& queue);
+  void wake_at(queue::Queue& queue, MonoTime time);
+  void set_gate(queue::RateGate& gate, const config::RateLimit& rate, std::string key) const;
+  void set_gate(queue::VolumeGateRef& gate, const config::VolumeLimit& rate, std::string key) const;
+  void share_gates(queue::Queue& queue, const ModeLimits& limits);
+  void remember(const queue::RateGate& gate);
+  void remember(queue::VolumeGate& gate);
+  [[nodiscard]] MonoTime next_recipient(const queue::Queue& queue, MonoTime now) const;
+  [[nodiscard]] static MonoTime owed_until(const queue::Queue& queue, MonoTime now);
+  [[nodiscard]] std::optional<MonoTime> reserve_volumes(const queue::Queue& queue,
+                                                        const queue::SourceGate* source, std::uint64_t bytes,
+                                                        VolumeTicket& ticket);
+  [[nodiscard]] const queue::SharedBudget* take_slots(const queue::Queue& queue, Slots& slots);
+  void give_back(Slots& slots);
+  [[nodiscard]] bool is_slot_short(const queue::Queue& queue) const;
+  [[nodiscard]] bool stands_behind(const queue::Queue& queue) const;
+  void ask_to_yield(const queue::Queue& queue);
+  bool yield_below(std::uint32_t priority, const queue::SharedBudget* needed);
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   bool borrow_known(queue::Queue& queue);
-  runtime::Task<void> run_connection(queue::Queue& opened_for);
+  runtime::Task<void> run_connection(queue::Queue& opened_for, Slots slots, ConnectGrants grants);
   void note_message_rate(queue::Queue& queue);
   // queue_upkeep.cc
   void keep_up(queue::Queue& queue);
@@ -205,7 +283,7 @@ class Dispatcher {
   std::size_t for_matching(std::string_view pattern, Act&& act);
   runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
-  void want_slot(queue::Queue& queue);
+  void want_slot(queue::Queue& queue, const queue::SharedBudget& full);
   void offer_slots();
   void forget_if_idle(queue::Queue& queue);
   [[nodiscard]] static std::size_t wanted_connections(const queue::Queue& queue);
@@ -241,6 +319,9 @@ class Dispatcher {
   std::uint32_t zero_copy_failures_ = 0;
   bool started_ = false;
   bool stopping_ = false;
+  MonoTime asked_to_yield_{};
+  std::vector<const queue::RateGate*> gates_asked_;  // of one take(): reused
+  std::vector<TokenBucket::Grant> grants_taken_;
   bool sweeping_ = false;  ///< going over all queues: none may be removed
 };
 

@@ -30,6 +30,7 @@ RefusalPhase refusal_phase(net::ClientPhase phase) {
 }  // namespace
 
 void Connection::put_back(Active& slot) {
+  dispatcher_.end_volumes(slot.volumes, false);
   for (auto item = slot.items.rbegin(); item != slot.items.rend(); ++item) {
     if (*item != nullptr) slot.queue->put_back(**item);
   }
@@ -37,6 +38,7 @@ void Connection::put_back(Active& slot) {
 
 void Connection::release(Active& slot) {
   if (slot.state == Active::State::Free) return;
+  dispatcher_.end_volumes(slot.volumes, false);  // nothing to do where they were counted as delivered
   slot.lease.reset();
   slot.items.clear();
   slot.hop.reset();
@@ -145,6 +147,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
   switch (ending) {
     case net::Ending::Replied:
       ++finished_;
+      dispatcher_.end_volumes(slot.volumes, reply.positive() && phase == net::ClientPhase::FinalReply);
       if (!reply.positive() || phase != net::ClientPhase::FinalReply) {
         settle_all(slot, reply, refusal_phase(phase));
         break;
@@ -175,6 +178,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, bounces_broken_transfer(phase));
       break;
     case net::Ending::Unknown:
+      dispatcher_.end_volumes(slot.volumes, true);  // it was sent as a whole: it counts
       if (settings_->assume_delivery_upon_data_termination_timeout) {
         for (queue::Item* item : slot.items) {
           if (item == nullptr) continue;
@@ -190,6 +194,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
 }
 
 void Connection::end_all_items(Active& slot, const Failure& failure, bool permanent) {
+  dispatcher_.end_volumes(slot.volumes, false);
   for (queue::Item*& item : slot.items) {
     if (item == nullptr) continue;
     if (permanent) {

@@ -7,9 +7,10 @@
 
 namespace sluice::delivery {
 
-SpareConnections::Seat SpareConnections::enter(const config::DomainSettings& settings, const Endpoint& to) {
-  std::unique_ptr<Place>& place = places_[{&settings, to}];
-  if (!place) place = std::make_unique<Place>(Place{.host = {&settings, to}, .seats = 0, .spare = {}});
+SpareConnections::Seat SpareConnections::enter(const config::DomainSettings& settings, config::VmtaId vmta,
+                                               const Endpoint& to) {
+  std::unique_ptr<Place>& place = places_[{&settings, vmta, to}];
+  if (!place) place = std::make_unique<Place>(Place{.host = {&settings, vmta, to}, .seats = 0, .spare = {}});
   ++place->seats;
   Seat seat;
   seat.place_ = place.get();
@@ -39,12 +40,12 @@ void SpareConnections::withdraw(Seat& seat, Connection& connection) {
   --parked_;
 }
 
-SpareConnections::Found SpareConnections::find(const config::DomainSettings& settings,
+SpareConnections::Found SpareConnections::find(const config::DomainSettings& settings, config::VmtaId vmta,
                                                const resolver::RouteAnswer& route) const {
   for (const resolver::RouteHop& hop : route.hops) {
     const resolver::RouteHop& best = route.hops.front();
     if (hop.group != best.group || hop.preference != best.preference) break;
-    const auto found = places_.find({&settings, hop.endpoint});
+    const auto found = places_.find({&settings, vmta, hop.endpoint});
     if (found != places_.end() && !found->second->spare.empty()) {
       return {found->second->spare.back(), route.host_of(hop)};
     }

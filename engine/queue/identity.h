@@ -10,39 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/queue/gates.h"
 #include "policy/base/ip_address.h"
 #include "policy/base/units.h"
 #include "policy/limits/token_bucket.h"
 
 namespace sluice::queue {
-
-/// A count with a limit that several shards draw from: connections of a VMTA, connections of the daemon.
-/// Thread: any. Exact: never above the limit at the moment of try_take(). Lowering the limit ends nothing by
-/// itself.
-class SharedBudget {
- public:
-  [[nodiscard]] bool try_take() {
-    std::uint32_t used = used_.load(std::memory_order_relaxed);
-    do {
-      if (used >= limit_.load(std::memory_order_relaxed)) return false;
-    } while (!used_.compare_exchange_weak(used, used + 1, std::memory_order_relaxed));
-    std::uint32_t top = top_.load(std::memory_order_relaxed);
-    while (used + 1 > top && !top_.compare_exchange_weak(top, used + 1, std::memory_order_relaxed)) {
-    }
-    return true;
-  }
-  void give_back() { used_.fetch_sub(1, std::memory_order_relaxed); }
-  void set_limit(std::uint32_t limit) { limit_.store(limit, std::memory_order_relaxed); }
-  void clear_limit() { set_limit(~std::uint32_t{0}); }
-  [[nodiscard]] std::uint32_t used() const { return used_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint32_t top() const { return top_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint32_t> used_{0};
-  std::atomic<std::uint32_t> top_{0};
-  std::atomic<std::uint32_t> limit_{~std::uint32_t{0}};
-};
 
 /// Where a connection goes out from. No address: the system chooses.
 struct SourceAddress {
@@ -78,10 +51,12 @@ struct Traffic {
   std::atomic<std::uint64_t> delivered_bytes{0};
 };
 
-/// What outlives a reload about one virtual MTA, found again by its name: counts under way and rate state.
+/// What outlives a reload about one virtual MTA or pool, found again by its name: counts under way and rate
+/// state.
 struct IdentityState {
-  SharedBudget connections;               ///< `max-smtp-out` of the VMTA, over all its queues
+  SharedBudget connections;               ///< `max-smtp-out`, over all its queues
   std::shared_ptr<TokenBucket> messages;  ///< rate state of `max-smtp-msg-rate`; control shard only
+  VolumeGateRef volume;                   ///< of `max-smtp-data-volume-rate`; control shard only
   std::atomic<std::uint32_t> rotation{0};
   BlockedDomains blocked;
   Traffic traffic;
@@ -90,6 +65,13 @@ struct IdentityState {
 /// What outlives a reload about one pool, found again by its name.
 struct PoolState {
   std::atomic<std::uint64_t> turn{0};  ///< counted over all shards: see identity::PoolTurns
+};
+
+/// What one virtual MTA or pool may do at most, over all its queues on all shards.
+struct Totals {
+  std::shared_ptr<IdentityState> state;  ///< its connections
+  RateGate messages;
+  VolumeGateRef volume;
 };
 
 /// One virtual MTA of one configuration snapshot. Immutable but for `state`.
@@ -102,7 +84,7 @@ struct Identity {
   /// bound, so queues are spread by domain.
   std::optional<ShardId> home;
   std::shared_ptr<IdentityState> state;
-  std::shared_ptr<TokenBucket> messages;  ///< `max-smtp-msg-rate` over all queues; null: unlimited
+  std::vector<Totals> totals;  ///< its own, then those of every pool it is a member of
 
   /// The next source for a target of that family, in rotation; null when there is none that `usable(source)`.
   template <class Usable>

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "engine/queue/gates.h"
 #include "engine/queue/item.h"
 #include "engine/runtime/timer_wheel.h"
 #include "policy/backoff/pacing.h"
 #include "policy/backoff/queue_mode.h"
 #include "policy/backoff/shut_sources.h"
-#include "policy/limits/token_bucket.h"
 #include "policy/routing/host_list.h"
 #include "policy/settings/domain_settings.h"
 #include "policy/settings/values.h"
@@ -139,18 +139,19 @@ class Queue {
   Placement placement;
   /// Mail hosts of a rollup queue that has no `smtp-hosts`; null: of its domain, as DNS says.
   std::shared_ptr<const routing::HostList> route;
-  MonoTime route_lost{};                      ///< when its hosts last were found to take no mail
-  bool is_joined_by_setting = false;          ///< some `queue-to` has put mail here
-  MonoTime retry_until{};                     ///< queue-level retry; in the past: none
-  std::size_t retry_index = 0;                ///< into `retry-after`
-  MonoTime connect_not_before{};              ///< after a failed connection while others of the queue work
-  std::uint32_t held = 0;                     ///< tasks that refer to the queue besides its connections
-  std::uint32_t connections = 0;              ///< under way, connecting ones included
-  std::uint32_t established = 0;              ///< of these, past EHLO
-  std::vector<Worker*> idle;                  ///< established connections without work, longest idle first
-  bool wants_slot = false;                    ///< stands in the dispatcher's list for a connection slot
-  std::unique_ptr<TokenBucket> message_rate;  ///< max-msg-rate; null: unlimited
-  std::unique_ptr<TokenBucket> connect_rate;  ///< max-connect-rate
+  MonoTime route_lost{};                     ///< when its hosts last were found to take no mail
+  bool is_joined_by_setting = false;         ///< some `queue-to` has put mail here
+  MonoTime retry_until{};                    ///< queue-level retry; in the past: none
+  std::size_t retry_index = 0;               ///< into `retry-after`
+  MonoTime connect_not_before{};             ///< after a failed connection while others of the queue work
+  std::uint32_t held = 0;                    ///< tasks that refer to the queue besides its connections
+  std::uint32_t connections = 0;             ///< under way, connecting ones included
+  std::uint32_t established = 0;             ///< of these, past EHLO
+  std::vector<Worker*> idle;                 ///< established connections without work, longest idle first
+  bool wants_slot = false;                   ///< stands in the dispatcher's list for a connection slot
+  Gates gates;                               ///< limits of the present mode
+  MonoTime last_opened{};                    ///< smtp-out-rampup-interval
+  const SharedBudget* blocked_by = nullptr;  ///< while wants_slot: the count that was full
   MonoTime emptied_at{};
   ModeState mode;                  ///< normal or backoff: which limits hold (policy/limits/mode_limits.h)
   ShutSources shut;                ///< source addresses this queue does not use for now

@@ -10,6 +10,7 @@
 
 #include "policy/base/units.h"
 #include "policy/limits/token_bucket.h"
+#include "policy/limits/volume_budget.h"
 
 namespace sluice::queue {
 
@@ -50,14 +51,22 @@ class Remembered {
       if (key.starts_with(kJobPause)) visit(std::string_view(key).substr(kJobPause.size()));
     }
   }
-  [[nodiscard]] static std::string message_rate_key(std::string_view queue) {
-    return "rate/" + std::string(queue);
+  /// `scope`: a queue's name, "shared/DOMAIN", or QUEUE/SOURCE.
+  [[nodiscard]] static std::string message_rate_key(std::string_view scope) {
+    return "rate/" + std::string(scope);
   }
-  [[nodiscard]] static std::string connect_rate_key(std::string_view queue) {
-    return "connect/" + std::string(queue);
+  [[nodiscard]] static std::string connect_rate_key(std::string_view scope) {
+    return "connect/" + std::string(scope);
   }
-  [[nodiscard]] static std::string vmta_rate_key(std::string_view vmta) {
-    return "vmta-rate/" + std::string(vmta);
+  [[nodiscard]] static std::string volume_key(std::string_view scope) {
+    return "volume/" + std::string(scope);
+  }
+  /// `kind`: "vmta" or "pool".
+  [[nodiscard]] static std::string total_rate_key(std::string_view kind, std::string_view name) {
+    return std::string(kind) + "-rate/" + std::string(name);
+  }
+  [[nodiscard]] static std::string total_volume_key(std::string_view kind, std::string_view name) {
+    return std::string(kind) + "-volume/" + std::string(name);
   }
   [[nodiscard]] static std::string mode_key(std::string_view queue) { return "mode/" + std::string(queue); }
   [[nodiscard]] static std::string shut_key(std::string_view queue) { return "shut/" + std::string(queue); }
@@ -73,6 +82,13 @@ class Remembered {
   /// The value to store for a bucket that has just given a token; nullopt: this rate is too fast to be
   /// stored.
   [[nodiscard]] static std::optional<std::string> value_of(const TokenBucket& bucket, MonoTime now,
+                                                           WallTime wall_now);
+  /// Volumes with a shorter window are not stored: after a start the window counts as used at the limit's
+  /// pace.
+  static constexpr Duration kStoredVolumeMin = 10s;
+  void restore(VolumeBudget& budget, const std::string& key, MonoTime now, WallTime wall_now) const;
+  /// The value to store after a delivery; nullopt: too short a window.
+  [[nodiscard]] static std::optional<std::string> value_of(const VolumeBudget& budget, MonoTime now,
                                                            WallTime wall_now);
 
  private:

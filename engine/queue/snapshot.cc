@@ -176,6 +176,39 @@ std::vector<Snapshot::OwnHosts> own_hosts(const config::Config& config,
   return out;
 }
 
+/// Puts the totals of a virtual MTA or pool in force; counts and rate state stay as they are.
+Totals totals_of(const std::shared_ptr<IdentityState>& state, const config::IdentitySettings& settings,
+                 std::string_view kind, std::string_view name, const Clocks& clocks,
+                 const Remembered& remembered) {
+  if (settings.max_smtp_out) {
+    state->connections.set_limit(*settings.max_smtp_out);
+  } else {
+    state->connections.clear_limit();
+  }
+  Totals out{state, {}, nullptr};
+  if (settings.max_smtp_msg_rate) {
+    out.messages.key = Remembered::total_rate_key(kind, name);
+    if (state->messages) {
+      state->messages->set_rate(*settings.max_smtp_msg_rate);
+    } else {
+      state->messages = std::make_shared<TokenBucket>(*settings.max_smtp_msg_rate);
+      remembered.restore(*state->messages, out.messages.key, clocks.now, clocks.wall_now);
+    }
+    out.messages.bucket = state->messages;
+  }
+  if (settings.max_smtp_data_volume_rate) {
+    const config::VolumeRate& rate = *settings.max_smtp_data_volume_rate;
+    if (state->volume) {
+      state->volume->budget.set_rate(clocks.now, rate.bytes.raw(), rate.per);
+    } else {
+      state->volume = std::make_shared<VolumeGate>(rate, Remembered::total_volume_key(kind, name));
+      remembered.restore(state->volume->budget, state->volume->key, clocks.now, clocks.wall_now);
+    }
+    out.volume = state->volume;
+  }
+  return out;
+}
+
 std::string domain_suffix(const config::GlobalSettings& global) {
   if (!global.domain_suffix.empty()) return global.domain_suffix;
   if (global.host_name.empty()) return "localdomain";
@@ -214,6 +247,31 @@ std::span<const IpAddress> Snapshot::own_addresses(std::uint16_t port) const {
   const auto found = std::find_if(own_hosts.begin(), own_hosts.end(),
                                   [port](const OwnHosts& one) { return one.port == port; });
   return found == own_hosts.end() ? std::span<const IpAddress>() : found->addresses;
+}
+
+std::optional<std::uint32_t> Snapshot::mx_limit(std::string_view host) const {
+  std::optional<std::uint32_t> out;
+  std::size_t best = 0;
+  for (const config::MxConnectionLimit& one : config->globals.mx_connection_limit) {
+    // The most specific pattern counts, as for <domain> blocks; of two alike the later line.
+    const bool exact = one.mx.kind == config::DomainPatternKind::Exact;
+    const std::size_t rank = 1 + 2 * one.mx.domain.size() + (exact ? 1 : 0);
+    if (rank < best || !one.mx.matches(host)) continue;
+    best = rank;
+    out = one.limit;
+  }
+  return out;
+}
+
+std::optional<std::uint32_t> Snapshot::ip_limit(const IpAddress& destination) const {
+  std::optional<std::uint32_t> out;
+  unsigned best = 0;
+  for (const config::IpConnectionLimit& one : config->globals.ip_connection_limit) {
+    if (one.destination.prefix_bits() < best || !one.destination.contains(destination)) continue;
+    best = one.destination.prefix_bits();
+    out = one.limit;
+  }
+  return out;
 }
 
 ShardId Snapshot::home_of(config::VmtaId vmta, std::string_view domain) const {
@@ -255,23 +313,21 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     add_sources(identity, vmta, global, local_addresses);
     auto& state = shared.identities[vmta.name];
     if (!state) state = std::make_shared<IdentityState>();
-    if (vmta.settings.max_smtp_out) {
-      state->connections.set_limit(*vmta.settings.max_smtp_out);
-    } else {
-      state->connections.clear_limit();
-    }
-    if (vmta.settings.max_smtp_msg_rate) {
-      if (state->messages) {
-        state->messages->set_rate(*vmta.settings.max_smtp_msg_rate);
-      } else {
-        state->messages = std::make_shared<TokenBucket>(*vmta.settings.max_smtp_msg_rate);
-        shared.remembered.restore(*state->messages, Remembered::vmta_rate_key(vmta.name), clocks.now,
-                                  clocks.wall_now);
-      }
-      identity.messages = state->messages;
-    }
     identity.state = state;
+    identity.totals.push_back(totals_of(state, vmta.settings, "vmta", vmta.name, clocks, shared.remembered));
     out->identities.push_back(std::move(identity));
+  }
+  for (const config::Pool& pool : out->config->pools) {
+    const config::IdentitySettings& settings = pool.settings;
+    if (!settings.max_smtp_out && !settings.max_smtp_msg_rate && !settings.max_smtp_data_volume_rate) {
+      shared.pool_totals.erase(pool.name);
+      continue;
+    }
+    auto& state = shared.pool_totals[pool.name];
+    if (!state) state = std::make_shared<IdentityState>();
+    const Totals totals = totals_of(state, settings, "pool", pool.name, clocks, shared.remembered);
+    for (const config::PoolMember& member : settings.members)
+      out->identities[member.id.raw()].totals.push_back(totals);
   }
   out->rollups = routing::RollupTable(out->config->mx_rollups);
   out->rollup_providers = out->config->mx_rollup_providers();

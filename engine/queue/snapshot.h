@@ -5,6 +5,7 @@
 #include <expected>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include "engine/queue/identity.h"
 #include "engine/queue/inbound_slots.h"
+#include "engine/queue/keyed_budget.h"
 #include "engine/queue/remembered.h"
 #include "engine/queue/rollup_anchor.h"
 #include "policy/accounting/time_zone.h"
@@ -57,6 +59,9 @@ struct Snapshot {
   [[nodiscard]] const ReplyRules* find_reply_rules(std::string_view name) const;
   /// This server's own addresses for mail that goes to `port`; empty when it does not listen there.
   [[nodiscard]] std::span<const IpAddress> own_addresses(std::uint16_t port) const;
+  /// `mx-connection-limit` of a mail host, `ip-connection-limit` of an address; nullopt: none.
+  [[nodiscard]] std::optional<std::uint32_t> mx_limit(std::string_view host) const;
+  [[nodiscard]] std::optional<std::uint32_t> ip_limit(const IpAddress& destination) const;
   /// The shard that has the queue `domain/vmta`.
   [[nodiscard]] ShardId home_of(config::VmtaId vmta, std::string_view domain) const;
 };
@@ -72,7 +77,10 @@ struct SharedState {
   SharedBudget outbound;    ///< total-max-smtp-out
   InboundSlots inbound;     ///< total-max-smtp-in, source groups
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
-  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
+  KeyedBudget hosts;  ///< connections by mail host and source (mx-connection-limit), by destination (ip-...)
+  SharedGates domains;                                                            ///< share-limits-over-vmtas
+  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;  ///< control shard only
+  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only
   std::map<std::string, std::shared_ptr<RollupAnchor>, std::less<>> rollup_anchors;  ///< control shard only
   std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only
   accounting::TimeZone zone;  ///< of the calendar; written before the shards run, then only read

@@ -76,8 +76,9 @@ std::expected<void, MonoTime> VolumeBudget::try_reserve(MonoTime now, std::uint6
     // The oldest slot leaves the window first; what is under way may end or fail at any moment.
     const std::int64_t leaves = (oldest + static_cast<std::int64_t>(kSlots) + 1) * width;
     const std::int64_t soon = t + std::max<std::int64_t>(width, 1'000'000);
-    return std::unexpected(
-        MonoTime{Duration{past == 0 ? soon : std::clamp(leaves, t + 1, std::max(leaves, soon))}});
+    const std::int64_t again = past == 0 ? soon : std::max(leaves, t + 1'000'000);
+    refused_until_.store(again, kRelaxed);
+    return std::unexpected(MonoTime{Duration{again}});
   }
   // Pace: a late riser may catch up with one slot's worth, so that wake-ups a little late cost nothing.
   std::int64_t until = paced_until_.load(kRelaxed);
@@ -97,12 +98,13 @@ void VolumeBudget::delivered(MonoTime now, std::uint64_t bytes) {
 void VolumeBudget::failed(std::uint64_t bytes) {
   reserved_.fetch_sub(bytes);
   paced_until_.fetch_sub(cost(bytes), kRelaxed);
+  refused_until_.store(INT64_MIN, kRelaxed);
 }
 
 MonoTime VolumeBudget::next_time(MonoTime now) const {
   const std::int64_t t = ns(now);
-  if (const std::int64_t until = paced_until_.load(kRelaxed); until > t) return MonoTime{Duration{until}};
-  return now;
+  const std::int64_t until = std::max(paced_until_.load(kRelaxed), refused_until_.load(kRelaxed));
+  return until > t ? MonoTime{Duration{until}} : now;
 }
 
 VolumeBudget::Past VolumeBudget::past(MonoTime now) const {
@@ -113,6 +115,7 @@ void VolumeBudget::set_rate(MonoTime now, std::uint64_t bytes, Duration per) {
   SLUICE_ASSERT(bytes >= 1 && per.count() > 0);
   const bool same_window = per.count() == per_.load(kRelaxed);
   const Past before = past(now);
+  refused_until_.store(INT64_MIN, kRelaxed);
   limit_.store(std::min(bytes, kBytesMax));
   if (same_window) return;
   for (auto& slot : slots_) slot.store(0);

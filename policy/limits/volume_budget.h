@@ -42,7 +42,7 @@ class VolumeBudget {
   void delivered(MonoTime now, std::uint64_t bytes);
   void failed(std::uint64_t bytes);
 
-  /// When the next small message may pass: `now` or later. Asking reserves nothing.
+  /// When it is worth asking again: `now`, or the time a refusal named. Asking reserves nothing.
   [[nodiscard]] MonoTime next_time(MonoTime now) const;
 
   /// A changed configuration: what was sent stays counted. With another `per` the past counts as sent at the
@@ -76,6 +76,7 @@ class VolumeBudget {
   std::atomic<std::int64_t> per_;
   std::atomic<std::uint64_t> reserved_{0};
   std::atomic<std::uint64_t> largest_{0};
+  std::atomic<std::int64_t> refused_until_{INT64_MIN};
   std::atomic<std::int64_t> paced_until_{INT64_MIN / 4};
 };
 

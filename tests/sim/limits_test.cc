@@ -4,34 +4,10 @@
 //       saw each RCPT and each connection.
 #include <gtest/gtest.h>
 
-#include "tests/sim/scenario.h"
+#include "tests/sim/limited.h"
 
 namespace sluice::test {
 namespace {
-
-struct Limited {
-  Limited(const std::string& extra, Mood mood = {}) : scenario(3, extra) {
-    scenario.world.network().default_link = {.jitter = 0us, .read_cut = 0};
-    scenario.open_receivers(mood);
-  }
-  /// A backlog of `count` recipients at a.test by way of v1, handed in by messages of `each`.
-  void fill(std::size_t count, std::size_t each = 100) {
-    ASSERT_TRUE(scenario.boot());
-    std::vector<Mail> mails;
-    for (std::size_t done = 0; done < count; done += each) {
-      Mail mail{.id = "m" + std::to_string(done), .recipients = {}, .vmta = "v1", .body_bytes = 300};
-      for (std::size_t i = 0; i < each; ++i)
-        mail.recipients.push_back("u" + std::to_string(done + i) + "@a.test");
-      mails.push_back(std::move(mail));
-    }
-    ASSERT_TRUE(finish(scenario.world,
-                       inject(scenario.peers.reactor(0), Scenario::listener(), std::move(mails), injected),
-                       1h));
-    ASSERT_TRUE(injected.refusals.empty()) << injected.refusals.front();
-  }
-  Scenario scenario;
-  Injected injected;
-};
 
 struct RateCase {
   const char* rate;
@@ -80,15 +56,7 @@ TEST(Limits, ConnectionsOfAVirtualMta) {
       "<virtual-mta v3>\n smtp-source-host 10.255.0.5 v3.node.sim\n max-smtp-out 2\n</virtual-mta>\n"
       "<domain *>\n max-rcpt-per-message 1\n</domain>\n");
   ASSERT_TRUE(run.scenario.boot());
-  std::vector<Mail> mails;
-  for (int i = 0; i < 300; ++i) {
-    mails.push_back({.id = "v" + std::to_string(i),
-                     .recipients = {"u@" + std::string(1, static_cast<char>('a' + i % 3)) + ".test"},
-                     .vmta = "v3"});
-  }
-  ASSERT_TRUE(finish(
-      run.scenario.world,
-      inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+  run.send({.recipients = 300, .each = 1, .domains = {"a.test", "b.test", "c.test"}, .vmtas = {"v3"}});
   EXPECT_TRUE(run.scenario.drain(1h));
   EXPECT_LE(run.scenario.ledger.connections_top, 2u);
   EXPECT_EQ(run.scenario.ledger.attempts.size(), 300u);
@@ -113,15 +81,7 @@ TEST(Limits, AVirtualMtasMessageRateHoldsOverAllItsQueues) {
       "<virtual-mta v3>\n smtp-source-host 10.255.0.5 v3.node.sim\n max-smtp-msg-rate 20/s\n</virtual-mta>\n"
       "<domain *>\n max-rcpt-per-message 1\n</domain>\n");
   ASSERT_TRUE(run.scenario.boot());
-  std::vector<Mail> mails;
-  for (int i = 0; i < 900; ++i) {
-    mails.push_back({.id = "v" + std::to_string(i),
-                     .recipients = {"u@" + std::string(1, static_cast<char>('a' + i % 3)) + ".test"},
-                     .vmta = "v3"});
-  }
-  ASSERT_TRUE(finish(
-      run.scenario.world,
-      inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+  run.send({.recipients = 900, .each = 1, .domains = {"a.test", "b.test", "c.test"}, .vmtas = {"v3"}});
   run.scenario.world.run_for(50s);
   std::vector<MonoTime> seen = run.scenario.ledger.attempts;
   std::ranges::sort(seen);
@@ -180,14 +140,7 @@ TEST(Limits, ADeadProviderDelaysNobody) {
   Limited run("total-max-smtp-out 10\n<domain a.test>\n max-smtp-out 20\n</domain>\n");
   run.scenario.world.network().set_host(*Cidr::parse("10.1.0.1"), runtime::sim::HostState::Silent);
   ASSERT_TRUE(run.scenario.boot());
-  std::vector<Mail> mails;
-  for (int i = 0; i < 200; ++i) {
-    mails.push_back(
-        {.id = "d" + std::to_string(i), .recipients = {i % 2 == 0 ? "u@a.test" : "u@b.test"}, .vmta = "v1"});
-  }
-  ASSERT_TRUE(finish(
-      run.scenario.world,
-      inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+  run.send({.recipients = 200, .each = 1, .domains = {"a.test", "b.test"}});
   run.scenario.world.run_for(2s);
   EXPECT_EQ(run.scenario.ledger.attempts.size(), 100u);
   run.scenario.close();

@@ -15,6 +15,7 @@ class Receiver::Session final : public net::ServerOwner {
 
   runtime::Task<void> run() {
     co_await converse();
+    for (const std::string& key : counted_) --receiver_.ledger_.open[key];
     // Replies may lie unsent, or be lost to the reset that follows unread bytes: none of them counts as read.
     if (!dropped_) co_return;
     for (const std::string& key : taken_) ++receiver_.ledger_.lost_replies[key];
@@ -37,7 +38,18 @@ class Receiver::Session final : public net::ServerOwner {
     }
   }
   bool chance(double probability) { return receiver_.world_.random().chance(probability); }
-  net::Answer on_hello(std::string_view, bool) override { return net::Answer::accept(); }
+  net::Answer on_hello(std::string_view name, bool) override {
+    Ledger& ledger = receiver_.ledger_;
+    from_ = name;
+    const std::string host = '>' + std::to_string(receiver_.host_);
+    if (counted_.empty()) counted_ = {from_, host, from_ + host};
+    for (const std::string& key : counted_) ledger.top[key] = std::max(ledger.top[key], ++ledger.open[key]);
+    ledger.hellos.push_back(seen());
+    return net::Answer::accept();
+  }
+  [[nodiscard]] Seen seen(std::uint64_t bytes = 0) const {
+    return {receiver_.world_.now(), from_, receiver_.host_, bytes};
+  }
   std::optional<net::Answer> refusal(Asked::At at, std::string recipient = {}) {
     if (!receiver_.mood_.judge) return std::nullopt;
     const std::string said = receiver_.mood_.judge({.at = at,
@@ -58,6 +70,7 @@ class Receiver::Session final : public net::ServerOwner {
   }
   net::Answer on_rcpt(const net::RcptCommand& rcpt) override {
     receiver_.ledger_.attempts.push_back(receiver_.world_.now());
+    receiver_.ledger_.rcpts.push_back(seen());
     const std::string address(rcpt.recipient.text());
     const auto said = refusal(Asked::At::Rcpt, address);
     receiver_.ledger_.tried.push_back(
@@ -85,6 +98,7 @@ class Receiver::Session final : public net::ServerOwner {
     Ledger& ledger = receiver_.ledger_;
     const auto [first, is_new] = ledger.bodies.try_emplace(id, text_);
     if (!is_new && first->second != text_) ledger.corrupt.push_back(id);
+    ledger.messages.push_back(seen(text_.size()));
     const bool lose_reply = chance(receiver_.mood_.drop_after_dot);
     for (const std::string& recipient : recipients_) {
       ++ledger.delivered[id + ' ' + recipient];
@@ -116,12 +130,14 @@ class Receiver::Session final : public net::ServerOwner {
   std::vector<std::string> taken_;  // "message-id rcpt" accepted on this connection
   std::string sender_;
   std::string text_;
+  std::string from_;
+  std::vector<std::string> counted_;  // keys this connection is counted under
   bool dropped_ = false;
 };
 
 Receiver::Receiver(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, Mood mood,
                    Ledger& ledger)
-    : world_(world), reactor_(reactor), at_(at), mood_(mood), ledger_(ledger) {
+    : world_(world), reactor_(reactor), at_(at), mood_(mood), ledger_(ledger), host_(at.address.octets()[3]) {
   Result<runtime::Listener> opened = runtime::Listener::open(reactor, at);
   SLUICE_ASSERT(opened.has_value());
   listener_ = std::move(*opened);

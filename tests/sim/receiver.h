@@ -46,6 +46,14 @@ struct Attempt {
   bool refused = false;
 };
 
+/// Something a receiver saw, and whom from.
+struct Seen {
+  MonoTime at;
+  std::string from;   ///< EHLO name
+  std::uint8_t host;  ///< last octet of the receiver's address
+  std::uint64_t bytes = 0;
+};
+
 /// What a receiver has seen. Survives crashes of the node under test.
 struct Ledger {
   std::map<std::string, int>
@@ -63,6 +71,12 @@ struct Ledger {
   std::vector<MonoTime> attempts;  ///< RCPT times, for rate checks
   std::vector<MonoTime> opened;    ///< times of accepted connections
   std::vector<Attempt> tried;      ///< every RCPT
+  std::vector<Seen> hellos;
+  std::vector<Seen> rcpts;
+  std::vector<Seen> messages;  ///< accepted ones, at their end
+  /// Connections open now and at most, past EHLO, by "from", ">host" and "from>host".
+  std::map<std::string, std::size_t> open;
+  std::map<std::string, std::size_t> top;
 };
 
 /// Thread: the simulated one. Lifetime: stop() and a run of the world before destruction.
@@ -86,6 +100,7 @@ class Receiver {
   Endpoint at_;
   Mood mood_;
   Ledger& ledger_;
+  std::uint8_t host_;
 };
 
 }  // namespace sluice::test

@@ -1,0 +1,331 @@
+// Limits of connections: when a queue may open one, from which source address, and who comes first when slots
+// are short.
+//
+//   a connection   smtp-out-rampup-interval, max-connect-rate, then a slot of each count it is part of:
+//   daemon (and of
+//                  its connecting half), virtual MTA, pools, shared domain; at the host ip-connection-limit,
+//                  mx-connection-limit, source-ip-max-smtp-out and -connect-rate
+#include <algorithm>
+#include <functional>
+
+#include "engine/delivery/connection.h"
+#include "engine/delivery/dispatcher.h"
+#include "policy/backoff/status_texts.h"
+#include "policy/base/assert.h"
+
+namespace sluice::delivery {
+namespace {
+
+constexpr Duration kSlotRetry = 20ms;   // slots other shards give back are noticed this late at most
+constexpr Duration kHostRetry = 50ms;   // the same for counts by host
+constexpr Duration kYieldRetry = 50ms;  // how often other shards are asked to make room
+
+/// A key of KeyedBudget: mixes two hashes so that all bits are good.
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t z = a * 0x9e3779b97f4a7c15u + b;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+std::uint64_t hash_of(const std::optional<IpAddress>& address) {
+  return address ? std::hash<IpAddress>{}(*address) : 0;
+}
+
+}  // namespace
+
+/// Takes one of every count; or nothing, and answers the one that is full.
+const queue::SharedBudget* Dispatcher::take_slots(const queue::Queue& queue, Slots& slots) {
+  if (!shared_.outbound.try_take()) return &shared_.outbound;
+  const auto take = [&slots](std::shared_ptr<queue::SharedBudget> one) {
+    if (!one->try_take()) return false;
+    slots.held.push_back(std::move(one));
+    return true;
+  };
+  const queue::SharedBudget* full = nullptr;
+  for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals) {
+    if (!take({totals.state, &totals.state->connections})) {
+      full = &totals.state->connections;
+      break;
+    }
+  }
+  if (full == nullptr && queue.gates.shared_connections && !take(queue.gates.shared_connections))
+    full = queue.gates.shared_connections.get();
+  if (full != nullptr) give_back(slots);
+  return full;
+}
+
+void Dispatcher::give_back(Slots& slots) {
+  for (const auto& one : slots.held) one->give_back();
+  slots.held.clear();
+  shared_.outbound.give_back();
+}
+
+bool Dispatcher::is_slot_short(const queue::Queue& queue) const {
+  const auto full = [](const queue::SharedBudget& one) { return one.used() >= one.limit(); };
+  if (full(shared_.outbound)) return true;
+  if (queue.gates.shared_connections && full(*queue.gates.shared_connections)) return true;
+  const auto& totals = snapshot_->identity(queue.vmta).totals;
+  return std::any_of(totals.begin(), totals.end(),
+                     [&full](const queue::Totals& one) { return full(one.state->connections); });
+}
+
+/// Connections that serve whoever has the same settings must not carry counts of one queue along.
+bool Dispatcher::may_lend(const config::DomainSettings& settings) {
+  return settings.share_connections && !settings.share_limits_over_vmtas &&
+         settings.source_ip_max_smtp_out.empty() && settings.source_ip_max_connect_rate.empty() &&
+         settings.source_ip_max_msg_rate.empty() && settings.source_ip_max_data_volume_rate.empty();
+}
+
+bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
+  const MonoTime now = reactor_.now();
+  if (borrow_known(queue)) return true;
+  again_at = queue.connect_not_before;
+  if (queue.last_opened != MonoTime{})
+    again_at = std::max(again_at, queue.last_opened + queue.settings->smtp_out_rampup_interval);
+  const queue::RateGate* const rates[] = {&queue.gates.own.connects, &queue.gates.shared.connects};
+  for (const queue::RateGate* rate : rates) {
+    if (!*rate || rate->bucket->ready(now)) continue;
+    queue.note_state(reactor_.wall_now(), kConnectRateReached);
+    again_at = std::max(again_at, rate->bucket->next_time(now));
+  }
+  if (again_at > now) return false;
+  if (stands_behind(queue)) {
+    want_slot(queue, shared_.outbound);
+    return false;
+  }
+  if (!shared_.connecting.try_take()) {
+    want_slot(queue, shared_.connecting);
+    return false;
+  }
+  Slots slots;
+  if (const queue::SharedBudget* full = take_slots(queue, slots)) {
+    shared_.connecting.give_back();
+    want_slot(queue, *full);
+    return false;
+  }
+  ConnectGrants grants;
+  for (const queue::RateGate* rate : rates) {
+    if (!*rate) continue;
+    const auto token = rate->bucket->try_take(now);
+    if (!token) {  // another shard was faster
+      refund_connect(grants);
+      shared_.connecting.give_back();
+      give_back(slots);
+      again_at = token.error();
+      return false;
+    }
+    grants.paid.push_back({rate->bucket, *token});
+    remember(*rate);
+  }
+  queue.last_opened = now;
+  ++queue.connections;
+  ++connections_running_;
+  tasks_.spawn(run_connection(queue, std::move(slots), std::move(grants)));
+  return true;
+}
+
+void Dispatcher::refund_connect(ConnectGrants& grants) {
+  for (ConnectGrants::Paid& one : grants.paid) one.bucket->give_back(one.grant);
+  grants.paid.clear();
+}
+
+runtime::Task<bool> Dispatcher::pay_connect(queue::Queue& queue) {
+  for (const queue::RateGate* rate : {&queue.gates.own.connects, &queue.gates.shared.connects}) {
+    while (*rate) {
+      const auto token = rate->bucket->try_take(reactor_.now());
+      if (token) {
+        remember(*rate);
+        break;
+      }
+      if (stopping_) co_return false;
+      co_await runtime::sleep_for(reactor_, std::min<Duration>(token.error() - reactor_.now(), 1s));
+    }
+  }
+  co_return !stopping_;
+}
+
+void Dispatcher::hold_connects(queue::Queue& queue, MonoTime again) {
+  queue.connect_not_before = std::max(queue.connect_not_before, again);
+}
+
+runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, Slots slots, ConnectGrants grants) {
+  queue::Queue* served = &opened_for;
+  // consider() counts this connection before it runs; what it runs into at once (a cached answer of DNS) must
+  // not come back to consider() while that is still deciding.
+  co_await runtime::yield(reactor_);
+  bool was_established = false;
+  {
+    Connection connection(*this, opened_for, shared_.connecting, std::move(grants));
+    running_.push_back(&connection);
+    co_await connection.run();
+    was_established = connection.established();
+    served = &connection.queue();
+    std::erase(running_, &connection);
+  }
+  queue::Queue& queue = *served;
+  if (was_established) --queue.established;
+  give_back(slots);
+  --queue.connections;
+  --connections_running_;
+  if (queue.size() == 0) queue.emptied_at = reactor_.now();
+  consider(queue);
+  offer_slots();
+}
+
+Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& snapshot, std::string_view host,
+                                  const Endpoint& to, Passage& out, MonoTime& again) {
+  const MonoTime now = reactor_.now();
+  const queue::Identity& identity = snapshot.identity(queue.vmta);
+  out.release();
+  out.hosts = &shared_.hosts;
+  const auto limited = [&again, &out](MonoTime at) {
+    out.release();
+    again = again == MonoTime{} ? at : std::min(again, at);
+    return Pass::Limited;
+  };
+  if (const auto limit = snapshot.ip_limit(to.address)) {
+    const auto unit = shared_.hosts.try_take(mix(1, std::hash<IpAddress>{}(to.address)), *limit);
+    if (!unit) return limited(now + kHostRetry);
+    out.units[out.unit_count++] = *unit;
+  }
+  const auto mx_limit = snapshot.mx_limit(host);
+  MonoTime soonest = MonoTime::max();
+  for (std::size_t left = identity.sources.size(); left > 0; --left) {
+    const queue::SourceAddress* source = identity.next_source(
+        to.address.is_v4(),
+        [&queue](const queue::SourceAddress& one) { return !QueueModes::is_shut(queue, one.address); });
+    if (source == nullptr) return Pass::NoSource;
+    std::shared_ptr<queue::SourceGate> gate = queue.gates.of_source(source->address);
+    if (gate && gate->max_connections && gate->connections >= *gate->max_connections) {
+      soonest = std::min(soonest, now + kHostRetry);
+      continue;
+    }
+    if (gate && gate->connects && !gate->connects.bucket->ready(now)) {
+      soonest = std::min(soonest, gate->connects.bucket->next_time(now));
+      continue;
+    }
+    if (mx_limit) {
+      const std::uint64_t key = mix(std::hash<std::string_view>{}(host), hash_of(source->address));
+      const auto unit = shared_.hosts.try_take(key, *mx_limit);
+      if (!unit) {
+        soonest = std::min(soonest, now + kHostRetry);
+        continue;
+      }
+      out.units[out.unit_count++] = *unit;
+    }
+    if (gate) {
+      if (gate->connects) {
+        const auto token = gate->connects.bucket->try_take(now);
+        SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
+        remember(gate->connects);
+      }
+      ++gate->connections;
+      out.gate = std::move(gate);
+    }
+    out.source = source;
+    return Pass::Granted;
+  }
+  return limited(soonest);
+}
+
+// --- The line for slots.
+
+/// Queues stand in the order of their priority, and of their coming where that is the same.
+void Dispatcher::want_slot(queue::Queue& queue, const queue::SharedBudget& full) {
+  queue.blocked_by = &full;
+  if (!queue.wants_slot) {
+    queue.wants_slot = true;
+    auto place = slot_line_.end();
+    while (place != slot_line_.begin() &&
+           (*std::prev(place))->settings->queue_priority < queue.settings->queue_priority) {
+      --place;
+    }
+    slot_line_.insert(place, &queue);
+  }
+  ask_to_yield(queue);
+  // Other shards give slots back without telling this one.
+  if (!slot_timer_.armed()) reactor_.arm_in(slot_timer_, kSlotRetry);
+}
+
+void Dispatcher::on_slot_timer(runtime::Timer& timer) { static_cast<SlotTimer&>(timer).owner.offer_slots(); }
+
+void Dispatcher::offer_slots() {
+  // Everybody in line is asked once, in order; who still finds no slot is behind the others afterwards.
+  std::size_t looked = 0;
+  for (std::size_t left = slot_line_.size(); left > 0 && !slot_line_.empty(); --left) {
+    if ((shared_.outbound.used() >= shared_.outbound.limit() ||
+         shared_.connecting.used() >= shared_.connecting.limit()) &&
+        (spares_.empty() || ++looked > kLineLookMax)) {
+      break;
+    }
+    queue::Queue* next = slot_line_.front();
+    slot_line_.pop_front();
+    next->wants_slot = false;
+    consider(*next);
+  }
+  if (!slot_line_.empty() && !slot_timer_.armed() && !stopping_) reactor_.arm_in(slot_timer_, kSlotRetry);
+}
+
+/// True when a queue of higher priority waits for a count this one would take from: it comes first.
+bool Dispatcher::stands_behind(const queue::Queue& queue) const {
+  std::size_t looked = 0;
+  for (const queue::Queue* other : slot_line_) {
+    if (++looked > kLineLookMax || other->settings->queue_priority <= queue.settings->queue_priority)
+      return false;
+    const queue::SharedBudget* full = other->blocked_by;
+    if (full == &shared_.outbound || full == &shared_.connecting ||
+        full == queue.gates.shared_connections.get())
+      return true;
+    for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals) {
+      if (full == &totals.state->connections) return true;
+    }
+  }
+  return false;
+}
+
+/// `queue` stands in line: a connection of a queue of lower priority may have to end for it.
+void Dispatcher::ask_to_yield(const queue::Queue& queue) {
+  const std::uint32_t priority = queue.settings->queue_priority;
+  if (priority == 0 || stopping_) return;
+  if (yield_below(priority, queue.blocked_by)) return;
+  const MonoTime now = reactor_.now();
+  const bool everybodys = queue.blocked_by == &shared_.outbound || queue.blocked_by == &shared_.connecting;
+  if (!everybodys || now < asked_to_yield_) return;
+  asked_to_yield_ = now + kYieldRetry;
+  for (Dispatcher* there : peers_) {
+    if (there == this) continue;
+    reactor_.send_to(there->reactor_.shard(),
+                     [there, priority] { there->yield_below(priority, &there->shared_.outbound); });
+  }
+}
+
+/// Ends one connection of the lowest priority below `priority` that is part of the count `needed`. True: one
+/// is on its way out already or now.
+bool Dispatcher::yield_below(std::uint32_t priority, const queue::SharedBudget* needed) {
+  Connection* victim = nullptr;
+  const auto takes_part = [this, needed](const queue::Queue& queue) {
+    if (needed == &shared_.outbound || needed == &shared_.connecting ||
+        needed == queue.gates.shared_connections.get())
+      return true;
+    const auto& totals = snapshot_->identity(queue.vmta).totals;
+    return std::any_of(totals.begin(), totals.end(),
+                       [needed](const queue::Totals& one) { return needed == &one.state->connections; });
+  };
+  for (Connection* connection : running_) {
+    const config::DomainSettings& settings = connection->settings();
+    if (settings.queue_priority >= priority || !settings.allow_priority_interruption) continue;
+    if (!takes_part(connection->queue())) continue;
+    if (connection->is_finishing()) return true;
+    if (needed == &shared_.connecting && connection->established()) continue;
+    if (victim == nullptr || settings.queue_priority < victim->settings().queue_priority) victim = connection;
+  }
+  if (victim == nullptr) return false;
+  if (victim->settings().allow_priority_interruption_during_transfer) {
+    victim->cut();
+  } else {
+    victim->finish();
+  }
+  return true;
+}
+
+}  // namespace sluice::delivery

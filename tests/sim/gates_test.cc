@@ -1,0 +1,247 @@
+// Goal: limits beyond a queue's own rate: volumes, source addresses, pools, mail hosts, shared domains,
+// ramp-up, errors,
+//       priorities; exact over shards, reloads and crashes.
+// How:  a whole node with a backlog in the simulated world; what the receivers saw, by EHLO name, host and
+// time.
+#include <gtest/gtest.h>
+
+#include "tests/sim/limited.h"
+
+namespace sluice::test {
+namespace {
+
+constexpr const char* kTwoSources =
+    "<virtual-mta two>\n smtp-source-host 10.255.0.5 s5.sim\n smtp-source-host 10.255.0.6 "
+    "s6.sim\n</virtual-mta>\n";
+
+const auto everything = [](const Seen&) { return true; };
+auto from(std::string name) {
+  return [name](const Seen& one) { return one.from == name; };
+}
+
+TEST(Gates, VolumesCountWhatWasDelivered) {
+  Limited run("<domain a.test>\n max-data-volume-rate 100k/m\n</domain>\n",
+              {.refuse_rcpt = 0.4, .defer_data = 0.1});
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 1500, .each = 1, .body_bytes = 2500});
+  run.run_for(10min);
+  const std::vector<Seen>& messages = run.seen().messages;
+  expect_volume(messages, 100 * kKiB, 1min);
+  EXPECT_GE(bytes_of(messages), 10 * 100 * kKiB * 95 / 100);
+  run.scenario.close();
+}
+
+TEST(Gates, AVolumeHoldsOverCrashesAndReloads) {
+  Limited run("<domain a.test>\n max-data-volume-rate 60k/m\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 400, .each = 1, .body_bytes = 1500});
+  run.run_for(100s);
+  run.scenario.crash(Crash::Kill);
+  ASSERT_TRUE(run.scenario.boot());
+  run.run_for(100s);
+  expect_volume(run.seen().messages, 60 * kKiB, 1min);
+  EXPECT_GE(bytes_of(run.seen().messages), 200 * kKiB * 90 / 100) << "goes on after the crash";
+  run.reload("<domain a.test>\n max-data-volume-rate 20k/m\n</domain>\n");
+  const std::size_t before = run.seen().messages.size();
+  run.run_for(5min);
+  expect_volume(
+      {run.seen().messages.begin() + static_cast<std::ptrdiff_t>(before), run.seen().messages.end()},
+      20 * kKiB, 1min);
+  run.scenario.close();
+}
+
+TEST(Gates, TotalsOfAVirtualMtaAndAPool) {
+  Limited run(
+      "<virtual-mta p5>\n smtp-source-host 10.255.0.5 p5.sim\n max-smtp-data-volume-rate "
+      "1m/h\n</virtual-mta>\n"
+      "<virtual-mta p6>\n smtp-source-host 10.255.0.6 p6.sim\n</virtual-mta>\n"
+      "<virtual-mta-pool pool>\n virtual-mta p5\n virtual-mta p6\n max-smtp-out 3\n max-smtp-msg-rate 25/s\n"
+      "</virtual-mta-pool>\n<domain *>\n max-rcpt-per-message 1\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 1200, .each = 4, .domains = {"a.test", "b.test", "c.test"}, .vmtas = {"pool"}});
+  run.run_for(60s);
+  expect_rate(times_of(run.seen().rcpts, everything), 25, 1s);
+  EXPECT_LE(run.seen().connections_top, 3u);
+  run.scenario.close();
+}
+
+TEST(Gates, EachSourceAddressHasItsOwn) {
+  Limited run(
+      std::string(kTwoSources) +
+      "<domain a.test>\n max-smtp-out 20\n max-rcpt-per-message 1\n source-ip-max-smtp-out 10.255.0.5 1\n"
+      " source-ip-max-smtp-out 0/0 3\n source-ip-max-msg-rate 10.255.0.6 5/s\n source-ip-max-msg-rate "
+      "10.255.0.5 20/s\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 1000, .each = 10, .vmtas = {"two"}});
+  run.run_for(40s);
+  EXPECT_EQ(run.seen().top["s5.sim"], 1u);
+  EXPECT_EQ(run.seen().top["s6.sim"], 3u);
+  const auto six = times_of(run.seen().rcpts, from("s6.sim"));
+  expect_rate(six, 5, 1s);
+  EXPECT_GE(six.size(), 150u);
+  EXPECT_GE(run.seen().rcpts.size(), 600u) << "the other source goes on";
+  run.scenario.close();
+}
+
+TEST(Gates, ConnectRateAndVolumeOfASource) {
+  Limited run(
+      std::string(kTwoSources) +
+      "<domain a.test>\n max-msg-per-connection 2\n max-rcpt-per-message 1\n max-smtp-out 10\n"
+      " source-ip-max-connect-rate 10.255.0.0/24 1/s\n source-ip-max-data-volume-rate 10.255.0.5 12k/m\n"
+      "</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 600, .each = 1, .vmtas = {"two"}});
+  run.run_for(2min);
+  for (const char* source : {"s5.sim", "s6.sim"})
+    expect_rate(times_of(run.seen().hellos, from(source)), 1, 1s);
+  EXPECT_GE(times_of(run.seen().hellos, from("s6.sim")).size(), 95u);
+  std::vector<Seen> five;
+  for (const Seen& one : run.seen().messages) {
+    if (one.from == "s5.sim") five.push_back(one);
+  }
+  expect_volume(five, 12 * kKiB, 1min);
+  EXPECT_GE(five.size(), 20u);
+  run.scenario.close();
+}
+
+TEST(Gates, ConnectionsByMailHostAndByDestination) {
+  Limited run(
+      std::string(kTwoSources) +
+      "mx-connection-limit *.test 9\nmx-connection-limit mx.a.test 2\nip-connection-limit 10.1.0.0/24 8\n"
+      "ip-connection-limit 10.1.0.2 3\n<domain *>\n max-smtp-out 20\n max-rcpt-per-message 1\n"
+      " max-msg-per-connection 5\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 3000, .each = 10, .domains = {"a.test", "b.test"}, .vmtas = {"two", "v2", ""}});
+  EXPECT_TRUE(run.scenario.drain(20min));
+  for (const char* source : {"s5.sim", "s6.sim", "v2.node.sim"})
+    EXPECT_EQ(run.seen().top[std::string(source) + ">1"], 2u) << source;
+  EXPECT_EQ(run.seen().top[">2"], 3u);
+  EXPECT_LE(run.seen().top[">1"], 8u);
+  // A queue that finds all hosts at their limit has not failed: nothing in retry, nothing deferred.
+  EXPECT_EQ(run.seen().messages.size(), 3000u);
+  run.scenario.close();
+}
+
+TEST(Gates, ADomainsLimitsOverAllVirtualMtas) {
+  Limited run(
+      "<domain a.test>\n share-limits-over-vmtas yes\n max-smtp-out 2\n max-msg-rate 20/s\n "
+      "max-rcpt-per-message 1\n"
+      "</domain>\n<domain b.test>\n max-rcpt-per-message 1\n max-msg-rate 20/s\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 3000, .each = 10, .domains = {"a.test", "b.test"}, .vmtas = {"v1", "v2", ""}});
+  run.run_for(30s);
+  const auto of_host = [](std::uint8_t host) { return [host](const Seen& one) { return one.host == host; }; };
+  const auto shared = times_of(run.seen().rcpts, of_host(1));
+  expect_rate(shared, 20, 1s);
+  EXPECT_GE(shared.size(), 580u);
+  EXPECT_EQ(run.seen().top[">1"], 2u);
+  EXPECT_GE(times_of(run.seen().rcpts, of_host(2)).size(), 1000u) << "without it each queue has its own 20/s";
+  run.scenario.crash(Crash::Kill);
+  ASSERT_TRUE(run.scenario.boot());
+  run.run_for(10s);
+  expect_rate(times_of(run.seen().rcpts, of_host(1)), 20, 1s);
+  run.scenario.close();
+}
+
+TEST(Gates, ConnectionsRampUp) {
+  Limited run(
+      "<domain a.test>\n smtp-out-rampup-interval 2s\n max-smtp-out 10\n max-rcpt-per-message 1\n "
+      "max-msg-rate 40/s\n</domain>\n");
+  run.fill(2000, 10);
+  run.run_for(15s);
+  const auto opened = times_of(run.seen().hellos, everything);
+  expect_rate(opened, 1, 2s);
+  EXPECT_EQ(opened.size(), 8u);
+  run.scenario.close();
+}
+
+TEST(Gates, IdleConnectionsStayAsLongAsTheyMay) {
+  Limited run("<domain a.test>\n connection-idle-timeout 30s\n</domain>\n<domain b.test>\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  for (int i = 0; i < 4; ++i) {
+    run.send({.recipients = 2, .each = 1, .domains = {"a.test", "b.test"}});
+    run.run_for(20s);
+  }
+  const auto to = [&run](std::uint8_t host) {
+    return times_of(run.seen().hellos, [host](const Seen& one) { return one.host == host; }).size();
+  };
+  EXPECT_EQ(to(1), 1u);
+  EXPECT_EQ(to(2), 4u);
+  run.run_for(40s);
+  EXPECT_EQ(run.seen().open[">1"], 0u);
+  run.scenario.close();
+}
+
+TEST(Gates, ErrorsPerConnectionAreCountedStrictly) {
+  Limited run("<domain a.test>\n max-errors-per-connection 3\n max-smtp-out 1\n</domain>\n",
+              {.refuse_rcpt = 1});
+  run.fill(30, 1);
+  EXPECT_TRUE(run.scenario.drain(5min));
+  EXPECT_EQ(run.seen().rcpts.size(), 30u);
+  EXPECT_EQ(run.seen().hellos.size(), 10u);
+  run.scenario.close();
+}
+
+TEST(Gates, ALoweredLimitHoldsAtOnceForWhatIsNew) {
+  const std::string limits = "<domain a.test>\n max-rcpt-per-message 1\n max-msg-per-connection 20\n";
+  Limited run(limits + " max-smtp-out 8\n max-msg-rate 100/s\n</domain>\n");
+  run.fill(4000, 10);
+  run.run_for(5s);
+  EXPECT_EQ(run.seen().top[">1"], 8u);
+  run.reload(limits + " max-smtp-out 2\n max-msg-rate 10/s\n</domain>\n");
+  const std::size_t before = run.seen().rcpts.size();
+  run.run_for(20s);
+  run.seen().top.clear();
+  run.run_for(20s);
+  EXPECT_LE(run.seen().top[">1"], 2u);
+  std::vector<MonoTime> after;
+  for (std::size_t i = before; i < run.seen().rcpts.size(); ++i) after.push_back(run.seen().rcpts[i].at);
+  expect_rate(after, 10, 1s);
+  EXPECT_GE(after.size(), 390u);
+  run.scenario.close();
+}
+
+TEST(Gates, ADaysRateWarmsUpEvenly) {
+  Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-msg-rate 500/d\n</domain>\n");
+  run.fill(1000);
+  run.run_for(24h);
+  const auto seen = times_of(run.seen().rcpts, everything);
+  expect_rate(seen, 500, 24h);
+  EXPECT_GE(seen.size(), 496u);
+  // Evenly: no hour has a clump.
+  expect_rate(seen, 21, 1h);
+  run.scenario.close();
+}
+
+TEST(Gates, HigherPriorityGetsTheSlot) {
+  struct Case {
+    const char* settings;
+    bool at_once;
+  };
+  const Case cases[] = {
+      {"<domain a.test>\n max-msg-rate 1/s\n max-rcpt-per-message 1\n queue-priority 40\n</domain>\n", true},
+      {"<domain a.test>\n max-msg-rate 1/s\n max-rcpt-per-message 1\n queue-priority 40\n "
+       "allow-priority-interruption no\n</domain>\n",
+       false},
+      {"<domain a.test>\n max-msg-rate 1/s\n max-rcpt-per-message 1\n</domain>\n", false},
+  };
+  for (const char* total : {"total-max-smtp-out 2\n", ""}) {
+    for (const Case& one : cases) {
+      SCOPED_TRACE(one.settings);
+      Limited run(std::string(total) + "<virtual-mta one>\n smtp-source-host 10.255.0.5 one.sim\n" +
+                  (*total == '\0' ? " max-smtp-out 2\n" : "") + "</virtual-mta>\n" + one.settings);
+      ASSERT_TRUE(run.scenario.boot());
+      run.send({.recipients = 100, .each = 1, .domains = {"a.test"}, .vmtas = {"one"}});
+      run.run_for(5s);
+      // With the daemon's limit full, a queue of another shard has to ask for room, too.
+      run.send({.recipients = 4, .each = 1, .domains = {"b.test"}, .vmtas = {*total == '\0' ? "one" : "v2"}});
+      run.run_for(2s);
+      const auto high = times_of(run.seen().rcpts, [](const Seen& seen) { return seen.host == 2; });
+      EXPECT_EQ(high.size() == 4, one.at_once) << high.size();
+      run.scenario.close();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::test
