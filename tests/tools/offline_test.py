@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""The commands of `sluice` that need no daemon, and `sluiced --check`, as an operator runs them.
+
+Goal: exit status, streams and texts of check, settings, explain, fmt and directives; both programs say the same.
+How:  small files in a folder of its own; the programs are started and their answers compared.
+
+usage: offline_test.py SLUICE SLUICED
+"""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SLUICE, SLUICED = sys.argv.pop(1), sys.argv.pop(1)
+
+GOOD = """postmaster ops@x.example
+log-file {folder}/log
+<spool {folder}/spool>
+</spool>
+<domain *>
+    max-smtp-out   10   # connections
+    use-starttls yes
+</domain>
+<virtual-mta news>
+    <domain gmail.com>
+    max-smtp-out 12
+    </domain>
+</virtual-mta>
+"""
+
+
+class Offline(unittest.TestCase):
+    def setUp(self):
+        self.kept = tempfile.TemporaryDirectory()
+        self.folder = Path(self.kept.name)
+
+    def tearDown(self):
+        self.kept.cleanup()
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text.replace("{folder}", str(self.folder)))
+        return str(path)
+
+    def run_it(self, *words, program=SLUICE):
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_good_file(self):
+        path = self.write("good", GOOD)
+        status, out, err = self.run_it("check", path, "--offline")
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("without effect as yet:\n", out)
+        self.assertIn("TLS: use-starttls (line 7)", out)
+        self.assertTrue(out.endswith(f"{path}: the configuration is valid (0 errors, 0 warnings, 0 notes)\n"), out)
+
+    def test_a_bad_file_says_everything_at_once(self):
+        path = self.write("bad", GOOD + "max-smtp-uot 5\n<domain x>\nretry-after 10\n</domain>\n")
+        status, out, err = self.run_it("check", path)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn(f'Error in line 14 of {path}: unknown directive "max-smtp-uot"\n', err)
+        self.assertIn("    max-smtp-uot 5\n    ^\n", err)
+        self.assertIn('did you mean "max-smtp-out"', err)
+        self.assertIn(f"Error in line 16 of {path}: time without a unit\n", err)
+        self.assertTrue(err.endswith("the configuration does not load (2 errors, 0 warnings, 0 notes)\n"), err)
+        status, out, daemon = self.run_it("--check", path, program=SLUICED)
+        self.assertEqual((status, out, daemon), (1, "", err))
+        # A daemon that cannot start says the same.
+        status, out, daemon = self.run_it("--config", path, program=SLUICED)
+        self.assertEqual((status, out, daemon), (1, "", err))
+        # And so does a command that needs the configuration.
+        status, out, tool = self.run_it("--config", path, "explain", "x")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("time without a unit", tool)
+
+    def test_json(self):
+        path = self.write("bad", GOOD + 'user "a\\b"\n')
+        status, out, err = self.run_it("check", path, "--json")
+        self.assertEqual((status, err), (1, ""))
+        answer = json.loads(out)
+        self.assertEqual((answer["valid"], answer["errors"], answer["file"]), (False, 1, path))
+        finding = answer["findings"][0]
+        self.assertEqual((finding["severity"], finding["line"], finding["column"]), ("error", 14, 1))
+        self.assertEqual(finding["text"], 'user "a\\b"')
+        status, out, _ = self.run_it("check", self.write("good", GOOD), "--json", "--offline")
+        answer = json.loads(out)
+        self.assertEqual((status, answer["valid"], answer["findings"]), (0, True, []))
+        self.assertIn({"directive": "use-starttls", "waits_for": "TLS", "file": str(self.folder / "good"), "line": 7},
+                      answer["to_come"])
+
+    def test_lenient_and_fragment(self):
+        path = self.write("part", "<domain *>\nsmtp-pattern-list elsewhere\nnew-thing 5\n</domain>\n")
+        self.assertEqual(self.run_it("check", path)[0], 1)
+        self.assertEqual(self.run_it("check", path, "--fragment")[0], 1)
+        status, out, _ = self.run_it("check", path, "--fragment", "--lenient")
+        self.assertEqual(status, 0)
+        self.assertIn('smtp-pattern-list "elsewhere" is not defined here', out)
+
+    def test_the_host_is_looked_at(self):
+        path = self.write("host", GOOD + "smtp-source-host 192.0.2.77 localhost\ndomain-key s,x.example,{folder}/no\n"
+                          "<smtp-pattern-list l>\nreply /(x/ mode=backoff\n</smtp-pattern-list>\n")
+        status, out, err = self.run_it("check", path)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("source IP 192.0.2.77 is not an address of this host", err)
+        self.assertIn(f'DKIM key "{self.folder}/no" does not exist', err)
+        self.assertIn("Error in line 17", err)
+        self.assertIn("regular expression: ", err)
+        self.assertEqual(self.run_it("check", path, "--offline")[0], 0)
+
+    def test_the_vendors_defaults_lie_beside_it(self):
+        path = self.write("config", GOOD + "<domain a.example>\nsmtp-pattern-list common-errors\n</domain>\n")
+        self.assertEqual(self.run_it("check", path, "--offline")[0], 1)
+        self.write("config-defaults", "<smtp-pattern-list common-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n"
+                   "<domain *>\nmax-smtp-out 3\n</domain>\n")
+        self.assertEqual(self.run_it("check", path, "--offline")[0], 0)
+        self.assertIn("max-smtp-out 10 ", self.run_it("--config", path, "explain", "x.example", "max-smtp-out")[1])
+
+    def test_settings_and_explain(self):
+        path = self.write("good", GOOD)
+        status, out, err = self.run_it("--config", path, "settings", "gmail.com/news")
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith('VirtualMTA settings for "news":\n'), out)
+        self.assertIn('\nQueue settings for "gmail.com/news":\n\nmax-smtp-out 12\n', out)
+        self.assertEqual(self.run_it("--config", path, "show", "settings", "gmail.com/news")[1], out)
+        status, out, _ = self.run_it("--config", path, "explain", "gmail.com/news", "max-smtp-out")
+        self.assertEqual(status, 0)
+        self.assertIn(f"{path}:11  <domain gmail.com> in <virtual-mta news>\n", out)
+        self.assertIn(f"over max-smtp-out 10  {path}:6  <domain *>\n", out)
+        status, out, err = self.run_it("--config", path, "explain", "gmail.com/nevs")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn('did you mean "news"?', err)
+
+    def test_fmt(self):
+        path = self.write("good", GOOD)
+        os.chmod(path, 0o640)
+        self.assertEqual(self.run_it("fmt", path, "--check"), (1, f"{path}\n", ""))
+        status, out, err = self.run_it("fmt", path)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("    max-smtp-out 10  # connections\n", out)
+        self.assertIn("    <domain gmail.com>\n        max-smtp-out 12\n    </domain>\n", out)
+        before = self.run_it("--config", path, "settings", "gmail.com/news")[1]
+        self.assertEqual(self.run_it("fmt", path, "--write"), (0, "", ""))
+        self.assertEqual(Path(path).read_text(), out)
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+        self.assertEqual(self.run_it("fmt", path, "--check"), (0, "", ""))
+        self.assertEqual(self.run_it("--config", path, "settings", "gmail.com/news")[1], before)
+        self.assertEqual(self.run_it("fmt", str(self.folder / "none"))[0], 1)
+
+    def test_bad_commands(self):
+        for words in (["check"], ["check", "a", "b"], ["check", "--jsn", "a"], ["fmt"], ["fmt", "--wrte", "a"],
+                      ["directives", "x"]):
+            status, out, err = self.run_it(*words)
+            self.assertEqual((status, out), (2, ""), words)
+            self.assertIn("usage: ", err)
+        self.assertEqual(self.run_it("--config", "x", "explain")[0], 2)
+        status, _, err = self.run_it("check", str(self.folder / "none"))
+        self.assertEqual(status, 1)
+        self.assertIn("cannot read", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
