@@ -544,7 +544,10 @@ account-id 5
 )conf";
 
 TEST(Reference, EveryDirectiveIsReadInItsBlock) {
-  const LoadResult result = load_whole(kEverything);
+  MapFiles files;
+  files.files[std::string(kMain)] = kEverything;
+  files.files["/etc/stop"] = "gone@x.example\n";
+  const LoadResult result = load_config(kMain, files, {});
   EXPECT_TRUE(result.ok());
   for (const Diagnostic& d : result.diagnostics) EXPECT_NE(d.severity, Severity::Error) << format(d);
 }
