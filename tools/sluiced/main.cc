@@ -170,6 +170,7 @@ int run(const Arguments& arguments) {
   const auto shards = arguments.shards.value_or(
       loaded.config->globals.shards.value_or(static_cast<std::uint32_t>(cpus.size())));
 
+  runtime::Mailboxes boxes(shards + 1);  // outlives the reactors: they take leave of it
   auto made = runtime::UringReactor::create(ShardId{shards}, runtime::UringOptions::small());
   if (!made) {
     std::fprintf(stderr, "Startup error: %s\n%s\n", made.error().text().c_str(),
@@ -177,7 +178,6 @@ int run(const Arguments& arguments) {
     return 1;
   }
   runtime::Reactor& control = **made;
-  runtime::Mailboxes boxes(shards + 1);
   control.join_world(boxes);
   runtime::Signals signals(control, {SIGTERM, SIGINT, SIGHUP});
   shard::Node node(control, boxes,
