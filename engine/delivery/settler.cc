@@ -68,6 +68,19 @@ void Settler::classify(journal::Event& event, const Failure& failure) {
   event.bounce_cat = snapshot_->bounce_categories->classify(failure.status, diag_).category;
 }
 
+const config::BounceAction* Settler::find_action(queue::Queue& queue, const Failure& failure) {
+  const BounceActions* actions = snapshot_->find_bounce_actions(*queue.settings);
+  if (actions == nullptr) return nullptr;
+  const std::string_view category =
+      snapshot_->bounce_categories->classify(failure.status, failure.diag).category;
+  const config::BounceAction* found = actions->find(category, failure.status, failure.diag);
+  if (found != nullptr && (found->log_only || found->action == config::BounceActionKind::Log)) {
+    queue.note_mode(reactor_.wall_now(), "bounce action " + std::string(name_of(found->action)) +
+                                             " (log only): " + failure.status.text() + ';' + failure.diag);
+  }
+  return found;
+}
+
 void Settler::end(queue::Queue& queue, queue::Item& item, const journal::Event& event) {
   journal_.append(event, item.message);
   queue.ended(item);
@@ -98,12 +111,23 @@ void Settler::delivered(queue::Queue& queue, queue::Item& item, const spool::Mes
 
 void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                       const HopFacts* hop, const Failure& failure, journal::Ending ending) {
+  if (ending == journal::Ending::Bounced) {
+    const config::BounceAction* action = find_action(queue, failure);
+    if (decide_after_failure(action) == AfterFailure::Retry) {
+      wait_again(queue, item, message, hop, failure, {.wait = action->retry_after});
+      return;
+    }
+  }
   count_attempt(item);
   fill(event_, queue, item, message, hop);
   event_.kind = journal::EventKind::Bounced;
   event_.ending = ending;
   event_.dsn_action = "failed";
   classify(event_, failure);
+  if (queue.settings->replace_smtp_421_service_response && diag_.starts_with("smtp;421")) {
+    diag_ = "smtp;421 service unavailable";
+    event_.dsn_diag = diag_;
+  }
   ++counters_.bounced;
   ++queue.bounced;
   snapshot_->identity(queue.vmta).state->traffic.bounced.fetch_add(1, std::memory_order_relaxed);
@@ -112,6 +136,20 @@ void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::Messa
 
 void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                        const HopFacts* hop, const Failure& failure, const Deferral& how) {
+  const config::BounceAction* action = find_action(queue, failure);
+  Deferral asked = how;
+  switch (decide_after_failure(action)) {
+    case AfterFailure::AsUsual: break;
+    case AfterFailure::Drop: bounced(queue, item, message, hop, failure); return;
+    case AfterFailure::Retry:
+      if (!asked.wait) asked.wait = action->retry_after;
+      break;
+  }
+  wait_again(queue, item, message, hop, failure, asked);
+}
+
+void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                         const HopFacts* hop, const Failure& failure, const Deferral& how) {
   if (!how.was_shut_off) {
     item.shut_attempts = 0;
   } else if (item.shut_attempts < std::numeric_limits<std::uint8_t>::max()) {

@@ -87,6 +87,10 @@ class Settler {
   void fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
             const spool::MessageView& message, const HopFacts* hop);
   void classify(journal::Event& event, const Failure& failure);
+  /// What the queue's `<bounce-actions>` say about this failure; null: nothing.
+  const config::BounceAction* find_action(queue::Queue& queue, const Failure& failure);
+  void wait_again(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                  const HopFacts* hop, const Failure& failure, const Deferral& how);
   void end(queue::Queue& queue, queue::Item& item, const journal::Event& event);
 
   runtime::Reactor& reactor_;

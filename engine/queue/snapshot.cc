@@ -142,6 +142,20 @@ std::expected<std::vector<ReplyRules>, std::string> reply_rules(const config::Co
   return out;
 }
 
+std::expected<std::vector<BounceActions>, std::string> bounce_actions(const config::Config& config) {
+  std::vector<BounceActions> out;
+  for (const config::BounceActionList& list : config.bounce_actions) {
+    auto made = BounceActions::make(list.actions);
+    if (!made) {
+      const config::Origin& at = list.actions[made.error().action].origin;
+      return std::unexpected("Error in line " + std::to_string(at.line) + " of " + config.files[at.file] +
+                             ": pattern of <bounce-actions>: " + made.error().message);
+    }
+    out.push_back(std::move(*made));
+  }
+  return out;
+}
+
 /// Headers that accounting files ask for, each once: injection keeps them with the message.
 std::expected<std::vector<std::string>, std::string> accounted_headers(const config::Config& config) {
   std::vector<std::string> out;
@@ -219,6 +233,15 @@ std::string domain_suffix(const config::GlobalSettings& global) {
 
 }  // namespace
 
+const BounceActions* Snapshot::find_bounce_actions(const config::DomainSettings& settings) const {
+  if (bounce_actions.empty()) return nullptr;
+  const std::string& name =
+      settings.bounce_actions.empty() ? config->globals.bounce_actions : settings.bounce_actions;
+  const config::BounceActionList* list = config->find_bounce_actions(name);
+  return list == nullptr ? nullptr
+                         : &bounce_actions[static_cast<std::size_t>(list - config->bounce_actions.data())];
+}
+
 const ReplyRules* Snapshot::find_reply_rules(std::string_view name) const {
   if (name.empty()) return nullptr;
   const config::ReplyList* list = config->find_reply_list(name);
@@ -294,6 +317,9 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   auto replies = reply_rules(*out->config);
   if (!replies) return std::unexpected(replies.error());
   out->reply_rules = std::move(*replies);
+  auto actions = bounce_actions(*out->config);
+  if (!actions) return std::unexpected(actions.error());
+  out->bounce_actions = std::move(*actions);
   auto headers = accounted_headers(*out->config);
   if (!headers) return std::unexpected(headers.error());
   out->accounted_headers = std::move(*headers);

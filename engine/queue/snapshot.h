@@ -19,6 +19,7 @@
 #include "engine/queue/rollup_anchor.h"
 #include "policy/accounting/time_zone.h"
 #include "policy/base/result.h"
+#include "policy/classify/bounce_actions.h"
 #include "policy/classify/bounce_category.h"
 #include "policy/classify/reply_rules.h"
 #include "policy/config/config.h"
@@ -40,8 +41,9 @@ struct Snapshot {
   std::string domain_suffix;                   ///< for addresses without a domain; never empty
   std::vector<std::string> accounted_headers;  ///< names of message headers that some accounting file shows
   std::shared_ptr<const BounceClassifier> bounce_categories;
-  std::vector<ReplyRules> reply_rules;  ///< compiled, beside Config::reply_lists
-  routing::Families families;           ///< those for which any virtual MTA has a source
+  std::vector<ReplyRules> reply_rules;        ///< compiled, beside Config::reply_lists
+  std::vector<BounceActions> bounce_actions;  ///< compiled, beside Config::bounce_actions
+  routing::Families families;                 ///< those for which any virtual MTA has a source
   /// Addresses this server takes mail at, by port: a mail host there means that mail loops.
   struct OwnHosts {
     std::uint16_t port = 25;
@@ -57,6 +59,8 @@ struct Snapshot {
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
   /// The compiled `<smtp-pattern-list NAME>`; null when there is none of that name, or the name is empty.
   [[nodiscard]] const ReplyRules* find_reply_rules(std::string_view name) const;
+  /// The compiled `<bounce-actions>` a queue names, else the global one; null when there is none.
+  [[nodiscard]] const BounceActions* find_bounce_actions(const config::DomainSettings& settings) const;
   /// This server's own addresses for mail that goes to `port`; empty when it does not listen there.
   [[nodiscard]] std::span<const IpAddress> own_addresses(std::uint16_t port) const;
   /// `mx-connection-limit` of a mail host, `ip-connection-limit` of an address; nullopt: none.

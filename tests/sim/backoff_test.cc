@@ -17,7 +17,7 @@ std::string rcpt(int number, const char* domain = "a.test") {
 }
 
 struct Backoff {
-  explicit Backoff(const std::string& extra) : scenario(5, extra) {
+  explicit Backoff(const std::string& extra, std::uint64_t seed = 5) : scenario(seed, extra) {
     scenario.world.network().default_link = {.jitter = 0us, .read_cut = 0};
   }
   void open(Judge judge) {
@@ -598,6 +598,126 @@ TEST(Backoff, AStormOfChangesDoesNotFillTheMailbox) {
   }
   EXPECT_TRUE(counted);
   run.scenario.close();
+}
+
+TEST(Backoff, BounceActionsRetryDropAndOnlyLog) {
+  Backoff run(R"(
+<bounce-actions>
+    match bad-mailbox action=retry retry-after=10m
+    reply /^4\.7\.1;/ action=suppress
+    reply /^5\.7\.1;/ action=retry retry-after=5m log-only=yes
+    match quota-issues action=retry retry-after=20m
+</bounce-actions>
+)");
+  bool angry = true;
+  run.open([&angry](const Asked& asked) -> std::string {
+    if (asked.at != Asked::At::Rcpt || !angry) return "";
+    if (asked.recipient == rcpt(0)) return "550 5.1.1 no such user";
+    if (asked.recipient == rcpt(1)) return "450 4.7.1 not wanted here";
+    if (asked.recipient == rcpt(2)) return "550 5.7.1 not wanted here";
+    return "452 4.2.2 mailbox full";
+  });
+  run.send(4);
+  run.run(5s);
+  EXPECT_EQ(run.scenario.queued(), 2u) << "the 4.7.1 is dropped, the 5.7.1 bounces as ever";
+  const std::string events = run.ask({"show", "queues", "a.test/v1", "--mode-events"});
+  EXPECT_NE(events.find("bounce action retry (log only): 5.7.1;smtp;550 5.7.1 not wanted here"),
+            std::string::npos)
+      << events;
+  angry = false;
+  run.run(9min);
+  EXPECT_EQ(run.scenario.queued(), 2u);
+  run.run(2min);
+  EXPECT_EQ(run.scenario.queued(), 1u) << "what was a bounce is delivered at the second try";
+  run.run(10min);
+  EXPECT_EQ(run.scenario.queued(), 0u);
+  run.scenario.close();
+}
+
+TEST(Backoff, BounceHandlingOfAVirtualMtaIsTheSameThing) {
+  Backoff run(R"(
+<virtual-mta v3>
+    smtp-source-host 10.255.0.5 v3.node.sim
+    <bounce-handling>
+        <response match="5.1.1" action="delete" log-only="no"/>
+        <response match="4.*" action="retry" retry-after="1h"/>
+    </bounce-handling>
+</virtual-mta>
+)");
+  run.open([](const Asked& asked) -> std::string {
+    if (asked.at != Asked::At::Rcpt) return "";
+    return asked.recipient == rcpt(0) ? "550 5.1.1 no such user" : "450 4.2.1 later";
+  });
+  run.send(2, "v3");
+  run.run(50min);
+  EXPECT_EQ(run.scenario.ledger.tried.size(), 2u) << "not after 30 seconds but after an hour";
+  run.run(11min);
+  EXPECT_EQ(run.scenario.ledger.tried.size(), 3u);
+  run.scenario.close();
+}
+
+TEST(Backoff, WhateverReceiversSayEveryRecipientEndsOnce) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE(seed);
+    Backoff run(std::string(kSlowList) + R"(
+<virtual-mta v3>
+    smtp-source-host 10.255.0.5 v3a.node.sim
+    smtp-source-host 10.255.0.6 v3b.node.sim
+</virtual-mta>
+<domain *>
+    smtp-pattern-list slow
+    max-rcpt-per-message 3
+    retry-after 30s,1m
+    backoff-retry-after 40s
+    backoff-to-normal-after 3m
+    backoff-upon-all-sources-disabled yes
+    reenable-source-ip-after 1m
+    adaptive-pacing yes
+    adaptive-pacing-floor 20/s
+    adaptive-pacing-interval 30s
+</domain>
+<virtual-mta v2>
+    <domain *>
+        backoff-reroute-to-virtual-mta v3
+    </domain>
+</virtual-mta>
+<virtual-mta v1>
+    <domain c.test>
+        reroute-to-virtual-mta v3
+    </domain>
+</virtual-mta>
+)",
+                seed);
+    run.scenario.extra_zone = [](resolver::TableTransport& dns) { dns.add_mx("a.test", 20, "mx.b.test"); };
+    bool calm = false;
+    run.open([&run, &calm](const Asked& asked) -> std::string {
+      static constexpr const char* kWords[] = {
+          "421 4.7.0 slow",   "550 4.7.0 gone", "451 4.7.0 defer",   "450 4.7.0 other address",
+          "450 4.7.0 normal", "450 4.2.1 busy", "421 4.3.2 closing", "550 5.1.1 unknown",
+      };
+      if (calm) return run.scenario.ledger.refused.contains(asked.recipient) ? "550 5.1.1 unknown" : "";
+      if (asked.at == Asked::At::Rcpt && run.scenario.ledger.refused.contains(asked.recipient)) {
+        return "550 5.1.1 unknown";
+      }
+      if (run.scenario.world.random().below(100) >= 35) return "";
+      const std::size_t which = run.scenario.world.random().below(asked.at == Asked::At::Rcpt ? 8 : 7);
+      if (which == 7) run.scenario.ledger.refused.insert(asked.recipient);
+      return kWords[which];
+    });
+    std::vector<Mail> mails = run.scenario.mails(120, "s" + std::to_string(seed) + "-");
+    ASSERT_TRUE(finish(
+        run.scenario.world,
+        inject(run.scenario.peers.reactor(0), Scenario::listener(), std::move(mails), run.injected), 1h));
+    for (int round = 0; round < 3; ++round) {
+      run.run(std::chrono::seconds(20 + run.scenario.world.random().below(200)));
+      run.restart(round % 2 == 0 ? Crash::Kill : Crash::PowerCut);
+    }
+    run.run(5min);
+    calm = true;
+    EXPECT_TRUE(run.scenario.drain(3h));
+    run.scenario.close();
+    run.scenario.check_promises(run.injected, true);
+  }
 }
 
 TEST(Backoff, AdaptivePaceFindsWhatTheReceiverTakes) {

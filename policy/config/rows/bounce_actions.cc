@@ -138,7 +138,7 @@ void apply_type(Value& value, L&) {
 void append_bounce_actions(std::vector<Directive>& out) {
   add(out,
       custom<&apply_match, &L::actions>(
-          "match", "bounces of these categories",
+          "match", "failures of these categories; suppress only bounces: there is no list to fill yet",
           {.since = Since::Extension,
            .flags = kRepeats,
            .grammar =
