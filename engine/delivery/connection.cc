@@ -208,10 +208,11 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   co_await converse();
   for (const Guest& guest : guests_) dispatcher_.left(*guest.queue, reactor_.now());
   guests_.clear();
-  co_await reads_.join();
+  // Before the others are waited for: they may be waiting for the very buffers these hold.
   for (Active& slot : active_) {
     if (slot.state == Active::State::Read) give_up(slot);
   }
+  co_await reads_.join();
   dispatcher_.spares().leave(seat_);
   const bool was_ready = ready_;
   stream_.close();
@@ -356,6 +357,7 @@ runtime::Task<void> Connection::read(Active& slot) {
   if (lease) {
     slot.lease = std::move(*lease);
     slot.state = Active::State::Read;
+    if (client_->is_over()) give_up(slot);
   } else {
     for (queue::Item* item : slot.items) dispatcher_.settler().lost(*slot.queue, *item, lease.error());
     release(slot);
