@@ -202,7 +202,7 @@ TEST(Gates, ALoweredLimitHoldsAtOnceForWhatIsNew) {
 }
 
 TEST(Gates, ADaysRateWarmsUpEvenly) {
-  Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-msg-rate 500/d\n</domain>\n");
+  Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-msg-rate 500/d\n bounce-after 5d\n</domain>\n");
   run.fill(1000);
   run.run_for(24h);
   const auto seen = times_of(run.seen().rcpts, everything);
