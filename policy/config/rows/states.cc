@@ -249,7 +249,6 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::SpoolOptions, in(Scope::Spool), "deliver-only"},
     {C::SpoolOptions, in(Scope::Spool), "delete-file-holders"},
     {C::Rights, in(Scope::Global), "run-as-root"},
-    {C::Backoff, in(Scope::Domain), "backoff-max-data-volume-rate"},
     {C::Limits, in(Scope::Domain), "allow-cancel-during-transfer"},
     {C::QueueTypes, in(Scope::Domain), "type", true},
     {C::QueueTypes, in(Scope::Domain), "discard-as-bounce"},
