@@ -148,7 +148,8 @@ zone:
         out = []
         for path in sorted(glob.glob(f"{self.folder}/acct-*.csv")):
             with open(path, newline="", encoding="utf-8") as file:
-                out += [row for row in csv.DictReader(file) if row["type"] == kind]
+                whole = file.read().rpartition("\r\n")[0]  # once: a file may grow while it is read, its header included
+            out += [row for row in csv.DictReader(whole.splitlines()) if row["type"] == kind]
         return out
 
     def stop_all(self):
