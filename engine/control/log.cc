@@ -1,81 +1,202 @@
 #include "engine/control/log.h"
 
-#include <ctime>
+#include <algorithm>
 
 #include "policy/base/assert.h"
 
 namespace sluice::control {
 namespace {
 
-void append_local_time(std::string& out, WallTime time) {
-  const std::time_t seconds =
-      std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-  std::tm local{};
-  ::localtime_r(&seconds, &local);
-  char buffer[32];
-  out.append(buffer, std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S", &local));
+constexpr std::size_t kOffsetBytes = 5;  // "+0000": accounting files need it, the log goes without
+
+std::string numbered(const std::string& path, std::uint32_t number) {
+  return number == 0 ? path : path + '.' + std::to_string(number);
 }
 
 }  // namespace
 
-Log::Log(runtime::Reactor& reactor) : reactor_(reactor), wakeup_(reactor) {}
-Log::~Log() { SLUICE_ASSERT(tasks_.running() == 0); }
+void LineWriter::append(std::string& out, WallTime time, std::string_view text) {
+  times_.append(out, time);
+  out.resize(out.size() - std::min(out.size(), kOffsetBytes));
+  out += ' ';
+  for (const char c : text.substr(0, kLineBytesMax)) {
+    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  }
+  out += '\n';
+}
 
-runtime::Task<Status> Log::open(std::string path, bool world_readable) {
-  if (path.empty()) path = "/dev/stderr";
-  Result<runtime::File> opened = co_await runtime::File::open(
-      reactor_, path, {.create = true, .append = true, .mode = world_readable ? 0644u : 0640u});
+Log::Log(runtime::Reactor& reactor, const accounting::TimeZone& zone)
+    : reactor_(reactor),
+      zone_(zone),
+      lines_(zone),
+      file_use_(reactor, 1),
+      day_timer_(
+          [](runtime::Timer& timer) {
+            Log& self = static_cast<DayTimer&>(timer).owner;
+            self.note_day();
+            self.reactor_.arm_in(
+                timer, std::min<Duration>(self.next_midnight_ - self.reactor_.wall_now(), kDayCheckMax));
+          },
+          *this),
+      wakeup_(reactor) {}
+
+Log::~Log() {
+  reactor_.disarm(day_timer_);
+  SLUICE_ASSERT(tasks_.running() == 0);
+}
+
+runtime::Task<Result<runtime::File>> Log::open_file(LogOptions options, bool empty) {
+  const std::string path = options.path.empty() ? "/dev/stderr" : options.path;
+  const runtime::OpenOptions how{
+      .create = true, .truncate = empty, .append = true, .mode = options.world_readable ? 0644u : 0640u};
+  co_return co_await runtime::File::open(reactor_, path, how);
+}
+
+runtime::Task<Status> Log::open(LogOptions options) {
+  Result<runtime::File> opened = co_await open_file(options, false);
   if (!opened) co_return std::unexpected(opened.error());
+  co_await file_use_.take(1);
+  file_ = std::move(*opened);
+  options_ = std::move(options);
+  file_use_.give(1);
   if (tasks_.running() == 0) {
-    file_ = std::move(*opened);
+    next_midnight_ = zone_.next_midnight(reactor_.wall_now());
+    reactor_.arm_in(day_timer_, std::min<Duration>(next_midnight_ - reactor_.wall_now(), kDayCheckMax));
     tasks_.spawn(write_all());
-  } else {
-    next_file_ = std::move(*opened);  // exchanged by the writer, which may be using the old one now
-    has_next_ = true;
   }
   wakeup_.set();
   co_return Status();
 }
 
+bool Log::rotates() const {
+  // A device is not renamed, whoever runs us.
+  return options_.kept > 0 && !options_.path.empty() && !options_.path.starts_with("/dev/");
+}
+
+void Log::note_day() {
+  const WallTime now = reactor_.wall_now();
+  if (now < next_midnight_ || next_midnight_ == WallTime{}) return;
+  next_midnight_ = zone_.next_midnight(now);
+  if (!options_.daily || !rotates() || day_ends_at_) return;
+  day_ends_at_ = backlog_.size();
+  wakeup_.set();
+}
+
 void Log::write(std::string_view text) {
-  text = text.substr(0, kLineBytesMax);
-  if (backlog_.size() + text.size() > kBacklogBytesMax) {
+  note_day();
+  if (backlog_.size() + std::min(text.size(), LineWriter::kLineBytesMax) > kBacklogBytesMax) {
     ++dropped_;
     return;
   }
-  append_local_time(backlog_, reactor_.wall_now());
-  backlog_ += ' ';
-  for (const char c : text) backlog_ += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  backlog_ += '\n';
+  lines_.append(backlog_, reactor_.wall_now(), text);
   wakeup_.set();
+}
+
+void Log::append(std::string_view lines, std::uint64_t left_out) {
+  note_day();
+  dropped_ += left_out;
+  if (backlog_.size() + lines.size() > kBacklogBytesMax) {
+    dropped_ += static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+  } else {
+    backlog_ += lines;
+  }
+  wakeup_.set();
+}
+
+runtime::Task<void> Log::write_text(std::string_view text) {
+  if (text.empty()) co_return;
+  co_await file_use_.take(1);
+  // O_APPEND: the offset is the file's business.
+  const Status written = co_await file_.write(std::as_bytes(std::span(text)), 0);
+  file_use_.give(1);
+  if (!written && !stopping_)
+    co_await runtime::sleep_for(reactor_, 1s);  // lost lines, but no loop around a full disk
 }
 
 runtime::Task<void> Log::write_all() {
   std::string writing;
   for (;;) {
-    if (std::exchange(has_next_, false)) file_ = std::move(next_file_);
-    if (backlog_.empty()) {
+    if (backlog_.empty() && !day_ends_at_ && dropped_ == 0) {
       if (stopping_) co_return;
       co_await wakeup_.wait();
       continue;
     }
     writing.clear();
     writing.swap(backlog_);
+    const std::optional<std::size_t> day_ends = std::exchange(day_ends_at_, std::nullopt);
     if (dropped_ > 0) {
       const std::uint64_t dropped = std::exchange(dropped_, 0);
       write(std::to_string(dropped) + " log lines left out: too many at once");
     }
-    // O_APPEND: the offset is the file's business.
-    const Status written = co_await file_.write(std::as_bytes(std::span(writing)), 0);
-    if (!written && !stopping_)
-      co_await runtime::sleep_for(reactor_, 1s);  // lost lines, but no loop around a full disk
+    std::string_view rest = writing;
+    if (day_ends) {
+      co_await write_text(rest.substr(0, *day_ends));
+      rest.remove_prefix(*day_ends);
+      const Status rotated = co_await rotate();
+      if (!rotated) write("cannot rotate the log: " + rotated.error().text());
+    }
+    co_await write_text(rest);
   }
+}
+
+runtime::Task<Status> Log::rotate() {
+  co_await file_use_.take(1);
+  const Status rotated = co_await rotate_held();
+  file_use_.give(1);
+  co_return rotated;
+}
+
+runtime::Task<Status> Log::rotate_held() {
+  if (rotates()) {
+    // The oldest go first, so that a crash in between loses nothing else. Files beyond the count are of a
+    // time when more were kept.
+    for (std::uint32_t i = options_.kept; i < kKeptMax; ++i) {
+      const Status removed = co_await runtime::unlink_file(reactor_, numbered(options_.path, i));
+      if (!removed) break;
+    }
+    for (std::uint32_t i = options_.kept - 1; i > 0; --i) {
+      const Status moved =
+          co_await runtime::rename_file(reactor_, numbered(options_.path, i - 1), numbered(options_.path, i));
+      if (!moved && moved.error().code != Errc::NotFound) co_return moved;
+    }
+  }
+  Result<runtime::File> opened = co_await open_file(options_, rotates() && options_.kept == 1);
+  if (!opened) co_return std::unexpected(opened.error());
+  file_ = std::move(*opened);
+  co_return Status();
 }
 
 runtime::Task<void> Log::stop() {
   stopping_ = true;
+  reactor_.disarm(day_timer_);
   wakeup_.set();
   co_await tasks_.join();
+}
+
+ShardLog::ShardLog(runtime::Reactor& reactor, ShardId control, Log& log, const accounting::TimeZone& zone)
+    : state_(std::make_shared<State>(reactor, control, log, LineWriter(zone))) {}
+
+void ShardLog::write(std::string_view text) {
+  State& state = *state_;
+  if (state.waiting.size() + std::min(text.size(), LineWriter::kLineBytesMax) > kBacklogBytesMax) {
+    ++state.dropped;
+    return;
+  }
+  state.lines.append(state.waiting, state.reactor.wall_now(), text);
+  if (!state.under_way) send(state_);
+}
+
+void ShardLog::send(const std::shared_ptr<State>& state) {
+  state->under_way = true;
+  state->reactor.send_to(
+      state->control, [state, log = &state->log, lines = std::exchange(state->waiting, {}),
+                       dropped = std::exchange(state->dropped, 0), from = state->reactor.shard()]() mutable {
+        log->append(lines, dropped);
+        log->reactor().send_to(from, [state = std::move(state)] {
+          state->under_way = false;
+          if (!state->waiting.empty() || state->dropped > 0) send(state);
+        });
+      });
 }
 
 }  // namespace sluice::control

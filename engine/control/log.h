@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -8,58 +9,114 @@
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"
+#include "policy/accounting/row_formatter.h"
+#include "policy/accounting/time_zone.h"
 
 namespace sluice::control {
 
-/// The main log (`log-file`): "YYYY-MM-DD HH:MM:SS text", local time, one line an entry.
-/// Thread:   write() from the control shard; other shards go through ShardLog.
-/// Lifetime: stop() before destruction (asserted).
+/// How the main log is kept.
+struct LogOptions {
+  std::string path;             ///< `log-file`; "": standard error
+  bool world_readable = false;  ///< `log-file-world-readable`
+  std::uint32_t kept = 8;       ///< `log-rotate`: files with the current one; 0: never rotated
+  bool daily = true;            ///< `log-auto-rotation`: a new file at local midnight
+};
+
+/// Writes "YYYY-MM-DD HH:MM:SS text", local time, control bytes as '?'. Thread: one. Lifetime: `zone`
+/// outlives it.
+class LineWriter {
+ public:
+  static constexpr std::size_t kLineBytesMax = 4096;
+  explicit LineWriter(const accounting::TimeZone& zone) : times_(zone, true) {}
+  void append(std::string& out, WallTime time, std::string_view text);
+
+ private:
+  accounting::TimeText times_;
+};
+
+/// The main log (`log-file`), one line an entry, with rotation log -> log.1 -> log.2 and so on.
+/// Thread:   the control shard's; other shards go through ShardLog.
+/// Lifetime: stop() before destruction (asserted). `zone` outlives it and may be set until open().
 /// Limits:   kBacklogBytesMax wait to be written; more lines are counted and the count is logged when there
-/// is room, so
-///           that a storm of errors costs neither memory nor the disk's time.
-/// Errors:   a log that cannot be written goes to standard error instead; mail goes on.
+/// is room,
+///           so that a storm of errors costs neither memory nor the disk's time.
+/// Errors:   what cannot be written is lost, mail goes on; a rotation that fails is said in the log and the
+/// old file
+///           goes on.
 class Log {
  public:
   static constexpr std::size_t kBacklogBytesMax = 4 * kMiB;
-  static constexpr std::size_t kLineBytesMax = 4096;
+  static constexpr std::uint32_t kKeptMax = 10'000;
 
-  explicit Log(runtime::Reactor& reactor);
+  Log(runtime::Reactor& reactor, const accounting::TimeZone& zone);
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
   ~Log();
 
-  /// Opens `path` for appending; "" is standard error. Also reopens after the file was moved away.
-  [[nodiscard]] runtime::Task<Status> open(std::string path, bool world_readable);
-  /// Adds a line; control bytes in it become '?'.
+  /// Opens the log for appending. Again at a reload: opens anew, so that a file moved away is let go.
+  [[nodiscard]] runtime::Task<Status> open(LogOptions options);
   void write(std::string_view text);
+  /// Whole lines that have their times; `left_out` were dropped on their way here.
+  void append(std::string_view lines, std::uint64_t left_out);
+  /// A new file now (`rotate log`). With `kept` 0 the file is only opened again.
+  [[nodiscard]] runtime::Task<Status> rotate();
+  [[nodiscard]] const LogOptions& options() const { return options_; }
+  [[nodiscard]] runtime::Reactor& reactor() { return reactor_; }
   [[nodiscard]] runtime::Task<void> stop();
 
  private:
+  static constexpr Duration kDayCheckMax = 1min;  // the wall clock may be set
+
+  struct DayTimer : runtime::Timer {
+    DayTimer(Fire fire, Log& log) : Timer(fire), owner(log) {}
+    Log& owner;
+  };
   runtime::Task<void> write_all();
+  runtime::Task<void> write_text(std::string_view text);
+  runtime::Task<Status> rotate_held();
+  [[nodiscard]] runtime::Task<Result<runtime::File>> open_file(LogOptions options, bool empty);
+  [[nodiscard]] bool rotates() const;
+  void note_day();
+
   runtime::Reactor& reactor_;
+  const accounting::TimeZone& zone_;
+  LineWriter lines_;
+  LogOptions options_;
   runtime::File file_;
-  runtime::File next_file_;
-  bool has_next_ = false;
+  runtime::Semaphore file_use_;  // one at a time: a write, or whatever exchanges the file
   std::string backlog_;
+  std::optional<std::size_t> day_ends_at_;  // in backlog_: what follows belongs into a new file
+  WallTime next_midnight_{};
+  DayTimer day_timer_;
   std::uint64_t dropped_ = 0;
   runtime::Wakeup wakeup_;
   runtime::TaskGroup tasks_;
   bool stopping_ = false;
 };
 
-/// Another shard's way to the log. Thread: its shard. Lifetime: `log` outlives the world.
+/// Another shard's way to the log: lines travel in batches, one under way at a time.
+/// Thread:   its shard's. Lifetime: `log` and `zone` outlive the world.
+/// Limits:   kBacklogBytesMax wait for their turn; more lines are counted and said when there is room.
 class ShardLog {
  public:
-  ShardLog(runtime::Reactor& reactor, ShardId control, Log& log)
-      : reactor_(reactor), control_(control), log_(log) {}
-  void write(std::string text) {
-    reactor_.send_to(control_, [log = &log_, line = std::move(text)] { log->write(line); });
-  }
+  static constexpr std::size_t kBacklogBytesMax = 1 * kMiB;
+
+  ShardLog(runtime::Reactor& reactor, ShardId control, Log& log, const accounting::TimeZone& zone);
+  void write(std::string_view text);
 
  private:
-  runtime::Reactor& reactor_;
-  ShardId control_;
-  Log& log_;
+  // Shared with the batch under way, which may come back after the owner is gone.
+  struct State {
+    runtime::Reactor& reactor;
+    ShardId control;
+    Log& log;
+    LineWriter lines;
+    std::string waiting;
+    std::uint64_t dropped = 0;
+    bool under_way = false;
+  };
+  static void send(const std::shared_ptr<State>& state);
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace sluice::control

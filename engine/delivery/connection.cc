@@ -57,6 +57,7 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::Share
       connecting_(connecting),
       snapshot_(dispatcher.snapshot()),
       settings_(queue.settings),
+      log_(dispatcher.log(), dispatcher.next_connection_number(), log_wishes(*settings_)),
       wakeup_(reactor_),
       linger_(
           [](runtime::Timer& timer) {
@@ -65,11 +66,14 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::Share
             self.wakeup_.set();
           },
           *this),
-      paid_(std::move(paid)) {}
+      paid_(std::move(paid)) {
+  if (log_.connections()) log_.say("starting " + queue.name());
+}
 
 Connection::~Connection() {
   reactor_.disarm(linger_);
   if (has_paid_) dispatcher_.refund_connect(paid_);
+  if (log_.connections()) log_.say("done " + queue_->name());
   for (const Active& slot : active_) SLUICE_ASSERT(slot.state == Active::State::Free);
 }
 
@@ -125,6 +129,7 @@ void Connection::next_guest(bool stays) {
 
 runtime::Task<void> Connection::run() {
   const resolver::RouteAnswer route = co_await find_route();
+  if (settings_->log_resolution) log_route(route);
   if (co_await bounce_without_mx(route)) {
     leave_connecting();
     co_return;
@@ -188,15 +193,21 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   source_host_ = source->ehlo;
   has_source_ = true;
   if (source->address) hop_->source_ip = source->address->text();
+  if (log_.connections())
+    log_.say("connecting from " + source->ehlo + " (" + hop_->source_ip + ") to " + hop_->mta);
   Result<runtime::Stream> connected = co_await runtime::Stream::connect(
       reactor_, to, source->address ? &*source->address : nullptr, settings_->connect_timeout);
   if (!connected) {
     failure_ = {{4, 4, 1}, connect_failure_text(connected.error(), name, to)};
+    if (log_.connections()) log_.say(failure_.diag);
     co_return After::NextHop;
   }
   stream_ = std::move(*connected);
-  if (!source->address) {
-    if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_->source_ip = local->address.text();
+  if (!source->address || log_.connections()) {
+    if (const auto local = reactor_.local_endpoint(stream_.fd())) {
+      if (!source->address) hop_->source_ip = local->address.text();
+      log_.connected(*local);
+    }
   }
   client_.emplace(client_settings(*settings_, source->ehlo), *this);
   ready_ = false;
@@ -217,6 +228,7 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   const bool was_ready = ready_;
   stream_.close();
   client_.reset();
+  log_.closed(hop_->mta);
   if (cut_) co_return After::Done;
   if (skip_host_) co_return lent_ || finishing_ ? After::Done : After::NextHop;
   if (fault_ == net::ClientFault::None) co_return After::Done;
@@ -263,6 +275,7 @@ void Connection::read_input() {
       connection_ended("EDISCON");
       return;
     }
+    log_.received((*input)->bytes(), false);
     client_->on_bytes((*input)->bytes());
   }
 }
@@ -447,6 +460,7 @@ runtime::Task<void> Connection::send_output() {
     }
     co_return;
   }
+  log_sent(std::span(room).first(count));
   client_->consumed(total);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/delivery/dispatcher.h"
+#include "engine/delivery/session_log.h"
 #include "engine/queue/queue.h"
 #include "engine/resolver/route_answer.h"
 #include "engine/runtime/stream.h"
@@ -114,6 +115,11 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   runtime::Task<void> give_up_carried();
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
+  // connection_log.cc
+  [[nodiscard]] static SessionLog::Wishes log_wishes(const config::DomainSettings& settings);
+  void log_route(const resolver::RouteAnswer& route) const;
+  void log_sent(std::span<const net::Bytes> shown);
+  void log_broken_transfer(const Active& slot, net::ClientPhase phase, std::string_view why) const;
 
   // net::ClientEvents
   void on_ready(const net::Capabilities& capabilities) override;
@@ -135,6 +141,7 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   // Of the moment the connection began: a reload changes new connections only.
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<const config::DomainSettings> settings_;
+  SessionLog log_;
 
   runtime::Wakeup wakeup_;
   LingerTimer linger_;

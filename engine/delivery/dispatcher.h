@@ -13,6 +13,7 @@
 #include "engine/delivery/refusal.h"
 #include "engine/delivery/removal.h"
 #include "engine/delivery/rollups.h"
+#include "engine/delivery/session_log.h"
 #include "engine/delivery/settler.h"
 #include "engine/delivery/spare_connections.h"
 #include "engine/queue/queue_table.h"
@@ -119,6 +120,8 @@ class Dispatcher {
   /// belong to another shard. Before start().
   void set_peers(std::span<Dispatcher* const> peers) { peers_ = peers; }
 
+  /// Where connections log to (`log-connections` and its like). Before start().
+  void set_log(LogLine log) { log_ = std::move(log); }
   /// Puts the configuration in force: queues get their new settings, running connections keep theirs.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells
@@ -223,6 +226,11 @@ class Dispatcher {
   [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
   [[nodiscard]] spool::MessageReader& reader() { return reader_; }
   [[nodiscard]] Settler& settler() { return settler_; }
+  [[nodiscard]] const LogLine& log() const { return log_; }
+  /// For the log: not repeated over the shards.
+  [[nodiscard]] std::uint64_t next_connection_number() {
+    return ++connections_begun_ * snapshot_->shards + reactor_.shard().raw();
+  }
 
  private:
   queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
@@ -316,6 +324,8 @@ class Dispatcher {
   runtime::TaskGroup tasks_;
   std::vector<Connection*> running_;
   std::uint64_t connections_running_ = 0;
+  std::uint64_t connections_begun_ = 0;
+  LogLine log_;
   std::uint32_t zero_copy_failures_ = 0;
   bool started_ = false;
   bool stopping_ = false;

@@ -163,6 +163,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
     case net::Ending::AllRefused: ++finished_; break;
     case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::PartlySent:
+      log_broken_transfer(slot, phase, why);
       if (reply.code == 421) {
         settle_all(slot, reply, refusal_phase(phase));
         heard_421_ = true;
@@ -178,6 +179,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, bounces_broken_transfer(phase));
       break;
     case net::Ending::Unknown:
+      log_broken_transfer(slot, phase, why);
       dispatcher_.end_volumes(slot.volumes, true);  // it was sent as a whole: it counts
       if (settings_->assume_delivery_upon_data_termination_timeout) {
         for (queue::Item* item : slot.items) {

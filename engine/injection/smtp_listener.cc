@@ -13,7 +13,7 @@ constexpr Duration kNoDescriptorsWait = 100ms;  // out of descriptors: not a loo
 }  // namespace
 
 SmtpListener::SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared,
-                           config::SmtpListener settings, LogLine log)
+                           config::SmtpListener settings, delivery::LogLine log)
     : reactor_(reactor),
       intake_(intake),
       shared_(shared),
@@ -91,8 +91,11 @@ runtime::Task<void> SmtpListener::serve(runtime::Stream stream) {
   }
   // Numbers of sessions do not repeat over the shards.
   const std::uint64_t number = ++sessions_begun_ * intake_.snapshot()->shards + reactor_.shard().raw();
+  const delivery::SessionLog::Wishes wishes{.connections = rules->settings.log_connections,
+                                            .commands = rules->settings.log_commands,
+                                            .data = rules->settings.log_data};
   SmtpSession session(reactor_, intake_, std::move(stream), *client, *local, rules, host,
-                      SessionLog(log_, number, rules->settings));
+                      delivery::SessionLog(log_, number, wishes));
   running_.push_back(&session);
   co_await session.run(std::move(refusal));
   std::erase(running_, &session);

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/delivery/session_log.h"
 #include "engine/injection/intake.h"
-#include "engine/injection/session_log.h"
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/task.h"
@@ -24,7 +24,7 @@ class SmtpListener {
   static constexpr std::uint32_t kWaitingMax = 1000;
   /// `settings.address` is a single address here; a network was expanded before.
   SmtpListener(runtime::Reactor& reactor, Intake& intake, queue::SharedState& shared,
-               config::SmtpListener settings, LogLine log);
+               config::SmtpListener settings, delivery::LogLine log);
   SmtpListener(const SmtpListener&) = delete;
   SmtpListener& operator=(const SmtpListener&) = delete;
   ~SmtpListener();
@@ -57,7 +57,7 @@ class SmtpListener {
   IpAddress rules_client_;
   std::uint64_t rules_snapshot_ = 0;
   std::shared_ptr<const ClientRules> rules_;
-  LogLine log_;
+  delivery::LogLine log_;
   std::uint64_t sessions_begun_ = 0;
   std::uint32_t waiting_ = 0;
 };

@@ -25,7 +25,7 @@ std::uint8_t to_spool(net::DsnReturn ret) {
 
 SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
                          Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host,
-                         SessionLog log)
+                         delivery::SessionLog log)
     : reactor_(reactor),
       intake_(intake),
       stream_(std::move(stream)),
@@ -73,7 +73,7 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
       const std::span<const std::byte> output = server_.output();
       stream_.set_deadline(reactor_.now() + rules_->settings.smtp_command_timeout);
       if (!co_await stream_.send(output)) break;
-      log_.sent(output);
+      log_.sent(output, false);
       server_.consumed(output.size());
       continue;
     }
@@ -95,7 +95,7 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
   stream_.notify(nullptr);
   stream_.close();
   server_.on_closed();
-  log_.closed(client_);
+  log_.closed(delivery::SessionLog::bracketed(client_));
   co_await submissions_.join();  // they refer to this session; what they store stays stored
 }
 
@@ -112,7 +112,7 @@ void SmtpSession::feed_input() {
       gone_ = true;
       return;
     }
-    if (log_.wants_input()) {
+    if (log_.wants_parts()) {
       feed_logged((*input)->bytes());
     } else {
       log_.received((*input)->bytes(), false);

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "engine/delivery/session_log.h"
 #include "engine/injection/intake.h"
-#include "engine/injection/session_log.h"
 #include "engine/injection/submission.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
@@ -20,7 +20,7 @@ namespace sluice::injection {
 class SmtpSession final : public net::ServerOwner {
  public:
   SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
-              Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host, SessionLog log);
+              Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host, delivery::SessionLog log);
   SmtpSession(const SmtpSession&) = delete;
   SmtpSession& operator=(const SmtpSession&) = delete;
   ~SmtpSession();
@@ -60,7 +60,7 @@ class SmtpSession final : public net::ServerOwner {
   Endpoint client_;
   Endpoint local_;
   std::shared_ptr<const ClientRules> rules_;
-  SessionLog log_;
+  delivery::SessionLog log_;
   runtime::Wakeup wakeup_;
   runtime::TaskGroup submissions_;
   net::Server server_;

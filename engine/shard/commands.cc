@@ -45,6 +45,7 @@ constexpr std::string_view kHelp =
     "delete --queue=PATTERN|--jobId=JOB  [--orig=A] [--rcpt=A] [--envId=ID] [--older-than=TIME]\n"
     "schedule PATTERN                 end the retry wait; --retry-recipients for single recipients too\n"
     "rotate acct [FILE]               begin a new accounting file\n"
+    "rotate log                       begin a new log file\n"
     "reload                           load the configuration again\n"
     "shutdown                         finish what is under way, then stop\n";
 
@@ -90,6 +91,11 @@ runtime::Task<control::Answer> Node::execute(control::Command command) {
                                   {});
   }
   if (command.starts_with({"rotate", "acct"})) co_return co_await rotate_accounting(command);
+  if (command.starts_with({"rotate", "log"})) {
+    const Status rotated = co_await log_.rotate();
+    if (!rotated) co_return control::Answer::error("cannot rotate the log: " + rotated.error().text() + '\n');
+    co_return control::Answer{true, "Logging file rotated.\n"};
+  }
   if (command.starts_with({"reload"})) co_return co_await reload();
   if (command.starts_with({"shutdown"})) {
     request_shutdown();

@@ -47,7 +47,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
                      journal::StorageOptions storage)
     : reactor_(reactor),
       world_(world),
-      log_(reactor, world.control, world.log),
+      log_(reactor, world.control, world.log, world.shared.zone),
       dns_(std::move(dns)),
       resolver_(reactor, *dns_),
       precache_(reactor, resolver_, [this](std::string text) { log_.write(std::move(text)); }),
@@ -62,6 +62,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   world.cold_books[reactor.shard().raw()] = &cold_book_;
   dispatcher_.set_peers(world.dispatchers);
+  dispatcher_.set_log([this](std::string line) { log_.write(line); });
   dispatcher_.modes().set_listeners([this](delivery::Notice notice) { notices_.send(std::move(notice)); },
                                     [this](std::string line) { log_.write(std::move(line)); });
 }

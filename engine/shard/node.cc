@@ -5,12 +5,22 @@
 #include "policy/base/assert.h"
 
 namespace sluice::shard {
+namespace {
+
+control::LogOptions log_options(const config::GlobalSettings& global) {
+  return {.path = global.log_file,
+          .world_readable = global.log_file_world_readable,
+          .kept = std::min(global.log_rotate, control::Log::kKeptMax),
+          .daily = global.log_auto_rotation};
+}
+
+}  // namespace
 
 Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settings)
     : control_(control),
       boxes_(boxes),
       settings_(std::move(settings)),
-      log_(control),
+      log_(control, shared_.zone),
       shards_(settings_.shards),
       all_ready_(control),
       shutdown_(control),
@@ -32,7 +42,9 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
                                                             Launch launch) {
   const config::GlobalSettings& global = config->globals;
   started_ = control_.wall_now();
-  if (const Status opened = co_await log_.open(global.log_file, global.log_file_world_readable); !opened) {
+  shared_.zone = co_await accounting::read_local_zone(control_);
+  control::LogOptions logging = log_options(global);
+  if (const Status opened = co_await log_.open(std::move(logging)); !opened) {
     co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
   }
   log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
@@ -69,7 +81,6 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
       .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
   world_->dispatchers.resize(settings_.shards);
   world_->cold_books.resize(settings_.shards);
-  shared_.zone = co_await accounting::read_local_zone(control_);
   journal::StorageOptions storage = settings_.storage;
   if (config->spools.front().min_free_space) {
     storage.spool.min_free_disk_bytes = config->spools.front().min_free_space->raw();
@@ -174,7 +185,8 @@ runtime::Task<void> Node::spread_snapshot() {
 runtime::Task<void> Node::apply_snapshot() {
   co_await spread_snapshot();
   const config::GlobalSettings& global = snapshot_->config->globals;
-  if (const Status opened = co_await log_.open(global.log_file, global.log_file_world_readable); !opened) {
+  control::LogOptions logging = log_options(global);
+  if (const Status opened = co_await log_.open(std::move(logging)); !opened) {
     log_.write("cannot open log-file " + global.log_file + ": " + opened.error().text());
   }
 }

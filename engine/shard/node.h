@@ -102,8 +102,8 @@ class Node {
   runtime::Reactor& control_;
   runtime::Mailboxes& boxes_;
   Settings settings_;
-  control::Log log_;
   queue::SharedState shared_;
+  control::Log log_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::unique_ptr<journal::Recovered> found_;
   std::unique_ptr<journal::StorageWorld> storage_;

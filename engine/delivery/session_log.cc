@@ -1,36 +1,35 @@
-#include "engine/injection/session_log.h"
+#include "engine/delivery/session_log.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace sluice::injection {
-namespace {
+namespace sluice::delivery {
 
-std::string bracketed(const Endpoint& endpoint) {
+SessionLog::SessionLog(const LogLine& line, std::uint64_t number, Wishes wishes)
+    : line_(line),
+      number_(number),
+      connections_(line && wishes.connections),
+      commands_(line && wishes.commands),
+      data_(line && wishes.data) {}
+
+std::string SessionLog::bracketed(const Endpoint& endpoint) {
   return '[' + endpoint.address.text() + "]:" + std::to_string(endpoint.port);
 }
 
-}  // namespace
-
-SessionLog::SessionLog(const LogLine& line, std::uint64_t number, const config::SourceSettings& rules)
-    : line_(line),
-      connections_(line && rules.log_connections),
-      commands_(line && rules.log_commands),
-      data_(line && rules.log_data) {
-  if (connections_ || commands_ || data_) prefix_ = fmt::format("({:>3}) ", number);
-}
-
 void SessionLog::say(std::string_view text) const {
-  line_(prefix_ + std::string(text.substr(0, kTextBytesMax)));
+  if (line_) line_(fmt::format("({:>3}) {}", number_, text.substr(0, kTextBytesMax)));
 }
 
-void SessionLog::connected(const Endpoint& client) const {
-  if (connections_) say("connected from " + bracketed(client));
+void SessionLog::connected(const Endpoint& from) const {
+  if (connections_) say("connected from " + bracketed(from));
 }
 
-void SessionLog::closed(const Endpoint& client) const {
-  if (connections_) say(fmt::format("closed {} in={} out={}", bracketed(client), in_bytes_, out_bytes_));
+void SessionLog::closed(std::string_view with) {
+  if (connections_) say(fmt::format("closed {} in={} out={}", with, in_bytes_, out_bytes_));
+  in_bytes_ = out_bytes_ = 0;
+  in_rest_.clear();
+  out_rest_.clear();
 }
 
 void SessionLog::say_lines(std::string_view arrow, std::string_view text, std::string& rest) const {
@@ -40,7 +39,8 @@ void SessionLog::say_lines(std::string_view arrow, std::string_view text, std::s
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + 1);
     if (rest.ends_with('\r')) rest.pop_back();
-    say(std::string(arrow) + rest);
+    // Empty: the end of a body's last line, which the final dot brings along.
+    if (!rest.empty()) say(std::string(arrow) + rest);
     rest.clear();
   }
 }
@@ -68,9 +68,14 @@ void SessionLog::received(std::span<const std::byte> bytes, bool is_data) {
   }
 }
 
-void SessionLog::sent(std::span<const std::byte> bytes) {
+void SessionLog::sent(std::span<const std::byte> bytes, bool is_data) {
   out_bytes_ += bytes.size();
-  if (commands_) say_lines("<<< ", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, out_rest_);
+  if (is_data) {
+    out_rest_.clear();  // a dot that doubles the body's own
+    if (data_) dump(bytes);
+  } else if (commands_) {
+    say_lines("<<< ", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, out_rest_);
+  }
 }
 
-}  // namespace sluice::injection
+}  // namespace sluice::delivery
