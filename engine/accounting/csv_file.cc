@@ -169,8 +169,8 @@ Task<Status> CsvFile::open_current() {
     if (const Status made = co_await make_durable_directories(reactor_, naming_.directory()); !made)
       co_return made;
   }
-  Result<File> opened = co_await File::open(reactor_, current_path(),
-                                            {.create = begins, .mode = spec_.world_readable ? 0644u : 0640u});
+  const unsigned mode = spec_.world_readable ? 0644 : 0640;
+  Result<File> opened = co_await File::open(reactor_, current_path(), {.create = begins, .mode = mode});
   if (!opened) co_return std::unexpected(opened.error());
   // The name has to be as durable as the length that will be stored for it.
   if (begins) {

@@ -195,8 +195,9 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   if (source->address) hop_->source_ip = source->address->text();
   if (log_.connections())
     log_.say("connecting from " + source->ehlo + " (" + hop_->source_ip + ") to " + hop_->mta);
-  Result<runtime::Stream> connected = co_await runtime::Stream::connect(
-      reactor_, to, source->address ? &*source->address : nullptr, settings_->connect_timeout);
+  const IpAddress* from = source->address ? &*source->address : nullptr;
+  Result<runtime::Stream> connected =
+      co_await runtime::Stream::connect(reactor_, to, from, settings_->connect_timeout);
   if (!connected) {
     failure_ = {{4, 4, 1}, connect_failure_text(connected.error(), name, to)};
     if (log_.connections()) log_.say(failure_.diag);

@@ -10,9 +10,11 @@ namespace sluice::shard {
 Node::~Node() { SLUICE_ASSERT(tasks_.running() == 0); }
 
 runtime::Task<std::expected<void, std::string>> Node::start_accounting() {
+  // Not inside the braces below: g++ 12 destroys twice what stands before a co_await there.
+  auto zone = co_await accounting::read_local_zone(control_);
   accounting::AccountingOptions options{.state_path = storage_->root() + "/accounting.state",
                                         .files = snapshot_->config->acct_files,
-                                        .zone = co_await accounting::read_local_zone(control_),
+                                        .zone = std::move(zone),
                                         .is_disabled = {},
                                         .note = [this](std::string line) { log_.write(line); }};
   accounting_ = std::make_unique<accounting::AccountingWriter>(

@@ -131,11 +131,11 @@ runtime::Task<void> Node::stop() {
   log_.write("Shutting down");
   if (commands_) co_await commands_->stop();
   sampler_.set();
+  // Also after a start that failed half way: what a shard began at its construction ends here.
+  for (DataShard* shard : shards_) {
+    co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_traffic(kGrace); });
+  }
   if (storage_started_) {
-    for (DataShard* shard : shards_) {
-      co_await runtime::run_on<Status>(control_, shard->id(),
-                                       [shard] { return shard->stop_traffic(kGrace); });
-    }
     for (DataShard* shard : shards_) {
       const Status stopped =
           co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_storage(); });
@@ -176,9 +176,9 @@ runtime::Task<void> Node::start_storage(DataShard& shard, Status& status) {
 }
 
 runtime::Task<void> Node::spread_snapshot() {
+  const std::shared_ptr<const queue::Snapshot> snapshot = snapshot_;  // every shard gets the same one
   for (DataShard* shard : shards_) {
-    co_await runtime::call_on(control_, shard->id(),
-                              [shard, snapshot = snapshot_] { shard->set_snapshot(snapshot); });
+    co_await runtime::call_on(control_, shard->id(), [shard, &snapshot] { shard->set_snapshot(snapshot); });
   }
 }
 

@@ -76,8 +76,8 @@ constexpr std::string_view kWhichQueue = "which queue? For example: gmail.com/vm
 runtime::Task<std::vector<QueueStatus>> Node::find_queues(std::string pattern) {
   std::vector<QueueStatus> out;
   for (DataShard* shard : shards_) {
-    auto some =
-        co_await runtime::call_on(control_, shard->id(), [shard, pattern] { return shard->queues(pattern); });
+    auto some = co_await runtime::call_on(control_, shard->id(),
+                                          [shard, &pattern] { return shard->queues(pattern); });
     std::move(some.begin(), some.end(), std::back_inserter(out));
   }
   std::sort(out.begin(), out.end(),
@@ -89,7 +89,8 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
   if (command.has("mode") && !mode_of(command)) {
     co_return control::Answer::error("--mode is normal or backoff\n");
   }
-  std::vector<QueueStatus> queues = co_await find_queues(command.words.size() > 2 ? command.words[2] : "*");
+  const std::string which = command.words.size() > 2 ? command.words[2] : "*";
+  std::vector<QueueStatus> queues = co_await find_queues(which);
   std::erase_if(queues, [&command](const QueueStatus& one) { return !is_wanted(command, one); });
   const bool top = istarts_with(command.words[1], "top");
   const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
@@ -113,8 +114,8 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
 }
 
 runtime::Task<control::Answer> Node::show_disabled_sources(const control::Command& command) {
-  const std::vector<QueueStatus> queues =
-      co_await find_queues(command.words.size() > 3 ? command.words[3] : "*");
+  const std::string pattern = command.words.size() > 3 ? command.words[3] : "*";
+  const std::vector<QueueStatus> queues = co_await find_queues(pattern);
   std::string out = fmt::format("{:<40} {:<39} {:>10} {}\n", "queue", "source IP", "enabled in", "reason");
   std::size_t count = 0;
   for (const QueueStatus& one : queues) {
@@ -131,10 +132,11 @@ runtime::Task<control::Answer> Node::set_queue(const control::Command& command) 
   const auto mode = mode_of(command);
   if (!mode) co_return control::Answer::error("usage: set queue --mode=normal|backoff QUEUE\n");
   const bool backoff = *mode == config::QueueMode::Backoff;
+  const char* done = backoff ? "Queue(s) set to backoff mode.\n" : "Queue(s) set to normal mode.\n";
   co_return co_await for_queues(
       command, 2,
       [mode](delivery::Dispatcher& there, const std::string& which) { return there.set_mode(which, *mode); },
-      backoff ? "Queue(s) set to backoff mode.\n" : "Queue(s) set to normal mode.\n");
+      done);
 }
 
 runtime::Task<control::Answer> Node::switch_source(const control::Command& command, bool enable) {
@@ -152,12 +154,13 @@ runtime::Task<control::Answer> Node::switch_source(const control::Command& comma
     }
   }
   const IpAddress address = *source;
+  const char* done = enable ? "Source enabled.\n" : "Source disabled.\n";
   co_return co_await for_queues(
       command, 3,
       [address, time, enable](delivery::Dispatcher& there, const std::string& which) {
         return enable ? there.enable_source(which, address) : there.disable_source(which, address, time);
       },
-      enable ? "Source enabled.\n" : "Source disabled.\n");
+      done);
 }
 
 runtime::Task<control::Answer> Node::for_queues(

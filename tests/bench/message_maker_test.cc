@@ -45,7 +45,8 @@ TEST(MessageMaker, LinesAreValid) {
   for (std::uint64_t number = 0; number < 50; ++number) {
     std::string text = text_of(maker.make(number, kNow));
     ASSERT_TRUE(text.ends_with("\r\n"));
-    for (const std::string_view line : split(text.substr(0, text.size() - 1), '\n')) {
+    text.pop_back();
+    for (const std::string_view line : split(text, '\n')) {
       ASSERT_TRUE(line.ends_with('\r')) << line;
       ASSERT_LE(line.size(), 100U);
       ASSERT_FALSE(line.starts_with('.'));

@@ -83,8 +83,10 @@ class Talk {
     return std::exchange(replies_, {});
   }
   std::string transaction() {
-    std::string out = say(kMail) + say(kRcpt) + say("DATA\r\n");
-    return out + say(kBody);
+    std::string out = say(kMail);  // one after the other: the operands of + may be taken in any order
+    out += say(kRcpt);
+    out += say("DATA\r\n");
+    return out += say(kBody);
   }
   Want want() { return session_.want(); }
   SinkSession& session() { return session_; }
@@ -193,7 +195,9 @@ TEST(SinkSession, RepliesAtEveryPhase) {
     SCOPED_TRACE(row.phase);
     Sink sink(std::string("at ") + row.phase + " reply \"" + row.text + "\"");
     Talk talk(sink);
-    const std::string replies = talk.take() + talk.say("EHLO me\r\n") + talk.transaction();
+    std::string replies = talk.take();
+    replies += talk.say("EHLO me\r\n");
+    replies += talk.transaction();
     EXPECT_THAT(replies, HasSubstr(row.text));
     EXPECT_EQ(sink.counters.messages.value(), 0U);
     EXPECT_THAT(sink.ledger.text(), Not(HasSubstr("A\t")));

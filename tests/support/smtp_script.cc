@@ -63,7 +63,8 @@ class Reader {
   }
   /// Throws away what comes until the end.
   Task<void> to_the_end() {
-    while (co_await more()) pending_.clear();
+    // Not `while (co_await ...)`: g++ 12 makes a trap of it.
+    for (bool some = true; some; some = co_await more()) pending_.clear();
   }
   [[nodiscard]] const std::string& pending() const { return pending_; }
 

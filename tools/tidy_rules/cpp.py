@@ -141,6 +141,64 @@ def capturing_coroutines(source):
                           "a lambda with captures is a coroutine; pass the values as parameters")
 
 
+AWAIT = re.compile(r"\bco_await\b")
+# What may stand before the brace of a block; before any other brace stands a value to be initialised.
+BLOCK_AHEAD = re.compile(r"(?:[);:{}>\]]|\b(?:else|do|try|const|noexcept|override|final|mutable))\s*$")
+AWAIT_ADVICE = "g++ 12 compiles that wrongly; await into a variable of its own first"
+
+
+def statement_around(text, at):
+    """Start and end of the statement around `at`, by ; and the braces of blocks."""
+    depth, start = 0, at
+    while start > 0:
+        before = text[start - 1]
+        if before in ")]}" and not (before == "}" and depth == 0):
+            depth += 1
+        elif depth and before in "([{":
+            depth -= 1
+        elif depth == 0 and before in ";}":
+            break
+        elif before == "{" and BLOCK_AHEAD.search(text[:start - 1][-200:]):
+            break
+        start -= 1
+    depth, end = 0, at
+    while end < len(text):
+        if text[end] in "([{":
+            if text[end] == "{" and depth <= 0:
+                break
+            depth += 1
+        elif text[end] in ")]}":
+            depth -= 1
+        elif text[end] == ";" and depth <= 0:
+            break
+        end += 1
+    return start, end
+
+
+def await_places(source):
+    """Where g++ 12, which has to build this too, destroys temporaries twice or makes a trap of a loop."""
+    if not source.is_cpp:
+        return
+    text = source.cpp
+    for found in AWAIT.finditer(text):
+        line = source.line_of(found.start())
+        start, end = statement_around(text, found.start())
+        ahead = text[start:found.start()]
+        rest = list(text[start:end])
+        for lambda_start, captures, body_start, body_end in lambda_bodies(text[start:end]):
+            if lambda_start > found.start() - start and "=" in captures:
+                yield Finding("await-place", source.path, line,
+                              f"a lambda beside co_await that owns '{captures.strip()}' ({AWAIT_ADVICE})")
+            if not body_start <= found.start() - start < body_end:
+                rest[body_start:body_end] = " " * (body_end - body_start)
+        if "?" in "".join(rest):
+            yield Finding("await-place", source.path, line, f"co_await beside ?: ({AWAIT_ADVICE})")
+        elif re.search(r"\bwhile\s*\(\s*!?\s*$", ahead):
+            yield Finding("await-place", source.path, line, f"co_await as a loop's condition ({AWAIT_ADVICE})")
+        elif ahead.count("{") > ahead.count("}"):
+            yield Finding("await-place", source.path, line, f"co_await within initialising braces ({AWAIT_ADVICE})")
+
+
 UNIT_PARAMETER = re.compile(r"\b(?:unsigned|int|long|(?:std::)?u?int\d+_t|(?:std::)?size_t)\s+"
                             r"(\w*_(?:ms|msec|sec|secs|seconds|minutes|usec|us|ns))\b")
 VAGUE_TYPE = re.compile(r"\b(?:class|struct)\s+(\w*(?:Manager|Helper|Util|Utils|Handler\d))\b(?!\s*;)")
@@ -177,4 +235,4 @@ def shared_pointers(source):
                           fails=False)
 
 
-RULES = (bans, system_headers, capturing_coroutines, headers, shared_pointers)
+RULES = (bans, system_headers, capturing_coroutines, await_places, headers, shared_pointers)

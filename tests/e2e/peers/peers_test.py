@@ -344,6 +344,25 @@ class Peers(unittest.TestCase):
         self.assertEqual(daemon.wait(30), 0)
         self.assertIn("Stopped", self.place.log())
 
+    def test_a_start_that_fails_says_why_and_ends(self):
+        """Whatever the start has got to: one line for the operator and exit status 1, not a crash."""
+        def start():
+            return self.run_command(os.path.join(BIN, "sluiced"), "--config", f"{self.place.folder}/sluice.conf")
+
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", self.place.smtp_port))
+            other.listen()
+            done = start()
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stderr, f"Startup error: .*127.0.0.1:{self.place.smtp_port}")
+        state = f"{self.place.folder}/spool/accounting.state"
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(state)
+        os.mkdir(state)
+        done = start()
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, "Startup error: .*accounting.state")
+
     def test_paused_queues_hold_mail(self):
         self.place.start_sink()
         self.place.start_daemon()

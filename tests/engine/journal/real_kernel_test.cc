@@ -81,7 +81,8 @@ runtime::Task<void> append_one(Storage& storage, Model& model, int i, bool end_i
 }
 
 runtime::Task<void> first_life(runtime::Reactor& reactor, std::string root, Model& model) {
-  auto found = co_await recover(reactor, {.directory = root, .shards = 1});
+  const RecoveryOptions options{.directory = root, .shards = 1};
+  auto found = co_await recover(reactor, options);
   EXPECT_TRUE(found.has_value());
   StorageWorld world(root, *found);
   Storage storage(reactor, world, options_for_test());
@@ -99,7 +100,8 @@ runtime::Task<void> first_life(runtime::Reactor& reactor, std::string root, Mode
 }
 
 runtime::Task<void> second_life(runtime::Reactor& reactor, std::string root, Model& model) {
-  auto found = co_await recover(reactor, {.directory = root, .shards = 1});
+  const RecoveryOptions options{.directory = root, .shards = 1};
+  auto found = co_await recover(reactor, options);
   EXPECT_TRUE(found.has_value());
   EXPECT_EQ(found->report().damage_count, 0u);
   EXPECT_EQ(found->report().messages, model.bodies.size());

@@ -37,9 +37,9 @@ struct Back : RecoveredVisitor {
     EXPECT_TRUE(messages.emplace(message.id(), &message).second) << "a message came twice";
     EXPECT_EQ(message.outstanding(), all.size());
     for (const RecoveredRecipient& one : all) {
-      recipients[message.id()][one.index] = {one.index, std::string(one.domain), std::string(one.vmta),
-                                             std::string(one.queue), one.attempts, one.next_due, one.first_attempt,
-                                             one.priority};
+      recipients[message.id()][one.index] = {
+          one.index,    std::string(one.domain), std::string(one.vmta), std::string(one.queue), one.attempts,
+          one.next_due, one.first_attempt,       one.priority};
     }
   }
   [[nodiscard]] std::size_t recipient_count() const {
@@ -75,8 +75,9 @@ class StorageRig : public ::testing::Test {
  protected:
   static constexpr const char* kRoot = "/spool";
 
-  explicit StorageRig(std::uint64_t seed = 1, std::size_t reactors = 1, runtime::sim::WorldOptions options = {})
-      : world(seed, with_reactors(std::move(options), reactors)) {}
+  explicit StorageRig(std::uint64_t seed = 1, std::size_t reactors = 1,
+                      runtime::sim::WorldOptions machine = {})
+      : world(seed, with_reactors(std::move(machine), reactors)) {}
   ~StorageRig() override {
     if (process) crash();
     if (HasFailure()) RecordProperty("seed", std::to_string(world.seed()));
@@ -98,8 +99,8 @@ class StorageRig : public ::testing::Test {
     process = std::make_unique<Process>();
     process->found = std::move(**recovered);
     process->world = std::make_unique<StorageWorld>(kRoot, process->found);
-    process->accounting = std::make_unique<JournalReader>(world.reactor(), process->world->directory(), "accounting",
-                                                          std::move(cursor));
+    process->accounting = std::make_unique<JournalReader>(world.reactor(), process->world->directory(),
+                                                          "accounting", std::move(cursor));
     process->checkpointer = std::make_unique<Checkpointer>(
         world.reactor(), process->world->directory(),
         CheckpointerOptions{.root = kRoot, .journal_segment_bytes = options.journal.segment_bytes});
@@ -145,7 +146,8 @@ class StorageRig : public ::testing::Test {
                                                                  std::vector<std::string> to) {
     std::vector<spool::Recipient> recipients;
     for (const std::string& one : to) {
-      recipients.push_back({.address = one, .orcpt = "rfc822;x", .vmta = "vmta1", .queue = "example.com/vmta1"});
+      recipients.push_back(
+          {.address = one, .orcpt = "rfc822;x", .vmta = "vmta1", .queue = "example.com/vmta1"});
     }
     const std::span<const std::byte> part = bytes_of(body);
     spool::MessageDraft draft;
@@ -159,7 +161,8 @@ class StorageRig : public ::testing::Test {
     co_return co_await storage.spool.append(draft);
   }
   /// The body as a lease shows it; nullopt (and a failed test) on error.
-  std::optional<std::string> body_of(const spool::StoredMessage& message, bool* resident = nullptr, std::size_t i = 0) {
+  std::optional<std::string> body_of(const spool::StoredMessage& message, bool* resident = nullptr,
+                                     std::size_t i = 0) {
     auto answer = test::finish(world, read_body(shard(i), message, resident));
     if (!answer || !*answer) {
       ADD_FAILURE() << (answer ? answer->error().text() : "open hangs");
@@ -186,8 +189,8 @@ class StorageRig : public ::testing::Test {
     event.rcpt = "user@example.com";
     shard(i).journal.append(event, &message);
   }
-  void defer(spool::StoredMessage& message, std::uint32_t recipient, std::uint32_t attempts, WallTime next_due,
-             std::size_t i = 0) {
+  void defer(spool::StoredMessage& message, std::uint32_t recipient, std::uint32_t attempts,
+             WallTime next_due, std::size_t i = 0) {
     Event event;
     event.kind = EventKind::Transient;
     event.time_logged = world.reactor(i).wall_now();

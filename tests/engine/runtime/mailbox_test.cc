@@ -124,7 +124,7 @@ TEST_P(RealMailboxes, SleepingShardsAreWokenByMail) {
   EXPECT_EQ(touched.load(), kPasses + 1);
 }
 INSTANTIATE_TEST_SUITE_P(Wakes, RealMailboxes, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Eventfd" : "MsgRing"; });
+                         [](const auto& kind) { return kind.param ? "Eventfd" : "MsgRing"; });
 
 }  // namespace
 }  // namespace sluice::runtime
