@@ -32,9 +32,8 @@ std::string Node::socket_path() const {
 }
 
 void Node::shard_ready(DataShard& shard) {
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    if (world_->dispatchers[i] == &shard.dispatcher()) shards_[i] = &shard;
-  }
+  // Not looked up in world_->dispatchers: the shards that are not ready yet still write there.
+  shards_[shard.id().raw()] = &shard;
   if (++shards_ready_ == shards_.size()) all_ready_.open();
 }
 
