@@ -33,7 +33,7 @@ static_assert(std::size(kTexts) <= kHeaders - kFirstText);
 
 std::string_view cut(std::string_view text) { return text.substr(0, kEventTextBytesMax); }
 std::int64_t ms(WallTime time) { return time.time_since_epoch().count(); }
-WallTime wall(std::int64_t value) { return WallTime(std::chrono::milliseconds(value)); }
+using log::stored_time;
 std::int64_t wrapping_minus(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
 }
@@ -145,16 +145,16 @@ Result<Event> decode_event(std::span<const std::byte> bytes) {
   event.ending = static_cast<Ending>(ending);
   event.priority = in.number<std::uint8_t>();
   const auto logged = in.number<std::int64_t>();
-  event.time_logged = wall(logged);
+  event.time_logged = stored_time(logged);
   const std::uint64_t mask = in.varint();
   if (mask >> (kHeaders + 1) != 0) return fail(Errc::Corrupt, "event: unknown field");
   const auto is = [mask](unsigned bit) { return (mask >> bit & 1) != 0; };
-  if (is(kTimeQueued)) event.time_queued = wall(wrapping_plus(logged, in.signed_varint()));
-  if (is(kFirstAttempt)) event.time_first_attempt = wall(wrapping_plus(logged, in.signed_varint()));
+  if (is(kTimeQueued)) event.time_queued = stored_time(wrapping_plus(logged, in.signed_varint()));
+  if (is(kFirstAttempt)) event.time_first_attempt = stored_time(wrapping_plus(logged, in.signed_varint()));
   if (is(kMessage)) event.message = MessageId(in.number<std::uint64_t>());
   if (is(kRecipient)) event.recipient = narrow(in);
   if (is(kAttempts)) event.attempts = narrow(in);
-  if (is(kNextDue)) event.next_due = wall(wrapping_plus(logged, in.signed_varint()));
+  if (is(kNextDue)) event.next_due = stored_time(wrapping_plus(logged, in.signed_varint()));
   if (is(kDlvSize)) event.dlv_size_bytes = in.varint();
   if (is(kPlace)) event.place = decode_place(in);
   if (is(kRecipientCount)) event.recipient_count = narrow(in);
@@ -212,7 +212,7 @@ void encode(const StateRecord& state, std::span<std::byte> to) {
 Result<StateRecord> decode_state(std::span<const std::byte> bytes) {
   log::Decoder in(bytes);
   StateRecord state;
-  state.time = wall(in.number<std::int64_t>());
+  state.time = stored_time(in.number<std::int64_t>());
   state.key = in.text();
   state.value = in.text();
   if (!in.ok() || in.left() != 0) return fail(Errc::Corrupt, "state record");

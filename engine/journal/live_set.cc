@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kNameBlockBytes = 64 * kKiB;
 
 std::int64_t ms(WallTime time) { return time.time_since_epoch().count(); }
-WallTime wall(std::int64_t value) { return WallTime(std::chrono::milliseconds(value)); }
+using log::stored_time;
 
 }  // namespace
 
@@ -300,7 +300,7 @@ void LiveSet::encode(const LiveSet& set, const Message& message, std::span<std::
 Status LiveSet::apply_checkpointed(std::span<const std::byte> payload) {
   log::Decoder in(payload);
   const MessageId id(in.number<std::uint64_t>());
-  const WallTime received = wall(in.number<std::int64_t>());
+  const WallTime received = stored_time(in.number<std::int64_t>());
   const spool::MessagePlace place = decode_place(in);
   const auto flags = in.number<std::uint32_t>();
   const auto recipient_count = in.number<std::uint32_t>();
@@ -318,8 +318,8 @@ Status LiveSet::apply_checkpointed(std::span<const std::byte> payload) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto index = in.number<std::uint32_t>();
     const auto attempts = in.number<std::uint32_t>();
-    const WallTime next_due = wall(in.number<std::int64_t>());
-    const WallTime first_attempt = wall(in.number<std::int64_t>());
+    const WallTime next_due = stored_time(in.number<std::int64_t>());
+    const WallTime first_attempt = stored_time(in.number<std::int64_t>());
     const auto priority = in.number<std::uint8_t>();
     const auto bits = in.number<std::uint8_t>();
     const std::string_view domain = in.text();

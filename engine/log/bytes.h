@@ -1,16 +1,21 @@
 #pragma once
 // Little-endian numbers and short strings in records. Pure.
 
+#include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <string_view>
 
+#include "policy/base/units.h"
+
 namespace sluice::log {
 
-static_assert(std::endian::native == std::endian::little, "the formats are little-endian and copied as they are");
+static_assert(std::endian::native == std::endian::little,
+              "the formats are little-endian and copied as they are");
 
 template <class T>
 void store(std::byte* at, T value) {
@@ -61,8 +66,15 @@ class Encoder {
   std::byte* at_;
 };
 
-/// Reads what may be damaged: every read is checked; after the first failure all answer zero and ok() is false.
-/// Thread: any. Lifetime: views the bytes.
+/// A stored time. What cannot be one (before 1970, after 2248) becomes the nearest that can: later arithmetic
+/// in nanoseconds must not overflow, whatever somebody wrote into a file.
+[[nodiscard]] inline WallTime stored_time(std::int64_t milliseconds) {
+  constexpr std::int64_t kMax = std::int64_t{1} << 43;
+  return WallTime(std::chrono::milliseconds(std::clamp<std::int64_t>(milliseconds, 0, kMax)));
+}
+
+/// Reads what may be damaged: every read is checked; after the first failure all answer zero and ok() is
+/// false. Thread: any. Lifetime: views the bytes.
 class Decoder {
  public:
   explicit Decoder(std::span<const std::byte> bytes) : bytes_(bytes) {}
@@ -132,6 +144,8 @@ class Decoder {
   for (; value >= 0x80; value >>= 7) ++size;
   return size;
 }
-[[nodiscard]] constexpr std::size_t round_up(std::size_t value, std::size_t to) { return (value + to - 1) / to * to; }
+[[nodiscard]] constexpr std::size_t round_up(std::size_t value, std::size_t to) {
+  return (value + to - 1) / to * to;
+}
 
 }  // namespace sluice::log

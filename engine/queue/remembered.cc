@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "engine/log/bytes.h"
+
 namespace sluice::queue {
 
 void Remembered::restore(TokenBucket& bucket, const std::string& key, MonoTime now, WallTime wall_now) const {
@@ -18,7 +20,7 @@ void Remembered::restore(TokenBucket& bucket, const std::string& key, MonoTime n
   std::int64_t until_ms = 0;
   const std::string& text = found->second;
   if (std::from_chars(text.data(), text.data() + text.size(), until_ms).ec != std::errc{}) return;
-  const Duration left = WallTime(std::chrono::milliseconds(until_ms)) - wall_now;
+  const Duration left = log::stored_time(until_ms) - wall_now;
   if (left > Duration{0}) bucket.restore(now, left);
 }
 
@@ -47,7 +49,7 @@ void Remembered::restore(VolumeBudget& budget, const std::string& key, MonoTime 
     if (code != std::errc{}) return;
     at = next;
   }
-  const Duration ago = wall_now - WallTime(std::chrono::milliseconds(numbers[0]));
+  const Duration ago = wall_now - log::stored_time(static_cast<std::int64_t>(numbers[0]));
   if (ago >= budget.per()) return;
   // Stored once in a slot: what the rest of that slot may have held comes on top.
   const std::uint64_t unseen = budget.bytes() / VolumeBudget::kSlots + 1 + numbers[2];

@@ -92,7 +92,7 @@ Result<MessageView> MessageView::decode(std::span<const std::byte> payload) {
   MessageView view;
   view.payload_ = payload;
   view.id = MessageId(in.number<std::uint64_t>());
-  view.received = WallTime(std::chrono::milliseconds(in.number<std::int64_t>()));
+  view.received = log::stored_time(in.number<std::int64_t>());
   const auto envelope_bytes = in.number<std::uint32_t>();
   const auto body_bytes = in.number<std::uint32_t>();
   view.flags.bits = in.number<std::uint32_t>();

@@ -1,14 +1,16 @@
-// Goal: events come back field by field, cost little, and no bytes make the decoder read outside them; what is live is
-// the same whatever the order in which the logs are read.
-// How: full and empty events there and back, every truncation, random changes; one history applied in many orders.
+// Goal: events come back field by field, cost little, and no bytes make the decoder read outside them; what
+// is live is the same whatever the order in which the logs are read. How: full and empty events there and
+// back, every truncation, random changes; one history applied in many orders.
 #include "engine/journal/event_codec.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 
 #include "engine/journal/live_set.h"
+#include "engine/log/bytes.h"
 
 namespace sluice::journal {
 namespace {
@@ -31,12 +33,30 @@ Event full() {
   event.place = {3, 12, 4160, 120, 9000};
   event.recipient_count = 70'001;
   event.flags.bits = 5;
-  std::string_view* texts[] = {
-      &event.orig, &event.rcpt, &event.orcpt, &event.dsn_action, &event.dsn_status, &event.dsn_diag, &event.dsn_mta,
-      &event.bounce_cat, &event.src_type, &event.src_mta, &event.dlv_type, &event.dlv_source_ip,
-      &event.dlv_destination_ip, &event.dlv_esmtp_available, &event.dlv_tls_protocol, &event.dlv_tls_cipher,
-      &event.vmta, &event.vmta_pool, &event.job_id, &event.env_id, &event.queue, &event.rcv_smtp_user,
-      &event.rcv_source_ip, &event.rcv_destination_ip};
+  std::string_view* texts[] = {&event.orig,
+                               &event.rcpt,
+                               &event.orcpt,
+                               &event.dsn_action,
+                               &event.dsn_status,
+                               &event.dsn_diag,
+                               &event.dsn_mta,
+                               &event.bounce_cat,
+                               &event.src_type,
+                               &event.src_mta,
+                               &event.dlv_type,
+                               &event.dlv_source_ip,
+                               &event.dlv_destination_ip,
+                               &event.dlv_esmtp_available,
+                               &event.dlv_tls_protocol,
+                               &event.dlv_tls_cipher,
+                               &event.vmta,
+                               &event.vmta_pool,
+                               &event.job_id,
+                               &event.env_id,
+                               &event.queue,
+                               &event.rcv_smtp_user,
+                               &event.rcv_source_ip,
+                               &event.rcv_destination_ip};
   static const std::vector<std::string> values = [] {
     std::vector<std::string> out;
     for (int i = 0; i < 24; ++i) out.push_back("text " + std::to_string(i));
@@ -95,7 +115,8 @@ TEST(EventCodec, ThereAndBack) {
 TEST(EventCodec, EveryTruncationIsRefusedAndChangesAreHarmless) {
   const auto bytes = encoded(full());
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(decode_event(std::vector<std::byte>(bytes.begin(), bytes.begin() + static_cast<long>(size))));
+    EXPECT_FALSE(
+        decode_event(std::vector<std::byte>(bytes.begin(), bytes.begin() + static_cast<long>(size))));
   }
   std::mt19937_64 random(3);
   for (std::size_t i = 0; i < bytes.size() * 16; ++i) {
@@ -118,7 +139,8 @@ TEST(EventCodec, OverlongTextsAreCut) {
 TEST(LiveSet, TheOrderOfReadingDoesNotMatter) {
   std::vector<Event> history;
   for (std::uint64_t id = 1; id <= 6; ++id) {
-    const std::uint32_t count = id == 6 ? 40 : static_cast<std::uint32_t>(id);  // one beyond LiveSet::kWalkMax
+    const std::uint32_t count =
+        id == 6 ? 40 : static_cast<std::uint32_t>(id);  // one beyond LiveSet::kWalkMax
     for (std::uint32_t i = 0; i < count; ++i) {
       Event event;
       event.kind = EventKind::Received;
@@ -171,6 +193,28 @@ TEST(LiveSet, TheOrderOfReadingDoesNotMatter) {
       EXPECT_EQ(back.names().text(one->domain), "x.example");
     }
   }
+}
+
+// Arithmetic in nanoseconds must not overflow later, whatever lies on the disk.
+TEST(EventCodec, ATimeThatCannotBeBecomesTheNearestThatCan) {
+  struct Row {
+    std::int64_t stored;
+    std::int64_t read;
+  };
+  constexpr std::int64_t kMax = std::int64_t{1} << 43;
+  for (const Row& row : {Row{0, 0}, Row{1'767'571'200'000, 1'767'571'200'000}, Row{-1, 0},
+                         Row{std::numeric_limits<std::int64_t>::min(), 0}, Row{kMax, kMax},
+                         Row{kMax + 1, kMax}, Row{std::numeric_limits<std::int64_t>::max(), kMax}}) {
+    EXPECT_EQ(log::stored_time(row.stored), WallTime(std::chrono::milliseconds(row.read))) << row.stored;
+  }
+  StateRecord state;
+  state.time = WallTime(std::chrono::milliseconds(std::int64_t{1} << 46));
+  state.key = "k";
+  std::vector<std::byte> bytes(encoded_bytes(state));
+  encode(state, bytes);
+  const auto read = decode_state(bytes);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->time, WallTime(std::chrono::milliseconds(kMax)));
 }
 
 }  // namespace
