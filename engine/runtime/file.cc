@@ -36,12 +36,13 @@ Task<Result<File>> File::open(Reactor& reactor, std::string path, OpenOptions op
   op.kind = OpKind::Open;
   op.path = path.c_str();
   op.mode = options.mode;
-  op.open_flags = O_CLOEXEC | (options.read_only ? O_RDONLY : O_RDWR);
+  op.open_flags = O_CLOEXEC | (options.read_only ? O_RDONLY : options.write_only ? O_WRONLY : O_RDWR);
   if (options.create) op.open_flags |= O_CREAT;
   if (options.exclusive) op.open_flags |= O_EXCL;
   if (options.truncate) op.open_flags |= O_TRUNC;
   if (options.append) op.open_flags |= O_APPEND;
   if (options.direct) op.open_flags |= O_DIRECT;
+  if (options.no_follow) op.open_flags |= O_NOFOLLOW;
   bool direct = options.direct;
   std::int32_t result = co_await perform(reactor, op);
   if (result == -EINVAL && direct) {
@@ -122,6 +123,17 @@ Task<Status> File::truncate(std::uint64_t size) {
   co_return status_of(co_await perform(*reactor_, op), "ftruncate");
 }
 
+Task<Status> File::lock(Duration at_most) {
+  const MonoTime end = reactor_->now() + at_most;
+  for (;;) {
+    const Result<bool> locked = reactor_->try_lock(fd_);
+    if (!locked) co_return std::unexpected(locked.error());
+    if (*locked) co_return Status();
+    if (reactor_->now() >= end) co_return fail(Errc::Timeout, "flock");
+    co_await sleep_for(*reactor_, kLockRetry);
+  }
+}
+
 Task<Status> rename_file(Reactor& reactor, std::string from, std::string to) {
   Op op;
   op.kind = OpKind::Rename;
@@ -139,9 +151,17 @@ Task<Status> unlink_file(Reactor& reactor, std::string path) {
 
 Task<Status> sync_directory(Reactor& reactor, std::string directory) {
   Op op;
-  op.kind = OpKind::SyncDir;
+  op.kind = OpKind::Open;
   op.path = directory.c_str();
-  co_return status_of(co_await perform(reactor, op), "sync directory");
+  op.open_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  const std::int32_t fd = co_await perform(reactor, op);
+  if (fd < 0) co_return fail_errno(-fd, "open directory");
+  const File opened(reactor, fd, false);
+  Op sync;
+  sync.kind = OpKind::Sync;
+  sync.durable = true;
+  sync.fd = fd;
+  co_return status_of(co_await perform(reactor, sync), "sync directory");
 }
 
 Task<Result<std::string>> read_small_file(Reactor& reactor, std::string path, std::size_t max) {

@@ -18,6 +18,8 @@ struct OpenOptions {
                         ///< buffered where the file system refuses it (tmpfs), see is_direct()
   bool append = false;
   bool read_only = false;
+  bool write_only = false;  ///< a device or a file of others may not be readable
+  bool no_follow = false;   ///< a symbolic link in the last place is refused (ELOOP)
   std::uint32_t mode = 0640;
 };
 
@@ -47,6 +49,9 @@ class File {
   [[nodiscard]] Task<Status> sync();
   [[nodiscard]] Task<Status> allocate(std::uint64_t size);
   [[nodiscard]] Task<Status> truncate(std::uint64_t size);
+  /// An exclusive flock(), tried again every kLockRetry; the file's end gives it back. Errors: Timeout.
+  [[nodiscard]] Task<Status> lock(Duration at_most);
+  static constexpr Duration kLockRetry = 20ms;
 
  private:
   Reactor* reactor_ = nullptr;

@@ -23,18 +23,17 @@ enum class OpKind : std::uint8_t {
   SendZeroCopy,  ///< as Send without a copy in the kernel where it can; two completions, the second (`more`
                  ///< unset, result = 0 or kCopied) says that the memory is free again. Unsupported: result
                  ///< -EOPNOTSUPP.
-  Poll,      ///< fd, poll_events. One shot; result = events seen
-  Read,      ///< fd, data, size, offset. Short only at the end of the file
-  Write,     ///< fd, data, size, offset. May be short; `durable` asks for RWF_DSYNC
-  Sync,      ///< fd: fdatasync
-  Open,      ///< path, open_flags, mode: result = descriptor
-  Close,     ///< fd
+  Poll,          ///< fd, poll_events. One shot; result = events seen
+  Read,   ///< fd, data, size, offset. Short only at the end of the file. From a pipe: what there is, 0 = end
+  Write,  ///< fd, data, size, offset. May be short; `durable` asks for RWF_DSYNC. Into a pipe: as it drains
+  Sync,   ///< fd: fdatasync; `durable` asks for fsync, which a directory needs for its names
+  Open,   ///< path, open_flags, mode: result = descriptor
+  Close,  ///< fd
   Allocate,  ///< fd, offset, size: fallocate, extends the file
   Truncate,  ///< fd, size
   Rename,    ///< path -> path2, replaces the target
   Unlink,    ///< path
   MakeDir,   ///< path, mode
-  SyncDir,   ///< path: opens the directory, fsyncs it, closes it; makes creations and renames durable
 };
 
 struct Op;
@@ -57,7 +56,7 @@ struct Op {
   static constexpr std::uint16_t kNoFixedBuffer = 0xffff;
 
   OpKind kind = OpKind::Poll;
-  bool durable = false;       ///< Write: RWF_DSYNC
+  bool durable = false;       ///< Write: RWF_DSYNC. Sync: with everything about the file
   bool in_flight = false;     ///< kept by the reactor
   bool cancel_asked = false;  ///< kept by the reactor
   std::uint16_t fixed_buffer =

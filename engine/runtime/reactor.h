@@ -38,6 +38,21 @@ struct FileSystemSpace {
   std::uint64_t total_bytes = 0;
 };
 
+/// A program this process has started. Descriptors belong to whoever asked; programs to the whole process, so
+/// any shard may go on with one that another has started.
+struct StartedProgram {
+  int process = -1;     ///< Poll for POLLIN: it has ended and waits for reap_program()
+  int input = -1;       ///< pipe to its standard input
+  int output = -1;      ///< pipe from its standard output and standard error
+  std::int64_t id = 0;  ///< the system's number of it
+};
+
+/// How a program ended.
+struct ProgramEnd {
+  int exit_code = 0;  ///< 0 .. 255, when `signal` is 0
+  int signal = 0;     ///< it was killed by this one
+};
+
 /// One shard's event loop and its only way to the outside: time, chance, sockets, files, other shards.
 /// Thread:   everything but wake() is called on the thread that runs run(), or before run() by the thread
 /// that will. Lifetime: outlives every object that was given a reference to it. Order of a turn: mail from
@@ -119,7 +134,20 @@ class Reactor {
   [[nodiscard]] virtual Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) = 0;
   [[nodiscard]] virtual Result<FileSystemSpace> space_of(const std::string& path) = 0;
   [[nodiscard]] virtual Result<std::uint64_t> size_of(const std::string& path) = 0;
+  [[nodiscard]] virtual Result<std::uint64_t> size_of(int fd) = 0;
+  /// An exclusive flock() on an open file, which closing gives back. False: somebody else has it now.
+  [[nodiscard]] virtual Result<bool> try_lock(int fd) = 0;
   [[nodiscard]] virtual Status make_directories(const std::string& path, std::uint32_t mode) = 0;
+
+  // --- Programs. runtime/program.h runs one to its end.
+  /// Starts arguments[0] (looked up in PATH when it has no slash) in a process group of its own, without a
+  /// shell, with no descriptors but the pipes, and with signals as a program expects them. Blocks until the
+  /// program is loaded: control shard only. Errors: NotFound, Permission, NoDescriptors, NoMemory.
+  [[nodiscard]] virtual Result<StartedProgram> start_program(const std::vector<std::string>& arguments) = 0;
+  /// To the program and all it has started that stayed in its group. Before reap_program().
+  virtual void signal_program(const StartedProgram& program, int number) = 0;
+  /// nullopt: it still runs. Otherwise it is gone, and this is asked no more.
+  [[nodiscard]] virtual std::optional<ProgramEnd> reap_program(const StartedProgram& program) = 0;
 
   // --- Other shards.
   /// Runs `job` on shard `to`, after everything sent there before by this shard. Never blocks.

@@ -106,7 +106,8 @@ void SimReactor::end_output(int fd) {
     machine_.world().network().shutdown_write(*stream);
 }
 
-// Every address exists in the simulated world; none is listed, so that networks in a configuration stay empty.
+// Every address exists in the simulated world; none is listed, so that networks in a configuration stay
+// empty.
 std::vector<IpAddress> SimReactor::local_addresses() { return {}; }
 
 void SimReactor::reset_connection(int fd) {
@@ -139,6 +140,20 @@ Result<std::uint64_t> SimReactor::size_of(const std::string& path) {
   const NodePtr node = machine_.disk().find(path);
   if (node == nullptr) return fail_errno(ENOENT, "stat");
   return node->image.size();
+}
+
+Result<std::uint64_t> SimReactor::size_of(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr || file->node == nullptr) return fail_errno(EBADF, "fstat");
+  return file->node->image.size();
+}
+
+Result<bool> SimReactor::try_lock(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr || file->node == nullptr) return fail_errno(EBADF, "flock");
+  if (file->node->locked && !file->holds_lock) return false;
+  file->node->locked = file->holds_lock = true;
+  return true;
 }
 
 Status SimReactor::make_directories(const std::string& path, std::uint32_t) {

@@ -189,10 +189,7 @@ std::int32_t Disk::make_dir(std::string_view path, MonoTime now) {
   return 0;
 }
 
-std::int32_t Disk::sync_dir(std::string_view path, std::uint64_t mark) {
-  const NodePtr node = find(path);
-  if (node == nullptr) return -ENOENT;
-  if (!node->is_directory) return -ENOTDIR;
+std::int32_t Disk::sync_dir(const NodePtr& node, std::uint64_t mark) {
   const auto touches = [&](const Change& change) {
     return change.serial <= mark && std::any_of(change.edits.begin(), change.edits.end(),
                                                 [&](const Edit& edit) { return edit.directory == node; });

@@ -1,5 +1,6 @@
 #pragma once
-// The simulated disk of one machine: a tree of files of which every byte and every name is either durable or not yet.
+// The simulated disk of one machine: a tree of files of which every byte and every name is either durable or
+// not yet.
 
 #include <cstdint>
 #include <deque>
@@ -23,11 +24,12 @@ struct DiskOptions {
   std::uint64_t capacity_bytes = 64 * kGiB;  ///< simulated; holes and reserved space cost no memory
   Duration read_min = 60us, read_max = 250us;
   Duration write_min = 20us, write_max = 120us;
-  Duration durable_min = 100us, durable_max = 900us;  ///< durable writes, Sync, SyncDir
-  /// Names reach the disk in the order they were changed (a journal, as ext4 and XFS keep one). Otherwise a power cut
-  /// leaves any subset of what was not synced, which is all POSIX promises.
+  Duration durable_min = 100us, durable_max = 900us;  ///< durable writes and syncs
+  /// Names reach the disk in the order they were changed (a journal, as ext4 and XFS keep one). Otherwise a
+  /// power cut leaves any subset of what was not synced, which is all POSIX promises.
   bool names_in_order = true;
-  /// The file system's own commit: name changes older than this are durable. nullopt: only SyncDir makes them so.
+  /// The file system's own commit: name changes older than this are durable. nullopt: only a sync of the
+  /// directory makes them so.
   std::optional<Duration> names_commit_after = 5s;
   /// nullopt: drawn anew for every power cut.
   std::optional<Loss> loss = std::nullopt;
@@ -39,6 +41,7 @@ struct Node {
   FileImage image;
   std::map<std::string, std::shared_ptr<Node>, std::less<>> entries;          // as seen now
   std::map<std::string, std::shared_ptr<Node>, std::less<>> durable_entries;  // as after a power cut
+  bool locked = false;  // by flock(), of the open file that holds it
   std::uint32_t opens = 0;
   std::uint32_t links = 0;
 };
@@ -69,9 +72,9 @@ class Disk {
   [[nodiscard]] std::int32_t rename(std::string_view from, std::string_view to, MonoTime now);
   [[nodiscard]] std::int32_t unlink(std::string_view path, MonoTime now);
   [[nodiscard]] std::int32_t make_dir(std::string_view path, MonoTime now);
-  /// The mark up to which a SyncDir that begins now covers name changes.
+  /// The mark up to which a sync of a directory that begins now covers name changes.
   [[nodiscard]] std::uint64_t names_mark() const { return changes_made_; }
-  [[nodiscard]] std::int32_t sync_dir(std::string_view path, std::uint64_t mark);
+  [[nodiscard]] std::int32_t sync_dir(const NodePtr& node, std::uint64_t mark);
   [[nodiscard]] Result<std::vector<DirectoryEntry>> list(std::string_view path) const;
   [[nodiscard]] FileSystemSpace space() const;
   [[nodiscard]] Status make_directories(std::string_view path, MonoTime now);

@@ -20,8 +20,7 @@ bool on_grid(const Op& op) {
 Duration latency_of(const Op& op, const DiskOptions& options, Random& random) {
   switch (op.kind) {
     case OpKind::Read: return random.between(options.read_min, options.read_max);
-    case OpKind::Sync:
-    case OpKind::SyncDir: return random.between(options.durable_min, options.durable_max);
+    case OpKind::Sync: return random.between(options.durable_min, options.durable_max);
     case OpKind::Write:
       if (op.durable) return random.between(options.durable_min, options.durable_max);
       return random.between(options.write_min, options.write_max);
@@ -59,8 +58,10 @@ void SimReactor::begin_on_disk(InFlight& op) {
   if (const std::int32_t wrong = check_file_op(op); wrong < 0) return answer(op, {.result = wrong});
   World& world = machine_.world();
   op.on_disk = true;
-  if (op.op.kind == OpKind::Sync) op.sync = op.file->node->image.begin_sync();
-  if (op.op.kind == OpKind::SyncDir) op.names_mark = machine_.disk().names_mark();
+  if (op.op.kind == OpKind::Sync) {
+    op.names_mark = machine_.disk().names_mark();
+    if (!op.file->node->is_directory) op.sync = op.file->node->image.begin_sync();
+  }
   const Duration takes = latency_of(op.op, machine_.disk().options, world.random());
   op.event = world.events().at(world.now() + takes, [this, id = op.id] {
     if (InFlight* done = find(id); !dead_ && done != nullptr) finish_on_disk(*done);
@@ -71,7 +72,7 @@ void SimReactor::finish_on_disk(InFlight& op) {
   op.event.reset();
   if (op.failing == 0) return answer(op, {.result = carry_out(op)});
   // What a failed write or sync leaves behind is anybody's guess.
-  if (op.op.kind == OpKind::Sync) op.file->node->image.fail_sync(*op.sync);
+  if (op.sync) op.file->node->image.fail_sync(*op.sync);
   if (op.op.kind == OpKind::Write && op.failing != ENOSPC) {
     const std::size_t part =
         machine_.world().random().below(op.op.size + 1) / FileImage::kSectorBytes * FileImage::kSectorBytes;
@@ -97,13 +98,16 @@ std::int32_t SimReactor::carry_out(InFlight& op) {
     case OpKind::Read:
       return static_cast<std::int32_t>(op.file->node->image.read(op.op.offset, {op.op.data, op.op.size}));
     case OpKind::Write: return carry_out_write(op);
-    case OpKind::Sync: op.file->node->image.finish_sync(*op.sync); return 0;
+    case OpKind::Sync:
+      // A directory's fdatasync promises nothing about names.
+      if (op.file->node->is_directory) return op.op.durable ? disk.sync_dir(op.file->node, op.names_mark) : 0;
+      op.file->node->image.finish_sync(*op.sync);
+      return 0;
     case OpKind::Allocate: return disk.allocate(*op.file->node, op.op.offset, op.op.size);
     case OpKind::Truncate: return disk.truncate(*op.file->node, op.op.size);
     case OpKind::Rename: return disk.rename(op.op.path, op.op.path2, now);
     case OpKind::Unlink: return disk.unlink(op.op.path, now);
     case OpKind::MakeDir: return disk.make_dir(op.op.path, now);
-    case OpKind::SyncDir: return disk.sync_dir(op.op.path, op.names_mark);
     case OpKind::Open: return carry_out_open(op);
     default: return -EINVAL;
   }

@@ -77,7 +77,6 @@ std::optional<Fault> Faults::by_plan(const FaultSite& site, Random& random) cons
       if (random.chance(plan.write_short)) return Fault{Strike::Short};
       break;
     case OpKind::Sync:
-    case OpKind::SyncDir:
       if (random.chance(plan.sync_error)) return Fault{Strike::Error, EIO};
       break;
     case OpKind::Accept:

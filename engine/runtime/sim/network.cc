@@ -332,6 +332,21 @@ void Network::established(const StreamPtr& client, const StreamPtr& server, std:
   wake_polls(*client);
 }
 
+void Network::join(const StreamPtr& client, const StreamPtr& server) {
+  LinkOptions link;
+  link.latency = kUnixLatency;
+  link.jitter = kUnixLatency;
+  for (const StreamPtr& one : {client, server}) {
+    one->is_unix = true;
+    one->state = StreamSocket::State::Open;
+    one->link = link;
+    one->last_arrival = now();
+  }
+  server->peer = client;
+  client->peer = server;
+  server->peer_machine = client->peer_machine = client->machine;
+}
+
 Status Network::connect_unix(const StreamPtr& socket, const std::string& path) {
   if (socket->state != StreamSocket::State::Fresh) return fail_errno(EISCONN, "connect to unix socket");
   const auto found = unix_listeners_.find({socket->machine, path});
@@ -340,18 +355,7 @@ Status Network::connect_unix(const StreamPtr& socket, const std::string& path) {
   if (!listener->listening) return fail_errno(ECONNREFUSED, "connect to unix socket");
   if (listener->queue.size() >= listener->backlog) return fail_errno(EAGAIN, "connect to unix socket");
   const StreamPtr server = make<StreamSocket>(listener->machine, true);
-  LinkOptions link;
-  link.latency = kUnixLatency;
-  link.jitter = kUnixLatency;
-  for (const StreamPtr& one : {socket, server}) {
-    one->is_unix = true;
-    one->state = StreamSocket::State::Open;
-    one->link = link;
-    one->last_arrival = now();
-  }
-  server->peer = socket;
-  socket->peer = server;
-  server->peer_machine = socket->peer_machine = socket->machine;
+  join(socket, server);
   listener->queue.push_back(server);
   pump_acceptors(*listener);
   return {};

@@ -29,10 +29,10 @@ enum class HostState : std::uint8_t {
   Unreachable,  ///< the way there answers "host unreachable"
 };
 
-/// Every address is a living host unless set_host() says otherwise; who answers there is decided by who listens.
-/// TCP as Linux behaves: ordered bytes, a window, FIN, RST (also for data to a closed socket and for closing with
-/// unread data), SO_REUSEPORT spreading, a backlog, ephemeral ports for each (source, destination), TIME_WAIT.
-/// Thread: the world's only one. Lifetime: the world's.
+/// Every address is a living host unless set_host() says otherwise; who answers there is decided by who
+/// listens. TCP as Linux behaves: ordered bytes, a window, FIN, RST (also for data to a closed socket and for
+/// closing with unread data), SO_REUSEPORT spreading, a backlog, ephemeral ports for each (source,
+/// destination), TIME_WAIT. Thread: the world's only one. Lifetime: the world's.
 class Network {
  public:
   static constexpr Duration kSynTimeout = 127s;  ///< tcp_syn_retries = 6
@@ -48,7 +48,8 @@ class Network {
 
   // --- For tests and scenarios.
   LinkOptions default_link;
-  /// Of every way that has an end in `block`; the latest call that matches counts, for connections made after it.
+  /// Of every way that has an end in `block`; the latest call that matches counts, for connections made after
+  /// it.
   void set_link(const Cidr& block, LinkOptions options);
   /// The latest call that matches counts, at once and for connections that exist too.
   void set_host(const Cidr& block, HostState state);
@@ -64,6 +65,13 @@ class Network {
   [[nodiscard]] Result<std::shared_ptr<StreamSocket>> make_stream(Machine& machine, bool is_v4,
                                                                   const IpAddress* source, bool is_unix);
   [[nodiscard]] Status connect_unix(const std::shared_ptr<StreamSocket>& socket, const std::string& path);
+  /// Two ends of one connection: what stands for a pipe.
+  [[nodiscard]] std::pair<std::shared_ptr<StreamSocket>, std::shared_ptr<StreamSocket>> make_pair(
+      Machine& machine);
+  /// A program of `machine`, running.
+  [[nodiscard]] std::shared_ptr<ProgramSocket> make_program(Machine& machine);
+  /// It has ended: whoever polls learns of it.
+  void program_ended(ProgramSocket& program, ProgramEnd end);
   /// `silent`: the SYN is lost whatever the host's state is.
   void connect(InFlight& op, const std::shared_ptr<StreamSocket>& socket, bool silent);
   void accept(InFlight& op, ListenSocket& socket);
@@ -84,8 +92,8 @@ class Network {
   [[nodiscard]] Result<std::size_t> send_datagram(DatagramSocket& socket, std::span<const std::byte> bytes,
                                                   const Endpoint& to);
 
-  /// The machine's sockets end: with `silent` as by a power cut (peers learn nothing until they speak to it after
-  /// machine_up()), otherwise as a kernel closes what a killed process held.
+  /// The machine's sockets end: with `silent` as by a power cut (peers learn nothing until they speak to it
+  /// after machine_up()), otherwise as a kernel closes what a killed process held.
   void machine_down(std::size_t machine, bool silent);
   void machine_up(std::size_t machine);
 
@@ -112,6 +120,7 @@ class Network {
   template <class S, class F>
   void for_each(F&& visit) const;
 
+  void join(const StreamPtr& client, const StreamPtr& server);
   [[nodiscard]] IpAddress own_address(const Machine& machine, const IpAddress& peer) const;
   [[nodiscard]] bool take_port(StreamSocket& socket, const Machine& machine);
   void free_port(StreamSocket& socket, bool time_wait);

@@ -83,8 +83,9 @@ InFlight* SimReactor::find(std::uint64_t id) {
   return found == in_flight_.end() || found->second->answered ? nullptr : found->second.get();
 }
 
-bool SimReactor::is_disk(const Op& op) const {
-  switch (op.kind) {
+bool SimReactor::is_disk(const InFlight& op) const {
+  if (op.file != nullptr && op.file->socket != nullptr) return false;  // Read and Write on a pipe
+  switch (op.op.kind) {
     case OpKind::Read:
     case OpKind::Write:
     case OpKind::Sync:
@@ -93,14 +94,13 @@ bool SimReactor::is_disk(const Op& op) const {
     case OpKind::Truncate:
     case OpKind::Rename:
     case OpKind::Unlink:
-    case OpKind::MakeDir:
-    case OpKind::SyncDir: return true;
+    case OpKind::MakeDir: return true;
     default: return false;
   }
 }
 
 void SimReactor::begin(InFlight& op) {
-  const bool by_path = op.op.path != nullptr && is_disk(op.op) && op.op.fd < 0;
+  const bool by_path = op.op.path != nullptr && is_disk(op) && op.op.fd < 0;
   if (op.op.kind == OpKind::Close) {
     answer(op, {.result = machine_.remove_descriptor(op.op.fd) ? 0 : -EBADF});
     return;
@@ -113,8 +113,8 @@ void SimReactor::begin(InFlight& op) {
       SLUICE_ASSERT(fixed_files_[slot] == op.file);
     }
     if (op.file == nullptr) return answer(op, {.result = -EBADF});
-    if (is_disk(op.op) != (op.file->node != nullptr)) {
-      return answer(op, {.result = is_disk(op.op) ? -EINVAL : -ENOTSOCK});
+    if (is_disk(op) != (op.file->node != nullptr)) {
+      return answer(op, {.result = is_disk(op) ? -EINVAL : -ENOTSOCK});
     }
   }
   World& world = machine_.world();
@@ -146,7 +146,7 @@ bool SimReactor::strike(InFlight& op) {
   const auto stream = op.file == nullptr ? nullptr : std::dynamic_pointer_cast<StreamSocket>(op.file->socket);
   switch (fault->strike) {
     case Strike::Error:
-      if (!is_disk(op.op)) {
+      if (!is_disk(op)) {
         answer(op, {.result = -fault->sys_errno});
         return true;
       }
@@ -178,7 +178,7 @@ bool SimReactor::strike(InFlight& op) {
 }
 
 void SimReactor::begin_now(InFlight& op) {
-  if (is_disk(op.op)) {
+  if (is_disk(op)) {
     begin_on_disk(op);
   } else {
     begin_on_socket(op);
@@ -199,16 +199,19 @@ void SimReactor::begin_on_socket(InFlight& op) {
     if (op.op.kind == OpKind::Accept) return network.accept(op, *listener);
     return answer(op, {.result = -ENOTCONN});
   }
-  const auto stream = std::static_pointer_cast<StreamSocket>(socket);
+  const auto stream = std::dynamic_pointer_cast<StreamSocket>(socket);
+  if (stream == nullptr) return answer(op, {.result = -EINVAL});  // a program, which is only polled
   switch (op.op.kind) {
     case OpKind::Connect: return network.connect(op, stream, false);
     case OpKind::Recv:
+    case OpKind::Read:
     case OpKind::RecvMulti: return network.receive(op, *stream);
     case OpKind::SendZeroCopy:
       if (!machine_.options.send_zero_copy) return answer(op, {.result = -EOPNOTSUPP});
       op.memory_check = fingerprint(op.op);
       return network.send(op, *stream);
     case OpKind::Send:
+    case OpKind::Write:
     case OpKind::SendVector: return network.send(op, *stream);
     default: return answer(op, {.result = -EINVAL});
   }

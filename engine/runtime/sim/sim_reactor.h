@@ -17,11 +17,12 @@ class Machine;
 
 /// One shard of a simulated machine. Made by Machine; contracts as in reactor.h and op.h.
 /// Thread:   the world's only one.
-/// Lifetime: until its machine crashes or the world ends. After a crash the object stays (coroutines of the dead
+/// Lifetime: until its machine crashes or the world ends. After a crash the object stays (coroutines of the
+/// dead
 ///           incarnation point to it) but does nothing any more.
-/// Misuse that a kernel would not notice is asserted: memory of a zero-copy send changed too early, buffers returned
-/// twice, descriptors closed with an operation in flight, direct I/O off the grid, fixed buffers and files that do not
-/// belong to the operation.
+/// Misuse that a kernel would not notice is asserted: memory of a zero-copy send changed too early, buffers
+/// returned twice, descriptors closed with an operation in flight, direct I/O off the grid, fixed buffers and
+/// files that do not belong to the operation.
 class SimReactor final : public Reactor {
  public:
   static constexpr std::size_t kCompletionsPerPollMax = 256;
@@ -62,7 +63,12 @@ class SimReactor final : public Reactor {
   Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) override;
   Result<FileSystemSpace> space_of(const std::string& path) override;
   Result<std::uint64_t> size_of(const std::string& path) override;
+  Result<std::uint64_t> size_of(int fd) override;
+  Result<bool> try_lock(int fd) override;
   Status make_directories(const std::string& path, std::uint32_t mode) override;
+  Result<StartedProgram> start_program(const std::vector<std::string>& arguments) override;
+  void signal_program(const StartedProgram& program, int number) override;
+  std::optional<ProgramEnd> reap_program(const StartedProgram& program) override;
   void wake_from(Reactor& waker) override;
 
   // --- For peers in tests: what a socket can do beyond the Reactor's calls.
@@ -109,7 +115,7 @@ class SimReactor final : public Reactor {
   [[nodiscard]] std::int32_t carry_out_open(InFlight& op);
   [[nodiscard]] std::optional<std::size_t> shorter_size(const InFlight& op);
   [[nodiscard]] bool strike(InFlight& op);
-  [[nodiscard]] bool is_disk(const Op& op) const;
+  [[nodiscard]] bool is_disk(const InFlight& op) const;
   [[nodiscard]] std::int32_t check_file_op(const InFlight& op) const;
   void abandon(InFlight& op, int sys_errno);
   [[nodiscard]] InFlight* find(std::uint64_t id);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/runtime/op.h"
+#include "engine/runtime/reactor.h"
 #include "engine/runtime/sim/disk.h"
 #include "engine/runtime/sim/event_queue.h"
 #include "policy/base/ip_address.h"
@@ -62,8 +63,8 @@ class ByteQueue {
 
 struct InFlight;
 
-/// Common to all sockets. Held by its descriptor, by operations and by bytes on their way (shared_ptr for that reason:
-/// a kernel counts the same references).
+/// Common to all sockets. Held by its descriptor, by operations and by bytes on their way (shared_ptr for
+/// that reason: a kernel counts the same references).
 struct Socket {
   virtual ~Socket() = default;
   std::uint64_t id = 0;
@@ -158,6 +159,15 @@ struct DatagramSocket final : Socket, std::enable_shared_from_this<DatagramSocke
   void forget_more(const InFlight*) override {}
 };
 
+/// A program that a machine runs, as its starter sees it (a pidfd).
+struct ProgramSocket final : Socket {
+  std::optional<ProgramEnd> end;
+  [[nodiscard]] std::uint32_t ready_events() const override;
+
+ protected:
+  void forget_more(const InFlight*) override {}
+};
+
 /// What a descriptor stands for; copies of the pointer are the kernel's references to an open file.
 struct OpenFile {
   std::size_t machine = 0;
@@ -165,6 +175,7 @@ struct OpenFile {
   Disk* disk = nullptr;
   std::shared_ptr<Socket> socket;
   NodePtr node;
+  bool holds_lock = false;  ///< flock() on `node`
   std::string path;
   int flags = 0;
   OpenFile() = default;

@@ -63,6 +63,7 @@ std::uint32_t ListenSocket::ready_events() const {
 }
 
 OpenFile::~OpenFile() {
+  if (holds_lock) node->locked = false;
   if (network != nullptr && socket != nullptr) network->close(*socket);
   if (disk != nullptr && node != nullptr) disk->closed(node);
 }
@@ -314,6 +315,7 @@ void Network::shutdown(Socket& socket) {
     datagram->shut = true;
     return wake_polls(socket);
   }
+  if (dynamic_cast<ProgramSocket*>(&socket) != nullptr) return;
   auto& stream = static_cast<StreamSocket&>(socket);
   if (stream.state == StreamSocket::State::Connecting) {
     InFlight* op = std::exchange(stream.connecting, nullptr);
@@ -351,8 +353,8 @@ void Network::close(Socket& socket) {
       free_port(*stream, !stream->end_received);
       if (!stream->write_shut) send_end(*stream);
     }
-  } else {
-    close_datagram(static_cast<DatagramSocket&>(socket));
+  } else if (auto* datagram = dynamic_cast<DatagramSocket*>(&socket)) {
+    close_datagram(*datagram);
   }
   sockets_.erase(socket.id);
 }

@@ -1,5 +1,6 @@
 #pragma once
-// The simulated world: machines with reactors and disks, a network between them, one clock, one seed, one thread.
+// The simulated world: machines with reactors and disks, a network between them, one clock, one seed, one
+// thread.
 
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 #include "engine/runtime/sim/event_queue.h"
 #include "engine/runtime/sim/faults.h"
 #include "engine/runtime/sim/network.h"
+#include "engine/runtime/sim/programs.h"
 #include "engine/runtime/sim/random.h"
 #include "engine/runtime/sim/sim_reactor.h"
 
@@ -39,8 +41,9 @@ struct MachineOptions {
 
 /// How a machine stops.
 enum class Crash : std::uint8_t {
-  Kill,  ///< the process dies: the kernel closes its sockets and keeps the page cache
-  PowerCut,  ///< the machine dies: unsynced data is lost, peers hear nothing until they speak to the rebooted machine
+  Kill,      ///< the process dies: the kernel closes its sockets and keeps the page cache
+  PowerCut,  ///< the machine dies: unsynced data is lost, peers hear nothing until they speak to the rebooted
+             ///< machine
 };
 
 /// A computer: one process of the engine, or the far side of its connections.
@@ -64,10 +67,12 @@ class Machine {
   [[nodiscard]] bool is_up() const { return !reactors_.empty(); }
   [[nodiscard]] std::uint64_t boots() const { return boots_; }
   MachineOptions options;
+  /// What start_program() finds, by the name it is called with; see programs.h.
+  std::map<std::string, ProgramBody, std::less<>> programs;
 
-  /// Stops everything at once. Objects of the dead incarnation (shards, servers, tasks, anything that waits or owns a
-  /// stream) are never run again and must not be destroyed, because their destructors expect a living reactor: hand
-  /// them to bury(). Requires that no code of this machine is on the stack.
+  /// Stops everything at once. Objects of the dead incarnation (shards, servers, tasks, anything that waits
+  /// or owns a stream) are never run again and must not be destroyed, because their destructors expect a
+  /// living reactor: hand them to bury(). Requires that no code of this machine is on the stack.
   void crash(Crash how);
   /// New reactors, joined by new mailboxes. Requires that the machine is down.
   void boot();
@@ -112,17 +117,18 @@ struct WorldOptions {
 
 /// Why a run_*() call came back.
 enum class Ended : std::uint8_t {
-  Reached,    ///< the condition holds
-  OutOfTime,  ///< the time is over
-  Idle,  ///< nothing is under way anywhere and nothing ever will be: a dead-lock if something was still expected
+  Reached,     ///< the condition holds
+  OutOfTime,   ///< the time is over
+  Idle,        ///< nothing is under way anywhere and nothing ever will be: a dead-lock if something was still
+               ///< expected
   OutOfSteps,  ///< live-lock
 };
 [[nodiscard]] std::string_view name_of(Ended ended);
 
-/// Thread: one; nothing in it is shared with other threads. Several worlds can exist one after another or side by side.
-/// Order: at every step events that are due run first, then one machine's reactor with work, drawn by the seed, takes
-/// a turn; with nothing to do the clock jumps to the next event or timer.
-/// Two runs with one seed, one program and the same calls have the same digest().
+/// Thread: one; nothing in it is shared with other threads. Several worlds can exist one after another or
+/// side by side. Order: at every step events that are due run first, then one machine's reactor with work,
+/// drawn by the seed, takes a turn; with nothing to do the clock jumps to the next event or timer. Two runs
+/// with one seed, one program and the same calls have the same digest().
 class World {
  public:
   explicit World(std::uint64_t seed, WorldOptions options = {});

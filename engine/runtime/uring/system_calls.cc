@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -57,11 +58,8 @@ Result<sockaddr_un> unix_address(const std::string& path) {
 }  // namespace
 
 std::int32_t perform_now(const Op& op) {
-  if (op.kind == OpKind::Truncate) return ::ftruncate(op.fd, static_cast<off_t>(op.size)) == 0 ? 0 : -errno;
-  SLUICE_ASSERT(op.kind == OpKind::SyncDir);
-  const Descriptor directory(::open(op.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0) return -errno;
-  return ::fsync(directory.get()) == 0 ? 0 : -errno;
+  SLUICE_ASSERT(op.kind == OpKind::Truncate);
+  return ::ftruncate(op.fd, static_cast<off_t>(op.size)) == 0 ? 0 : -errno;
 }
 
 // Sockets stay in blocking mode: io_uring waits by itself, and would answer EAGAIN on O_NONBLOCK descriptors
@@ -220,6 +218,18 @@ Result<std::uint64_t> UringReactor::size_of(const std::string& path) {
   struct stat found{};
   if (::stat(path.c_str(), &found) != 0) return fail_errno(errno, "stat");
   return static_cast<std::uint64_t>(found.st_size);
+}
+
+Result<std::uint64_t> UringReactor::size_of(int fd) {
+  struct stat found{};
+  if (::fstat(fd, &found) != 0) return fail_errno(errno, "fstat");
+  return static_cast<std::uint64_t>(found.st_size);
+}
+
+Result<bool> UringReactor::try_lock(int fd) {
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+  if (errno == EWOULDBLOCK || errno == EINTR) return false;
+  return fail_errno(errno, "flock");
 }
 
 Status UringReactor::make_directories(const std::string& path, std::uint32_t mode) {

@@ -1,5 +1,5 @@
 #pragma once
-// Operations this ring has no opcode for on the oldest kernel we support; they are short and rare.
+// The operation this ring has no opcode for on the oldest kernel we support; it is short and rare.
 
 #include <cstdint>
 
@@ -7,7 +7,7 @@
 
 namespace sluice::runtime {
 
-/// Carries out a Truncate or SyncDir at once: >= 0, or -errno.
+/// Carries out a Truncate at once: >= 0, or -errno.
 [[nodiscard]] std::int32_t perform_now(const Op& op);
 
 }  // namespace sluice::runtime

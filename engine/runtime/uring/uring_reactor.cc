@@ -275,7 +275,7 @@ void UringReactor::submit(Op& op) {
   op.world_word = 0;
   ++impl_->in_flight;
   ++counters_.submitted;
-  if (op.kind == OpKind::SyncDir || op.kind == OpKind::Truncate) {
+  if (op.kind == OpKind::Truncate) {
     late_.push_back({&op, Completion{.result = perform_now(op)}});
     return;
   }
@@ -318,7 +318,7 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
     case OpKind::Poll: io_uring_prep_poll_add(sqe, op.fd, op.poll_events); break;
     case OpKind::Read:
     case OpKind::Write: prepare_file_op(sqe, op); break;
-    case OpKind::Sync: io_uring_prep_fsync(sqe, op.fd, IORING_FSYNC_DATASYNC); break;
+    case OpKind::Sync: io_uring_prep_fsync(sqe, op.fd, op.durable ? 0 : IORING_FSYNC_DATASYNC); break;
     case OpKind::Open: io_uring_prep_openat(sqe, AT_FDCWD, op.path, op.open_flags, op.mode); break;
     case OpKind::Close: io_uring_prep_close(sqe, op.fd); break;
     case OpKind::Allocate:
@@ -329,8 +329,7 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
     case OpKind::Rename: io_uring_prep_renameat(sqe, AT_FDCWD, op.path, AT_FDCWD, op.path2, 0); break;
     case OpKind::Unlink: io_uring_prep_unlinkat(sqe, AT_FDCWD, op.path, 0); break;
     case OpKind::MakeDir: io_uring_prep_mkdirat(sqe, AT_FDCWD, op.path, op.mode); break;
-    case OpKind::Truncate:
-    case OpKind::SyncDir: SLUICE_ASSERT(false); break;
+    case OpKind::Truncate: SLUICE_ASSERT(false); break;
   }
   io_uring_sqe_set_data64(sqe, reinterpret_cast<std::uintptr_t>(&op));
   if (op.timeout > Duration{0}) {

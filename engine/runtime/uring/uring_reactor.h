@@ -78,7 +78,12 @@ class UringReactor final : public Reactor {
   Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) override;
   Result<FileSystemSpace> space_of(const std::string& path) override;
   Result<std::uint64_t> size_of(const std::string& path) override;
+  Result<std::uint64_t> size_of(int fd) override;
+  Result<bool> try_lock(int fd) override;
   Status make_directories(const std::string& path, std::uint32_t mode) override;
+  Result<StartedProgram> start_program(const std::vector<std::string>& arguments) override;
+  void signal_program(const StartedProgram& program, int number) override;
+  std::optional<ProgramEnd> reap_program(const StartedProgram& program) override;
   void wake_from(Reactor& waker) override;
 
  protected:
