@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "engine/delivery/delivery_headers.h"
+#include "engine/delivery/failure_text.h"
 #include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
 #include "policy/identity/envelope.h"
@@ -30,21 +30,6 @@ net::ClientSettings client_settings(const config::DomainSettings& settings, std:
           .tls = net::ClientSettings::Tls::Never,
           .close_on_421 = settings.smtp_421_means_mx_unavailable,
           .pix_workaround = settings.pix_bug_workaround};
-}
-
-/// "ECONNREFUSED connecting to DOM (IP)": the words operators' tools know.
-std::string connect_failure_text(const Error& error, std::string_view domain, const Endpoint& to) {
-  const std::string where = std::string(domain) + " (" + to.address.text() + ')';
-  switch (error.sys_errno) {
-    case ECONNREFUSED: return "ECONNREFUSED connecting to " + where;
-    case ETIMEDOUT: return "ETIMEDOUT in connection to " + where;
-    case ECONNRESET: return "ECONNRESET connecting to " + where;
-    case EHOSTUNREACH: return "EHOSTUNREACH connecting to " + where;
-    case ENETUNREACH: return "ENETUNREACH connecting to " + where;
-    case EADDRNOTAVAIL: return "EADDRNOTAVAIL connecting to " + where;
-    default: break;
-  }
-  return error.text() + " connecting to " + where;
 }
 
 }  // namespace
@@ -83,6 +68,7 @@ void Connection::leave_connecting() {
 
 void Connection::finish() {
   finishing_ = true;
+  dispatcher_.withdraw(*this);  // nobody hands it work any more
   wakeup_.set();
 }
 

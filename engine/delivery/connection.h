@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/delivery/deliverer.h"
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/session_log.h"
 #include "engine/queue/queue.h"
@@ -25,26 +26,27 @@ namespace sluice::delivery {
 /// dispatcher and the queue it serves outlive it. Limits:   one mail at a time in lockstep, two with
 /// PIPELINING, up to four with CHUNKING; what the queue's
 ///           settings say about messages and errors per connection, whomever it served before.
-class Connection final : public net::ClientEvents, public queue::Worker {
+class Connection final : public Deliverer, public net::ClientEvents, public queue::Worker {
  public:
   /// `connecting`: a unit of it was taken for this connection and is given back once a host has greeted it.
   /// `paid`: what max-connect-rate was charged for the first attempt; given back when none is made.
   Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
              ConnectGrants paid);
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  ~Connection();
+  ~Connection() override;
 
-  [[nodiscard]] runtime::Task<void> run();
-  [[nodiscard]] bool established() const { return ever_established_; }
+  [[nodiscard]] runtime::Task<void> run() override;
+  [[nodiscard]] bool established() const override { return ever_established_; }
   /// The queue whose turn it is.
-  [[nodiscard]] queue::Queue& queue() const { return *queue_; }
-  [[nodiscard]] const config::DomainSettings& settings() const { return *settings_; }
+  [[nodiscard]] queue::Queue& queue() const override { return *queue_; }
+  [[nodiscard]] const config::DomainSettings& settings() const override { return *settings_; }
+  [[nodiscard]] bool holds_slots() const override { return true; }
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
-  /// False until it has begun to connect; then source() is bound, or empty when the system chose.
-  [[nodiscard]] bool has_source() const { return has_source_; }
+  [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override {
+    return has_source_ ? &source_ : nullptr;
+  }
+  /// What it is bound to once it has begun to connect; empty when the system chose.
   [[nodiscard]] const std::optional<IpAddress>& source() const { return source_; }
-  [[nodiscard]] bool is_finishing() const { return finishing_; }
+  [[nodiscard]] bool is_finishing() const override { return finishing_; }
   /// This established connection takes from `queue` too, whose settings are the same object and which counts
   /// it among its own from here on; queues take turns, message by message, and one with nothing left leaves.
   /// Needs has_room(). `host`: what that queue calls the mail host.
@@ -54,9 +56,9 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] SpareConnections::Seat& seat() { return seat_; }
   /// Takes nothing new, ends what is under way, says QUIT.
-  void finish();
+  void finish() override;
   /// Ends at once; transactions under way are classified by what was sent.
-  void cut();
+  void cut() override;
 
   void work_available() override;
 
@@ -179,8 +181,8 @@ class Connection final : public net::ClientEvents, public queue::Worker {
   std::uint64_t finished_ = 0;  // transactions that got their final reply
   std::uint64_t errors_ = 0;
   bool holds_connecting_ = true;
-  bool has_source_ = false;
-  bool skip_host_ = false;  // nothing more through this host in this run
+  bool has_source_ = false;  // has begun to connect
+  bool skip_host_ = false;   // nothing more through this host in this run
   bool heard_421_ = false;
   bool was_shut_off_ = false;  // the queue was, when the last refusal was heard
   bool lent_ = false;          // serves or served another queue than the one it was opened for

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/delivery/connection.h"
+#include "engine/delivery/local/pipe.h"
 #include "engine/delivery/queue_pattern.h"
 #include "policy/backoff/status_texts.h"
 #include "policy/base/assert.h"
@@ -19,7 +20,8 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       shared_(shared),
       modes_(*this),
       rollups_(resolver),
-      slot_timer_(&on_slot_timer, *this) {}
+      slot_timer_(&on_slot_timer, *this),
+      programs_(reactor, PipeWorker::kProgramsMax) {}
 
 Dispatcher::~Dispatcher() {
   SLUICE_ASSERT(tasks_.running() == 0);
@@ -100,8 +102,11 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
   item.attempts = arrival.attempts;
   item.priority = arrival.priority;
   item.due = arrival.due;
+  if (arrival.schedule != nullptr) items_.set_schedule(item, arrival.schedule);
   expects_expiry(queue, item);
-  if (arrival.due > reactor_.now()) {
+  if (arrival.schedule != nullptr) {
+    admit_scheduled(queue, item);
+  } else if (arrival.due > reactor_.now()) {
     queue.wait(item, false);
   } else {
     queue.push(item);
@@ -164,7 +169,7 @@ void Dispatcher::consider(queue::Queue& queue) {
     return;
   }
   if (place(queue, now)) return;
-  if (queue.all_shut) {
+  if (queue.all_shut && !is_local(queue)) {
     set_timer(queue, std::nullopt);
     return;
   }
@@ -184,7 +189,8 @@ void Dispatcher::consider(queue::Queue& queue) {
   }
   MonoTime again{};
   bool waits = false;
-  while (queue.connections < wanted_connections(queue)) {
+  const std::size_t wanted = wanted_connections(queue);
+  while (queue.connections < wanted) {
     if (!open_connection(queue, again)) {
       waits = again > now;
       break;
@@ -272,10 +278,10 @@ void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
 runtime::Task<void> Dispatcher::stop(Duration grace) {
   stopping_ = true;
   reactor_.disarm(slot_timer_);
-  for (Connection* connection : std::vector(running_)) connection->finish();
+  for (Deliverer* one : std::vector(running_)) one->finish();
   const MonoTime deadline = reactor_.now() + grace;
   while (tasks_.running() > 0 && reactor_.now() < deadline) co_await runtime::sleep_for(reactor_, 5ms);
-  for (Connection* connection : std::vector(running_)) connection->cut();
+  for (Deliverer* one : std::vector(running_)) one->cut();
   co_await tasks_.join();
 }
 

@@ -29,6 +29,7 @@
 namespace sluice::delivery {
 
 class Connection;
+class Deliverer;
 
 /// A recipient on its way into a queue: from injection, from recovery, from another shard.
 struct Arrival {
@@ -38,7 +39,8 @@ struct Arrival {
   std::uint8_t priority = 50;
   MonoTime due{};         ///< in the future: waits until then
   std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
-  std::string rerouted;   ///< virtual MTAs it was moved away from, each with a line end; empty: none
+  std::shared_ptr<const schedule::Windows> schedule = {};  ///< null: at any time
+  std::string rerouted;  ///< virtual MTAs it was moved away from, each with a line end; empty: none
 };
 
 /// Volumes reserved for one message on its way. Reused: no allocation once warm.
@@ -166,6 +168,8 @@ class Dispatcher {
   [[nodiscard]] Taken take(queue::Queue& queue, const queue::SourceGate* source, queue::Batch& into,
                            std::size_t most, VolumeTicket& ticket);
   void end_volumes(VolumeTicket& ticket, bool delivered);
+  /// When rates and volumes of the queue, its virtual MTA and pools let it go on; `now`: they do.
+  [[nodiscard]] MonoTime next_recipient(const queue::Queue& queue, MonoTime now) const;
   enum class Pass : std::uint8_t { Granted, Limited, NoSource };
   /// Chooses the source address for a connection to `to`, the next in rotation that no limit forbids, and
   /// takes what it needs of the counts by host, destination and source into `out`. Limited: `again` says when
@@ -231,6 +235,13 @@ class Dispatcher {
   [[nodiscard]] std::uint64_t next_connection_number() {
     return ++connections_begun_ * snapshot_->shards + reactor_.shard().raw();
   }
+  [[nodiscard]] const accounting::TimeZone& zone() const { return shared_.zone; }
+  /// The shard that may block to start a program.
+  [[nodiscard]] ShardId starter() const { return shared_.control; }
+  /// Programs of this shard's pipe queues, all together.
+  [[nodiscard]] runtime::Semaphore& programs() { return programs_; }
+  /// Another queue of this shard waits for one of the units of `total-max-file`.
+  [[nodiscard]] bool is_file_wanted() const { return !file_line_.empty(); }
 
  private:
   queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
@@ -246,6 +257,7 @@ class Dispatcher {
   runtime::Task<void> ask_placement(queue::Queue& queue);
   void note_placement(queue::Queue& queue, const Rollups::Answer& answer);
   void next_in_placing_line();
+  [[nodiscard]] Arrival arrival_of(const queue::Item& item) const;
   void hand_on(Arrival arrival, const queue::Queue& from);
   runtime::Task<void> dissolve(queue::Queue& queue);
   void apply_settings(queue::Queue& queue);
@@ -260,11 +272,18 @@ class Dispatcher {
   void share_gates(queue::Queue& queue, const ModeLimits& limits);
   void remember(const queue::RateGate& gate);
   void remember(queue::VolumeGate& gate);
-  [[nodiscard]] MonoTime next_recipient(const queue::Queue& queue, MonoTime now) const;
+  [[nodiscard]] std::span<const queue::Totals> totals_of(const queue::Queue& queue) const;
   [[nodiscard]] static MonoTime owed_until(const queue::Queue& queue, MonoTime now);
   [[nodiscard]] std::optional<MonoTime> reserve_volumes(const queue::Queue& queue,
                                                         const queue::SourceGate* source, std::uint64_t bytes,
                                                         VolumeTicket& ticket);
+  // schedule_gate.cc
+  void admit_scheduled(queue::Queue& queue, queue::Item& item);
+  bool screen(queue::Queue& queue, queue::Batch& batch);
+  bool postpone(queue::Queue& queue, queue::Item& item, MonoTime not_before, queue::Batch& over);
+  void end_over(queue::Queue& queue, queue::Batch over);
+  [[nodiscard]] Duration time_left(const queue::Queue& queue, const queue::Item& item) const;
+  // slots.cc
   [[nodiscard]] const queue::SharedBudget* take_slots(const queue::Queue& queue, Slots& slots);
   void give_back(Slots& slots);
   [[nodiscard]] bool is_slot_short(const queue::Queue& queue) const;
@@ -272,8 +291,11 @@ class Dispatcher {
   void ask_to_yield(const queue::Queue& queue);
   bool yield_below(std::uint32_t priority, const queue::SharedBudget* needed);
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
+  bool open_local(queue::Queue& queue);
   bool borrow_known(queue::Queue& queue);
-  runtime::Task<void> run_connection(queue::Queue& opened_for, Slots slots, ConnectGrants grants);
+  runtime::Task<void> run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,
+                                     ConnectGrants grants);
+  runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type);
   void note_message_rate(queue::Queue& queue);
   // queue_upkeep.cc
   void keep_up(queue::Queue& queue);
@@ -292,7 +314,9 @@ class Dispatcher {
   runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
   void want_slot(queue::Queue& queue, const queue::SharedBudget& full);
+  void want_file(queue::Queue& queue);
   void offer_slots();
+  void offer_files();
   void forget_if_idle(queue::Queue& queue);
   [[nodiscard]] static std::size_t wanted_connections(const queue::Queue& queue);
   static void on_queue_timer(runtime::Timer& timer);
@@ -320,9 +344,11 @@ class Dispatcher {
   std::deque<queue::Queue*> placing_line_;
   std::size_t placing_ = 0;
   std::deque<queue::Queue*> slot_line_;
+  std::deque<queue::Queue*> file_line_;  // for total-max-file
   SlotTimer slot_timer_;
   runtime::TaskGroup tasks_;
-  std::vector<Connection*> running_;
+  std::vector<Deliverer*> running_;
+  runtime::Semaphore programs_;
   std::uint64_t connections_running_ = 0;
   std::uint64_t connections_begun_ = 0;
   LogLine log_;

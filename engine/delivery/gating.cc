@@ -5,7 +5,7 @@
 //                 virtual MTA and pools: from all or from none
 #include <algorithm>
 
-#include "engine/delivery/connection.h"
+#include "engine/delivery/deliverer.h"
 #include "engine/delivery/dispatcher.h"
 #include "policy/base/assert.h"
 
@@ -173,6 +173,12 @@ void Dispatcher::remember(queue::VolumeGate& gate) {
 
 // --- When.
 
+/// `max-smtp-*` of virtual MTA and pools: what does not leave this host is none of theirs.
+std::span<const queue::Totals> Dispatcher::totals_of(const queue::Queue& queue) const {
+  if (is_local(queue)) return {};
+  return snapshot_->identity(queue.vmta).totals;
+}
+
 MonoTime Dispatcher::next_recipient(const queue::Queue& queue, MonoTime now) const {
   MonoTime next = now;
   const auto look = [&next, now](const queue::RateGate& rate, const queue::VolumeGateRef& volume) {
@@ -181,8 +187,7 @@ MonoTime Dispatcher::next_recipient(const queue::Queue& queue, MonoTime now) con
   };
   look(queue.gates.own.messages, queue.gates.own.volume);
   look(queue.gates.shared.messages, queue.gates.shared.volume);
-  for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals)
-    look(totals.messages, totals.volume);
+  for (const queue::Totals& totals : totals_of(queue)) look(totals.messages, totals.volume);
   return next;
 }
 
@@ -207,7 +212,11 @@ std::size_t Dispatcher::connections_at_most(const queue::Queue& queue) {
 std::size_t Dispatcher::wanted_connections(const queue::Queue& queue) {
   const std::size_t for_ready = (queue.ready() + kRecipientsPerConnection - 1) / kRecipientsPerConnection;
   const std::size_t busy = queue.connections - queue.idle.size();
-  const std::size_t wanted = std::max(for_ready, queue.ready() > 0 && busy == 0 ? std::size_t{1} : busy);
+  // A connection takes one recipient after the other; a program or a file that is waited for holds the others
+  // up.
+  const std::size_t wanted =
+      is_local(queue) ? busy + queue.ready()
+                      : std::max(for_ready, queue.ready() > 0 && busy == 0 ? std::size_t{1} : busy);
   return std::min(wanted, connections_at_most(queue));
 }
 
@@ -232,7 +241,7 @@ std::optional<MonoTime> Dispatcher::reserve_volumes(const queue::Queue& queue,
   reserve(queue.gates.own.volume);
   if (source != nullptr) reserve(source->volume);
   reserve(queue.gates.shared.volume);
-  for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals) reserve(totals.volume);
+  for (const queue::Totals& totals : totals_of(queue)) reserve(totals.volume);
   if (wait) end_volumes(ticket, false);
   return wait;
 }
@@ -260,16 +269,22 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
   const MonoTime now = reactor_.now();
   queue.wake(now);
   if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists ||
-      queue.all_shut) {
+      (queue.all_shut && !is_local(queue))) {
     return NothingToDo{};
   }
   if (!settler_.can_record()) {
     set_timer(queue, now + kRecordRetry);
     return NothingToDo{};
   }
-  queue.take(into,
-             std::min<std::size_t>(most, queue.settings->max_rcpt_per_message.value_or(~std::uint32_t{0})));
-  if (into.empty()) return NothingToDo{};  // paused jobs
+  const std::size_t limit =
+      std::min<std::size_t>(most, queue.settings->max_rcpt_per_message.value_or(~std::uint32_t{0}));
+  do {
+    queue.take(into, limit);
+  } while (!into.empty() && !screen(queue, into));
+  if (into.empty()) {  // all wait for their windows, or for their jobs
+    set_timer(queue, std::nullopt);
+    return NothingToDo{};
+  }
   if (const auto held = reserve_volumes(queue, source, into.front()->message->body_bytes(), ticket)) {
     for (; !into.empty(); into.pop_back()) queue.put_back(*into.back());
     wake_at(queue, *held);
@@ -283,7 +298,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
   ask(queue.gates.own.messages);
   if (source != nullptr) ask(source->messages);
   ask(queue.gates.shared.messages);
-  for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals) ask(totals.messages);
+  for (const queue::Totals& totals : totals_of(queue)) ask(totals.messages);
   auto granted = static_cast<std::uint32_t>(into.size());
   std::optional<MonoTime> wait;
   grants_taken_.clear();

@@ -79,18 +79,23 @@ bool Dispatcher::place(queue::Queue& queue, MonoTime now) {
   }
   if (placement.joins.empty() || placement.in_circle) return false;
   queue.remove_all([this, &queue](queue::Item& item) {
-    const Arrival arrival{.message = item.message,
-                          .recipient = item.recipient,
-                          .attempts = item.attempts,
-                          .priority = item.priority,
-                          .due = item.due,
-                          .rerouted = {}};
+    const Arrival arrival = arrival_of(item);
     items_.give_back(&item);
     hand_on(arrival, queue);
   });
   queue.emptied_at = now;
   set_timer(queue, std::nullopt);
   return true;
+}
+
+Arrival Dispatcher::arrival_of(const queue::Item& item) const {
+  return {.message = item.message,
+          .recipient = item.recipient,
+          .attempts = item.attempts,
+          .priority = item.priority,
+          .due = item.due,
+          .schedule = items_.schedule_of(item),
+          .rerouted = {}};
 }
 
 void Dispatcher::hand_on(Arrival arrival, const queue::Queue& from) {
@@ -184,12 +189,7 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
   const std::string vmta(queue.vmta_name());
   std::vector<Arrival> mail;
   queue.remove_all([this, &mail](queue::Item& item) {
-    mail.push_back({.message = item.message,
-                    .recipient = item.recipient,
-                    .attempts = item.attempts,
-                    .priority = item.priority,
-                    .due = item.due,
-                    .rerouted = {}});
+    mail.push_back(arrival_of(item));
     items_.give_back(&item);
   });
   for (const Arrival& one : mail) {
@@ -202,6 +202,7 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
       item.recipient = one.recipient;
       item.attempts = one.attempts;
       item.priority = one.priority;
+      if (one.schedule != nullptr) items_.set_schedule(item, one.schedule);
       item.due = reactor_.now() + kStaleAnswer;
       queue.wait(item, false);
       continue;

@@ -77,9 +77,7 @@ void Dispatcher::end_rest(queue::Queue& queue) {
 // --- Age
 
 void Dispatcher::expects_expiry(queue::Queue& queue, const queue::Item& item) {
-  const Duration age = reactor_.wall_now() - item.message->received();
-  const Duration left = time_to_expiry(retry_rules_of(*queue.settings, queue.mode.mode()), age);
-  queue.expiry_check = std::min(queue.expiry_check, reactor_.now() + left);
+  queue.expiry_check = std::min(queue.expiry_check, reactor_.now() + time_left(queue, item));
 }
 
 void Dispatcher::expire_old(queue::Queue& queue) {
@@ -89,6 +87,11 @@ void Dispatcher::expire_old(queue::Queue& queue) {
   queue::Batch old;
   Duration least = rules.bounce_after;
   queue.extract(old, kExpiredAtOnceMax, [&](const queue::Item& item) {
+    if (items_.schedule_of(item) != nullptr) {
+      const Duration left = time_left(queue, item);
+      if (left > Duration{0}) least = std::min(least, left);
+      return left == Duration{0};
+    }
     const Duration age = wall_now - item.message->received();
     if (is_expired(rules, age)) return true;
     least = std::min(least, time_to_expiry(rules, age));
@@ -111,10 +114,12 @@ runtime::Task<void> Dispatcher::expire(queue::Queue& queue, queue::Batch old, Fa
   co_await runtime::yield(reactor_);  // never ends inside the consider() that began it
   for (queue::Item* item : old) {
     Result<spool::MessageLease> lease = co_await reader_.open(*item->message);
-    if (lease) {
-      settler_.expired(queue, *item, lease->view(), last);
-    } else {
+    if (!lease) {
       settler_.lost(queue, *item, lease.error());
+    } else if (items_.schedule_of(*item) != nullptr) {
+      settler_.window_over(queue, *item, lease->view(), last);
+    } else {
+      settler_.expired(queue, *item, lease->view(), last);
     }
   }
   --queue.held;
@@ -163,20 +168,17 @@ void Dispatcher::limits_changed(queue::Queue& queue) {
   apply_limits(queue);
   // Connections over the limit, and those from addresses that are not to be used, end what they have under
   // way.
-  std::vector<Connection*> own;
-  for (Connection* connection : running_) {
-    if (&connection->queue() != &queue || connection->is_finishing()) continue;
-    if (connection->has_source() && QueueModes::is_shut(queue, connection->source())) {
-      withdraw(*connection);
-      connection->finish();
+  std::vector<Deliverer*> own;
+  for (Deliverer* one : running_) {
+    if (&one->queue() != &queue || one->is_finishing()) continue;
+    const std::optional<IpAddress>* source = one->source_in_use();
+    if (source != nullptr && QueueModes::is_shut(queue, *source)) {
+      one->finish();
     } else {
-      own.push_back(connection);
+      own.push_back(one);
     }
   }
-  for (std::size_t kept = connections_at_most(queue); kept < own.size(); ++kept) {
-    withdraw(*own[kept]);
-    own[kept]->finish();
-  }
+  for (std::size_t kept = connections_at_most(queue); kept < own.size(); ++kept) own[kept]->finish();
   if (started_ && !stopping_) tasks_.spawn(look_soon(queue));
 }
 
@@ -241,12 +243,7 @@ bool Dispatcher::reroute(queue::Queue& queue, const Arrival& arrival) {
 
 void Dispatcher::move_away(queue::Queue& queue) {
   queue.remove_all([this, &queue](queue::Item& item) {
-    const Arrival arrival{.message = item.message,
-                          .recipient = item.recipient,
-                          .attempts = item.attempts,
-                          .priority = item.priority,
-                          .due = item.due,
-                          .rerouted = {}};
+    const Arrival arrival = arrival_of(item);
     if (reroute(queue, arrival)) {
       items_.give_back(&item);
     } else if (item.due > reactor_.now()) {

@@ -10,6 +10,19 @@
 namespace sluice::delivery {
 namespace {
 
+std::string_view dlv_type(const queue::Queue& queue) {
+  switch (queue.settings->type) {
+    case config::QueueType::Smtp: return "smtp";
+    case config::QueueType::Pipe: return "pipe";
+    case config::QueueType::File: return "file";
+    case config::QueueType::Discard: return "discard";
+    case config::QueueType::HttpDelivery: return "http-delivery";
+  }
+  return "smtp";
+}
+
+constexpr Duration kNoAgeLimit = std::chrono::hours(24 * 36500);
+
 void count_attempt(queue::Item& item) {
   if (item.attempts < std::numeric_limits<std::uint16_t>::max()) ++item.attempts;
 }
@@ -52,7 +65,7 @@ void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue
   event.env_id = message.env_id;
   event.rcv_smtp_user = message.rcv_smtp_user;
   event.queue = queue.name();
-  event.dlv_type = "smtp";
+  event.dlv_type = dlv_type(queue);
   event.dsn_mta = hop != nullptr ? std::string_view(hop->mta) : std::string_view();
   event.dlv_source_ip = hop != nullptr ? std::string_view(hop->source_ip) : std::string_view();
   event.dlv_destination_ip = hop != nullptr ? std::string_view(hop->destination_ip) : std::string_view();
@@ -89,14 +102,25 @@ void Settler::end(queue::Queue& queue, queue::Item& item, const journal::Event& 
 
 void Settler::delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                         const HopFacts* hop, const SmtpReply& reply) {
+  diag_.assign("smtp;");
+  diag_ += reply.full_text();
+  end_delivered(queue, item, message, hop, "relayed");
+}
+
+void Settler::delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                        const HopFacts* hop, Delivery delivery) {
+  diag_ = std::move(delivery.diag);
+  end_delivered(queue, item, message, hop, delivery.action);
+}
+
+void Settler::end_delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                            const HopFacts* hop, std::string_view action) {
   count_attempt(item);
   fill(event_, queue, item, message, hop);
   event_.kind = journal::EventKind::Delivered;
   event_.ending = journal::Ending::Delivered;
-  event_.dsn_action = "relayed";
+  event_.dsn_action = action;
   event_.dsn_status = "2.0.0 (success)";
-  diag_.assign("smtp;");
-  diag_ += reply.full_text();
   event_.dsn_diag = diag_;
   event_.bounce_cat = {};
   event_.dlv_size_bytes = message.body.size();
@@ -158,8 +182,20 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   WaitingRecipient recipient{
       .age = reactor_.wall_now() - message.received, .attempts_since_shutoff = {}, .asked_by_rule = how.wait};
   if (how.was_shut_off) recipient.attempts_since_shutoff = item.shut_attempts;
-  const RetryDecision decision =
-      decide_recipient_retry(retry_rules_of(*queue.settings, queue.mode.mode()), recipient);
+  RetryRules rules = retry_rules_of(*queue.settings, queue.mode.mode());
+  const auto windows = items_.schedule_of(item);
+  if (windows != nullptr) rules.bounce_after = kNoAgeLimit;
+  RetryDecision decision = decide_recipient_retry(rules, recipient);
+  if (windows != nullptr && decision.kind == RetryDecision::Kind::Wait) {
+    const WallTime wall = reactor_.wall_now();
+    const schedule::Standing then =
+        windows->at(wall + std::chrono::ceil<std::chrono::milliseconds>(decision.wait));
+    if (then.kind == schedule::Standing::Kind::Over) {
+      window_over(queue, item, message, failure);
+      return;
+    }
+    if (then.kind == schedule::Standing::Kind::Waits) decision.wait = then.until - wall;
+  }
   if (decision.kind == RetryDecision::Kind::Expire) {
     expired(queue, item, message, failure);
     return;
@@ -184,7 +220,7 @@ void Settler::queue_failed(queue::Queue& queue, const HopFacts* hop, const Failu
   event_.time_logged = reactor_.wall_now();
   event_.vmta = queue.vmta_name();
   event_.queue = queue.name();
-  event_.dlv_type = "smtp";
+  event_.dlv_type = dlv_type(queue);
   if (hop != nullptr) {
     event_.dsn_mta = hop->mta;
     event_.dlv_source_ip = hop->source_ip;
@@ -195,6 +231,13 @@ void Settler::queue_failed(queue::Queue& queue, const HopFacts* hop, const Failu
   journal_.append(event_);
   ++counters_.queue_failures;
   queue.note(reactor_.wall_now(), true, failure.diag);
+}
+
+void Settler::window_over(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                          const Failure& last) {
+  Failure failure{{4, 4, 7}, "x-pmta;no delivery window is left"};
+  if (!last.diag.empty()) failure.diag += " (" + last.diag + ')';
+  bounced(queue, item, message, nullptr, failure, journal::Ending::Expired);
 }
 
 void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {

@@ -55,9 +55,16 @@ class Settler {
 
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
 
-  /// The remote took it. `hop` null for queue types without one.
+  /// What accounting says of a delivery that no SMTP server confirmed.
+  struct Delivery {
+    std::string_view action;  ///< "delivered" here, "relayed" elsewhere
+    std::string diag;
+  };
+  /// It went. `hop` null for queue types without one.
   void delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                  const HopFacts* hop, const SmtpReply& reply);
+  void delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                 const HopFacts* hop, Delivery delivery);
   /// Never again.
   void bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
                const Failure& failure, journal::Ending ending = journal::Ending::Bounced);
@@ -72,6 +79,10 @@ class Settler {
   /// Ends an item that is past `bounce-after` while its queue rests.
   void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                const Failure& last);
+
+  /// Ends an item whose last delivery window is over. `last`: what went wrong before, if anything did.
+  void window_over(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                   const Failure& last);
 
   /// The stored message cannot be read: the recipient ends with 5.3.0, and its address stays in the damaged
   /// record that the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
@@ -91,6 +102,8 @@ class Settler {
   const config::BounceAction* find_action(queue::Queue& queue, const Failure& failure);
   void wait_again(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                   const HopFacts* hop, const Failure& failure, const Deferral& how);
+  void end_delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                     const HopFacts* hop, std::string_view action);
   void end(queue::Queue& queue, queue::Item& item, const journal::Event& event);
 
   runtime::Reactor& reactor_;

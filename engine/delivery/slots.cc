@@ -5,11 +5,14 @@
 //   daemon (and of
 //                  its connecting half), virtual MTA, pools, shared domain; at the host ip-connection-limit,
 //                  mx-connection-limit, source-ip-max-smtp-out and -connect-rate
+//   a local worker total-max-file where it writes files
 #include <algorithm>
 #include <functional>
 
 #include "engine/delivery/connection.h"
 #include "engine/delivery/dispatcher.h"
+#include "engine/delivery/local/http.h"
+#include "engine/delivery/local/workers.h"
 #include "policy/backoff/status_texts.h"
 #include "policy/base/assert.h"
 
@@ -78,7 +81,9 @@ bool Dispatcher::may_lend(const config::DomainSettings& settings) {
 
 bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   const MonoTime now = reactor_.now();
-  if (borrow_known(queue)) return true;
+  const config::QueueType type = queue.settings->type;
+  if (is_local(type)) return open_local(queue);
+  if (is_smtp(type) && borrow_known(queue)) return true;
   again_at = queue.connect_not_before;
   if (queue.last_opened != MonoTime{})
     again_at = std::max(again_at, queue.last_opened + queue.settings->smtp_out_rampup_interval);
@@ -120,8 +125,39 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   queue.last_opened = now;
   ++queue.connections;
   ++connections_running_;
-  tasks_.spawn(run_connection(queue, std::move(slots), std::move(grants)));
+  tasks_.spawn(run_connection(queue, type, std::move(slots), std::move(grants)));
   return true;
+}
+
+/// Nothing goes out, so nothing is drawn from what is counted for connections.
+bool Dispatcher::open_local(queue::Queue& queue) {
+  const config::QueueType type = queue.settings->type;
+  if (type == config::QueueType::File && !shared_.files.try_take()) {
+    want_file(queue);
+    return false;
+  }
+  ++queue.connections;
+  ++connections_running_;
+  tasks_.spawn(run_local(queue, type));
+  return true;
+}
+
+runtime::Task<void> Dispatcher::run_local(queue::Queue& queue, config::QueueType type) {
+  co_await runtime::yield(reactor_);
+  if (queue.settings->type == type) {  // no reload came in between
+    const std::unique_ptr<Deliverer> worker = make_local_worker(*this, queue);
+    running_.push_back(worker.get());
+    co_await worker->run();
+    std::erase(running_, worker.get());
+  }
+  --queue.connections;
+  --connections_running_;
+  if (queue.size() == 0) queue.emptied_at = reactor_.now();
+  if (type == config::QueueType::File) {
+    shared_.files.give_back();
+    offer_files();  // others first
+  }
+  consider(queue);
 }
 
 void Dispatcher::refund_connect(ConnectGrants& grants) {
@@ -148,19 +184,28 @@ void Dispatcher::hold_connects(queue::Queue& queue, MonoTime again) {
   queue.connect_not_before = std::max(queue.connect_not_before, again);
 }
 
-runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, Slots slots, ConnectGrants grants) {
+runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,
+                                               ConnectGrants grants) {
   queue::Queue* served = &opened_for;
   // consider() counts this connection before it runs; what it runs into at once (a cached answer of DNS) must
   // not come back to consider() while that is still deciding.
   co_await runtime::yield(reactor_);
   bool was_established = false;
-  {
-    Connection connection(*this, opened_for, shared_.connecting, std::move(grants));
-    running_.push_back(&connection);
-    co_await connection.run();
-    was_established = connection.established();
-    served = &connection.queue();
-    std::erase(running_, &connection);
+  if (opened_for.settings->type == type) {
+    std::unique_ptr<Deliverer> one;
+    if (is_smtp(type)) {
+      one = std::make_unique<Connection>(*this, opened_for, shared_.connecting, std::move(grants));
+    } else {
+      one = std::make_unique<HttpWorker>(*this, opened_for, shared_.connecting, std::move(grants));
+    }
+    running_.push_back(one.get());
+    co_await one->run();
+    was_established = one->established();
+    served = &one->queue();
+    std::erase(running_, one.get());
+  } else {  // a reload came in between
+    refund_connect(grants);
+    shared_.connecting.give_back();
   }
   queue::Queue& queue = *served;
   if (was_established) --queue.established;
@@ -247,7 +292,28 @@ void Dispatcher::want_slot(queue::Queue& queue, const queue::SharedBudget& full)
   if (!slot_timer_.armed()) reactor_.arm_in(slot_timer_, kSlotRetry);
 }
 
-void Dispatcher::on_slot_timer(runtime::Timer& timer) { static_cast<SlotTimer&>(timer).owner.offer_slots(); }
+/// The same for `total-max-file`, which no connection holds up.
+void Dispatcher::want_file(queue::Queue& queue) {
+  if (!std::exchange(queue.wants_slot, true)) file_line_.push_back(&queue);
+  if (!slot_timer_.armed()) reactor_.arm_in(slot_timer_, kSlotRetry);
+}
+
+void Dispatcher::on_slot_timer(runtime::Timer& timer) {
+  Dispatcher& self = static_cast<SlotTimer&>(timer).owner;
+  self.offer_slots();
+  self.offer_files();
+}
+
+void Dispatcher::offer_files() {
+  for (std::size_t left = file_line_.size();
+       left > 0 && !file_line_.empty() && shared_.files.used() < shared_.files.limit(); --left) {
+    queue::Queue* next = file_line_.front();
+    file_line_.pop_front();
+    next->wants_slot = false;
+    consider(*next);
+  }
+  if (!file_line_.empty() && !slot_timer_.armed() && !stopping_) reactor_.arm_in(slot_timer_, kSlotRetry);
+}
 
 void Dispatcher::offer_slots() {
   // Everybody in line is asked once, in order; who still finds no slot is behind the others afterwards.
@@ -302,7 +368,7 @@ void Dispatcher::ask_to_yield(const queue::Queue& queue) {
 /// Ends one connection of the lowest priority below `priority` that is part of the count `needed`. True: one
 /// is on its way out already or now.
 bool Dispatcher::yield_below(std::uint32_t priority, const queue::SharedBudget* needed) {
-  Connection* victim = nullptr;
+  Deliverer* victim = nullptr;
   const auto takes_part = [this, needed](const queue::Queue& queue) {
     if (needed == &shared_.outbound || needed == &shared_.connecting ||
         needed == queue.gates.shared_connections.get())
@@ -311,7 +377,8 @@ bool Dispatcher::yield_below(std::uint32_t priority, const queue::SharedBudget* 
     return std::any_of(totals.begin(), totals.end(),
                        [needed](const queue::Totals& one) { return needed == &one.state->connections; });
   };
-  for (Connection* connection : running_) {
+  for (Deliverer* connection : running_) {
+    if (!connection->holds_slots()) continue;
     const config::DomainSettings& settings = connection->settings();
     if (settings.queue_priority >= priority || !settings.allow_priority_interruption) continue;
     if (!takes_part(connection->queue())) continue;

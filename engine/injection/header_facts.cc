@@ -17,8 +17,7 @@ std::string_view raw_body(const net::HeaderField& field) {
 }  // namespace
 
 void HeaderFacts::reset() {
-  virtual_mta = job = job_header = env_id = std::nullopt;
-  schedule = {};
+  virtual_mta = job = job_header = env_id = schedule = std::nullopt;
   hops = 0;
   has_date = has_message_id = too_large = false;
   cuts.clear();
@@ -41,7 +40,7 @@ void HeaderFacts::read(const HeaderTable& table, std::string_view text) {
     if ((use & U::kJob) != 0 && !job) job = field.value;
     if ((use & U::kJobHeader) != 0 && !job_header) job_header = field.value;
     if ((use & U::kEnvelopeId) != 0 && !env_id) env_id = field.value;
-    if ((use & U::kSchedule) != 0 && schedule.empty()) schedule = field.value;
+    if ((use & U::kSchedule) != 0 && !schedule) schedule = field.value;
     if ((use & U::kDate) != 0) has_date = true;
     if ((use & U::kMessageId) != 0) has_message_id = true;
     if ((use & U::kFrom) != 0 && (use & U::kRemove) == 0) froms.push_back(field);

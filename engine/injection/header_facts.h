@@ -25,7 +25,7 @@ struct HeaderFacts {
   std::optional<std::string_view> job;
   std::optional<std::string_view> job_header;
   std::optional<std::string_view> env_id;
-  std::string_view schedule;
+  std::optional<std::string_view> schedule;
   std::uint32_t hops = 0;
   bool has_date = false;
   bool has_message_id = false;

@@ -55,8 +55,13 @@ Verdict verdict_of(const Error& error) {
 }  // namespace
 
 Intake::Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
-               std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books)
-    : reactor_(reactor), spool_(spool), dispatchers_(dispatchers), cold_(reactor, resolver, cold_books) {}
+               std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books,
+               const accounting::TimeZone& zone)
+    : reactor_(reactor),
+      spool_(spool),
+      dispatchers_(dispatchers),
+      zone_(zone),
+      cold_(reactor, resolver, cold_books) {}
 
 void Intake::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
@@ -104,6 +109,12 @@ std::optional<Verdict> Intake::judge_headers(Submission& submission) const {
     work.job = identity::job_id(rules.jobid_prefix, submission.client->user, job);
   }
   if (work.job.size() > kJobBytesMax) return Verdict{554, "5.6.0 job id is too long"};
+  work.schedule.reset();
+  if (rules.process_x_schedule && headers.schedule) {
+    auto windows = schedule::Windows::parse(*headers.schedule, zone_);
+    if (!windows) return Verdict{554, "5.6.0 x-schedule: " + windows.error()};
+    work.schedule = std::make_shared<const schedule::Windows>(std::move(*windows));
+  }
   if (headers.env_id) {
     const bool ready = net::is_xtext(*headers.env_id);
     submission.env_id = ready ? std::string(*headers.env_id) : net::encode_xtext(*headers.env_id);
@@ -297,6 +308,12 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
   work.pieces.push_back(std::as_bytes(std::span(work.front)));
   work.headers.append_pieces(submission.text, work.pieces);
   draft.body = work.pieces;
+  std::string windows;
+  if (work.schedule != nullptr) {
+    windows = work.schedule->encode();
+    draft.schedule = windows;
+    draft.flags.bits |= spool::MessageFlags::kScheduled;
+  }
 
   const Result<spool::StoredMessage*> stored = co_await spool_.append(draft);
   if (!stored) co_return refuse(verdict_of(stored.error()));
@@ -310,15 +327,18 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
 void Intake::queue_recipients(spool::StoredMessage& message, const Submission& submission,
                               const queue::Snapshot& snapshot) {
   for (std::size_t i = 0; i < submission.work.placed.size(); ++i) {
-    queue_recipient(message, static_cast<std::uint32_t>(i), submission.work.placed[i], snapshot);
+    queue_recipient(message, static_cast<std::uint32_t>(i), submission.work.placed[i], snapshot,
+                    submission.work.schedule);
   }
 }
 
 void Intake::queue_recipient(spool::StoredMessage& message, std::uint32_t index,
-                             const PlacedRecipient& placed, const queue::Snapshot& snapshot) {
+                             const PlacedRecipient& placed, const queue::Snapshot& snapshot,
+                             const std::shared_ptr<const schedule::Windows>& schedule) {
   const queue::Identity& identity = snapshot.identity(placed.vmta);
   identity.state->traffic.accepted.fetch_add(1, std::memory_order_relaxed);
-  const delivery::Arrival arrival{.message = &message, .recipient = index, .priority = placed.priority};
+  const delivery::Arrival arrival{
+      .message = &message, .recipient = index, .priority = placed.priority, .schedule = schedule};
   const ShardId home = snapshot.home_of(placed.vmta, placed.domain);
   delivery::Dispatcher* there = dispatchers_[home.raw()];
   if (placed.refusal.empty()) {

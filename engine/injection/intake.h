@@ -38,7 +38,8 @@ class Intake {
 
   /// `dispatchers[i]` is shard i's; only its enqueue() is used, on that shard.
   Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
-         std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books);
+         std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books,
+         const accounting::TimeZone& zone);
   /// Before destruction, when no submission is under way.
   [[nodiscard]] runtime::Task<void> stop() { return cold_.stop(); }
 
@@ -72,13 +73,15 @@ class Intake {
   void queue_recipients(spool::StoredMessage& message, const Submission& submission,
                         const queue::Snapshot& snapshot);
   void queue_recipient(spool::StoredMessage& message, std::uint32_t index, const PlacedRecipient& placed,
-                       const queue::Snapshot& snapshot);
+                       const queue::Snapshot& snapshot,
+                       const std::shared_ptr<const schedule::Windows>& schedule);
   [[nodiscard]] std::string_view date_text(WallTime time);
 
   runtime::Reactor& reactor_;
   spool::Spool& spool_;
   std::span<delivery::Dispatcher* const> dispatchers_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
+  const accounting::TimeZone& zone_;
   Chooser chooser_;
   ColdChooser cold_;
   std::int64_t date_second_ = -1;  // of date_text_

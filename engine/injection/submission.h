@@ -11,6 +11,7 @@
 #include "engine/spool/message.h"
 #include "policy/base/ip_address.h"
 #include "policy/base/units.h"
+#include "policy/schedule/windows.h"
 #include "policy/settings/values.h"
 
 namespace sluice::injection {
@@ -80,6 +81,7 @@ struct Submission {
     HeaderFacts headers;
     std::string front;  ///< our header fields
     std::string job;
+    std::shared_ptr<const schedule::Windows> schedule;
     std::vector<std::span<const std::byte>> pieces;
     std::vector<PlacedRecipient> placed;
     std::vector<spool::Recipient> recipients;

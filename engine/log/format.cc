@@ -14,14 +14,16 @@ namespace sluice::log {
 namespace {
 
 constexpr std::array<char, 8> kSegmentMagic = {'S', 'L', 'U', 'I', 'C', 'S', 'E', 'G'};
-constexpr std::uint32_t kGroupMagic = 0x52474c53;   // "SLGR"
-constexpr std::uint16_t kRecordMagic = 0x5253;      // "SR"
+constexpr std::uint32_t kGroupMagic = 0x52474c53;  // "SLGR"
+constexpr std::uint16_t kRecordMagic = 0x5253;     // "SR"
 constexpr std::size_t kSegmentHeaderBytes = 72;
 constexpr std::size_t kSegmentChecksumAt = 64;
 constexpr std::size_t kGroupSaltAt = 48;
 constexpr std::size_t kGroupChecksumAt = 56;
 
-std::uint64_t milliseconds(WallTime time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
+std::uint64_t milliseconds(WallTime time) {
+  return static_cast<std::uint64_t>(time.time_since_epoch().count());
+}
 WallTime wall_time(std::uint64_t ms) {
   return WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(ms)));
 }
@@ -91,7 +93,8 @@ Result<SegmentHeader> decode_segment_header(std::span<const std::byte> block) {
                      checksum(block.first(kSegmentChecksumAt), SegmentSeed{});
   if (!sound) return fail(Errc::Corrupt, "segment header: checksum");
   // A sound header of another version is a newer program's work: refuse it, never take it for damage.
-  if (version != kFormatVersion) return fail(Errc::Unsupported, "segment header: format version");
+  if (version < kFormatVersionOldest || version > kFormatVersion)
+    return fail(Errc::Unsupported, "segment header: format version");
   SegmentHeader header;
   const auto role = in.number<std::uint8_t>();
   if (role < 1 || role > 3) return fail(Errc::Unsupported, "segment header: role");
@@ -124,7 +127,8 @@ void encode(const GroupHeader& header, SegmentSeed seed, std::span<std::byte, kG
 }
 
 std::optional<GroupHeader> decode_group_header(std::span<const std::byte> bytes, SegmentSeed seed) {
-  if (bytes.size() < kGroupHeaderBytes || load<std::uint32_t>(bytes.data()) != kGroupMagic) return std::nullopt;
+  if (bytes.size() < kGroupHeaderBytes || load<std::uint32_t>(bytes.data()) != kGroupMagic)
+    return std::nullopt;
   const auto sum = load<std::uint64_t>(bytes.data() + kGroupChecksumAt);
   if (sum != checksum(bytes.first(kGroupChecksumAt), seed)) return std::nullopt;
   Decoder in(bytes);
@@ -168,8 +172,10 @@ void seal_record(std::byte* record, RecordType type, std::uint32_t payload_bytes
   store(record, checksum({record + 8, end - 8}, seed));
 }
 
-std::optional<RecordView> parse_record(std::span<const std::byte> bytes, std::uint32_t offset, SegmentSeed seed) {
-  if (bytes.size() < kRecordHeaderBytes || load<std::uint16_t>(bytes.data() + 8) != kRecordMagic) return std::nullopt;
+std::optional<RecordView> parse_record(std::span<const std::byte> bytes, std::uint32_t offset,
+                                       SegmentSeed seed) {
+  if (bytes.size() < kRecordHeaderBytes || load<std::uint16_t>(bytes.data() + 8) != kRecordMagic)
+    return std::nullopt;
   const auto payload = load<std::uint32_t>(bytes.data() + 12);
   if (payload > bytes.size() - kRecordHeaderBytes) return std::nullopt;
   const std::size_t end = kRecordHeaderBytes + std::size_t{payload};

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/spool/message.h"
 #include "policy/base/units.h"
+#include "policy/schedule/windows.h"
 
 namespace sluice::queue {
 
@@ -41,11 +44,23 @@ class ItemPool {
     return new (item) Item{};
   }
   void give_back(Item* item) {
+    if (!schedules_.empty()) schedules_.erase(item);
     item->next = free_;
     free_ = item;
     --live_;
   }
   [[nodiscard]] std::size_t live() const { return live_; }
+
+  /// Delivery windows are rare, so they are kept beside the items: about 100 bytes for each that has some.
+  void set_schedule(const Item& item, std::shared_ptr<const schedule::Windows> windows) {
+    schedules_.insert_or_assign(&item, std::move(windows));
+  }
+  /// Null: may go at any time.
+  [[nodiscard]] std::shared_ptr<const schedule::Windows> schedule_of(const Item& item) const {
+    if (schedules_.empty()) return nullptr;
+    const auto found = schedules_.find(&item);
+    return found == schedules_.end() ? nullptr : found->second;
+  }
 
  private:
   static constexpr std::size_t kItemsPerBlock = 2048;  // 64 KiB
@@ -57,6 +72,7 @@ class ItemPool {
     }
   }
   std::vector<std::unique_ptr<Item[]>> blocks_;
+  std::unordered_map<const Item*, std::shared_ptr<const schedule::Windows>> schedules_;
   Item* free_ = nullptr;
   std::size_t live_ = 0;
 };

@@ -92,6 +92,8 @@ class Queue {
   /// Moves everything that waits to the ready list (`schedule --retry-recipients`).
   std::size_t wake_all();
   [[nodiscard]] std::optional<MonoTime> next_wake() const;
+  /// Recipients that wait, in no order.
+  [[nodiscard]] const std::vector<Item*>& all_waiting() const { return waiting_; }
   /// The first ready recipient and those of the same message right behind it, at most `most`. Higher
   /// priorities first, within one in the order they came. Recipients of paused jobs are set aside on the way.
   /// Empty when none is ready.

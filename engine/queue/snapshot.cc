@@ -333,6 +333,11 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
   shared.inbound.set_limits(global.total_max_smtp_in, out->config->source_groups);
   out->source_groups = shared.inbound.groups();
+  if (global.total_max_file) {
+    shared.files.set_limit(*global.total_max_file);
+  } else {
+    shared.files.clear_limit();
+  }
   for (const config::Vmta& vmta : out->config->vmtas) {
     Identity identity;
     identity.name = vmta.name;

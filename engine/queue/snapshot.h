@@ -80,6 +80,7 @@ struct Clocks {
 struct SharedState {
   SharedBudget outbound;    ///< total-max-smtp-out
   InboundSlots inbound;     ///< total-max-smtp-in, source groups
+  SharedBudget files;       ///< total-max-file
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
   KeyedBudget hosts;  ///< connections by mail host and source (mx-connection-limit), by destination (ip-...)
   SharedGates domains;                                                            ///< share-limits-over-vmtas
@@ -89,6 +90,7 @@ struct SharedState {
   std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only
   accounting::TimeZone zone;  ///< of the calendar; written before the shards run, then only read
   Remembered remembered;      ///< written before the shards run, then only read
+  ShardId control;            ///< the control shard; as `remembered`
 };
 
 /// Builds the snapshot of `config` and applies its limits to `shared`. Thread: control shard.

@@ -30,6 +30,7 @@ constexpr std::string_view kHelp =
     "                                 --mode=normal|backoff, --connected=yes|no, --paused=yes|no,\n"
     "                                 --disabled, --errors, --mode-events\n"
     "show topqueues [PATTERN]         the same, largest first\n"
+    "show schedule [PATTERN]          recipients that wait for a delivery window (x-schedule)\n"
     "show vmtas                       virtual MTAs with what is queued and what went through them\n"
     "show settings DOMAIN[/VMTA]      effective settings of a queue\n"
     "explain DOMAIN[/VMTA] [DIRECTIVE]  the same with file and line of each value\n"
@@ -63,6 +64,7 @@ runtime::Task<control::Answer> Node::execute(control::Command command) {
   if (command.starts_with({"pause", "job"})) co_return co_await pause_job(command, true);
   if (command.starts_with({"resume", "job"})) co_return co_await pause_job(command, false);
   if (command.starts_with({"delete"})) co_return co_await delete_recipients(command);
+  if (command.starts_with({"show", "schedule"})) co_return co_await show_schedule(command);
   if (command.starts_with({"show", "vmtas"})) co_return co_await show_vmtas(command);
   if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
   if (command.starts_with({"explain"})) co_return explain(command);
@@ -135,6 +137,26 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.wall_now() - started_));
+  co_return control::Answer{true, std::move(out)};
+}
+
+runtime::Task<control::Answer> Node::show_schedule(const control::Command& command) {
+  const std::string pattern = command.words.size() > 2 ? command.words[2] : "*";
+  std::vector<ScheduleStatus> rows;
+  for (DataShard* shard : shards_) {
+    auto some = co_await runtime::call_on(control_, shard->id(),
+                                          [shard, pattern] { return shard->schedules(pattern); });
+    std::move(some.begin(), some.end(), std::back_inserter(rows));
+  }
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::string out =
+      fmt::format("{:<40} {:>9} {:<19} {:<19}\n", "queue", "#waiting", "next window", "last window ends");
+  const std::size_t shown = std::min(max_items(command, 100), rows.size());
+  for (std::size_t i = 0; i < shown; ++i) {
+    out += fmt::format("{:<40} {:>9} {:<19} {:<19}\n", rows[i].name, rows[i].waiting,
+                       local_time(rows[i].next_opening), local_time(rows[i].last_end));
+  }
+  out += fmt::format("{} of {} queues with scheduled recipients.\n", shown, rows.size());
   co_return control::Answer{true, std::move(out)};
 }
 

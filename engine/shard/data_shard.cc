@@ -56,7 +56,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
       cold_book_(reactor, world.shared,
                  [this](const std::string& key, const std::string& value) { settler_.remember(key, value); }),
-      intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books),
+      intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone),
       notices_(reactor, intake_) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
@@ -79,6 +79,7 @@ void DataShard::recovered(spool::StoredMessage& message,
                           std::span<const journal::RecoveredRecipient> recipients) {
   const queue::Snapshot& snapshot = *intake_.snapshot();
   const WallTime wall = reactor_.wall_now();
+  std::vector<Returning> all;
   for (const journal::RecoveredRecipient& one : recipients) {
     // The queue of its last event keeps rollups and reroutes; a recipient that never got that far goes by its
     // domain.
@@ -93,18 +94,36 @@ void DataShard::recovered(spool::StoredMessage& message,
       if (!routing::is_rollup_name(last) || snapshot.rollups.find(last) != nullptr) domain = last;
       vmta = one.queue.substr(slash + 1);
     }
-    const auto vmta_id = snapshot.config->find_vmta(vmta);
-    delivery::Arrival arrival{.message = &message,
-                              .recipient = one.index,
-                              .attempts = static_cast<std::uint16_t>(std::min(one.attempts, 0xffffu)),
-                              .priority = one.priority,
-                              .due = {}};
-    if (one.next_due > wall) arrival.due = reactor_.now() + (one.next_due - wall);
-    const ShardId home = snapshot.home_of(vmta_id.value_or(config::kDefaultVmta), domain);
-    delivery::Dispatcher* there = world_.dispatchers[home.raw()];
-    if (refusal) {
-      const auto act = [there, arrival, to = std::string(domain), by = std::string(vmta),
-                        why = std::move(*refusal)] { there->refuse(arrival, to, by, why); };
+    Returning back{.arrival = {.message = &message,
+                               .recipient = one.index,
+                               .attempts = static_cast<std::uint16_t>(std::min(one.attempts, 0xffffu)),
+                               .priority = one.priority,
+                               .due = {},
+                               .schedule = {}},
+                   .domain = std::string(domain),
+                   .vmta = std::string(vmta),
+                   .refusal = std::move(refusal)};
+    if (one.next_due > wall) back.arrival.due = reactor_.now() + (one.next_due - wall);
+    all.push_back(std::move(back));
+  }
+  if (!message.flags().has(spool::MessageFlags::kScheduled)) {
+    admit(std::move(all), nullptr);
+    return;
+  }
+  // Their windows are in the stored message: queued once they are read, some messages at a time.
+  unread_.push_back(std::move(all));
+  if (tasks_.running() < kReadersMax) tasks_.spawn(read_schedules());
+}
+
+void DataShard::admit(std::vector<Returning> all, const std::shared_ptr<const schedule::Windows>& windows) {
+  const queue::Snapshot& snapshot = *intake_.snapshot();
+  for (Returning& one : all) {
+    one.arrival.schedule = windows;
+    const auto vmta = snapshot.config->find_vmta(one.vmta);
+    const ShardId home = snapshot.home_of(vmta.value_or(config::kDefaultVmta), one.domain);
+    if (one.refusal) {
+      delivery::Dispatcher* there = world_.dispatchers[home.raw()];
+      const auto act = [there, one] { there->refuse(one.arrival, one.domain, one.vmta, *one.refusal); };
       if (home == reactor_.shard()) {
         act();
       } else {
@@ -113,12 +132,33 @@ void DataShard::recovered(spool::StoredMessage& message,
       continue;
     }
     if (home == reactor_.shard()) {
-      dispatcher_.enqueue(arrival, domain, vmta);
+      dispatcher_.enqueue(one.arrival, one.domain, one.vmta);
       continue;
     }
-    reactor_.send_to(home, [there, arrival, to = std::string(domain), by = std::string(vmta)] {
-      there->enqueue(arrival, to, by);
-    });
+    delivery::Dispatcher* there = world_.dispatchers[home.raw()];
+    reactor_.send_to(home,
+                     [there, one = std::move(one)] { there->enqueue(one.arrival, one.domain, one.vmta); });
+  }
+}
+
+runtime::Task<void> DataShard::read_schedules() {
+  while (!unread_.empty() && !stopping_) {
+    std::vector<Returning> all = std::move(unread_.front());
+    unread_.pop_front();
+    const spool::StoredMessage& message = *all.front().arrival.message;
+    std::shared_ptr<const schedule::Windows> windows;
+    for (bool again = true; again && !stopping_;) {
+      const Result<spool::MessageLease> lease = co_await storage_.reader.open(message);
+      if (lease) {
+        if (auto read = schedule::Windows::decode(lease->view().schedule)) {
+          windows = std::make_shared<const schedule::Windows>(std::move(*read));
+        }
+      }
+      // A damaged message is found to be so again, and ended, where it is to be delivered.
+      again = !lease && lease.error().code != Errc::Corrupt;
+      if (again) co_await runtime::sleep_for(reactor_, kReadAgain);
+    }
+    if (!stopping_) admit(std::move(all), windows);
   }
 }
 
@@ -149,6 +189,7 @@ void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
 }
 
 runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
+  stopping_ = true;
   for (auto& listener : listeners_) co_await listener->stop(grace);
   listeners_.clear();
   co_await dispatcher_.stop(grace);
@@ -159,7 +200,10 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   co_return Status();
 }
 
-runtime::Task<Status> DataShard::stop_storage() { co_return co_await storage_.stop(); }
+runtime::Task<Status> DataShard::stop_storage() {
+  co_await tasks_.join();
+  co_return co_await storage_.stop();
+}
 
 ShardStatus DataShard::status() const {
   ShardStatus out;
@@ -214,6 +258,26 @@ std::vector<QueueStatus> DataShard::queues(std::string_view pattern) const {
       if (shut.until) one.shut.back().left = std::max(Duration{0}, *shut.until - now);
     }
     out.push_back(std::move(one));
+  });
+  return out;
+}
+
+std::vector<ScheduleStatus> DataShard::schedules(std::string_view pattern) const {
+  std::vector<ScheduleStatus> out;
+  const WallTime now = reactor_.wall_now();
+  dispatcher_.queues().for_each([&](const queue::Queue& queue) {
+    if (!delivery::matches_queue(pattern, queue.name())) return;
+    ScheduleStatus one{.name = queue.name(), .waiting = 0, .next_opening = {}, .last_end = {}};
+    for (const queue::Item* item : queue.all_waiting()) {
+      const auto windows = items_.schedule_of(*item);
+      if (windows == nullptr) continue;
+      ++one.waiting;
+      one.last_end = std::max(one.last_end, windows->list().back().end);
+      const schedule::Standing standing = windows->at(now);
+      const WallTime opening = standing.kind == schedule::Standing::Kind::Waits ? standing.until : now;
+      if (one.waiting == 1 || opening < one.next_opening) one.next_opening = opening;
+    }
+    if (one.waiting > 0) out.push_back(std::move(one));
   });
   return out;
 }

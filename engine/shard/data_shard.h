@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,14 @@ struct JobStatus {
   bool paused = false;
 };
 
+/// Recipients of a queue that wait and have delivery windows.
+struct ScheduleStatus {
+  std::string name;
+  std::uint64_t waiting = 0;
+  WallTime next_opening{};  ///< the earliest; now when one is open and they wait for something else
+  WallTime last_end{};      ///< the latest
+};
+
 /// Everything that works on one data core: listeners, spool, journal, queues, resolver, connections.
 /// Thread:   its reactor's, all of it.
 /// Lifetime: constructed on all shards before any is started; destroyed after all are stopped.
@@ -110,6 +119,7 @@ class DataShard final : public journal::RecoveredVisitor {
   /// For messages stored here. On every shard, and then, to resume, dispatcher().release_parked() on every
   /// shard.
   void pause_job(const std::string& name, bool paused);
+  [[nodiscard]] std::vector<ScheduleStatus> schedules(std::string_view pattern) const;
   [[nodiscard]] delivery::Dispatcher& dispatcher() { return dispatcher_; }
   [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
   /// Endpoints really bound, with the ports the system chose for port 0.
@@ -119,6 +129,19 @@ class DataShard final : public journal::RecoveredVisitor {
                  std::span<const journal::RecoveredRecipient> recipients) override;
 
  private:
+  /// Messages whose windows are read at a time, after a start.
+  static constexpr std::uint64_t kReadersMax = 16;
+  static constexpr Duration kReadAgain = 1s;
+  /// A recovered recipient on its way back to its queue.
+  struct Returning {
+    delivery::Arrival arrival;
+    std::string domain;
+    std::string vmta;
+    std::optional<delivery::Refusal> refusal;
+  };
+  void admit(std::vector<Returning> all, const std::shared_ptr<const schedule::Windows>& windows);
+  runtime::Task<void> read_schedules();
+
   runtime::Reactor& reactor_;
   World& world_;
   control::ShardLog log_;
@@ -133,6 +156,9 @@ class DataShard final : public journal::RecoveredVisitor {
   injection::Intake intake_;
   Notices notices_;
   std::vector<std::unique_ptr<injection::SmtpListener>> listeners_;
+  std::deque<std::vector<Returning>> unread_;
+  runtime::TaskGroup tasks_;
+  bool stopping_ = false;
 };
 
 }  // namespace sluice::shard

@@ -58,6 +58,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
   found_ = std::make_unique<journal::Recovered>(std::move(*found));
   shared_.remembered.set_start(control_.now());
+  shared_.zone = co_await accounting::read_local_zone(control_);
+  shared_.control = control_.shard();
   found_->for_each_state(
       {},
       [](void* remembered, std::string_view key, std::string_view value) {

@@ -83,6 +83,7 @@ class Node {
   // commands.cc
   runtime::Task<control::Answer> show_status(const control::Command& command);
   runtime::Task<control::Answer> show_queues(const control::Command& command);
+  runtime::Task<control::Answer> show_schedule(const control::Command& command);
   runtime::Task<control::Answer> show_vmtas(const control::Command& command);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
   [[nodiscard]] control::Answer explain(const control::Command& command) const;

@@ -28,12 +28,12 @@ struct DsnNotify {
 
 /// What delivery has to know of a stored body without looking at it. Stored: never renumber.
 struct MessageFlags {
-  static constexpr std::uint32_t kEightBit = 1;  ///< has bytes above 127 (BODY=8BITMIME)
-  static constexpr std::uint32_t kDotLines = 2;  ///< has lines that begin with a dot: DATA needs stuffing
-  static constexpr std::uint32_t kSmtpUtf8 = 4;  ///< RFC 6531: envelope or headers need SMTPUTF8
-  static constexpr std::uint32_t kBinary = 8;    ///< BODY=BINARYMIME
-  static constexpr std::uint32_t kDiscard = 16;  ///< reserved for the layers above
-  static constexpr std::uint32_t kVerp = 32;     ///< the sender is made for each recipient (verp-default)
+  static constexpr std::uint32_t kEightBit = 1;    ///< has bytes above 127 (BODY=8BITMIME)
+  static constexpr std::uint32_t kDotLines = 2;    ///< has lines that begin with a dot: DATA needs stuffing
+  static constexpr std::uint32_t kSmtpUtf8 = 4;    ///< RFC 6531: envelope or headers need SMTPUTF8
+  static constexpr std::uint32_t kBinary = 8;      ///< BODY=BINARYMIME
+  static constexpr std::uint32_t kScheduled = 16;  ///< has delivery windows (MessageDraft::schedule)
+  static constexpr std::uint32_t kVerp = 32;       ///< the sender is made for each recipient (verp-default)
   static constexpr std::uint32_t kDateAtDelivery =
       64;  ///< add a Date header when it is sent (date-header-time)
   static constexpr std::uint32_t kNameVirtualMta = 128;  ///< add X-Virtual-MTA when it is sent
@@ -71,6 +71,8 @@ struct MessageDraft {
   std::string_view vmta, vmta_pool, job_id;
   std::string_view src_type, src_mta;
   std::string_view rcv_smtp_user, rcv_source_ip, rcv_destination_ip;
+  /// schedule::Windows::encode(); kept when `flags` has kScheduled, which stands for its being there.
+  std::string_view schedule;
   std::span<const HeaderField> headers;  ///< those that accounting asks for
   std::span<const Recipient> recipients;
   MessageFlags flags;
@@ -93,6 +95,7 @@ class MessageView {
   DsnReturn ret = DsnReturn::Unset;
   std::string_view vmta, vmta_pool, job_id, src_type, src_mta, rcv_smtp_user, rcv_source_ip,
       rcv_destination_ip;
+  std::string_view schedule;  ///< empty without kScheduled
   MessageFlags flags;
   std::span<const std::byte> body;
 

@@ -8,8 +8,8 @@
 namespace sluice::spool {
 namespace {
 
-// Fixed part: id 0, received 8, envelope bytes 16, body bytes 20, flags 24, recipients 28, headers 32, ret 34,
-// zero 35, place of the recipient table 36.
+// Fixed part: id 0, received 8, envelope bytes 16, body bytes 20, flags 24, recipients 28, headers 32, ret
+// 34, zero 35, place of the recipient table 36.
 constexpr std::size_t kFixedBytes = 40;
 constexpr std::size_t kRecipientFixedBytes = 2;
 constexpr std::size_t kTableEntryBytes = 4;
@@ -33,6 +33,7 @@ Result<MessageSizes> measure(const MessageDraft& draft) {
   };
   bool sound = draft.recipients.size() <= MessageDraft::kRecipientsMax && !draft.recipients.empty() &&
                draft.headers.size() <= MessageDraft::kHeadersMax && each_string(draft, add);
+  if (draft.flags.has(MessageFlags::kScheduled)) sound = add(draft.schedule) && sound;
   for (const HeaderField& field : draft.headers) sound = add(field.first) && add(field.second) && sound;
   bytes = log::round_up(bytes, kTableEntryBytes) + kTableEntryBytes * draft.recipients.size();
   for (const Recipient& one : draft.recipients) {
@@ -65,6 +66,7 @@ void encode_message(const MessageDraft& draft, MessageSizes sizes, std::span<std
     out.text16(text);
     return true;
   });
+  if (draft.flags.has(MessageFlags::kScheduled)) out.text16(draft.schedule);
   for (const HeaderField& field : draft.headers) {
     out.text16(field.first);
     out.text16(field.second);
@@ -105,10 +107,13 @@ Result<MessageView> MessageView::decode(std::span<const std::byte> payload) {
     text = in.text16();
     return true;
   });
+  if (view.flags.has(MessageFlags::kScheduled)) view.schedule = in.text16();
   view.headers_at_ = in.at();
   for (std::uint32_t i = 0; in.ok() && i < view.header_count_ * 2; ++i) (void)in.text16();
-  const std::size_t table_end = view.recipient_table_at_ + kTableEntryBytes * std::size_t{view.recipient_count_};
-  const bool sound = in.ok() && ret <= 2 && in.at() <= view.recipient_table_at_ && table_end <= envelope_bytes &&
+  const std::size_t table_end =
+      view.recipient_table_at_ + kTableEntryBytes * std::size_t{view.recipient_count_};
+  const bool sound = in.ok() && ret <= 2 && in.at() <= view.recipient_table_at_ &&
+                     table_end <= envelope_bytes &&
                      std::size_t{envelope_bytes} + body_bytes == payload.size();
   if (!sound) return fail(Errc::Corrupt, "message record");
   view.ret = static_cast<DsnReturn>(ret);

@@ -333,6 +333,10 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment,
     } else if (effective.type == QueueType::HttpDelivery && effective.http_delivery_url.empty()) {
       warn(assignment.origin, "type http-delivery without http-delivery-url");
     }
+  } else if (name == "http-delivery-url") {
+    if (istarts_with(effective.http_delivery_url, "https:")) {
+      warn(assignment.origin, "https is not available in this version: mail of this queue waits");
+    }
   } else if (name == "queue-to" && !effective.queue_to.empty()) {
     // A name with a dot may be a domain that resolves; a rollup's name or a bare word cannot.
     const std::string& target = effective.queue_to;

@@ -66,6 +66,7 @@ std::string text_of(const Mail& mail) {
   std::string out = "From: sender@sim.test\r\nTo: someone@sim.test\r\nSubject: " + mail.id +
                     "\r\nMessage-ID: <" + mail.id + "@sim>\r\n";
   if (!mail.vmta.empty()) out += "X-Virtual-MTA: " + mail.vmta + "\r\n";
+  out += mail.headers;
   out += "\r\n";
   std::size_t line = 0;
   while (out.size() < mail.body_bytes) {

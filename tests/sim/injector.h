@@ -16,6 +16,7 @@ struct Mail {
   std::vector<std::string> recipients;
   std::string vmta;  ///< x-virtual-mta; empty: none
   std::size_t body_bytes = 500;
+  std::string headers = {};  ///< more header lines, each with its CRLF
 };
 
 /// What the node said about a message.

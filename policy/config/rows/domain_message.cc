@@ -78,16 +78,19 @@ void append_dkim(std::vector<Directive>& out, const DkimNames& names) {
 }
 
 void append_kinds(std::vector<Directive>& out) {
-  add(out, one<&D::type>("type", "kind of delivery"));
+  add(out, one<&D::type>("type", "kind of delivery; mail that is queued goes the new way after a reload"));
   add(out, one<&D::discard_as_bounce>("discard-as-bounce", "discarded mail is recorded as bounced"));
   add(out, one<&D::file_format>("file-format", "format of file delivery"));
   add(out,
       one<&D::file_destination>("file-destination", "folder or file of file delivery", {.grammar = "PATH"}));
-  add(out, one<&D::command>("command", "program of pipe delivery, started for each recipient",
+  add(out, one<&D::command>("command", "program of pipe delivery, started for each recipient without a shell",
                             {.grammar = "\"COMMAND\""}));
   add(out, one<&D::macro_variables_preserve_case>("macro-variables-preserve-case",
                                                   "keep the case of $to and $from"));
-  add(out, one<&D::http_delivery_url>("http-delivery-url", "endpoint of HTTP delivery", {.grammar = "URL"}));
+  add(out, one<&D::http_delivery_url>(
+               "http-delivery-url",
+               "endpoint of HTTP delivery; mail for an https address waits until connections have TLS",
+               {.grammar = "URL"}));
   add(out, one<&D::http_delivery_extra_headers>("http-delivery-extra-headers",
                                                 "headers added to the HTTP request", {.grammar = "FILE"}));
   add(out, one<&D::auth_username>("auth-username", "user name for AUTH at the receiver"));

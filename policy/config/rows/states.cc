@@ -243,17 +243,6 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::SpoolOptions, in(Scope::Spool), "delete-file-holders"},
     {C::Rights, in(Scope::Global), "run-as-root"},
     {C::Limits, in(Scope::Domain), "allow-cancel-during-transfer"},
-    {C::QueueTypes, in(Scope::Domain), "type", true},
-    {C::QueueTypes, in(Scope::Domain), "discard-as-bounce"},
-    {C::QueueTypes, in(Scope::Domain), "file-format"},
-    {C::QueueTypes, in(Scope::Domain), "file-destination"},
-    {C::QueueTypes, in(Scope::Domain), "command"},
-    {C::QueueTypes, in(Scope::Domain), "macro-variables-preserve-case"},
-    {C::QueueTypes, in(Scope::Domain), "http-delivery-url"},
-    {C::QueueTypes, in(Scope::Domain), "http-delivery-extra-headers"},
-    {C::QueueTypes, in(Scope::Global), "total-max-file"},
-    {C::Schedules, in(Scope::Source), "process-x-schedule", true},
-    {C::Schedules, in(Scope::Source), "retain-x-schedule", true},
 });
 // clang-format on
 

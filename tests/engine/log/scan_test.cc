@@ -145,11 +145,19 @@ TEST(Format, SegmentHeaders) {
   EXPECT_FALSE(salvage_segment_header(std::span(file).subspan(kBlockBytes), Role::Messages, file.size()));
 }
 
-TEST(Format, ANewerVersionIsRefused) {
+TEST(Format, OlderVersionsAreReadNewerOnesRefused) {
   auto file = segment_of(header_for_test(), kGroups);
-  file[8] = std::byte{2};
-  store(file.data() + 64, checksum(std::span(file).first(64), SegmentSeed{}));
-  EXPECT_EQ(decode_segment_header(file).error().code, Errc::Unsupported);
+  const auto error_of_version = [&file](std::uint16_t version) -> std::optional<Errc> {
+    store(file.data() + 8, version);
+    store(file.data() + 64, checksum(std::span(file).first(64), SegmentSeed{}));
+    const auto header = decode_segment_header(file);
+    if (header) return std::nullopt;
+    return header.error().code;
+  };
+  EXPECT_EQ(error_of_version(0), Errc::Unsupported);
+  EXPECT_EQ(error_of_version(1), std::nullopt) << "what the first version wrote is still read";
+  EXPECT_EQ(error_of_version(2), std::nullopt);
+  EXPECT_EQ(error_of_version(3), Errc::Unsupported);
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ struct Rich {
     draft.rcv_destination_ip = "192.0.2.2";
     draft.headers = headers;
     draft.recipients = recipients;
-    draft.flags.bits = MessageFlags::kEightBit | MessageFlags::kDotLines;
+    draft.schedule = "1-2 3-4";
+    draft.flags.bits = MessageFlags::kEightBit | MessageFlags::kDotLines | MessageFlags::kScheduled;
     draft.body = body;
   }
 };
@@ -83,6 +84,7 @@ TEST(MessageCodec, ThereAndBack) {
   EXPECT_EQ(view->rcv_smtp_user, "user");
   EXPECT_EQ(view->rcv_source_ip, "192.0.2.1");
   EXPECT_EQ(view->rcv_destination_ip, "192.0.2.2");
+  EXPECT_EQ(view->schedule, "1-2 3-4");
   EXPECT_EQ(view->flags, rich.draft.flags);
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(view->body.data()), view->body.size()),
             "From: x\r\n\r\nbody\r\n");
@@ -99,6 +101,17 @@ TEST(MessageCodec, ThereAndBack) {
   std::vector<HeaderField> headers;
   view->for_each_header([&](const HeaderField& field) { headers.push_back(field); });
   EXPECT_EQ(headers, rich.headers);
+}
+
+TEST(MessageCodec, DeliveryWindowsStandOnlyWhereTheirFlagSaysSo) {
+  Rich rich;
+  rich.draft.flags.bits &= ~MessageFlags::kScheduled;
+  const auto bytes = encoded(rich.draft);
+  EXPECT_LT(bytes.size(), encoded(Rich().draft).size());
+  const auto view = MessageView::decode(bytes);
+  ASSERT_TRUE(view.has_value());
+  EXPECT_EQ(view->schedule, "");
+  EXPECT_EQ(view->recipient(2).address, rich.recipients[2].address);
 }
 
 TEST(MessageCodec, TheExampleOfTheFormat) {
@@ -164,6 +177,7 @@ TEST(MessageCodec, LimitsAreKept) {
   const Row rows[] = {
       {"no recipients", [](Rich& rich) { rich.draft.recipients = {}; }},
       {"long sender", [](Rich& rich) { rich.draft.orig = long_text; }},
+      {"long schedule", [](Rich& rich) { rich.draft.schedule = long_text; }},
       {"long job", [](Rich& rich) { rich.draft.job_id = long_text; }},
       {"long recipient", [](Rich& rich) { rich.recipients[1].address = long_text; }},
       {"long header", [](Rich& rich) { rich.headers[0].second = long_text; }},

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+
+#include "engine/queue/queue.h"
+#include "engine/runtime/task.h"
+#include "policy/base/ip_address.h"
+
+namespace sluice::delivery {
+
+/// Takes recipients of a queue out: an SMTP connection or, for the other queue types, a local worker. The
+/// dispatcher starts as many as the queue may have and knows nothing more of what they do. Thread:   one
+/// shard. Lifetime: run() has ended before destruction.
+class Deliverer {
+ public:
+  Deliverer() = default;
+  Deliverer(const Deliverer&) = delete;
+  Deliverer& operator=(const Deliverer&) = delete;
+  virtual ~Deliverer() = default;
+
+  /// Until there is nothing left to do, or the queue failed, or finish().
+  [[nodiscard]] virtual runtime::Task<void> run() = 0;
+  /// Dispatcher::established() was called for it.
+  [[nodiscard]] virtual bool established() const = 0;
+  /// The queue it works for.
+  [[nodiscard]] virtual queue::Queue& queue() const = 0;
+  [[nodiscard]] virtual const config::DomainSettings& settings() const = 0;
+  /// Holds a slot of the counts that connections are part of (Dispatcher's Slots).
+  [[nodiscard]] virtual bool holds_slots() const = 0;
+  /// The address it connects from, which is empty when the system chose it; null: it is not connected yet, or
+  /// never is.
+  [[nodiscard]] virtual const std::optional<IpAddress>* source_in_use() const = 0;
+  [[nodiscard]] virtual bool is_finishing() const = 0;
+  /// Takes nothing new and ends when what is under way has ended.
+  virtual void finish() = 0;
+  /// Ends at once; attempts under way get the outcome that their interruption means.
+  virtual void cut() = 0;
+};
+
+[[nodiscard]] inline bool is_smtp(config::QueueType type) { return type == config::QueueType::Smtp; }
+/// Delivered on this host, without a connection: no source address, no slot and no rate of connections has a
+/// part in it.
+[[nodiscard]] inline bool is_local(config::QueueType type) {
+  return !is_smtp(type) && type != config::QueueType::HttpDelivery;
+}
+[[nodiscard]] inline bool is_local(const queue::Queue& queue) { return is_local(queue.settings->type); }
+
+}  // namespace sluice::delivery

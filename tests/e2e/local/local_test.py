@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Goal: the queue types file, pipe, http-delivery and discard, and x-schedule, do with real folders, programs and
+      servers what the simulated tests say: what arrives, what is recorded, and what a hostile address cannot do.
+How:  a real sluiced on free loopback ports in a folder of its own; Python reads the mailboxes, holds the locks and is
+      the HTTP server.
+
+usage: local_test.py BIN_FOLDER"""
+
+import base64
+import fcntl
+import glob
+import http.server
+import json
+import mailbox
+import os
+import smtplib
+import stat
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+import peers_test  # noqa: E402  the folder is known only now
+from peers_test import Installation, until  # noqa: E402
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Answers POSTs with the statuses in `server.answers`, the last one for ever."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.seen.append((self.path, dict(self.headers), json.loads(body), self.client_address))
+        status = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+class Local(unittest.TestCase):
+    def setUp(self):
+        self.place = Installation(self)
+        self.folder = self.place.folder
+
+    def configure(self, text):
+        with open(f"{self.folder}/sluice.conf", encoding="utf-8") as file:
+            before = file.read().replace("records d,b,t,r", "records d,b,t,tq,r")
+        self.place.write("sluice.conf", before + text)
+        self.place.start_daemon()
+
+    def send(self, recipients, subject="hello", extra="", body="From here\r\nbody\r\n", sender="a@e2e.test"):
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            text = f"From: {sender}\r\nTo: b@x.test\r\nSubject: {subject}\r\n{extra}\r\n{body}"
+            return client.sendmail(sender, recipients, text.encode("latin-1"))
+
+    def wait_rows(self, kind, count):
+        return until(lambda: len(self.place.rows(kind)) >= count and self.place.rows(kind), f"{count} rows of {kind}")
+
+    def script(self, name, text):
+        path = f"{self.folder}/{name}"
+        self.place.write(name, "#!/bin/sh\n" + text)
+        os.chmod(path, stat.S_IRWXU)
+        return path
+
+    def test_new_files(self):
+        os.mkdir(f"{self.folder}/in")
+        os.mkdir(f"{self.folder}/x.test")
+        self.configure(f"""
+<domain f.test>
+    type file
+    file-destination {self.folder}/in
+</domain>
+<domain x.test>
+    type file
+    file-format newfile-pickup
+    file-destination {self.folder}/$domain
+</domain>
+""")
+        self.send(["One@f.test", "two@f.test", "Three@x.test"])
+        rows = self.wait_rows("d", 3)
+        self.assertEqual({row["dlvType"] for row in rows}, {"file"})
+        names = os.listdir(f"{self.folder}/in")
+        self.assertEqual(len(names), 2)
+        for name in names:
+            self.assertTrue(name.endswith(".msg"))
+            with open(f"{self.folder}/in/{name}", "rb") as file:
+                text = file.read()
+            self.assertTrue(text.startswith(b"Return-Path: <a@e2e.test>\nReceived: "))
+            self.assertTrue(text.endswith(b"Subject: hello\n\nFrom here\nbody\n"))
+        (path,) = glob.glob(f"{self.folder}/x.test/*.msg")
+        with open(path, "rb") as file:
+            self.assertTrue(file.read().startswith(b"x-sender: a@e2e.test\nx-receiver: Three@x.test\nReceived: "))
+
+    def test_mbox_waits_for_its_lock_and_can_be_read(self):
+        self.configure(f"""
+<domain m.test>
+    type file
+    file-format append-mbox
+    file-destination {self.folder}/box-$user
+</domain>
+""")
+        with open(f"{self.folder}/box-joe", "w", encoding="utf-8") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            for number in range(10):
+                self.send(["Joe+tag@m.test", "other@m.test"], subject=f"number {number}")
+            # The others get theirs while this one is locked.
+            until(lambda: len(self.place.rows("d")) == 10, "deliveries to the other box")
+            self.assertEqual(os.path.getsize(held.name), 0)
+        self.wait_rows("d", 20)
+        box = mailbox.mbox(f"{self.folder}/box-joe", create=False)
+        self.assertEqual(sorted(message["Subject"] for message in box), [f"number {n}" for n in range(10)])
+        for message in box:
+            self.assertEqual(message.get_payload(), ">From here\nbody\n")
+            self.assertEqual(message["Return-Path"], "<a@e2e.test>")
+
+    def test_programs(self):
+        program = self.script("deliver", f"""
+out="{self.folder}/got-$$"
+for word; do printf '%s\\n' "$word" >> "$out.words"; done
+code="${{4#user=}}"
+case "$code" in deaf) exec 0<&-; exit 0 ;; esac
+cat > "$out.text"
+case "$code" in [0-9]*) echo "said $code" >&2; exit "$code" ;; esac
+exit 0
+""")
+        self.configure(f"""
+<domain p.test>
+    type pipe
+    command "{program} --from=""$from"" --to=""$to"" 'a b' user=$user"
+    macro-variables-preserve-case yes
+    max-smtp-out 4
+</domain>
+""")
+        hostile = '"x;touch${IFS}owned $(touch owned) `touch owned`"@p.test'
+        self.send(["Good+tag@p.test", "deaf@p.test", "67@p.test", "75@p.test", hostile], body="line\r\n" * 100_000)
+        delivered = self.wait_rows("d", 3)
+        self.assertEqual({row["dsnDiag"] for row in delivered}, {"x-unix;exit status 0 (EX_OK)"})
+        self.assertEqual({row["dlvType"] for row in delivered}, {"pipe"})
+        bounced = self.wait_rows("b", 1)[0]
+        self.assertEqual(bounced["rcpt"], "67@p.test")
+        self.assertEqual(bounced["dsnDiag"], "x-unix;exit status 67 (EX_NOUSER): said 67")
+        self.assertTrue(bounced["dsnStatus"].startswith("5.1.1"))
+        delayed = self.wait_rows("t", 1)[0]
+        self.assertEqual(delayed["rcpt"], "75@p.test")
+        self.assertEqual(delayed["dsnDiag"], "x-unix;exit status 75 (EX_TEMPFAIL): said 75")
+        words = []
+        for path in glob.glob(f"{self.folder}/got-*.words"):
+            with open(path, encoding="utf-8") as file:
+                words.append(file.read().split("\n")[:-1])
+        by_to = {one[1]: one for one in words}
+        good = by_to["--to=Good+tag@p.test"]
+        self.assertEqual(good, ["--from=a@e2e.test", "--to=Good+tag@p.test", "a b", "user=good"])
+        self.assertIn("--to=" + hostile, by_to)
+        self.assertEqual(len(by_to["--to=" + hostile]), 4)
+        self.assertFalse(glob.glob("owned") + glob.glob(f"{self.folder}/owned"))
+        sizes = {os.path.getsize(path) for path in glob.glob(f"{self.folder}/got-*.text")}
+        self.assertTrue(all(size > 500_000 for size in sizes), sizes)
+
+    def test_shells_the_operator_starts(self):
+        script = f'""cat > /dev/null; cd {self.folder}; echo $to > said""'
+        self.configure(f'''
+<domain p.test>
+    type pipe
+    command "/bin/sh -c {script}"
+</domain>
+''')
+        self.send(['"a$(touch owned);touch${IFS}owned"@p.test'])
+        self.wait_rows("d", 1)
+        with open(f"{self.folder}/said", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "_a__touch_owned__touch__ifs_owned_@p.test\n")
+        self.assertFalse(os.path.exists(f"{self.folder}/owned"))
+
+    def test_http(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        server.seen, server.answers = [], [503, 200]
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.place.write("headers", "# secret\nAuthorization: Bearer k\nX-Empty:\n")
+        self.configure(f"""
+<domain h.test>
+    type http-delivery
+    http-delivery-url http://127.0.0.1:{server.server_port}/in?x=1
+    http-delivery-extra-headers {self.folder}/headers
+    max-smtp-out 1
+</domain>
+""")
+        self.send(["first@h.test"])
+        delayed = self.wait_rows("t", 1)[0]
+        self.assertEqual(delayed["dsnDiag"], "x-http;503 Service Unavailable: ok")
+        self.wait_rows("d", 1)
+        for number in range(20):
+            self.send([f"u{number}@h.test"], body="gr\xfc\xdfe\r\n" if number == 0 else "plain\r\n")
+        rows = self.wait_rows("d", 21)
+        self.assertEqual({row["dlvType"] for row in rows}, {"http-delivery"})
+        self.assertEqual({row["dsnDiag"] for row in rows}, {"x-http;200 OK"})
+        path, headers, body, _ = server.seen[0]
+        self.assertEqual(path, "/in?x=1")
+        self.assertEqual((headers["Authorization"], headers["X-Empty"]), ("Bearer k", ""))
+        self.assertEqual((body["msg_from"], body["rcpt_to"]), ("a@e2e.test", "first@h.test"))
+        self.assertIn({"Subject": "hello"}, body["content"]["headers"])
+        self.assertTrue(body["content"]["email_rfc822"].endswith("\r\n\r\nFrom here\r\nbody\r\n"))
+        latin = next(one[2] for one in server.seen if one[2]["rcpt_to"] == "u0@h.test")
+        self.assertIs(latin["content"]["email_rfc822_is_base64"], True)
+        self.assertTrue(base64.b64decode(latin["content"]["email_rfc822"]).endswith(b"gr\xfc\xdfe\r\n"))
+        self.assertLess(len({one[3] for one in server.seen}), 21, "connections are used again")
+
+    def test_discard_and_schedule(self):
+        self.configure("""
+<domain d.test>
+    type discard
+</domain>
+<source 127/8>
+    process-x-schedule yes
+</source>
+""")
+        opens = int(time.time()) + 3
+        window = "/".join(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) for at in (opens, opens + 3600))
+        self.send(["later@d.test"], extra=f"X-Schedule: {window}\r\n")
+        self.send(["now@d.test"])
+        self.assertEqual(self.wait_rows("d", 1)[0]["rcpt"], "now@d.test")
+        self.assertIn("d.test/{default}", self.place.sluice("show", "schedule")[1])
+        self.wait_rows("d", 2)
+        self.assertGreaterEqual(time.time(), opens)
+        with self.assertRaises(smtplib.SMTPDataError) as refused:
+            self.send(["x@d.test"], extra="X-Schedule: tomorrow\r\n")
+        self.assertEqual(refused.exception.smtp_code, 554)
+        self.assertIn(b"x-schedule", refused.exception.smtp_error)
+
+
+if __name__ == "__main__":
+    peers_test.BIN = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)

@@ -1,0 +1,440 @@
+// Goal: queues of the types discard, file, pipe and http-delivery deliver within the same limits as SMTP
+// queues, have the accounting rows they should have, retry what failed, and lose nothing over a crash. How:
+// a whole node in the simulated world, whose disk, programs and HTTP hosts the tests can look at.
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <set>
+
+#include "tests/sim/http_host.h"
+#include "tests/sim/queue_type_run.h"
+
+namespace sluice::test {
+namespace {
+
+std::string numbered(std::size_t i, const std::string& domain) {
+  return "u" + std::to_string(i) + '@' + domain;
+}
+
+std::vector<std::string> many(std::size_t count, const std::string& domain) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(numbered(i, domain));
+  return out;
+}
+
+TEST(Discard, DeliversOrBounces) {
+  QueueTypeRun run(
+      "<domain d.test>\n type discard\n</domain>\n<domain b.test>\n type discard\n discard-as-bounce "
+      "yes\n</domain>\n");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"x@d.test", "y@b.test"})));
+  const auto delivered = run.rows("d");
+  ASSERT_EQ(delivered.size(), 1u);
+  Row row = delivered[0];
+  EXPECT_EQ(row["rcpt"], "x@d.test");
+  EXPECT_EQ(row["dsnAction"], "delivered");
+  EXPECT_EQ(row["dsnStatus"], "2.0.0 (success)");
+  EXPECT_EQ(row["dlvType"], "discard");
+  EXPECT_EQ(row["queue"], "d.test/v1");
+  const auto bounced = run.rows("b");
+  ASSERT_EQ(bounced.size(), 1u);
+  row = bounced[0];
+  EXPECT_EQ(row["rcpt"], "y@b.test");
+  EXPECT_EQ(row["dsnDiag"], "x-pmta;discarded");
+  EXPECT_EQ(row["dlvType"], "discard");
+  run.close();
+}
+
+TEST(Discard, KeepsTheMessageRate) {
+  QueueTypeRun run("<domain d.test>\n type discard\n max-msg-rate 10/s\n</domain>\n");
+  ASSERT_TRUE(run.inject_all({{.id = "one", .recipients = many(100, "d.test"), .vmta = "v1"}}));
+  const MonoTime begin = run.scenario.world.now();
+  run.scenario.world.run_for(5s);
+  const std::uint64_t left = run.scenario.queued();
+  EXPECT_GE(left, 39u);  // 10/s: at most 61 of the 100 are gone after 5 to 6 seconds
+  EXPECT_LE(left, 60u);
+  ASSERT_TRUE(run.scenario.drain(1min));
+  EXPECT_LE(run.scenario.world.now() - begin, 45s);
+  EXPECT_EQ(run.rows("d").size(), 100u);
+  run.close();
+}
+
+constexpr const char* kFile =
+    "<domain f.test>\n type file\n file-destination /mail/in\n retry-after 10s\n</domain>\n";
+
+TEST(File, NewFiles) {
+  QueueTypeRun run(std::string(kFile) +
+                   "<domain p.test>\n type file\n file-format newfile-pickup\n file-destination "
+                   "/mail/$domain\n</domain>\n");
+  auto& disk = run.scenario.world.disk();
+  disk.put("/mail/in/.made", "");
+  disk.put("/mail/p.test/.made", "");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"x@f.test", "Y@p.test"})));
+  EXPECT_EQ(run.rows("d").size(), 2u);
+  const auto plain = disk.files_below("/mail/in");
+  ASSERT_EQ(plain.size(), 2u);  // and .made
+  EXPECT_TRUE(plain[1].ends_with(".msg")) << plain[1];
+  const std::string text = disk.content(plain[1]);
+  EXPECT_TRUE(text.starts_with("Return-Path: <sender@sim.test>\nReceived: ")) << text;
+  EXPECT_NE(text.find("\nMessage-ID: <m0@sim>\n\nline 1 of m0"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n.line 7 of m0"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\r'), std::string::npos);
+  const auto pickup = disk.files_below("/mail/p.test");
+  ASSERT_EQ(pickup.size(), 2u);
+  EXPECT_TRUE(
+      disk.content(pickup[1]).starts_with("x-sender: sender@sim.test\nx-receiver: Y@p.test\nReceived: "));
+  Row row = run.rows("d")[0];
+  EXPECT_EQ(row["dlvType"], "file");
+  EXPECT_EQ(row["dsnDiag"], "x-unix;stored in /mail/in");
+  run.close();
+}
+
+TEST(File, AHostileAddressStaysInItsFolder) {
+  QueueTypeRun run(
+      "<domain f.test>\n type file\n file-format append-mbox\n file-destination "
+      "/mail/box/$user\n</domain>\n");
+  run.scenario.world.disk().put("/mail/box/.made", "");
+  ASSERT_TRUE(run.inject_all(
+      QueueTypeRun::mails_to({"\"../../etc/passwd\"@f.test", "\"/.made\"@f.test", "joe+x@f.test"})));
+  EXPECT_EQ(run.rows("d").size(), 3u);
+  EXPECT_EQ(run.scenario.world.disk().files_below("/mail"),
+            (std::vector<std::string>{"/mail/box/\".._.._etc_passwd\"", "/mail/box/.made", "/mail/box/_.made",
+                                      "/mail/box/joe"}));
+  EXPECT_EQ(run.scenario.world.disk().content("/mail/box/.made"), "");
+  run.close();
+}
+
+TEST(File, ManyWritersOneMbox) {
+  QueueTypeRun run(
+      "<domain f.test>\n type file\n file-format append-mbox\n file-destination /mail/all\n</domain>\n");
+  run.scenario.world.disk().put("/mail/all", "From x\n\ncut off by a crash");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(60, "f.test"))));
+  ASSERT_TRUE(run.scenario.drain(10min));
+  const std::string text = run.scenario.world.disk().content("/mail/all");
+  EXPECT_TRUE(text.starts_with("From x\n\ncut off by a crash\n\nFrom sender@sim.test Mon Jan  5 00:"))
+      << text.substr(0, 100);
+  std::size_t entries = 0;
+  std::set<std::string> ids;
+  for (std::size_t at = 0; (at = text.find("\n\nFrom sender@sim.test ", at)) != std::string::npos; ++at) {
+    ++entries;
+    const std::size_t id = text.find("Message-ID: ", at);
+    ids.insert(text.substr(id, text.find('\n', id) - id));
+  }
+  EXPECT_EQ(entries, 60u);
+  EXPECT_EQ(ids.size(), 60u);
+  EXPECT_TRUE(text.ends_with("\n\n"));
+  run.close();
+}
+
+TEST(File, TroubleWithTheFolderIsTheQueues) {
+  QueueTypeRun run(kFile);
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(5, "f.test"))));
+  auto failures = run.rows("tq");
+  ASSERT_GE(failures.size(), 1u);
+  EXPECT_LE(failures.size(), 2u);  // not one for every worker
+  EXPECT_EQ(failures[0]["dsnStatus"], "4.3.5 (system incorrectly configured)");
+  EXPECT_EQ(failures[0]["dsnDiag"].find("x-unix;open: not found"), 0u) << failures[0]["dsnDiag"];
+  EXPECT_EQ(failures[0]["dlvType"], "file");
+  run.scenario.world.disk().put("/mail/in/.made", "");
+  run.scenario.world.run_for(30s);
+  EXPECT_EQ(run.rows("d").size(), 5u);
+  EXPECT_EQ(run.scenario.world.disk().files_below("/mail/in").size(), 6u);
+  run.close();
+}
+
+TEST(File, WhatIsRecordedIsThereAfterAPowerCut) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE(seed);
+    QueueTypeRun run(
+        std::string(kFile) +
+            "<domain m.test>\n type file\n file-format append-mbox\n file-destination /mail/box\n</domain>\n",
+        seed);
+    auto& disk = run.scenario.world.disk();
+    disk.put("/mail/in/.made", "");
+    std::vector<std::string> recipients = many(40, "f.test");
+    const auto more = many(40, "m.test");
+    recipients.insert(recipients.end(), more.begin(), more.end());
+    ASSERT_TRUE(run.scenario.boot());
+    bool injected = false;
+    start(inject(run.scenario.peers.reactor(0), Scenario::listener(), QueueTypeRun::mails_to(recipients),
+                 run.injected),
+          injected);
+    run.scenario.world.run_until([&] { return injected || run.injected.accepted.size() > 10 * seed; }, 1h);
+    run.scenario.world.run_for(std::chrono::milliseconds(run.scenario.world.random().below(20)));
+    run.scenario.crash(Crash::PowerCut);
+    ASSERT_TRUE(run.scenario.boot());
+    run.scenario.world.run_until([&] { return injected; }, 1h);
+    ASSERT_TRUE(run.scenario.drain(1h));
+    std::set<std::string> accepted;
+    for (const Mail& mail : run.injected.accepted) accepted.insert(mail.recipients[0]);
+    std::map<std::string, int> finals;
+    for (Row row : run.rows("d")) ++finals[row["rcpt"]];
+    EXPECT_EQ(run.rows("b").size(), 0u);
+    const auto files = disk.files_below("/mail/in");
+    const std::string box = disk.content("/mail/box");
+    for (const Mail& mail : run.injected.accepted) {
+      EXPECT_EQ(finals[mail.recipients[0]], 1) << mail.recipients[0];
+      const std::string line = "\nMessage-ID: <" + mail.id + "@sim>\n";
+      if (mail.recipients[0].ends_with("m.test")) {
+        EXPECT_NE(box.find(line), std::string::npos) << mail.id;
+        continue;
+      }
+      const auto holds = [&](const std::string& path) {
+        return disk.content(path).find(line) != std::string::npos;
+      };
+      // Exactly one: an attempt that is repeated writes the same name again.
+      EXPECT_EQ(std::ranges::count_if(files, holds), 1) << mail.id;
+    }
+    run.close();
+  }
+}
+
+// --- Pipes.
+
+/// A program that looks at its arguments: "deliver CODE USER" exits with the number USER begins with.
+struct Programs {
+  std::size_t running = 0;
+  std::size_t top = 0;
+  std::vector<MonoTime> started;
+  std::vector<std::vector<std::string>> arguments;
+  std::vector<std::string> inputs;
+  Duration takes = 50ms;
+};
+
+runtime::Task<int> deliver(Programs& programs, runtime::Reactor& reactor, runtime::sim::ProgramSide side) {
+  programs.started.push_back(reactor.now());
+  programs.top = std::max(programs.top, ++programs.running);
+  programs.arguments.push_back(side.arguments);
+  std::string text;
+  for (;;) {
+    const auto got = co_await side.input.receive();
+    if (!got || got->bytes().empty()) break;
+    text.append(reinterpret_cast<const char*>(got->bytes().data()), got->bytes().size());
+  }
+  programs.inputs.push_back(text);
+  co_await runtime::sleep_for(reactor, programs.takes);
+  int code = 0;
+  const std::string& user = side.arguments.back();
+  std::from_chars(user.data(), user.data() + user.size(), code);
+  if (code != 0) (void)co_await side.output.send("complaint\r\nnumber " + side.arguments.back() + "\n");
+  --programs.running;
+  co_return code;
+}
+
+struct PipeRun : QueueTypeRun {
+  explicit PipeRun(const std::string& settings)
+      : QueueTypeRun("<domain p.test>\n type pipe\n command \"/bin/deliver --to=\"\"$to\"\" $user\"\n" +
+                     settings + "</domain>\n") {
+    scenario.world.machine().programs["/bin/deliver"] = [this](runtime::Reactor& reactor,
+                                                               runtime::sim::ProgramSide side) {
+      return deliver(programs, reactor, std::move(side));
+    };
+  }
+  Programs programs;
+};
+
+TEST(Pipe, ExitCodesAreOutcomes) {
+  PipeRun run("");
+  ASSERT_TRUE(run.inject_all(
+      QueueTypeRun::mails_to({"0+tag@p.test", "75@p.test", "67@p.test", "1@p.test", "-x@p.test"})));
+  run.scenario.world.run_for(10s);
+  const auto delivered = run.rows("d");
+  ASSERT_EQ(delivered.size(), 1u);
+  Row row = delivered[0];
+  EXPECT_EQ(row["rcpt"], "0+tag@p.test");
+  EXPECT_EQ(row["dlvType"], "pipe");
+  EXPECT_EQ(row["dsnAction"], "delivered");
+  EXPECT_EQ(row["dsnDiag"], "x-unix;exit status 0 (EX_OK)");
+  std::map<std::string, Row> bounced;
+  for (const Row& one : run.rows("b")) bounced[one.at("rcpt")] = one;
+  ASSERT_EQ(bounced.size(), 2u);
+  EXPECT_EQ(bounced["67@p.test"]["dsnStatus"], "5.1.1 (bad destination mailbox address)");
+  EXPECT_EQ(bounced["67@p.test"]["dsnDiag"], "x-unix;exit status 67 (EX_NOUSER): complaint number 67");
+  EXPECT_EQ(bounced["-x@p.test"]["dsnStatus"].substr(0, 5), "5.1.3");
+  std::map<std::string, Row> delayed;
+  for (const Row& one : run.rows("t")) delayed[one.at("rcpt")] = one;
+  ASSERT_EQ(delayed.size(), 2u);
+  EXPECT_EQ(delayed["75@p.test"]["dsnDiag"], "x-unix;exit status 75 (EX_TEMPFAIL): complaint number 75");
+  EXPECT_EQ(delayed["1@p.test"]["dsnStatus"].substr(0, 5), "4.3.0");
+  EXPECT_EQ(run.scenario.queued(), 2u);
+  EXPECT_EQ(run.programs.arguments.at(0),
+            (std::vector<std::string>{"/bin/deliver", "--to=0+tag@p.test", "0"}));
+  EXPECT_TRUE(run.programs.inputs.at(0).starts_with("Return-Path: <sender@sim.test>\nReceived: "));
+  EXPECT_EQ(run.programs.inputs.at(0).find('\r'), std::string::npos);
+  const std::size_t runs = run.programs.started.size();
+  run.scenario.world.run_for(60s);  // retry-recipients-after 30s
+  EXPECT_GT(run.programs.started.size(), runs);
+  run.close();
+}
+
+TEST(Pipe, NeverMoreThanMaxSmtpOut) {
+  PipeRun run(" max-smtp-out 3\n");
+  std::vector<std::string> recipients(40, "0@p.test");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(recipients)));
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.programs.top, 3u);
+  EXPECT_EQ(run.programs.started.size(), 40u);
+  run.close();
+}
+
+TEST(Pipe, KeepsTheMessageRate) {
+  PipeRun run(" max-smtp-out 10\n max-msg-rate 2/s\n");
+  std::vector<std::string> recipients(30, "0@p.test");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(recipients)));
+  ASSERT_TRUE(run.scenario.drain(10min));
+  const auto& seen = run.programs.started;
+  ASSERT_EQ(seen.size(), 30u);
+  for (std::size_t i = 2; i < seen.size(); ++i) ASSERT_GE(seen[i] - seen[i - 2], 990ms) << i;
+  EXPECT_LE(seen.back() - seen.front(), 15s);
+  run.close();
+}
+
+TEST(Pipe, AProgramThatHangsIsEndedAndTriedAgain) {
+  PipeRun run(" smtp-data-termination-timeout 30s\n");
+  run.programs.takes = 10min;
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"0@p.test"})));
+  run.scenario.world.run_for(40s);
+  auto delayed = run.rows("t");
+  ASSERT_EQ(delayed.size(), 1u);
+  EXPECT_EQ(delayed[0]["dsnDiag"], "x-unix;command ended after its time was over");
+  run.programs.takes = 0s;
+  run.scenario.world.run_for(2min);
+  EXPECT_EQ(run.rows("d").size(), 1u);
+  run.scenario.world.run_for(20min);
+  run.close();
+}
+
+TEST(Pipe, WithoutItsProgramMailWaits) {
+  PipeRun run(" retry-after 10s\n");
+  auto deliver_program = std::exchange(run.scenario.world.machine().programs["/bin/deliver"], {});
+  run.scenario.world.machine().programs.clear();
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"0@p.test"})));
+  auto failures = run.rows("tq");
+  ASSERT_GE(failures.size(), 1u);
+  EXPECT_EQ(failures[0]["dsnDiag"].find("start program: not found"), 0u) << failures[0]["dsnDiag"];
+  EXPECT_EQ(failures[0]["dsnStatus"].substr(0, 5), "4.3.5");
+  run.scenario.world.machine().programs["/bin/deliver"] = deliver_program;
+  run.scenario.world.run_for(30s);
+  EXPECT_EQ(run.rows("d").size(), 1u);
+  run.close();
+}
+
+// --- HTTP.
+
+struct HttpRun : QueueTypeRun {
+  explicit HttpRun(const std::string& settings)
+      : QueueTypeRun(
+            "<domain h.test>\n type http-delivery\n http-delivery-url http://hook.test:8080/in?k=1\n" +
+            settings + "</domain>\n") {
+    scenario.extra_zone = [](resolver::TableTransport& dns) { dns.add_a("hook.test", "10.1.0.9"); };
+    host = std::make_unique<HttpHost>(scenario.peers.reactor(1), *Endpoint::parse("10.1.0.9:8080"));
+  }
+  void close() {
+    scenario.close();
+    host->stop();
+    scenario.world.run_until([this] { return host->idle(); }, 10min);
+    if (!host->idle()) scenario.peers.bury(std::move(host));
+  }
+  std::unique_ptr<HttpHost> host;
+};
+
+TEST(HttpDelivery, PostsOverFewConnections) {
+  HttpRun run(" max-smtp-out 2\n http-delivery-extra-headers /etc/hook\n");
+  run.scenario.world.disk().put("/etc/hook", "Authorization: Bearer k\n");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(50, "h.test"))));
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.host->bodies.size(), 50u);
+  EXPECT_LE(run.host->connections, 6u);
+  EXPECT_TRUE(run.host->heads[0].starts_with("POST /in?k=1 HTTP/1.1\r\nHost: hook.test:8080\r\n"))
+      << run.host->heads[0];
+  EXPECT_NE(run.host->heads[0].find("\r\nAuthorization: Bearer k"), std::string::npos);
+  EXPECT_TRUE(run.host->bodies[0].starts_with("{\"msg_from\":\"sender@sim.test\",\"rcpt_to\":\"u"))
+      << run.host->bodies[0];
+  auto delivered = run.rows("d");
+  ASSERT_EQ(delivered.size(), 50u);
+  EXPECT_EQ(delivered[0]["dlvType"], "http-delivery");
+  EXPECT_EQ(delivered[0]["dsnDiag"], "x-http;200 OK");
+  EXPECT_EQ(delivered[0]["dsnMta"], "hook.test (10.1.0.9)");
+  EXPECT_EQ(delivered[0]["dlvSourceIp"], "10.255.0.1");
+  EXPECT_EQ(delivered[0]["dsnAction"], "relayed");
+  run.close();
+}
+
+TEST(HttpDelivery, EverythingBut2xxIsTemporary) {
+  HttpRun run("");
+  run.host->answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\n\r\nno hook\n";
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"x@h.test"})));
+  run.scenario.world.run_for(5s);
+  auto delayed = run.rows("t");
+  ASSERT_EQ(delayed.size(), 1u);
+  EXPECT_EQ(delayed[0]["dsnDiag"], "x-http;404 Not Found: no hook");
+  EXPECT_EQ(delayed[0]["dsnStatus"].substr(0, 5), "4.0.0");
+  run.host->answer = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+  run.scenario.world.run_for(2min);
+  EXPECT_EQ(run.rows("d").size(), 1u);
+  run.close();
+}
+
+TEST(HttpDelivery, LostConnectionsAndDeadHosts) {
+  HttpRun run(" max-smtp-out 1\n connect-timeout 5s\n retry-after 20s\n");
+  run.host->hang_up_after = 3;
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(9, "h.test"))));
+  run.scenario.world.run_for(5s);
+  auto delayed = run.rows("t");
+  ASSERT_GE(delayed.size(), 1u);
+  EXPECT_EQ(delayed[0]["dsnDiag"], "x-http;the connection ended before an answer, delivery unknown");
+  run.host->hang_up_after = 0;
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.rows("d").size(), 9u);
+  run.scenario.world.network().set_host(*Cidr::parse("10.1.0.9"), runtime::sim::HostState::Refusing);
+  ASSERT_TRUE(run.inject_all({{.id = "late", .recipients = {"late@h.test"}, .vmta = "v1"}}));
+  run.scenario.world.run_for(5s);
+  auto failures = run.rows("tq");
+  ASSERT_GE(failures.size(), 1u);
+  EXPECT_EQ(failures.back()["dsnDiag"], "ECONNREFUSED connecting to hook.test (10.1.0.9)");
+  run.scenario.world.network().set_host(*Cidr::parse("10.1.0.9"), runtime::sim::HostState::Up);
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.rows("d").size(), 10u);
+  run.close();
+}
+
+TEST(HttpDelivery, HttpsWaits) {
+  QueueTypeRun run(
+      "<domain h.test>\n type http-delivery\n http-delivery-url https://hook.test/\n</domain>\n");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"x@h.test"})));
+  auto failures = run.rows("tq");
+  ASSERT_GE(failures.size(), 1u);
+  EXPECT_EQ(failures[0]["dsnStatus"].substr(0, 5), "4.7.4");
+  EXPECT_EQ(run.scenario.queued(), 1u);
+  run.close();
+}
+
+// --- All of them.
+
+TEST(QueueType, ChangesWithMailQueued) {
+  QueueTypeRun run("<domain a.test>\n retry-after 10s\n</domain>\n");  // nobody answers there
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(20, "a.test"))));
+  run.scenario.world.run_for(20s);
+  EXPECT_EQ(run.scenario.queued(), 20u);
+  std::string& config = run.scenario.files.files["/etc/config"];
+  config += "<domain a.test>\n type discard\n</domain>\n";
+  EXPECT_NE(run.command({"reload"}).find("Configuration reloaded."), std::string::npos);
+  run.scenario.world.run_for(30s);
+  EXPECT_EQ(run.scenario.queued(), 0u);
+  EXPECT_EQ(run.rows("d").size(), 20u);
+  run.close();
+}
+
+TEST(QueueType, ExpiresLikeSmtp) {
+  QueueTypeRun run(
+      "<domain f.test>\n type file\n file-destination /nowhere/at/all\n retry-after 10s\n bounce-after "
+      "1m\n</domain>\n");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to({"x@f.test"})));
+  run.scenario.world.run_for(90s);
+  auto bounced = run.rows("b");
+  ASSERT_EQ(bounced.size(), 1u);
+  EXPECT_EQ(bounced[0]["bounceCat"], "message-expired");
+  run.close();
+}
+
+}  // namespace
+}  // namespace sluice::test
