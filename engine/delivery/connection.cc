@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/delivery/delivery_headers.h"
 #include "engine/delivery/failure_text.h"
 #include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
@@ -380,9 +379,9 @@ bool Connection::offer(Active& slot) {
     recipients_.push_back(
         {.address = one.address, .notify = net::DsnNotify{one.notify.bits}, .orcpt = one.orcpt});
   }
-  slot.front.clear();
-  append_delivery_headers(slot.front, message.flags, slot.queue->vmta_name(), reactor_.wall_now());
-  const std::array<net::Bytes, 2> parts{std::as_bytes(std::span(slot.front)), message.body};
+  make_outgoing(slot.text, message.body, message.flags, slot.queue->vmta_name(), reactor_.wall_now(),
+                settings_->remove_header);
+  const std::array<net::Bytes, 2> parts{std::as_bytes(std::span(slot.text.front)), slot.text.rest};
   std::string_view sender = message.orig;
   if (message.flags.has(spool::MessageFlags::kVerp)) {
     slot.sender.clear();
@@ -395,7 +394,7 @@ bool Connection::offer(Active& slot) {
       .ret = to_net(message.ret),
       .envid = message.env_id.size() <= net::kEnvidBytesMax ? message.env_id : std::string_view(),
       .recipients = recipients_,
-      .body = slot.front.empty() ? std::span(parts).last(1) : std::span(parts),
+      .body = slot.text.front.empty() ? std::span(parts).last(1) : std::span(parts),
       .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
       .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
       .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)};

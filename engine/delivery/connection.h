@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/delivery/deliverer.h"
+#include "engine/delivery/delivery_headers.h"
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/session_log.h"
 #include "engine/queue/queue.h"
@@ -69,6 +70,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   /// Bodies from here on are offered to the kernel without a copy, as long as it reports that none was made:
   /// below, the bookkeeping costs more than the copy (docs/decisions/zero-copy.md).
   static constexpr std::size_t kZeroCopyBytesMin = 128 * kKiB;
+  /// A slot keeps room for header fields up to here for its next message.
+  static constexpr std::size_t kFrontKeptMax = 16 * kKiB;
 
   /// A transaction under way. Reused, so that a message costs no allocation.
   struct Active {
@@ -78,7 +81,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     queue::Queue* queue = nullptr;
     std::shared_ptr<const HopFacts> hop;
     spool::MessageLease lease;
-    std::string front;   // header fields added at delivery; sent from here
+    Outgoing text;       // what is sent of the lease
     std::string sender;  // VERP
     VolumeTicket volumes;
     queue::Batch items;  // an entry becomes null when its recipient has its outcome

@@ -42,7 +42,7 @@ void Connection::log_sent(std::span<const net::Bytes> shown) {
     const bool is_data = log_.wants_parts() && std::ranges::any_of(active_, [piece](const Active& slot) {
                            return slot.state == Active::State::Offered &&
                                   (lies_in(piece, slot.lease.view().body) ||
-                                   lies_in(piece, std::as_bytes(std::span(slot.front))));
+                                   lies_in(piece, std::as_bytes(std::span(slot.text.front))));
                          });
     log_.sent(piece, is_data);
   }

@@ -39,6 +39,8 @@ void Connection::put_back(Active& slot) {
 void Connection::release(Active& slot) {
   if (slot.state == Active::State::Free) return;
   dispatcher_.end_volumes(slot.volumes, false);  // nothing to do where they were counted as delivered
+  slot.text.rest = {};
+  if (slot.text.front.capacity() > kFrontKeptMax) slot.text.front = {};
   slot.lease.reset();
   slot.items.clear();
   slot.hop.reset();

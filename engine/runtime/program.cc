@@ -19,7 +19,8 @@ Task<Result<ProgramOutcome>> Program::run(std::vector<std::string> arguments,
     started = reactor_.start_program(arguments);
   } else {
     Mailboxes* const boxes = reactor_.mailboxes();
-    started = co_await call_on(reactor_, starter_, [&arguments, boxes, starter = starter_] {
+    const ShardId starter = starter_;
+    started = co_await call_on(reactor_, starter, [&arguments, boxes, starter] {
       return reactor_at(*boxes, starter).start_program(arguments);
     });
   }

@@ -145,7 +145,7 @@ runtime::Task<control::Answer> Node::show_schedule(const control::Command& comma
   std::vector<ScheduleStatus> rows;
   for (DataShard* shard : shards_) {
     auto some = co_await runtime::call_on(control_, shard->id(),
-                                          [shard, pattern] { return shard->schedules(pattern); });
+                                          [shard, &pattern] { return shard->schedules(pattern); });
     std::move(some.begin(), some.end(), std::back_inserter(rows));
   }
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

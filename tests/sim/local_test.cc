@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "engine/runtime/file.h"
 #include "tests/sim/http_host.h"
 #include "tests/sim/queue_type_run.h"
 
@@ -55,6 +56,35 @@ TEST(Discard, KeepsTheMessageRate) {
   ASSERT_TRUE(run.scenario.drain(1min));
   EXPECT_LE(run.scenario.world.now() - begin, 45s);
   EXPECT_EQ(run.rows("d").size(), 100u);
+  run.close();
+}
+
+TEST(Discard, KeepsTheVolumeRate) {
+  QueueTypeRun run("<domain d.test>\n type discard\n max-data-volume-rate 60k/m\n</domain>\n");
+  std::vector<Mail> mails = QueueTypeRun::mails_to(many(30, "d.test"));
+  for (Mail& mail : mails) mail.body_bytes = 10'000;
+  ASSERT_TRUE(run.inject_all(mails));
+  run.scenario.world.run_for(50s);
+  EXPECT_GE(run.scenario.queued(), 24u);  // five or six in a minute
+  EXPECT_LE(run.scenario.queued(), 26u);
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.rows("d").size(), 30u);
+  run.close();
+}
+
+TEST(Discard, IsNoneOfTheVirtualMtasBusiness) {
+  // Neither its rates of SMTP nor its sources have a part in what does not leave the host.
+  QueueTypeRun run(
+      "<virtual-mta v3>\n smtp-source-host 10.255.0.4 v3.sim\n max-smtp-msg-rate 1/m\n</virtual-mta>\n"
+      "<domain d.test>\n type discard\n</domain>\n");
+  std::vector<Mail> mails = QueueTypeRun::mails_to(many(20, "d.test"));
+  for (Mail& mail : mails) mail.vmta = "v3";
+  ASSERT_TRUE(run.inject_all(mails));
+  EXPECT_EQ(run.rows("d").size(), 20u);
+  const std::string answer = run.command({"disable", "source", "10.255.0.4", "d.test/v3"});
+  EXPECT_NE(answer.find("Source disabled."), std::string::npos) << answer;
+  ASSERT_TRUE(run.inject_all(mails));
+  EXPECT_EQ(run.rows("d").size(), 40u);
   run.close();
 }
 
@@ -123,6 +153,45 @@ TEST(File, ManyWritersOneMbox) {
   EXPECT_EQ(ids.size(), 60u);
   EXPECT_TRUE(text.ends_with("\n\n"));
   run.close();
+}
+
+runtime::Task<void> hold_lock(runtime::Reactor& reactor, std::string path, Duration time) {
+  const runtime::OpenOptions options{.create = true};
+  const Result<runtime::File> file = co_await runtime::File::open(reactor, std::move(path), options);
+  EXPECT_TRUE(file.has_value());
+  if (!file) co_return;
+  const auto locked = reactor.try_lock(file->fd());
+  EXPECT_TRUE(locked && *locked);
+  co_await runtime::sleep_for(reactor, time);
+}
+
+TEST(File, OfTotalMaxFileEverybodyGetsATurn) {
+  // The deliveries to one box wait for its lock. With two units they leave room for another queue's, with one
+  // the other queue's turn comes when the first of them gives up.
+  for (const bool two : {true, false}) {
+    SCOPED_TRACE(two);
+    QueueTypeRun run(std::string(two ? "total-max-file 2\n" : "total-max-file 1\n") +
+                     "<domain b.test>\n type file\n file-format append-mbox\n file-destination /mail/box\n"
+                     " max-smtp-out 1\n retry-after 1s\n</domain>\n" +
+                     kFile);
+    auto& disk = run.scenario.world.disk();
+    disk.put("/mail/in/.made", "");
+    ASSERT_TRUE(run.scenario.boot());
+    bool over = false;
+    start(hold_lock(run.scenario.world.machine().reactor(2), "/mail/box", 2min), over);
+    run.scenario.world.run_for(1s);
+    ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(3, "b.test"))));
+    ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(30, "f.test"))));
+    run.scenario.world.run_for(2s);
+    EXPECT_EQ(disk.files_below("/mail/in").size(), two ? 31u : 1u);
+    run.scenario.world.run_for(15s);
+    EXPECT_EQ(disk.files_below("/mail/in").size(), 31u);
+    EXPECT_EQ(run.rows("d").size(), 30u);
+    ASSERT_TRUE(run.scenario.drain(10min));
+    EXPECT_EQ(run.rows("d").size(), 33u);
+    run.scenario.world.run_until([&over] { return over; }, 10min);
+    run.close();
+  }
 }
 
 TEST(File, TroubleWithTheFolderIsTheQueues) {
@@ -356,6 +425,30 @@ TEST(HttpDelivery, PostsOverFewConnections) {
   EXPECT_EQ(delivered[0]["dsnMta"], "hook.test (10.1.0.9)");
   EXPECT_EQ(delivered[0]["dlvSourceIp"], "10.255.0.1");
   EXPECT_EQ(delivered[0]["dsnAction"], "relayed");
+  run.close();
+}
+
+TEST(HttpDelivery, ConnectionsKeepTheirRate) {
+  HttpRun run(" max-msg-per-connection 1\n max-connect-rate 2/s\n");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(30, "h.test"))));
+  run.scenario.world.run_for(5s);
+  EXPECT_GE(run.host->connections, 9u);
+  EXPECT_LE(run.host->connections, 14u);
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.host->connections, 30u);
+  EXPECT_EQ(run.rows("d").size(), 30u);
+  run.close();
+}
+
+TEST(HttpDelivery, KeepsLimitsOfTheSourceAddress) {
+  HttpRun run(" source-ip-max-smtp-out 10.255.0.1 1\n source-ip-max-msg-rate 10.255.0.0/24 4/s\n");
+  ASSERT_TRUE(run.inject_all(QueueTypeRun::mails_to(many(40, "h.test"))));
+  run.scenario.world.run_for(5s);
+  EXPECT_EQ(run.host->connections, 1u);
+  EXPECT_GE(run.host->bodies.size(), 19u);
+  EXPECT_LE(run.host->bodies.size(), 26u);
+  ASSERT_TRUE(run.scenario.drain(10min));
+  EXPECT_EQ(run.host->bodies.size(), 40u);
   run.close();
 }
 

@@ -16,7 +16,7 @@ struct QueueTypeRun {
   static constexpr const char* kRows = R"(
 <acct-file /var/log/all.csv>
     records d,b,t,tq
-    record-fields d timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvType,dlvSourceIp,dlvSize,queue
+    record-fields d timeLogged,orig,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvType,dlvSourceIp,dlvSize,queue
     record-fields b timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvType,dlvSourceIp,queue
     record-fields t timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvType,dlvSourceIp,queue
     record-fields tq timeLogged,dsnStatus,dsnDiag,dsnMta,dlvType,dlvSourceIp,queue

@@ -56,22 +56,23 @@ runtime::Task<LocalWorker::Step> FileWorker::deliver(queue::Batch& items, const 
     trouble_.failure = {{4, 3, 5}, "type file without file-destination"};
     co_return Step::QueueFailed;
   }
-  const local::MacroValues values = macros_for(*item, message);
+  const Sent sent = sent_to(*item, message);
+  const local::MacroValues values = macros_for(*item, message, sent.sender);
   std::string path = local::fill_path(settings_->file_destination, values);
   std::string text;
   Status written;
   if (settings_->file_format == config::FileFormat::AppendMbox) {
-    net::append_mbox_entry(text, message.orig, values.ctime, message.body);
+    net::append_mbox_entry(text, sent.sender, values.ctime, sent.text);
     written = co_await append(path, std::move(text));
   } else {
     if (settings_->file_format == config::FileFormat::NewfilePickup) {
-      const net::PickupEnvelope envelope{.sender = message.orig,
+      const net::PickupEnvelope envelope{.sender = sent.sender,
                                          .receiver = message.recipient(item->recipient).address,
                                          .env_id = message.env_id,
                                          .job_id = message.job_id};
-      net::append_pickup_message(text, envelope, message.body);
+      net::append_pickup_message(text, envelope, sent.text);
     } else {
-      net::append_local_message(text, message.orig, message.body);
+      net::append_local_message(text, sent.sender, sent.text);
     }
     std::string name = file_name(*item);
     written = co_await add_file(path, std::move(name), std::move(text));

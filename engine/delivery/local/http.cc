@@ -125,11 +125,11 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
     if (!may_go_on) co_return Step::Interrupted;
   }
   source_ = passage_.source->address;
-  const std::optional<IpAddress> from = passage_.source->address;
+  const IpAddress* from = *source_ ? &**source_ : nullptr;
   Result<runtime::Stream> connected =
-      co_await runtime::Stream::connect(reactor_, to, from ? &*from : nullptr, settings_->connect_timeout);
+      co_await runtime::Stream::connect(reactor_, to, from, settings_->connect_timeout);
   hop_ = {.mta = url_->host + " (" + to.address.text() + ')',
-          .source_ip = from ? from->text() : "0.0.0.0",
+          .source_ip = from != nullptr ? from->text() : "0.0.0.0",
           .destination_ip = to.address.text(),
           .esmtp = {}};
   if (!connected) {
@@ -187,10 +187,11 @@ runtime::Task<void> HttpWorker::exchange(const std::string& body) {
 
 runtime::Task<LocalWorker::Step> HttpWorker::deliver(queue::Batch& items, const spool::MessageView& message) {
   queue::Item*& item = items.front();
+  const Sent sent = sent_to(*item, message);
   const std::string body = net::http::delivery_body(
-      {.from = message.orig,
+      {.from = sent.sender,
        .to = message.recipient(item->recipient).address,
-       .message = {reinterpret_cast<const char*>(message.body.data()), message.body.size()}});
+       .message = {reinterpret_cast<const char*>(sent.text.data()), sent.text.size()}});
   lost_why_.clear();
   ++messages_;
   co_await exchange(body);

@@ -27,14 +27,15 @@ runtime::Task<LocalWorker::Step> PipeWorker::deliver(queue::Batch& items, const 
 }
 
 runtime::Task<LocalWorker::Step> PipeWorker::start(queue::Item*& item, const spool::MessageView& message) {
-  auto arguments = command_->arguments(macros_for(*item, message));
+  const Sent sent = sent_to(*item, message);
+  auto arguments = command_->arguments(macros_for(*item, message, sent.sender));
   if (!arguments) {
     const Failure refused{{5, 1, 3}, "x-unix;" + arguments.error()};
     bounced(item, message, refused);
     co_return Step::Done;
   }
   std::string text;
-  net::append_local_message(text, message.orig, message.body);
+  net::append_local_message(text, sent.sender, sent.text);
   program_.emplace(reactor_, dispatcher_.starter());
   const runtime::ProgramLimits limits{.input_stall = settings_->data_send_timeout,
                                       .run_time = settings_->smtp_data_termination_timeout,

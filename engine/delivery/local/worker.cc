@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/base/utf8.h"
+#include "policy/identity/envelope.h"
 
 namespace sluice::delivery {
 
@@ -136,10 +137,29 @@ void LocalWorker::deferred(queue::Item*& item, const spool::MessageView& message
   dispatcher_.settler().deferred(queue_, *std::exchange(item, nullptr), message, hop, failure);
 }
 
-local::MacroValues LocalWorker::macros_for(const queue::Item& item, const spool::MessageView& message) const {
+LocalWorker::Sent LocalWorker::sent_to(const queue::Item& item, const spool::MessageView& message) {
+  Sent sent{.sender = message.orig, .text = message.body};
+  if (message.flags.has(spool::MessageFlags::kVerp)) {
+    sender_.clear();
+    identity::append_verp(sender_, message.orig, message.recipient(item.recipient).address);
+    sent.sender = sender_;
+  }
+  make_outgoing(outgoing_, message.body, message.flags, queue_.vmta_name(), reactor_.wall_now(),
+                settings_->remove_header);
+  if (outgoing_.front.empty()) {
+    sent.text = outgoing_.rest;
+  } else {
+    outgoing_.front.append(reinterpret_cast<const char*>(outgoing_.rest.data()), outgoing_.rest.size());
+    sent.text = std::as_bytes(std::span(outgoing_.front));
+  }
+  return sent;
+}
+
+local::MacroValues LocalWorker::macros_for(const queue::Item& item, const spool::MessageView& message,
+                                           std::string_view sender) const {
   const WallTime now = reactor_.wall_now();
   return local::MacroValues(
-      {.from = message.orig,
+      {.from = sender,
        .to = message.recipient(item.recipient).address,
        .env_id = message.env_id,
        .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),

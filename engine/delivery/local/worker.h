@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/delivery/deliverer.h"
+#include "engine/delivery/delivery_headers.h"
 #include "engine/delivery/dispatcher.h"
 #include "engine/runtime/sync.h"
 #include "policy/local/macros.h"
@@ -57,8 +58,15 @@ class LocalWorker : public Deliverer, private queue::Worker {
                const HopFacts* hop = nullptr);
   void deferred(queue::Item*& item, const spool::MessageView& message, const Failure& failure,
                 const HopFacts* hop = nullptr);
-  [[nodiscard]] local::MacroValues macros_for(const queue::Item& item,
-                                              const spool::MessageView& message) const;
+  /// The envelope sender for this recipient (VERP), and the message as SMTP would send it. Valid until the
+  /// next call.
+  struct Sent {
+    std::string_view sender;
+    std::span<const std::byte> text;
+  };
+  [[nodiscard]] Sent sent_to(const queue::Item& item, const spool::MessageView& message);
+  [[nodiscard]] local::MacroValues macros_for(const queue::Item& item, const spool::MessageView& message,
+                                              std::string_view sender) const;
 
   Dispatcher& dispatcher_;
   runtime::Reactor& reactor_;
@@ -88,6 +96,8 @@ class LocalWorker : public Deliverer, private queue::Worker {
   runtime::Wakeup wakeup_;
   RestTimer timer_;
   VolumeTicket volumes_;
+  Outgoing outgoing_;
+  std::string sender_;  // VERP
   bool finishing_ = false;
   bool rested_ = false;
 };

@@ -142,8 +142,8 @@ void append_message(std::vector<Directive>& out) {
       ignored(
           "dk-sign", in(Scope::Domain), "DomainKeys is historic",
           {.since = Since::Field, .flags = kDeprecated, .grammar = "BOOLEAN", .replacement = "dkim-sign"}));
-  add(out,
-      one<&D::remove_header>("remove-header", "headers removed at delivery", {.grammar = "HEADER-LIST"}));
+  add(out, one<&D::remove_header>("remove-header", "headers removed at delivery, ours in front among them",
+                                  {.grammar = "HEADER-LIST"}));
   add(out, one<&D::bcc_upon_delivery>("bcc-upon-delivery", "who gets a copy of each delivered message",
                                       {.grammar = "ADDRESS"}));
   add(out, one<&D::add_fbl_id_header>("add-fbl-id-header",
