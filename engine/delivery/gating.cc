@@ -12,7 +12,7 @@
 namespace sluice::delivery {
 namespace {
 
-constexpr Duration kRecordRetry = 1s;  // while the journal cannot be written
+constexpr Duration kRecordRetry = 1s;  // while the journal cannot be written, or copies not be taken
 
 /// The value of the most specific network that holds `address`; of two alike the later line.
 template <class T>
@@ -272,7 +272,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
       (queue.all_shut && !is_local(queue))) {
     return NothingToDo{};
   }
-  if (!settler_.can_record()) {
+  if (!settler_.can_record() || !settler_.can_copy(queue)) {
     set_timer(queue, now + kRecordRetry);
     return NothingToDo{};
   }

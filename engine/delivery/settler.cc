@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/delivery/delivery_headers.h"
 #include "policy/backoff/retry_rules.h"
 #include "policy/classify/status_text.h"
 #include "policy/identity/envelope.h"
@@ -130,7 +131,24 @@ void Settler::end_delivered(queue::Queue& queue, queue::Item& item, const spool:
   queue::Traffic& traffic = snapshot_->identity(queue.vmta).state->traffic;
   traffic.delivered.fetch_add(1, std::memory_order_relaxed);
   traffic.delivered_bytes.fetch_add(message.body.size(), std::memory_order_relaxed);
+  if (copies_ != nullptr && !queue.settings->bcc_upon_delivery.empty()) copy(queue, message, event_.orig);
   end(queue, item, event_);
+}
+
+void Settler::copy(const queue::Queue& queue, const spool::MessageView& message, std::string_view sender) {
+  if (message.flags.has(spool::MessageFlags::kCopy)) return;
+  Outgoing sent;
+  make_outgoing(sent, message.body, message.flags, queue.vmta_name(), reactor_.wall_now(),
+                queue.settings->remove_header);
+  sent.front.append(reinterpret_cast<const char*>(sent.rest.data()), sent.rest.size());
+  copies_->add({.to = queue.settings->bcc_upon_delivery,
+                .sender = std::string(sender),
+                .env_id = std::string(message.env_id),
+                .vmta = std::string(queue.vmta_name()),
+                .text = std::move(sent.front),
+                .eight_bit = message.flags.has(spool::MessageFlags::kEightBit),
+                .smtp_utf8 = message.flags.has(spool::MessageFlags::kSmtpUtf8),
+                .has_dot_lines = message.flags.has(spool::MessageFlags::kDotLines)});
 }
 
 void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/delivery/copy_sink.h"
 #include "engine/journal/journal.h"
 #include "engine/queue/item.h"
 #include "engine/queue/queue.h"
@@ -88,6 +89,12 @@ class Settler {
   /// record that the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
   void lost(queue::Queue& queue, queue::Item& item, const Error& error);
 
+  /// Where copies for `bcc-upon-delivery` go; outlives the settler. Before the first delivery.
+  void set_copies(CopySink& copies) { copies_ = &copies; }
+  /// False while the copies this queue wants cannot be taken: no new attempts then.
+  [[nodiscard]] bool can_copy(const queue::Queue& queue) const {
+    return queue.settings->bcc_upon_delivery.empty() || copies_ == nullptr || copies_->has_room();
+  }
   /// A transaction was accepted as a whole, for whatever number of recipients.
   void count_message() { ++counters_.delivered_messages; }
   /// False while outcomes cannot be recorded: no new attempts then.
@@ -104,12 +111,14 @@ class Settler {
                   const HopFacts* hop, const Failure& failure, const Deferral& how);
   void end_delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                      const HopFacts* hop, std::string_view action);
+  void copy(const queue::Queue& queue, const spool::MessageView& message, std::string_view sender);
   void end(queue::Queue& queue, queue::Item& item, const journal::Event& event);
 
   runtime::Reactor& reactor_;
   journal::Journal& journal_;
   queue::ItemPool& items_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
+  CopySink* copies_ = nullptr;
   DeliveryCounters counters_;
   // Reused for every event: no allocation once warm.
   journal::Event event_;

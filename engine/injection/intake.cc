@@ -280,6 +280,7 @@ void Intake::fill_draft(Submission& submission, const queue::Snapshot& snapshot,
   set(adds_date && rules.date_header_time == config::DateHeaderTime::Delivery,
       spool::MessageFlags::kDateAtDelivery);
   set(rules.add_x_virtual_mta_header, spool::MessageFlags::kNameVirtualMta);
+  set(submission.is_copy, spool::MessageFlags::kCopy);
   set((submission.verp || rules.verp_default) && !submission.sender.empty(), spool::MessageFlags::kVerp);
 }
 

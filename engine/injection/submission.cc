@@ -30,6 +30,7 @@ void Submission::reset() {
   ret = 0;
   smtp_utf8 = false;
   verp = false;
+  is_copy = false;
   recipient_count = 0;
   text.clear();
   eight_bit = false;

@@ -57,11 +57,13 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       cold_book_(reactor, world.shared,
                  [this](const std::string& key, const std::string& value) { settler_.remember(key, value); }),
       intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone),
-      notices_(reactor, intake_) {
+      notices_(reactor, intake_),
+      copies_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   world.cold_books[reactor.shard().raw()] = &cold_book_;
   dispatcher_.set_peers(world.dispatchers);
+  settler_.set_copies(copies_);
   dispatcher_.set_log([this](std::string line) { log_.write(line); });
   dispatcher_.modes().set_listeners([this](delivery::Notice notice) { notices_.send(std::move(notice)); },
                                     [this](std::string line) { log_.write(std::move(line)); });
@@ -194,6 +196,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   listeners_.clear();
   co_await dispatcher_.stop(grace);
   co_await notices_.stop();
+  co_await copies_.stop();
   co_await precache_.stop();
   co_await resolver_.stop();
   co_await intake_.stop();

@@ -17,6 +17,7 @@
 #include "engine/resolver/resolver.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
+#include "engine/shard/copies.h"
 #include "engine/shard/notices.h"
 
 namespace sluice::shard {
@@ -155,6 +156,7 @@ class DataShard final : public journal::RecoveredVisitor {
   injection::ColdBook cold_book_;
   injection::Intake intake_;
   Notices notices_;
+  Copies copies_;
   std::vector<std::unique_ptr<injection::SmtpListener>> listeners_;
   std::deque<std::vector<Returning>> unread_;
   runtime::TaskGroup tasks_;

@@ -37,6 +37,7 @@ struct MessageFlags {
   static constexpr std::uint32_t kDateAtDelivery =
       64;  ///< add a Date header when it is sent (date-header-time)
   static constexpr std::uint32_t kNameVirtualMta = 128;  ///< add X-Virtual-MTA when it is sent
+  static constexpr std::uint32_t kCopy = 256;            ///< for bcc-upon-delivery: makes no copy itself
   std::uint32_t bits = 0;
   [[nodiscard]] constexpr bool has(std::uint32_t bit) const { return (bits & bit) != 0; }
   friend constexpr bool operator==(MessageFlags, MessageFlags) = default;

@@ -3,8 +3,10 @@
 #include <unordered_set>
 
 #include "policy/base/ascii.h"
+#include "policy/base/mail_address.h"
 #include "policy/config/loader.h"
 #include "policy/config/pattern_checks.h"
+#include "policy/local/macros.h"
 
 namespace sluice::config {
 
@@ -280,8 +282,9 @@ std::optional<VmtaId> Finisher::identity_of_layer(std::size_t l) const {
 
 void Finisher::check_domain_traps() {
   // Only blocks that set one of these are flattened: a large file has thousands of others.
-  static constexpr std::string_view kSuspects[] = {"require-starttls", "type", "queue-to",
-                                                   "max-cold-virtual-mta-msg"};
+  static constexpr std::string_view kSuspects[] = {
+      "require-starttls",  "type",     "http-delivery-url",       "command",
+      "bcc-upon-delivery", "queue-to", "max-cold-virtual-mta-msg"};
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
     const auto vmta = identity_of_layer(l);
     if (!vmta) continue;
@@ -336,6 +339,14 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment,
   } else if (name == "http-delivery-url") {
     if (istarts_with(effective.http_delivery_url, "https:")) {
       warn(assignment.origin, "https is not available in this version: mail of this queue waits");
+    }
+  } else if (name == "command" && !effective.command.empty()) {
+    const auto command = local::Command::parse(effective.command);
+    if (!command) warn(assignment.origin, command.error() + ": mail of this queue waits");
+  } else if (name == "bcc-upon-delivery" && !effective.bcc_upon_delivery.empty()) {
+    if (!MailAddress::parse(effective.bcc_upon_delivery, {.bare = true})) {
+      warn(assignment.origin,
+           '"' + effective.bcc_upon_delivery + "\" is no mail address: no copies are sent");
     }
   } else if (name == "queue-to" && !effective.queue_to.empty()) {
     // A name with a dot may be a domain that resolves; a rollup's name or a bare word cannot.

@@ -1,7 +1,10 @@
 // Goal: what is made of a message at delivery is the same whatever the way: VERP, the Date of the sending,
-// X-Virtual-MTA, and the header fields that `remove-header` of the domain leaves out. How: one message of
-// each kind through a whole node in the simulated world; what files, programs, servers and receivers got.
+// X-Virtual-MTA, and the header fields that `remove-header` of the domain leaves out; and `bcc-upon-delivery`
+// gets a copy of it. How: one message of each kind through a whole node in the simulated world; what files,
+// programs, servers and receivers got.
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "tests/sim/http_host.h"
 #include "tests/sim/queue_type_run.h"
@@ -144,6 +147,64 @@ TEST(Outgoing, IsTheSameOnEveryWay) {
   run.scenario.close();
   host.stop();
   run.scenario.world.run_until([&host] { return host.idle(); }, 10min);
+}
+
+TEST(Copies, OneForEachDeliveryAndNoneOfCopies) {
+  QueueTypeRun run(
+      "<source 0/0>\n verp-default yes\n</source>\n"
+      "<domain *>\n bcc-upon-delivery archive@b.test\n remove-header X-Secret\n</domain>\n"
+      "<domain d.test>\n type discard\n</domain>\n"
+      "<domain e.test>\n type discard\n discard-as-bounce yes\n</domain>\n");
+  run.scenario.open_receivers({});
+  const std::string secret = "X-Secret: one\r\n";
+  ASSERT_TRUE(
+      run.inject_all({{.id = "two", .recipients = {"x@a.test", "y@c.test"}, .vmta = "v2", .headers = secret},
+                      {.id = "here", .recipients = {"x@d.test"}, .vmta = "v1", .body_bytes = 300'000},
+                      {.id = "bounced", .recipients = {"x@e.test"}, .vmta = "v1"}}));
+  ASSERT_TRUE(run.scenario.drain(5min));
+  auto& seen = run.scenario.ledger;
+  EXPECT_EQ(seen.delivered["<two@sim> archive@b.test"], 2);
+  EXPECT_EQ(seen.delivered["<here@sim> archive@b.test"], 1);
+  EXPECT_EQ(seen.delivered.count("<bounced@sim> archive@b.test"), 0u);
+  EXPECT_EQ(seen.delivered.size(), 4u);
+  const std::string& text = seen.bodies["<two@sim>"];
+  EXPECT_EQ(count(text, "Received: "), 1u) << text;
+  EXPECT_EQ(text.find("X-Secret"), std::string::npos) << text;
+  EXPECT_GE(seen.bodies["<here@sim>"].size(), 290'000u);  // doubled dots are one again
+  EXPECT_TRUE(seen.corrupt.empty());
+  std::multiset<std::string> copies;
+  for (Row row : run.rows("d")) {
+    if (row["rcpt"] == "archive@b.test") copies.insert(row["orig"] + ' ' + row["queue"]);
+  }
+  EXPECT_EQ(copies, (std::multiset<std::string>{"sender-x=a.test@sim.test b.test/v2",
+                                                "sender-x=d.test@sim.test b.test/v1",
+                                                "sender-y=c.test@sim.test b.test/v2"}));
+  run.close();
+}
+
+TEST(Copies, AreStoredBeforeAStopEnds) {
+  QueueTypeRun run(
+      "<domain d.test>\n type discard\n bcc-upon-delivery archive@b.test\n max-rcpt-per-message "
+      "10\n</domain>\n"
+      "<domain b.test>\n type discard\n</domain>\n");
+  std::vector<std::string> recipients;
+  for (int i = 0; i < 300; ++i) recipients.push_back("u" + std::to_string(i) + "@d.test");
+  ASSERT_TRUE(run.scenario.boot());
+  bool injected = false;
+  start(inject(run.scenario.peers.reactor(0), Scenario::listener(),
+               {{.id = "m", .recipients = recipients, .vmta = "v1", .body_bytes = 50'000}}, run.injected),
+        injected);
+  run.scenario.world.run_until([&run] { return !run.injected.accepted.empty(); }, 1h);
+  ASSERT_TRUE(finish(run.scenario.world, run.scenario.node->stop(), 5min));
+  run.scenario.node.reset();
+  run.scenario.world.run_until([&injected] { return injected; }, 1h);
+  ASSERT_TRUE(run.scenario.boot());
+  ASSERT_TRUE(run.scenario.drain(5min));
+  std::map<std::string, int> delivered;
+  for (Row row : run.rows("d")) ++delivered[row["rcpt"]];
+  EXPECT_EQ(delivered.size(), 301u);
+  EXPECT_EQ(delivered["archive@b.test"], 300);
+  run.close();
 }
 
 }  // namespace

@@ -144,7 +144,8 @@ void append_message(std::vector<Directive>& out) {
           {.since = Since::Field, .flags = kDeprecated, .grammar = "BOOLEAN", .replacement = "dkim-sign"}));
   add(out, one<&D::remove_header>("remove-header", "headers removed at delivery, ours in front among them",
                                   {.grammar = "HEADER-LIST"}));
-  add(out, one<&D::bcc_upon_delivery>("bcc-upon-delivery", "who gets a copy of each delivered message",
+  add(out, one<&D::bcc_upon_delivery>("bcc-upon-delivery",
+                                      "who gets a copy of each delivered message, one for each recipient",
                                       {.grammar = "ADDRESS"}));
   add(out, one<&D::add_fbl_id_header>("add-fbl-id-header",
                                       "add X-FBLId: signed id of job, virtual MTA and recipient hash",

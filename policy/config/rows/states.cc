@@ -133,7 +133,6 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::InboundChecks, in(Scope::Source), "reject-iprev-check-permerror"},
     {C::InboundChecks, in(Scope::Source), "reject-iprev-check-temperror"},
     {C::InboundChecks, in(Scope::Domain), "check-spf-outbound"},
-    {C::MessageChanges, in(Scope::Domain), "bcc-upon-delivery"},
     {C::MessageChanges, in(Scope::Domain), "add-fbl-id-header"},
     {C::Reports, in(Scope::Global), "custom-dsn-from-header"},
     {C::Reports, in(Scope::Global), "dsn-failed-from-template"},
