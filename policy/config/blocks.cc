@@ -139,6 +139,7 @@ bool Loader::start_record(const BlockKind& kind, std::string_view argument, std:
       frame.assignments = &c.global_lines_;
       return true;
     case Scope::Dns: frame.record = &c.dns; return true;
+    case Scope::Alerts: frame.record = &c.alerts; return true;
     case Scope::TransmissionsApi:
       if (!c.transmissions_api) c.transmissions_api.emplace();
       frame.record = &*c.transmissions_api;

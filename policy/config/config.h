@@ -83,6 +83,7 @@ class Config {
   std::optional<ReportProcessor> bounce_processor;
   std::vector<ReportProcessor> feedback_loop_processors;
   DnsSettings dns;
+  AlertSettings alerts;
   std::optional<TransmissionsApi> transmissions_api;
   std::vector<ApiListener> api_listeners;
   std::vector<Proxy> proxies;
@@ -184,6 +185,8 @@ class DomainSettingsCache {
 struct LoadOptions {
   bool lenient = false;   ///< unknown directives and blocks are warnings
   bool fragment = false;  ///< a part of a configuration: nothing is required, names may be unknown
+  /// URLs are not fetched: each is a warning, and names they may define may be unknown.
+  bool skip_urls = false;
   /// Vendor defaults, read before the main file so that the user's lines win; empty: none. May be missing.
   std::string defaults_path;
 };

@@ -63,6 +63,7 @@ constexpr std::array<std::string_view, kScopeCount> kScopeTags{"the top level",
                                                                "<gm-imprinter>",
                                                                "<http-mgmt>",
                                                                "<bounce-actions>",
+                                                               "<alerts>",
                                                                "nowhere"};
 
 }  // namespace
@@ -184,7 +185,9 @@ DirectiveTable::DirectiveTable() : blocks_(rows::block_kinds()) {
   rows::append_accounting(rows_);
   rows::append_lists(rows_);
   rows::append_bounce_actions(rows_);
+  rows::append_alerts(rows_);
   rows::set_states(rows_);
+  rows::set_details(rows_);
   by_name_.reserve(rows_.size());
   for (std::uint32_t i = 0; i < rows_.size(); ++i) by_name_.emplace_back(rows_[i].name, i);
   std::sort(by_name_.begin(), by_name_.end());

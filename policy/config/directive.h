@@ -50,6 +50,7 @@ enum class Scope : std::uint8_t {
   GmImprinter,
   HttpMgmt,
   BounceActions,
+  Alerts,
   Ignored,
 };
 inline constexpr std::size_t kScopeCount = static_cast<std::size_t>(Scope::Ignored) + 1;
@@ -118,7 +119,9 @@ inline constexpr std::size_t kCapabilityCount = static_cast<std::size_t>(Capabil
 struct Wait {
   Capability capability = Capability::Tls;
   ScopeMask scopes = 0;
-  bool read_to_refuse = false;  ///< the engine reads the member to tell the operator that nothing is done yet
+  /// The engine reads the member without obeying it: to tell the operator so, or to hand on a whole set of
+  /// limits.
+  bool read_to_refuse = false;
 };
 
 using DirectiveFlags = std::uint16_t;
@@ -164,6 +167,7 @@ struct Directive {
   std::string members;
   std::vector<Wait> waits;      ///< by scope; empty: works
   std::string_view reason_out;  ///< not empty: State::Out
+  std::string_view unit;        ///< of a plain number: "connections"; empty where the type says it
   std::string_view difference;  ///< what PowerMTA does where we differ; may be empty
   /// Reads `value` into the record of the scope; null for ignored rows and loader actions.
   void (*apply)(Value& value, void* record) = nullptr;

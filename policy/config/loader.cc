@@ -45,7 +45,7 @@ Loader::Loader(FileSource& files, const LoadOptions& options)
     : files_(files),
       options_(options),
       table_(DirectiveTable::get()),
-      reporter_(options),
+      reporter_(options_),
       config_(std::make_shared<Config>()) {
   config_->vmtas.push_back({std::string(kDefaultVmtaName), kDefaultVmta, {}, {}, {}});
   config_->layers_.layers.emplace_back();
@@ -80,15 +80,11 @@ LoadResult Loader::run(std::string_view main_path) {
 }
 
 bool Loader::read_file(std::string_view path, Origin asked_from, bool optional) {
-  const auto finding = [&](std::string message, std::string suggestion = {}) {
-    reporter_.add(asked_from, 0, {Severity::Error, std::move(message), {}, std::move(suggestion)});
+  const auto finding = [&](std::string message) {
+    reporter_.add(asked_from, 0, {Severity::Error, std::move(message), {}, {}});
     return false;
   };
-  if (reading_.size() >= kIncludeDepthMax) return finding("too many files inside of each other");
-  if (reporter_.file_count() >= kFilesMax) return finding("too many files");
-  if (std::find(reading_.begin(), reading_.end(), path) != reading_.end()) {
-    return finding("\"" + std::string(path) + "\" includes itself");
-  }
+  if (!may_read(path, asked_from)) return false;
   auto contents = files_.read(path);
   if (!contents) {
     if (optional && contents.error().code == Errc::NotFound) return false;
@@ -96,7 +92,28 @@ bool Loader::read_file(std::string_view path, Origin asked_from, bool optional) 
                    "\": " + std::string(name_of(contents.error().code)));
   }
   if (contents->size() > kConfigFileBytesMax) return finding("\"" + std::string(path) + "\" is too large");
-  const std::uint32_t file = reporter_.add_file(std::string(path), std::move(*contents));
+  read_text(path, std::move(*contents));
+  return true;
+}
+
+/// Not too deep, too many, or in a circle.
+bool Loader::may_read(std::string_view path, Origin asked_from) {
+  std::string message;
+  if (reading_.size() >= kIncludeDepthMax) {
+    message = "too many files inside of each other";
+  } else if (reporter_.file_count() >= kFilesMax) {
+    message = "too many files";
+  } else if (std::find(reading_.begin(), reading_.end(), path) != reading_.end()) {
+    message = "\"" + std::string(path) + "\" includes itself";
+  } else {
+    return true;
+  }
+  reporter_.add(asked_from, 0, {Severity::Error, std::move(message), {}, {}});
+  return false;
+}
+
+void Loader::read_text(std::string_view path, std::string contents) {
+  const std::uint32_t file = reporter_.add_file(std::string(path), std::move(contents));
   const Position outer = position_;
   reading_.emplace_back(path);
   const std::size_t depth = frames_.size();
@@ -107,7 +124,6 @@ bool Loader::read_file(std::string_view path, Origin asked_from, bool optional) 
   }
   reading_.pop_back();
   position_ = outer;
-  return true;
 }
 
 void Loader::unclosed(const Frame& frame) {
@@ -233,11 +249,22 @@ bool Loader::cut_inside_a_word() {
   return hash != std::string::npos && hash > 0 && !is_blank(text[hash - 1]);
 }
 
+namespace {
+
+/// `max-smtp-out "20"`: quotes around a value that needs none.
+std::string_view without_needless_quotes(std::string_view argument) {
+  if (argument.size() < 3 || argument.front() != '"' || argument.back() != '"') return argument;
+  const std::string_view inside = argument.substr(1, argument.size() - 2);
+  return inside.find_first_of("\"\\ \t") == std::string_view::npos ? inside : argument;
+}
+
+}  // namespace
+
 void Loader::on_directive(const Statement& statement) {
   Frame& frame = frames_.back();
   if (frame.scope == Scope::Ignored || frame.scope == Scope::GmImprinter) return;
   const std::string lower = to_lower(statement.name);
-  std::string_view argument = statement.argument;
+  const std::string_view argument = without_needless_quotes(statement.argument);
   if (const Directive* row = table_.find(lower, frame.scope)) {
     notes_on(*row, statement.name);
     if (row->action != LoaderAction::None) return run_action(*row, argument, frame);
@@ -355,14 +382,10 @@ void Loader::include(std::string_view text) {
     return;
   }
   const Origin origin = here(text);
-  const bool is_url = path->starts_with("http://") || path->starts_with("https://");
-  if (!is_url && path->front() != '/' && path->find(':') == std::string::npos) {
+  if (path->front() != '/' && path->find(':') == std::string::npos)
     *path = folder_of(reading_.back()) + *path;
-  }
-  if (is_url && path->find_first_of("?@") != std::string::npos) {
-    return error(text, "a URL to include has no user, query or fragment");
-  }
-  if (is_url || path->find_first_of("*?[") == std::string::npos) {
+  if (path->starts_with("http://") || path->starts_with("https://")) return include_url(*path, text);
+  if (path->find_first_of("*?[") == std::string::npos) {
     read_file(*path, origin, false);
     return;
   }
@@ -372,6 +395,23 @@ void Loader::include(std::string_view text) {
   if (found->empty()) report(Severity::Warning, text, "no file matches \"" + *path + '"');
   std::sort(found->begin(), found->end());
   for (const std::string& file : *found) read_file(file, origin, false);
+}
+
+void Loader::include_url(const std::string& url, std::string_view at) {
+  if (url.find_first_of("?@*") != std::string::npos) {
+    return error(at, "a URL to include has no user, query, fragment or pattern");
+  }
+  if (options_.skip_urls) {
+    // What it says may be what this configuration needs: it is looked at as a part of one.
+    options_.fragment = true;
+    return report(Severity::Warning, at, "not fetched: what it defines is not known here");
+  }
+  if (!may_read(url, here(at))) return;
+  auto contents = files_.fetch(url);
+  if (!contents) return error(at, "cannot fetch " + url + ": " + contents.error());
+  if (contents->size() > kConfigFileBytesMax) return error(at, url + " is too large");
+  report(Severity::Note, at, "fetched " + std::to_string(contents->size()) + " bytes from " + url);
+  read_text(url, std::move(*contents));
 }
 
 namespace {
@@ -385,6 +425,7 @@ class OneText : public FileSource {
     return path == kName ? std::string(text_) : std::string();
   }
   Result<std::vector<std::string>> glob(std::string_view) override { return std::vector<std::string>(); }
+  std::expected<std::string, std::string> fetch(std::string_view) override { return std::string(); }
 
  private:
   std::string_view text_;

@@ -93,10 +93,13 @@ class Loader {
 
   // Files and lines.
   bool read_file(std::string_view path, Origin asked_from, bool optional);
+  bool may_read(std::string_view path, Origin asked_from);
+  void read_text(std::string_view path, std::string contents);
   void read_lines(std::uint32_t file);
   void complete_line(LineReader& reader, LogicalLine& line);
   void on_line(const LogicalLine& line, std::uint32_t file);
   void include(std::string_view value);
+  void include_url(const std::string& url, std::string_view at);
   void read_named_files();
 
   // Blocks.
@@ -144,7 +147,7 @@ class Loader {
   [[nodiscard]] bool cut_inside_a_word();
 
   FileSource& files_;
-  const LoadOptions& options_;
+  LoadOptions options_;
   const DirectiveTable& table_;
   Reporter reporter_;
   std::shared_ptr<Config> config_;

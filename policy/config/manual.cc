@@ -38,6 +38,8 @@ std::string meaning_of(const Directive& row) {
     out += (row.has(kDeprecated) ? "; old name, use `" : "; same as `") + cell(row.replacement) + '`';
   }
   if (row.has(kRepeats)) out += "; each line adds";
+  if (!row.unit.empty()) out += "; unit: " + cell(row.unit);
+  if (!row.difference.empty()) out += "; **differs**: " + cell(row.difference);
   if (row.has(kRestart)) out += "; takes effect at the next start";
   return out;
 }

@@ -24,31 +24,31 @@ bool apply_action(std::string_view action, ReplyRule& rule, Value& value) {
     if (target) return value.fail(action, std::string(name) + " given twice");
     target = Codec<Duration>::parse(argument, value);
   };
-  if (name == "mode") {
-    const QueueMode mode = argument == "normal" ? QueueMode::Normal : QueueMode::Backoff;
-    if (argument != "normal" && argument != "backoff")
+  if (iequals(name, "mode")) {
+    const QueueMode mode = iequals(argument, "normal") ? QueueMode::Normal : QueueMode::Backoff;
+    if (!iequals(argument, "normal") && !iequals(argument, "backoff"))
       value.fail(action, "unknown mode", "mode=backoff or mode=normal");
     else if (rule.mode && *rule.mode != mode)
       value.fail(action, "both modes in one rule", "one mode");
     rule.mode = mode;
-  } else if (name == "backoff-to-normal-after") {
+  } else if (iequals(name, "backoff-to-normal-after")) {
     if (rule.mode != QueueMode::Backoff)
       value.fail(action, "backoff-to-normal-after without mode=backoff before it");
     time(rule.backoff_to_normal_after);
-  } else if (name == "skip-mx")
+  } else if (iequals(name, "skip-mx"))
     flag(rule.skip_mx);
-  else if (name == "bounce-queue")
+  else if (iequals(name, "bounce-queue"))
     flag(rule.bounce_queue);
-  else if (name == "bounce-rcpt")
+  else if (iequals(name, "bounce-rcpt"))
     flag(rule.bounce_recipient);
-  else if (name == "defer-queue")
+  else if (iequals(name, "defer-queue"))
     flag(rule.defer_queue);
-  else if (name == "disable-source-ip")
+  else if (iequals(name, "disable-source-ip"))
     flag(rule.disable_source_ip);
-  else if (name == "reenable-after") {
+  else if (iequals(name, "reenable-after")) {
     if (!rule.disable_source_ip) value.fail(action, "reenable-after without disable-source-ip before it");
     time(rule.reenable_after);
-  } else if (name == "retry-after")
+  } else if (iequals(name, "retry-after"))
     time(rule.retry_after);
   else
     value.fail(action, "unknown action \"" + std::string(name) + '"', std::string(kActions));

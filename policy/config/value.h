@@ -174,7 +174,7 @@ struct Codec<E> {
   static constexpr std::string_view kGrammar = EnumWords<E>::kGrammar;
   [[nodiscard]] static std::optional<E> parse(std::string_view token, Value& value) {
     for (const auto& [word, item] : EnumWords<E>::kWords) {
-      if (token.size() == word.size() && token == word) return item;
+      if (iequals(token, word)) return item;
     }
     value.fail(token, "unknown value \"" + std::string(token) + '"', std::string(kGrammar));
     return std::nullopt;

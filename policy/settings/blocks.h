@@ -11,7 +11,8 @@
 
 namespace sluice::config {
 
-/// `virtual-mta NAME [weight=W]` inside a pool. The weight is an extension; 1 is PowerMTA's plain round robin.
+/// `virtual-mta NAME [weight=W]` inside a pool. The weight is an extension; 1 is PowerMTA's plain round
+/// robin.
 struct PoolMember {
   std::string name;
   std::uint32_t weight = 1;
@@ -71,7 +72,8 @@ struct SmtpListener {
   Cidr address;  ///< 0.0.0.0/0 = all; a block = every local address inside it
   std::uint16_t port = 25;
   std::string source;  ///< empty: by client address only
-  /// Second spelling `{{ default-virtual-mta X }}`; over `source`, under the message's own choice. Empty: none.
+  /// Second spelling `{{ default-virtual-mta X }}`; over `source`, under the message's own choice. Empty:
+  /// none.
   std::string default_virtual_mta;
   bool await_slot = false;
   bool immediate_tls = false;
@@ -275,6 +277,30 @@ struct ReportProcessor {
   std::vector<std::string> virtual_mtas;    ///< extension: only complaints about these; empty: all
   std::vector<std::string> input_dirs;      ///< extension: Maildir folders or mbox files that are read
   Origin origin;
+};
+
+/// A share of the recipients of one stream, in parts of a million: "0.5%" is 5000.
+using Share = Strong<struct ShareTag, std::uint32_t>;
+
+/// `bounce-rate CATEGORY PERCENT|off`.
+struct BounceRateAlert {
+  std::string category;
+  std::optional<Share> above;  ///< empty: no alert for this category
+  friend bool operator==(const BounceRateAlert&, const BounceRateAlert&) = default;
+};
+
+/// Extension `<alerts>`: when somebody is told about a campaign or stream, or a listed address.
+struct AlertSettings {
+  bool enabled = true;
+  std::vector<BounceRateAlert> bounce_rate{{"bad-mailbox", Share{5000}}, {"spam-related", Share{2000}}};
+  std::optional<Share> complaint_rate = Share{1000};
+  std::uint32_t min_recipients = 1000;  ///< fewer say nothing about a rate
+  Duration window = 24h;                ///< rates are those of the last `window`
+  std::vector<std::string> blocklist{"zen.spamhaus.org"};
+  Duration blocklist_interval = 24h;
+  std::vector<std::string> notify;  ///< empty: the postmaster
+  std::string webhook_url;
+  bool hold_stream = false;  ///< pause the stream until somebody resumes it
 };
 
 struct DnsSettings {

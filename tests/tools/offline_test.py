@@ -7,12 +7,16 @@ How:  small files in a folder of its own; the programs are started and their ans
 usage: offline_test.py SLUICE SLUICED
 """
 
+import http.server
 import json
 import os
+import shutil
+import ssl
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -34,6 +38,21 @@ log-file {folder}/log
 """
 
 
+class Pages(http.server.BaseHTTPRequestHandler):
+    """/isp.conf is a part of a configuration, /moved is elsewhere, /cut ends too early; nothing else is there."""
+
+    def do_GET(self):
+        text = b"<domain gmail.com>\nmax-smtp-out 7\n</domain>\n"
+        status = {"/isp.conf": 200, "/cut": 200, "/moved": 301}.get(self.path, 404)
+        self.send_response(status)
+        self.send_header("Content-Length", len(text) + (self.path == "/cut"))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
 class Offline(unittest.TestCase):
     def setUp(self):
         self.kept = tempfile.TemporaryDirectory()
@@ -47,8 +66,9 @@ class Offline(unittest.TestCase):
         path.write_text(text.replace("{folder}", str(self.folder)))
         return str(path)
 
-    def run_it(self, *words, program=SLUICE):
-        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60)
+    def run_it(self, *words, program=SLUICE, environment=None):
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, **(environment or {})})
         return done.returncode, done.stdout, done.stderr
 
     def test_a_good_file(self):
@@ -77,6 +97,70 @@ class Offline(unittest.TestCase):
         status, out, tool = self.run_it("--config", path, "explain", "x")
         self.assertEqual((status, out), (1, ""))
         self.assertIn("time without a unit", tool)
+
+    def serve(self, certificate=None):
+        """Pages on a port of its own; answers the port."""
+        server = http.server.HTTPServer(("127.0.0.1", 0), Pages)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server.server_address[1]
+
+    def test_a_url_is_fetched(self):
+        port = self.serve()
+
+        def check(page, *options):
+            path = self.write("urls", GOOD + f"include http://127.0.0.1:{port}/{page}\n")
+            return path, *self.run_it("check", path, *options)
+
+        path, status, out, err = check("isp.conf")
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn(f"Note in line 14 of {path}: fetched 44 bytes from http://127.0.0.1:{port}/isp.conf\n", out)
+        status, out, _ = self.run_it("--config", path, "explain", "gmail.com", "max-smtp-out")
+        self.assertEqual(status, 0)
+        self.assertIn(f"max-smtp-out 7                                  http://127.0.0.1:{port}/isp.conf:2", out)
+        _, status, out, _ = check("isp.conf", "--offline")
+        self.assertEqual(status, 0)
+        self.assertIn("not fetched", out)
+        for page, words in (("gone", "the server answers 404 Not Found"),
+                            ("moved", "the server answers 301 Moved Permanently (redirects are not followed)"),
+                            ("cut", "the server closed the connection in the middle of its answer")):
+            _, status, out, err = check(page)
+            self.assertEqual((status, out), (1, ""))
+            self.assertIn(f"cannot fetch http://127.0.0.1:{port}/{page}: {words}", err)
+        # What listens on the port of a closed socket: nobody.
+        path = self.write("urls", GOOD + "include http://127.0.0.1:1/x\ninclude http://name.invalid/x\n")
+        status, _, err = self.run_it("check", path)
+        self.assertEqual(status, 1)
+        self.assertIn("cannot connect: Connection refused", err)
+        self.assertIn('"name.invalid" does not resolve', err)
+
+    @unittest.skipUnless(shutil.which("openssl"), "needs openssl to make a certificate")
+    def test_a_certificate_has_to_be_good(self):
+        key, both = self.folder / "key.pem", self.folder / "both.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key,
+                        "-out", self.folder / "cert.pem"], check=True, capture_output=True)
+        both.write_text(key.read_text() + (self.folder / "cert.pem").read_text())
+        port = self.serve(str(both))
+        path = self.write("urls", GOOD + f"include https://localhost:{port}/isp.conf\n")
+        trusted = {"SSL_CERT_FILE": str(self.folder / "cert.pem")}
+        status, out, err = self.run_it("check", path, environment=trusted)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("fetched 44 bytes", out)
+        status, _, err = self.run_it("check", path)
+        self.assertEqual(status, 1)
+        self.assertIn(f"cannot fetch https://localhost:{port}/isp.conf: TLS: ", err)
+        other = self.write("other", GOOD + f"include https://127.0.0.1:{port}/isp.conf\n")
+        status, _, err = self.run_it("check", other, environment=trusted)
+        self.assertEqual(status, 1, "the certificate is for another name")
+        self.assertIn("TLS: ", err)
 
     def test_json(self):
         path = self.write("bad", GOOD + 'user "a\\b"\n')

@@ -23,7 +23,8 @@ constexpr const char* kUsage =
     "                  everything wrong with a configuration; exits with 0 when it loads.\n"
     "                  --lenient: unknown directives only warn; --fragment: FILE is one part of a "
     "configuration;\n"
-    "                  --offline: do not look at this host's files, addresses and DNS\n"
+    "                  --offline: do not look at this host's files, addresses and DNS, and fetch no included "
+    "URL\n"
     "  sluice --config FILE settings DOMAIN[/VMTA]             effective settings of a queue\n"
     "  sluice --config FILE explain DOMAIN[/VMTA] [DIRECTIVE]  and the file and line of each value\n"
     "  sluice fmt FILE... [--write | --check]                  lay a configuration out evenly\n"
@@ -63,7 +64,12 @@ int ask_daemon(const std::string& socket, std::vector<std::string> command) {
 }
 
 std::string socket_of_config(const std::string& path) {
-  const config::LoadResult loaded = tools::load_configuration(path, {.lenient = true});
+  config::LoadResult loaded = tools::load_configuration(path, {.lenient = true});
+  // A web server that is away must not keep commands from the daemon.
+  if (!loaded.ok()) {
+    config::LoadResult local = tools::load_configuration(path, {.lenient = true, .skip_urls = true});
+    if (local.ok()) loaded = std::move(local);
+  }
   if (!loaded.ok()) {
     std::fputs(tools::load_failure_text(path, loaded).c_str(), stderr);
     std::exit(1);

@@ -59,6 +59,7 @@ int check(const Words& words, const std::string& config) {
   options.load.fragment = words.has("--fragment");
   options.json = words.has("--json");
   options.look_at_host = !words.has("--offline");
+  options.load.skip_urls = words.has("--offline");
   const CheckReport report = check_configuration(path, options);
   std::fputs(report.text.c_str(), report.ok || options.json ? stdout : stderr);
   return report.ok ? kGood : kBadConfiguration;

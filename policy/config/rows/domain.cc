@@ -42,7 +42,7 @@ void apply_cold_limits(Value& value, D& domain) {
     std::optional<std::uint64_t> count;
     const std::size_t slash = token.find('/');
     const std::string_view unit = slash == std::string_view::npos ? "" : token.substr(slash + 1);
-    if (unit == "d" || unit == "day") count = parse_number(token.substr(0, slash));
+    if (iequals(unit, "d") || iequals(unit, "day")) count = parse_number(token.substr(0, slash));
     if (!count || *count > UINT32_MAX) {
       return value.fail(token, "\"" + std::string(token) + "\" is not a daily limit",
                         "N/d or N/day, for example 100/d,200/d");
@@ -125,7 +125,8 @@ void apply_retry_after(Value& value, D& domain) {
 }
 
 void append_pace(std::vector<Directive>& out) {
-  add(out, one<&D::max_smtp_out>("max-smtp-out", "connections of this queue at a time"));
+  add(out, read_by<&apply_tuned<Path<&D::max_smtp_out>>>(
+               one<&D::max_smtp_out>("max-smtp-out", "connections of this queue at a time")));
   add(out, one<&D::backoff_max_smtp_out>("backoff-max-smtp-out", "the same in backoff mode"));
   add(out, more<&D::source_ip_max_smtp_out>("source-ip-max-smtp-out", "connections per source IP",
                                             {.grammar = "CIDR N"}));
@@ -167,7 +168,8 @@ void append_pace(std::vector<Directive>& out) {
   add(out, one<&D::connection_idle_timeout>("connection-idle-timeout",
                                             "how long an idle connection waits for new mail", {.max = 600}));
   add(out, one<&D::share_connections>("share-connections",
-                                      "an idle connection serves other domains of the same mail host"));
+                                      "an idle connection serves other domains of the same mail host",
+                                      {.since = Since::Extension}));
   add(out, one<&D::max_msg_per_connection>("max-msg-per-connection", "messages before a connection is closed",
                                            {.zero_is_unlimited = true, .default_text = "0"}));
   add(out, one<&D::max_rcpt_per_message>("max-rcpt-per-message", "recipients per transaction",
@@ -286,13 +288,14 @@ void append_modes(std::vector<Directive>& out) {
                                          {.grammar = "EMAIL-LIST"}));
   add(out, one<&D::reenable_source_ip_after>("reenable-source-ip-after",
                                              "time after which a disabled source IP is used again"));
-  add(out, one<&D::adaptive_pacing>("adaptive-pacing",
-                                    "cut the message rate when the receiver pushes back, recover step by step",
-                                    {.since = Since::Extension}));
+  add(out, one<&D::adaptive_pacing>(
+               "adaptive-pacing", "cut the message rate when the receiver pushes back, recover step by step",
+               {.since = Since::Extension}));
   add(out, one<&D::adaptive_pacing_floor>("adaptive-pacing-floor", "adaptive pacing cuts no rate below this",
                                           {.since = Since::Extension}));
-  add(out, one<&D::adaptive_pacing_cut>("adaptive-pacing-cut", "percent of the rate that a push-back takes off",
-                                        {.since = Since::Extension, .min = 1, .max = 99}));
+  add(out,
+      one<&D::adaptive_pacing_cut>("adaptive-pacing-cut", "percent of the rate that a push-back takes off",
+                                   {.since = Since::Extension, .min = 1, .max = 99}));
   add(out, one<&D::adaptive_pacing_step>("adaptive-pacing-step",
                                          "percent of the configured rate that a calm interval gives back",
                                          {.since = Since::Extension, .min = 1, .max = 100}));

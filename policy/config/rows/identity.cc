@@ -28,7 +28,8 @@ void append_identity(std::vector<Directive>& out) {
                                    .replacement = "smtp-source-host IP HOST",
                                    .scopes = in(Scope::Vmta)}));
   add(out, more<&I::domain_key>("domain-key", "DKIM key, searched before the global ones"));
-  add(out, one<&I::max_smtp_out>("max-smtp-out", "connections of all queues together"));
+  add(out, read_by<&apply_tuned<Path<&I::max_smtp_out>>>(
+               one<&I::max_smtp_out>("max-smtp-out", "connections of all queues together")));
   add(out,
       one<&I::max_smtp_msg_rate>("max-smtp-msg-rate", "recipients attempted per time, all queues together"));
   add(out, one<&I::max_smtp_data_volume_rate>("max-smtp-data-volume-rate",

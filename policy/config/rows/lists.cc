@@ -251,6 +251,8 @@ std::span<const BlockKind> block_kinds() {
                 "which senders the analytics see", Since::Guide, kSignalsOut},
       BlockKind{"gm-imprinter", Scope::GmImprinter, kTop, A::None, "", "Goodmail tokens", Since::Field,
                 "the Goodmail service ended in 2011"},
+      BlockKind{"alerts", Scope::Alerts, kTop, A::None, "", "when somebody is told about a stream in trouble",
+                Since::Extension},
       BlockKind{"http-mgmt", Scope::HttpMgmt, kTop, A::None, "", "web monitor", Since::Spelling},
       BlockKind{"http-monitor", Scope::HttpMgmt, kTop, A::None, "", "web monitor", Since::Spelling},
       BlockKind{"fbl", Scope::FeedbackLoopProcessor, kTop, A::None, "", "complaints", Since::Spelling},

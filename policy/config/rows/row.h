@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "policy/base/ascii.h"
 #include "policy/config/directive.h"
 #include "policy/config/rows/enum_words.h"
 
@@ -68,6 +69,8 @@ template <>
 inline constexpr ScopeMask kScopesOf<RewriteList> = in(Scope::RewriteList);
 template <>
 inline constexpr ScopeMask kScopesOf<DomainKeyList> = in(Scope::DomainKeyList);
+template <>
+inline constexpr ScopeMask kScopesOf<AlertSettings> = in(Scope::Alerts);
 template <>
 inline constexpr ScopeMask kScopesOf<BounceActionList> = in(Scope::BounceActions);
 
@@ -172,6 +175,16 @@ void apply_one(Value& value, void* record) {
     auto item = Codec<Type>::parse(value.text(), value);
     if (item && !value.failed()) P::get(owner) = std::move(*item);
   }
+}
+
+/// The row of a limit that some texts write with a word in front: `max-smtp-out tuning 8`.
+template <class P>
+void apply_tuned(Value& value, typename P::Owner& owner) {
+  static constexpr std::string_view kWord = "tuning";
+  std::string_view text = value.text();
+  if (text.starts_with(kWord)) text = trim(text.substr(kWord.size()));
+  auto item = Codec<typename P::Type>::parse(text, value);
+  if (item && !value.failed()) P::get(owner) = std::move(*item);
 }
 
 /// A member every line of the directive adds one item to.

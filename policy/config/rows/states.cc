@@ -241,6 +241,16 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::SpoolOptions, in(Scope::Spool), "delete-file-holders"},
     {C::Rights, in(Scope::Global), "run-as-root"},
     {C::Limits, in(Scope::Domain), "allow-cancel-during-transfer"},
+    {C::Alerts, in(Scope::Alerts), "enabled"},
+    {C::Alerts, in(Scope::Alerts), "bounce-rate"},
+    {C::Alerts, in(Scope::Alerts), "complaint-rate"},
+    {C::Alerts, in(Scope::Alerts), "min-recipients"},
+    {C::Alerts, in(Scope::Alerts), "window"},
+    {C::Alerts, in(Scope::Alerts), "blocklist"},
+    {C::Alerts, in(Scope::Alerts), "blocklist-interval"},
+    {C::Alerts, in(Scope::Alerts), "notify"},
+    {C::Alerts, in(Scope::Alerts), "webhook-url"},
+    {C::Alerts, in(Scope::Alerts), "hold-stream"},
 });
 // clang-format on
 

@@ -23,6 +23,8 @@ class TwoFiles : public FileSource {
     return std::vector<std::string>{"/other"};
   }
 
+  std::expected<std::string, std::string> fetch(std::string_view) override { return std::string(other_); }
+
  private:
   std::string_view main_, other_;
 };

@@ -21,6 +21,11 @@ class MapFiles : public FileSource {
     if (it == files.end()) return fail(Errc::NotFound, "map_files.read");
     return it->second;
   }
+  std::expected<std::string, std::string> fetch(std::string_view url) override {
+    const auto it = files.find(std::string(url));
+    if (it == files.end()) return std::unexpected("the server answers 404 Not Found");
+    return it->second;
+  }
   Result<std::vector<std::string>> glob(std::string_view pattern) override {
     std::vector<std::string> out;
     for (const auto& [path, contents] : files) {

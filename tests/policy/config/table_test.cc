@@ -34,6 +34,7 @@ void with_record(Scope scope, F&& use) {
   RewriteList rewrite;
   DomainKeyList keys;
   BounceActionList actions;
+  AlertSettings alerts;
   switch (scope) {
     case Scope::Global:
     case Scope::Aliases:
@@ -58,6 +59,7 @@ void with_record(Scope scope, F&& use) {
     case Scope::Vault: return use(static_cast<void*>(&vault));
     case Scope::RewriteList: return use(static_cast<void*>(&rewrite));
     case Scope::DomainKeyList: return use(static_cast<void*>(&keys));
+    case Scope::Alerts: return use(static_cast<void*>(&alerts));
     case Scope::BounceActions: return use(static_cast<void*>(&actions));
     default: return;
   }
@@ -142,9 +144,9 @@ TEST(Table, ManualNamesEveryDirectiveAndBlock) {
   for (const BlockKind& kind : DirectiveTable::get().blocks()) {
     EXPECT_NE(manual.find("## `<" + std::string(kind.tag)), std::string::npos) << kind.tag;
   }
-  EXPECT_NE(
-      manual.find("| `max-smtp-out` | `N\\|unlimited` | 20 | connections of this queue at a time | works |"),
-      std::string::npos);
+  EXPECT_NE(manual.find("| `max-smtp-out` | `N\\|unlimited` | 20 | connections of this queue at a time; "
+                        "unit: connections | works |"),
+            std::string::npos);
 }
 
 TEST(Table, StatesAddUpAndNameTheirReason) {
