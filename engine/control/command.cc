@@ -39,6 +39,19 @@ bool Command::starts_with(std::initializer_list<std::string_view> names) const {
   return true;
 }
 
+Answer in_format(const Command& command, Answer answer) {
+  const std::string_view text =
+      std::string_view(answer.text).substr(0, answer.text.find_last_not_of('\n') + 1);
+  if (command.has("xml")) {
+    answer.text = answer.ok && answer.tree ? answer.tree->xml() : Tree::xml_text(text, answer.ok);
+  } else if (command.has("json")) {
+    answer.text = answer.ok && answer.tree ? answer.tree->json() : Tree::json_text(text, answer.ok);
+  } else if (command.has("dom") && answer.ok && answer.tree) {
+    answer.text = answer.tree->dom();
+  }
+  return answer;
+}
+
 std::string encode_request(const std::vector<std::string>& arguments) {
   std::string out;
   for (const std::string& one : arguments) {

@@ -2,11 +2,13 @@
 // Commands as `sluice` sends them over the Unix socket, and answers as it prints them.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/control/tree.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/task.h"
 
@@ -29,9 +31,14 @@ struct Command {
 /// What a command answers. `ok` false: the text is an error and the exit status 1.
 struct Answer {
   bool ok = true;
-  std::string text;  ///< lines, with the last line end
+  std::string text;                            ///< lines, with the last line end
+  std::shared_ptr<const Tree> tree = nullptr;  ///< the same for programs; null: only the text
   static Answer error(std::string text) { return {false, std::move(text)}; }
 };
+
+/// The answer as the command asks for it: text, or with --xml, --json or --dom for programs. What has no tree
+/// stands as a text in the same frame.
+[[nodiscard]] Answer in_format(const Command& command, Answer answer);
 
 /// The wire: the client sends its arguments, each ended by NUL, then closes its direction; the server answers
 /// with "+" or

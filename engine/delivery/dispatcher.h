@@ -10,8 +10,8 @@
 #include <variant>
 
 #include "engine/delivery/queue_modes.h"
+#include "engine/delivery/recipient_walk.h"
 #include "engine/delivery/refusal.h"
-#include "engine/delivery/removal.h"
 #include "engine/delivery/rollups.h"
 #include "engine/delivery/session_log.h"
 #include "engine/delivery/settler.h"
@@ -148,6 +148,10 @@ class Dispatcher {
   /// Ends queued recipients with the record "deleted by administrator"; those under way at this moment are
   /// not touched. Answers how many.
   [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter);
+  /// Up to `most` queued recipients, queue by queue. Those under way at this moment are not among them.
+  [[nodiscard]] runtime::Task<std::vector<ListedRecipient>> list(RecipientFilter filter, std::size_t most);
+  /// Gives queued recipients another priority, until the next start; answers how many.
+  [[nodiscard]] runtime::Task<std::uint64_t> set_priority(RecipientFilter filter, std::uint8_t priority);
   /// Jobs are no longer paused (spool::JobTable::pause): their recipients go on.
   void release_parked();
   [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
@@ -245,6 +249,10 @@ class Dispatcher {
 
  private:
   queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
+  // recipient_walk.cc
+  runtime::Task<void> walk(RecipientFilter filter, RecipientVisitor& visitor);
+  runtime::Task<std::size_t> walk_some(queue::Queue& queue, std::size_t skip, const RecipientFilter& filter,
+                                       RecipientVisitor& visitor, bool& stopped);
   // placing.cc
   struct JoinedBy {
     std::shared_ptr<const routing::HostList> route;

@@ -82,13 +82,21 @@ class Node {
   runtime::Task<void> apply_snapshot();
   // commands.cc
   runtime::Task<control::Answer> show_status(const control::Command& command);
+  runtime::Task<control::Answer> run(const control::Command& command);
   runtime::Task<control::Answer> show_queues(const control::Command& command);
   runtime::Task<control::Answer> show_schedule(const control::Command& command);
   runtime::Task<control::Answer> show_vmtas(const control::Command& command);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
+  [[nodiscard]] control::Answer show_vmta_settings(const control::Command& command) const;
   [[nodiscard]] control::Answer explain(const control::Command& command) const;
+  [[nodiscard]] std::shared_ptr<control::Tree> status_tree(const ShardStatus& now) const;
+  runtime::Task<control::Answer> schedule(const control::Command& command);
+  runtime::Task<control::Answer> reset_counters();
+  [[nodiscard]] control::Answer test_configuration();
+  runtime::Task<control::Answer> clear_dns_cache(const control::Command& command);
   // queue_commands.cc
   runtime::Task<std::vector<QueueStatus>> find_queues(std::string pattern);
+  runtime::Task<control::Answer> show_domains(const control::Command& command);
   runtime::Task<control::Answer> show_disabled_sources(const control::Command& command);
   runtime::Task<control::Answer> set_queue(const control::Command& command);
   runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
@@ -96,6 +104,8 @@ class Node {
   runtime::Task<control::Answer> show_jobs(const control::Command& command);
   runtime::Task<control::Answer> pause_job(const control::Command& command, bool paused);
   runtime::Task<control::Answer> delete_recipients(const control::Command& command);
+  runtime::Task<control::Answer> list_recipients(const control::Command& command);
+  runtime::Task<control::Answer> set_priority(const control::Command& command);
   runtime::Task<control::Answer> for_queues(
       const control::Command& command, std::size_t first_word,
       std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
@@ -54,6 +55,49 @@ std::string source_line(const QueueStatus::ShutSource& one) {
   return fmt::format("{:<39} {:>10} {}", one.address, left, one.reason);
 }
 
+void add_event(control::Tree& node, std::string_view type, const queue::QueueEvent& event) {
+  control::Tree& item = node.add_item("event");
+  item.add_text("type", type);
+  item.add_text("time", local_time(event.time));
+  item.add_text("text", event.text);
+}
+
+void add_queue(control::Tree& tree, const control::Command& command, const QueueStatus& one, WallTime now) {
+  static constexpr std::size_t kEventsShown = 5;
+  control::Tree& node = tree.add_item("queue");
+  node.add_text("name", one.name);
+  node.add_number("rcp", one.recipients);
+  node.add_number("kb", kilobytes(one.bytes));
+  node.add_number("conn", one.connections);
+  if (command.has("errors")) {
+    for (std::size_t i = 0; i < std::min(kEventsShown, one.errors.size()); ++i)
+      add_event(node, "error", one.errors[i]);
+  }
+  if (command.has("mode-events")) {
+    for (const queue::QueueEvent& event : one.mode_events) add_event(node, "mode", event);
+  }
+  node.add_text("paused", one.paused ? "yes" : "no");
+  node.add_text("mode", one.backoff ? "backoff" : "normal");
+  if (one.in_retry)
+    node.add_text("retryTime",
+                  local_time(now + std::chrono::duration_cast<WallTime::duration>(one.retry_in)));
+}
+
+/// Most recipients or bytes first, or by name.
+template <class Row>
+void sort_rows(std::vector<Row>& rows, std::string_view by) {
+  std::sort(rows.begin(), rows.end(), [by](const Row& a, const Row& b) {
+    if (by == "rcpt" && a.recipients != b.recipients) return a.recipients > b.recipients;
+    if (by == "size" && a.bytes != b.bytes) return a.bytes > b.bytes;
+    return a.name < b.name;
+  });
+}
+
+std::string_view words_of_order(std::string_view sort) {
+  if (sort == "rcpt") return "by number of recipients";
+  return sort == "size" ? "by size" : "by name";
+}
+
 void append_details(std::string& out, const control::Command& command, const QueueStatus& one) {
   if (one.backoff) out += fmt::format("    backoff mode: {}\n", one.mode_reason);
   if (!one.pace.empty()) out += fmt::format("    adaptive pace: {}\n", one.pace);
@@ -94,23 +138,92 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
   std::erase_if(queues, [&command](const QueueStatus& one) { return !is_wanted(command, one); });
   const bool top = istarts_with(command.words[1], "top");
   const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
-  std::sort(queues.begin(), queues.end(), [sort](const QueueStatus& a, const QueueStatus& b) {
-    if (sort == "rcpt" && a.recipients != b.recipients) return a.recipients > b.recipients;
-    if (sort == "size" && a.bytes != b.bytes) return a.bytes > b.bytes;
-    return a.name < b.name;
-  });
+  sort_rows(queues, sort);
   std::string out = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", "queue", "#rcpt", "kbytes",
                                 "conn", "st", "retry", "last error");
-  const std::size_t shown = std::min(max_items(command, 20), queues.size());
+  const std::size_t most = max_items(command, 20);
+  const std::size_t shown = std::min(most, queues.size());
+  auto tree = std::make_shared<control::Tree>();
+  tree->add_text("title", fmt::format("Top {} queues {}", most, words_of_order(sort)));
+  std::uint64_t recipients = 0, with_recipients = 0;
+  for (const QueueStatus& one : queues) {
+    recipients += one.recipients;
+    with_recipients += one.recipients > 0 ? 1 : 0;
+  }
   for (std::size_t i = 0; i < shown; ++i) {
     const QueueStatus& one = queues[i];
+    add_queue(*tree, command, one, control_.wall_now());
     out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", one.name, one.recipients,
                        kilobytes(one.bytes), one.connections, state_letters(one),
                        one.in_retry ? clock_text(one.retry_in) : std::string(), one.last_error);
     append_details(out, command, one);
   }
   out += fmt::format("{} of {} matching queues.\n", shown, queues.size());
-  co_return control::Answer{true, std::move(out)};
+  tree->add_number("totalRcp", recipients);
+  tree->add_number("totalQueuesWithRcp", with_recipients);
+  co_return control::Answer{true, std::move(out), std::move(tree)};
+}
+
+runtime::Task<control::Answer> Node::show_domains(const control::Command& command) {
+  struct Row {
+    std::string name, last_error;
+    std::uint64_t recipients = 0, bytes = 0, connections = 0;
+  };
+  const std::string domain = command.words.size() > 2 ? command.words[2] : std::string("*");
+  const std::string vmta(command.option("vmta").value_or("*"));
+  if (domain.find('/') != std::string::npos) {
+    co_return control::Answer::error("which domain? Without a virtual MTA; --vmta=NAME names one\n");
+  }
+  const std::string which = domain + '/' + vmta;
+  const std::vector<QueueStatus> queues = co_await find_queues(which);
+  std::vector<Row> rows;
+  std::unordered_map<std::string_view, std::size_t> known;
+  for (const QueueStatus& one : queues) {
+    const std::string_view name = std::string_view(one.name).substr(0, one.name.rfind('/'));
+    const auto [at, added] = known.try_emplace(name, rows.size());
+    if (added) rows.emplace_back().name = name;
+    Row& row = rows[at->second];
+    row.recipients += one.recipients;
+    row.bytes += one.bytes;
+    row.connections += one.connections;
+    if (row.last_error.empty()) row.last_error = one.last_error;
+  }
+  if (const auto connected = yes_or_no(command, "connected")) {
+    std::erase_if(rows, [&](const Row& row) { return (row.connections > 0) != *connected; });
+  }
+  const bool top = istarts_with(command.words[1], "top");
+  const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
+  sort_rows(rows, sort);
+  const std::size_t most = max_items(command, 20);
+  const std::size_t shown = std::min(most, rows.size());
+  std::string out =
+      fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", "domain", "#rcpt", "kbytes", "conn", "last error");
+  auto tree = std::make_shared<control::Tree>();
+  tree->add_text("title", fmt::format("Top {} domains {}", most, words_of_order(sort)));
+  std::uint64_t recipients = 0;
+  for (const Row& row : rows) recipients += row.recipients;
+  for (std::size_t i = 0; i < shown; ++i) {
+    const Row& row = rows[i];
+    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", row.name, row.recipients, kilobytes(row.bytes),
+                       row.connections, row.last_error);
+    control::Tree& node = tree->add_item("domain");
+    node.add_text("name", row.name);
+    node.add_number("rcp", row.recipients);
+    node.add_number("kb", kilobytes(row.bytes));
+    node.add_number("conn", row.connections);
+    if (!row.last_error.empty()) node.add_text("lastError", row.last_error);
+    if (!command.has("errors")) continue;
+    for (const QueueStatus& one : queues) {
+      if (!std::string_view(one.name).starts_with(row.name + '/')) continue;
+      for (const queue::QueueEvent& event : one.errors) {
+        out += fmt::format("    {} {} {}\n", local_time(event.time), one.name, event.text);
+        add_event(node, "error", event);
+      }
+    }
+  }
+  out += fmt::format("{} of {} domains shown.\n", shown, rows.size());
+  tree->add_number("totalRcp", recipients);
+  co_return control::Answer{true, std::move(out), std::move(tree)};
 }
 
 runtime::Task<control::Answer> Node::show_disabled_sources(const control::Command& command) {

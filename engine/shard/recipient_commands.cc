@@ -1,14 +1,45 @@
-// Commands about jobs and recipients: show jobs, pause job, resume job, delete.
+// Commands about jobs and recipients: show jobs, pause job, resume job, delete, list, set priority.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <expected>
 #include <map>
 
+#include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
 #include "policy/config/value.h"
 
 namespace sluice::shard {
+
+namespace {
+
+/// What `delete`, `list` and `set priority` narrow down with. `named`: a queue or a job was given. Errors:
+/// for the operator.
+struct Narrowed {
+  delivery::RecipientFilter filter;
+  bool named = false;
+};
+std::expected<Narrowed, std::string> narrow(const control::Command& command) {
+  Narrowed out;
+  const auto take = [&command](std::string_view option, std::string& into) {
+    const auto given = command.option(option);
+    if (given && !given->empty()) into = *given;
+    return given.has_value() && !given->empty();
+  };
+  const bool by_queue = take("queue", out.filter.queue);
+  const bool by_job = take("jobid", out.filter.job);
+  out.named = by_queue || by_job;
+  take("orig", out.filter.orig);
+  take("rcpt", out.filter.rcpt);
+  take("envid", out.filter.env_id);
+  if (const auto age = command.option("older-than")) {
+    out.filter.older_than = config::parse_duration(*age);
+    if (!out.filter.older_than) return std::unexpected("--older-than takes a time such as 2d12h\n");
+  }
+  return out;
+}
+
+}  // namespace
 
 runtime::Task<control::Answer> Node::show_jobs(const control::Command& command) {
   std::map<std::string, JobStatus> sums;
@@ -21,19 +52,23 @@ runtime::Task<control::Answer> Node::show_jobs(const control::Command& command) 
       sum.paused = sum.paused || one.paused;
     }
   }
-  std::size_t most = 1000;
-  if (const auto given = command.option("maxitems")) {
-    std::from_chars(given->data(), given->data() + given->size(), most);
-  }
+  const std::size_t most = max_items(command, 1000);
   std::string out = fmt::format("{:<40} {:>9} {:>10}\n", "job-id", "#rcpt", "kbytes");
+  auto tree = std::make_shared<control::Tree>();
   std::size_t shown = 0;
   for (const auto& [name, job] : sums) {
     if (shown++ == most) break;
-    out += fmt::format("{:<40} {:>9} {:>10}{}\n", name, job.recipients, (job.bytes + 1023) / 1024,
+    out += fmt::format("{:<40} {:>9} {:>10}{}\n", name, job.recipients, kilobytes(job.bytes),
                        job.paused ? "  paused" : "");
+    control::Tree& node = tree->add_item("job");
+    node.add_text("name", name);
+    node.add_number("rcp", job.recipients);
+    node.add_number("kb", kilobytes(job.bytes));
+    node.add_text("paused", job.paused ? "yes" : "no");
   }
   out += fmt::format("Total of {} job(s).\n", sums.size());
-  co_return control::Answer{true, std::move(out)};
+  tree->add_number("totalJobs", sums.size());
+  co_return control::Answer{true, std::move(out), std::move(tree)};
 }
 
 runtime::Task<control::Answer> Node::pause_job(const control::Command& command, bool paused) {
@@ -54,27 +89,22 @@ runtime::Task<control::Answer> Node::pause_job(const control::Command& command, 
 }
 
 runtime::Task<control::Answer> Node::delete_recipients(const control::Command& command) {
-  delivery::RecipientFilter filter;
-  const auto take = [&command](std::string_view option, std::string& into) {
-    const auto given = command.option(option);
-    if (given) into = *given;
-    return given.has_value();
-  };
-  const bool by_queue = take("queue", filter.queue);
-  const bool by_job = take("jobid", filter.job);
-  take("orig", filter.orig);
-  take("rcpt", filter.rcpt);
-  take("envid", filter.env_id);
-  if (const auto age = command.option("older-than")) {
-    filter.older_than = config::parse_duration(*age);
-    if (!filter.older_than) co_return control::Answer::error("--older-than takes a time such as 2d12h\n");
-  }
-  if ((!by_queue && !by_job) || command.words.size() > 1) {
+  const auto narrowed = narrow(command);
+  if (!narrowed) co_return control::Answer::error(narrowed.error());
+  if (!narrowed->named || command.words.size() > 1) {
     co_return control::Answer::error(
         "delete needs --queue=DOMAIN/VMTA (with *) or --jobId=JOB; --orig, --rcpt, --envId and --older-than "
-        "narrow "
-        "it down\n");
+        "narrow it down\n");
   }
+  if (command.has("dsn")) {
+    co_return control::Answer::error(
+        "--dsn: Sluice sends no reports to senders as yet, so nothing was deleted\n");
+  }
+  if (command.has("no-accounting")) {
+    co_return control::Answer::error(
+        "--no-accounting: Sluice keeps a record of every recipient it took, so nothing was deleted\n");
+  }
+  const delivery::RecipientFilter& filter = narrowed->filter;
   std::uint64_t deleted = 0;
   for (DataShard* shard : shards_) {
     deleted += co_await runtime::run_on<std::uint64_t>(
@@ -82,6 +112,73 @@ runtime::Task<control::Answer> Node::delete_recipients(const control::Command& c
   }
   log_.write(fmt::format("delete: {} recipient(s)", deleted));
   co_return control::Answer{true, fmt::format("{} recipient(s) deleted.\n", deleted)};
+}
+
+runtime::Task<control::Answer> Node::list_recipients(const control::Command& command) {
+  static constexpr std::size_t kListedUsually = 100, kListedMax = 1'000'000;
+  const auto narrowed = narrow(command);
+  if (!narrowed) co_return control::Answer::error(narrowed.error());
+  const delivery::RecipientFilter& filter = narrowed->filter;
+  const std::size_t most = std::min(max_items(command, kListedUsually), kListedMax);
+  std::vector<delivery::ListedRecipient> found;
+  for (DataShard* shard : shards_) {
+    if (found.size() == most) break;
+    const std::size_t left = most - found.size();
+    auto some = co_await runtime::run_on<std::vector<delivery::ListedRecipient>>(
+        control_, shard->id(), [shard, &filter, left] { return shard->dispatcher().list(filter, left); });
+    std::move(some.begin(), some.end(), std::back_inserter(found));
+  }
+  const bool pause = command.has("pause"), priority = command.has("priority");
+  std::string out =
+      fmt::format("{:<40} {:<32} {:<40} {:<16} {:<19} {:>8} {:>5}{}{}\n", "rcpt", "orig", "queue", "job-id",
+                  "queued", "kbytes", "tries", pause ? " paused" : "", priority ? "  prio" : "");
+  auto tree = std::make_shared<control::Tree>();
+  for (const delivery::ListedRecipient& one : found) {
+    out += fmt::format("{:<40} {:<32} {:<40} {:<16} {:<19} {:>8} {:>5}{}{}\n", one.rcpt, '<' + one.orig + '>',
+                       one.queue, one.job.empty() ? "-" : one.job, local_time(one.received),
+                       kilobytes(one.bytes), one.attempts,
+                       pause ? fmt::format(" {:>6}", one.paused ? "yes" : "no") : std::string(),
+                       priority ? fmt::format(" {:>5}", one.priority) : std::string());
+    control::Tree& node = tree->add_item("rcpt");
+    node.add_text("rcpt", one.rcpt);
+    node.add_text("orig", one.orig);
+    node.add_text("queue", one.queue);
+    node.add_text("jobId", one.job);
+    node.add_text("envId", one.env_id);
+    node.add_text("timeQueued", local_time(one.received));
+    node.add_number("kb", kilobytes(one.bytes));
+    node.add_number("attempts", one.attempts);
+    node.add_text("paused", one.paused ? "yes" : "no");
+    node.add_number("priority", one.priority);
+  }
+  out += fmt::format("{} recipient(s) listed.\n", found.size());
+  co_return control::Answer{true, std::move(out), std::move(tree)};
+}
+
+runtime::Task<control::Answer> Node::set_priority(const control::Command& command) {
+  static constexpr std::uint32_t kPriorityMax = 100;
+  const auto narrowed = narrow(command);
+  if (!narrowed) co_return control::Answer::error(narrowed.error());
+  const auto number = command.words.size() == 3 ? config::parse_number(command.words[2]) : std::nullopt;
+  if (!number || *number > kPriorityMax) {
+    co_return control::Answer::error(
+        "usage: set priority N (0 to 100, 50 is usual) with --queue=DOMAIN/VMTA, --jobId=JOB, --orig=A, "
+        "--rcpt=A or "
+        "--envId=ID\n");
+  }
+  const delivery::RecipientFilter& filter = narrowed->filter;
+  if (!narrowed->named && !filter.needs_envelope()) {
+    co_return control::Answer::error("set priority: which recipients? --queue=*/* for all\n");
+  }
+  const auto priority = static_cast<std::uint8_t>(*number);
+  std::uint64_t changed = 0;
+  for (DataShard* shard : shards_) {
+    changed += co_await runtime::run_on<std::uint64_t>(control_, shard->id(), [shard, &filter, priority] {
+      return shard->dispatcher().set_priority(filter, priority);
+    });
+  }
+  log_.write(fmt::format("set priority {}: {} recipient(s)", priority, changed));
+  co_return control::Answer{true, fmt::format("Priority of {} recipient(s) set.\n", changed)};
 }
 
 }  // namespace sluice::shard

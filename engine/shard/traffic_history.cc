@@ -11,13 +11,13 @@ void TrafficHistory::raise(TrafficCount& top, const TrafficCount& now) {
 }
 
 void TrafficHistory::sample(const TrafficCount& total) {
-  last_ = total;
+  last_ = minus(total, base_);
   raise(top_minute_, last_minute());
   raise(top_hour_, last_hour());
-  seconds_[next_second_] = total;
+  seconds_[next_second_] = last_;
   next_second_ = (next_second_ + 1) % seconds_.size();
   if (++samples_ % 60 == 0) {
-    minutes_[next_minute_] = total;
+    minutes_[next_minute_] = last_;
     next_minute_ = (next_minute_ + 1) % minutes_.size();
   }
 }

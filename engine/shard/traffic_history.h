@@ -16,10 +16,15 @@ struct TrafficCount {
 /// once a second. Thread: one.
 class TrafficHistory {
  public:
-  /// `total` counts from the start or the last reset.
+  /// `total` counts from the start.
   void sample(const TrafficCount& total);
   /// A newer total between two samples, so that what is shown is of this moment.
-  void refresh(const TrafficCount& total) { last_ = total; }
+  void refresh(const TrafficCount& total) { last_ = minus(total, base_); }
+  /// Begins anew: what was counted up to `total` is no longer shown.
+  void reset(const TrafficCount& total) {
+    *this = TrafficHistory();
+    base_ = total;
+  }
   [[nodiscard]] const TrafficCount& total() const { return last_; }
   [[nodiscard]] TrafficCount last_minute() const { return minus(last_, seconds_[next_second_]); }
   [[nodiscard]] TrafficCount last_hour() const { return minus(last_, minutes_[next_minute_]); }
@@ -36,6 +41,7 @@ class TrafficHistory {
   std::size_t next_second_ = 0;
   std::size_t next_minute_ = 0;
   std::uint64_t samples_ = 0;
+  TrafficCount base_;  // at the last reset
   TrafficCount last_;
   TrafficCount top_minute_;
   TrafficCount top_hour_;

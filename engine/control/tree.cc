@@ -1,0 +1,152 @@
+#include "engine/control/tree.h"
+
+namespace sluice::control {
+namespace {
+
+void append_escaped_xml(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '<') {
+      out += "&lt;";
+    } else if (c == '>') {
+      out += "&gt;";
+    } else if (c == '&') {
+      out += "&amp;";
+    } else if (byte >= 0x20 || c == '\n' || c == '\t') {
+      out += c;
+    } else {
+      out += '?';  // XML 1.0 has no way to write the others
+    }
+  }
+}
+
+void append_quoted_json(std::string& out, std::string_view text) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (byte < 0x20) {
+      out += "\\u00";
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 15U];
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+}  // namespace
+
+void Tree::append_xml(std::string& out) const {
+  if (const auto* text = std::get_if<std::string>(&value_)) return append_escaped_xml(out, *text);
+  if (const auto* number = std::get_if<std::uint64_t>(&value_)) {
+    out += std::to_string(*number);
+    return;
+  }
+  if (const bool* flag = std::get_if<bool>(&value_)) {
+    out += *flag ? '1' : '0';
+    return;
+  }
+  for (const auto& child : children_) {
+    out += '<' + child->name_ + '>';
+    child->append_xml(out);
+    out += "</" + child->name_ + '>';
+  }
+}
+
+void Tree::append_json(std::string& out) const {
+  if (const auto* text = std::get_if<std::string>(&value_)) return append_quoted_json(out, *text);
+  if (const auto* number = std::get_if<std::uint64_t>(&value_)) {
+    out += std::to_string(*number);
+    return;
+  }
+  if (const bool* flag = std::get_if<bool>(&value_)) {
+    out += *flag ? "true" : "false";
+    return;
+  }
+  out += '{';
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    const Tree& child = *children_[i];
+    if (i > 0) out += ',';
+    append_quoted_json(out, child.name_);
+    out += ':';
+    if (!child.item_) {
+      child.append_json(out);
+      continue;
+    }
+    out += '[';
+    child.append_json(out);
+    while (i + 1 < children_.size() && children_[i + 1]->item_ && children_[i + 1]->name_ == child.name_) {
+      out += ',';
+      children_[++i]->append_json(out);
+    }
+    out += ']';
+  }
+  out += '}';
+}
+
+void Tree::append_dom(std::string& out, const std::string& path) const {
+  if (children_.empty()) {
+    if (std::holds_alternative<std::monostate>(value_)) return;
+    out += path + "=\"";
+    if (const auto* text = std::get_if<std::string>(&value_)) {
+      out += *text;
+    } else if (const auto* number = std::get_if<std::uint64_t>(&value_)) {
+      out += std::to_string(*number);
+    } else {
+      out += std::get<bool>(value_) ? '1' : '0';
+    }
+    out += "\"\n";
+    return;
+  }
+  const std::string prefix = path.empty() ? "" : path + '.';
+  std::size_t number = 0;
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    const Tree& child = *children_[i];
+    number = i > 0 && child.item_ && children_[i - 1]->name_ == child.name_ ? number + 1 : 0;
+    child.append_dom(
+        out, prefix + child.name_ + (child.item_ ? '[' + std::to_string(number) + ']' : std::string()));
+  }
+}
+
+std::string Tree::xml() const {
+  std::string out = "<rsp><data>";
+  append_xml(out);
+  return out + "</data><succ/></rsp>\n";
+}
+
+std::string Tree::json() const {
+  std::string out = "{\"data\":";
+  append_json(out);
+  return out + ",\"status\":\"success\",\"message\":\"\"}\n";
+}
+
+std::string Tree::dom() const {
+  std::string out;
+  append_dom(out, "");
+  return out;
+}
+
+std::string Tree::xml_text(std::string_view text, bool ok) {
+  std::string out = ok ? "<rsp><data>" : "<rsp><error>";
+  append_escaped_xml(out, text);
+  return out + (ok ? "</data><succ/></rsp>\n" : "</error></rsp>\n");
+}
+
+std::string Tree::json_text(std::string_view text, bool ok) {
+  std::string out = "{\"data\":";
+  append_quoted_json(out, ok ? text : "");
+  out += ok ? ",\"status\":\"success\",\"message\":" : ",\"status\":\"error\",\"message\":";
+  append_quoted_json(out, ok ? "" : text);
+  return out + "}\n";
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,224 @@
+// Goal: commands about queued recipients and sums over queues say what is there, change what is meant and
+// nothing
+//       else, and answer programs as PowerMTA does.
+// How: a whole node in the simulated world whose queues are paused, with its commands.
+#include "tests/sim/identity_rig.h"
+
+namespace sluice::test {
+namespace {
+
+struct CommandRig : IdentityRig {
+  using IdentityRig::IdentityRig;
+  control::Answer ask(const std::vector<std::string>& words) {
+    const auto answer =
+        finish(scenario.world, scenario.node->node().execute(*control::Command::of(words)), 10min);
+    return answer ? *answer : control::Answer::error("hangs");
+  }
+  std::string text(const std::vector<std::string>& words) { return ask(words).text; }
+  /// Lines of an answer that have `part` in them.
+  std::size_t lines_with(const std::vector<std::string>& words, const std::string& part) {
+    const std::string all = text(words);
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < all.size();) {
+      const std::size_t end = std::min(all.find('\n', at), all.size());
+      count += all.substr(at, end - at).find(part) != std::string::npos ? 1 : 0;
+      at = end + 1;
+    }
+    return count;
+  }
+  std::vector<std::string> order() {
+    std::vector<std::string> out;
+    for (const std::string& one : scenario.ledger.order) out.push_back(one.substr(1, one.find('@') - 1));
+    return out;
+  }
+};
+
+constexpr const char* kSettings = R"(
+<source 0/0>
+    process-x-job yes
+    process-x-virtual-mta yes
+</source>
+<virtual-mta v1>
+    smtp-source-host 10.255.0.7 v1.node.sim
+    max-smtp-out 77
+</virtual-mta>
+<virtual-mta-pool p1>
+    virtual-mta v1
+    max-smtp-out 55
+</virtual-mta-pool>
+<domain a.test>
+    max-smtp-out 1
+    max-rcpt-per-message 1
+</domain>
+)";
+
+/// Three messages with five recipients wait, one of them in the queue of v1.
+void fill(CommandRig& rig) {
+  ASSERT_TRUE(rig.ask({"pause", "job", "x"}).ok);
+  ASSERT_EQ(rig.send("m1", {"a1@a.test", "b1@b.test"}, {"X-Job: x"}, "one@s.sim"), "250");
+  ASSERT_EQ(rig.send("m2", {"a2@a.test", "a3@a.test"}, {"X-Job: x"}, "two@s.sim"), "250");
+  ASSERT_EQ(rig.send("m3", {"a4@a.test"}, {"X-Job: x", "X-Virtual-MTA: v1"}, "two@s.sim"), "250");
+  rig.scenario.world.run_for(1s);
+}
+
+TEST(CommandsSim, ListShowsWhatIsMeantAndChangesNothing) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  EXPECT_EQ(rig.lines_with({"list"}, "@a.test "), 4u) << rig.text({"list"});
+  EXPECT_NE(rig.text({"list"}).find("\n5 recipient(s) listed.\n"), std::string::npos);
+  EXPECT_EQ(rig.lines_with({"list", "--queue=a.test/*"}, "@"), 4u);
+  EXPECT_EQ(rig.lines_with({"list", "--queue=*/v1"}, "a4@a.test"), 1u);
+  EXPECT_EQ(rig.lines_with({"list", "--orig=two@*"}, "<two@s.sim>"), 3u);
+  EXPECT_EQ(rig.lines_with({"list", "--rcpt=A2@a.test"}, "a2@a.test"), 1u);
+  EXPECT_EQ(rig.lines_with({"list", "--jobId=y"}, "@"), 0u);
+  EXPECT_EQ(rig.lines_with({"list", "--maxitems=2"}, "@"), 2u);
+  EXPECT_EQ(rig.lines_with({"list", "--older-than=1h"}, "@"), 0u);
+  EXPECT_FALSE(rig.ask({"list", "--older-than=soon"}).ok);
+  EXPECT_EQ(rig.lines_with({"list", "--pause", "--priority"}, "   yes    50"), 5u)
+      << rig.text({"list", "--pause", "--priority"});
+  const std::string dom = rig.text({"--dom", "list", "--rcpt=b1@*"});
+  EXPECT_NE(
+      dom.find("rcpt[0].rcpt=\"b1@b.test\"\nrcpt[0].orig=\"one@s.sim\"\nrcpt[0].queue=\"b.test/{default}\"\n"
+               "rcpt[0].jobId=\"x\"\n"),
+      std::string::npos)
+      << dom;
+  ASSERT_TRUE(rig.ask({"resume", "job", "x"}).ok);
+  rig.settle();
+  EXPECT_EQ(rig.rows("d").size(), 5u);
+}
+
+TEST(CommandsSim, ListKeepsTheOrderOfTheQueue) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  ASSERT_EQ(rig.send("first", {"x@a.test"}), "250");
+  rig.settle();
+  ASSERT_TRUE(rig.ask({"pause", "queue", "a.test/*"}).ok);
+  for (const char* name : {"n1", "n2", "n3", "n4"}) {
+    ASSERT_EQ(rig.send(name, {std::string(name) + "@a.test"}), "250");
+  }
+  EXPECT_EQ(rig.lines_with({"list", "--maxitems=2"}, "@a.test "), 2u);
+  EXPECT_EQ(rig.lines_with({"list", "--rcpt=n3@a.test"}, "n3@a.test"), 1u);
+  ASSERT_TRUE(rig.ask({"resume", "queue", "a.test/*"}).ok);
+  rig.settle();
+  EXPECT_EQ(rig.order(), (std::vector<std::string>{"first", "n1", "n2", "n3", "n4"}));
+}
+
+TEST(CommandsSim, PriorityIsSetForThoseMeant) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  ASSERT_EQ(rig.send("first", {"x@a.test"}), "250");
+  rig.settle();
+  ASSERT_TRUE(rig.ask({"pause", "queue", "a.test/*"}).ok);
+  for (const char* name : {"n1", "n2", "n3", "n4"}) {
+    ASSERT_EQ(rig.send(name, {std::string(name) + "@a.test"}, {"X-Job: j" + std::string(name)}), "250");
+  }
+  EXPECT_EQ(rig.text({"set", "priority", "90", "--rcpt=n3@a.test"}), "Priority of 1 recipient(s) set.\n");
+  EXPECT_EQ(rig.text({"set", "priority", "10", "--jobId=jn1"}), "Priority of 1 recipient(s) set.\n");
+  EXPECT_EQ(rig.text({"set", "priority", "10", "--queue=b.test"}), "Priority of 0 recipient(s) set.\n");
+  const std::vector<std::vector<std::string>> refused{{"set", "priority", "101", "--queue=*/*"},
+                                                      {"set", "priority", "--queue=*/*"},
+                                                      {"set", "priority", "5"},
+                                                      {"set", "priority", "5", "--older-than=1s"}};
+  for (const std::vector<std::string>& wrong : refused) {
+    EXPECT_FALSE(rig.ask(wrong).ok);
+  }
+  EXPECT_EQ(rig.lines_with({"list", "--priority"}, "    90"), 1u) << rig.text({"list", "--priority"});
+  ASSERT_TRUE(rig.ask({"resume", "queue", "a.test/*"}).ok);
+  rig.settle();
+  EXPECT_EQ(rig.order(), (std::vector<std::string>{"first", "n3", "n2", "n4", "n1"}));
+}
+
+TEST(CommandsSim, DeleteRefusesWhatItCannotDo) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  EXPECT_FALSE(rig.ask({"delete", "--jobId=x", "--dsn"}).ok);
+  EXPECT_FALSE(rig.ask({"delete", "--jobId=x", "--no-accounting"}).ok);
+  EXPECT_EQ(rig.text({"delete", "--jobId=x", "--older-than=1h"}), "0 recipient(s) deleted.\n");
+  EXPECT_EQ(rig.text({"delete", "--jobId=x"}), "5 recipient(s) deleted.\n");
+}
+
+TEST(CommandsSim, DomainsAreSumsOverVirtualMtas) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  const std::string all = rig.text({"--dom", "show", "domains"});
+  EXPECT_NE(
+      all.find("domain[0].name=\"a.test\"\ndomain[0].rcp=\"4\"\ndomain[0].kb=\"1\"\ndomain[0].conn=\"0\"\n"
+               "domain[1].name=\"b.test\"\ndomain[1].rcp=\"1\"\n"),
+      std::string::npos)
+      << all;
+  EXPECT_NE(rig.text({"show", "domains"}).find("\n2 of 2 domains shown.\n"), std::string::npos);
+  EXPECT_NE(rig.text({"show", "domain", "b.test"}).find("\n1 of 1 domains shown.\n"), std::string::npos);
+  EXPECT_NE(rig.text({"--dom", "show", "domains", "--vmta=v1"})
+                .find("domain[0].name=\"a.test\"\ndomain[0].rcp=\"1\"\n"),
+            std::string::npos);
+  EXPECT_EQ(rig.lines_with({"show", "domains", "--connected=yes"}, ".test"), 0u);
+  const std::string top = rig.text({"--dom", "show", "topdomains", "--maxitems=1"});
+  EXPECT_EQ(
+      top.substr(0, top.find("domain[0].kb")),
+      "title=\"Top 1 domains by number of recipients\"\ndomain[0].name=\"a.test\"\ndomain[0].rcp=\"4\"\n");
+  EXPECT_NE(top.find("totalRcp=\"5\"\n"), std::string::npos) << top;
+  EXPECT_FALSE(rig.ask({"show", "domains", "a.test/v1"}).ok);
+}
+
+TEST(CommandsSim, AnswersForPrograms) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  const std::string queues = rig.text({"--dom", "show", "topqueues", "--maxitems=100000", "--errors"});
+  EXPECT_EQ(
+      queues.find("title=\"Top 100000 queues by number of recipients\"\nqueue[0].name=\"a.test/{default}\"\n"
+                  "queue[0].rcp=\"3\"\n"),
+      0u)
+      << queues;
+  EXPECT_NE(queues.find("queue[0].paused=\"no\"\nqueue[0].mode=\"normal\"\n"), std::string::npos) << queues;
+  EXPECT_NE(queues.find("totalRcp=\"5\"\ntotalQueuesWithRcp=\"3\"\n"), std::string::npos) << queues;
+  const std::string status = rig.text({"--xml", "show", "status"});
+  EXPECT_EQ(status.find("<rsp><data><mta><product><name>PowerMTA</name>"), 0u) << status;
+  EXPECT_NE(status.find("<traffic><total><out><rcp>0</rcp>"), std::string::npos) << status;
+  EXPECT_NE(status.find("<in><rcp>5</rcp><msg>3</msg>"), std::string::npos) << status;
+  EXPECT_NE(status.find("<queue><smtp><rcp>5</rcp>"), std::string::npos) << status;
+  EXPECT_EQ(rig.text({"status", "--xml"}).substr(0, 40), status.substr(0, 40));
+  const std::string jobs = rig.text({"--json", "show", "jobs"});
+  EXPECT_EQ(jobs.find("{\"data\":{\"job\":[{\"name\":\"x\",\"rcp\":5,\"kb\":"), 0u) << jobs;
+  EXPECT_NE(jobs.find(",\"paused\":\"yes\"}],\"totalJobs\":1},\"status\":\"success\",\"message\":\"\"}\n"),
+            std::string::npos)
+      << jobs;
+  EXPECT_EQ(rig.text({"--json", "pause", "job", "x"}),
+            "{\"data\":\"paused job.\",\"status\":\"success\",\"message\":\"\"}\n");
+  EXPECT_NE(rig.text({"--dom", "show", "vmta", "v1"})
+                .find("vmta[0].name=\"v1\"\nvmta[0].dom=\"1\"\nvmta[0].rcp=\"1\"\n"),
+            std::string::npos);
+  EXPECT_FALSE(rig.ask({"show", "vmtas", "v9"}).ok);
+}
+
+TEST(CommandsSim, SettingsCountersAndTheRest) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  EXPECT_NE(rig.text({"show", "vmta-settings", "v1"}).find("\nmax-smtp-out 77\n"), std::string::npos);
+  EXPECT_NE(rig.text({"show", "vmta-settings", "p1"}).find("\nmax-smtp-out 55\n"), std::string::npos);
+  EXPECT_FALSE(rig.ask({"show", "vmta-settings", "v9"}).ok);
+  EXPECT_EQ(rig.text({"reset", "counters"}), "Traffic counters reset.\n");
+  EXPECT_NE(rig.text({"--dom", "show", "status"}).find("status.traffic.total.in.rcp=\"0\"\n"),
+            std::string::npos);
+  ASSERT_EQ(rig.send("m4", {"a5@a.test", "a6@a.test"}, {"X-Job: x"}), "250");
+  rig.scenario.world.run_for(2s);
+  EXPECT_NE(rig.text({"--dom", "show", "status"}).find("status.traffic.total.in.rcp=\"2\"\n"),
+            std::string::npos);
+  EXPECT_NE(rig.text({"--dom", "show", "status"}).find("status.traffic.lastMin.in.rcp=\"2\"\n"),
+            std::string::npos);
+  EXPECT_EQ(rig.text({"clear", "dnscache"}), "DNS cache cleared.\n");
+  EXPECT_EQ(rig.text({"clear", "dnscache", "A.test"}), "Cleared a.test from DNS cache.\n");
+  EXPECT_TRUE(rig.ask({"test", "config"}).ok);
+  EXPECT_TRUE(rig.ask({"resume", "domain", "a.test"}).ok);
+  EXPECT_TRUE(rig.ask({"show", "license"}).ok);
+  ASSERT_TRUE(rig.ask({"resume", "job", "x"}).ok);
+  rig.settle();
+  EXPECT_EQ(rig.rows("d").size(), 7u);
+}
+
+}  // namespace
+}  // namespace sluice::test
