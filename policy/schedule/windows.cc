@@ -8,6 +8,16 @@
 namespace sluice::schedule {
 namespace {
 
+// 2248: arithmetic in nanoseconds reaches from 1970 to there and back.
+constexpr WallTime kLatest{std::chrono::seconds(8'796'093'022)};
+
+/// The part of a window between 1970 and 2248, at least a second.
+Window within_reach(Window one) {
+  one.start = std::clamp(one.start, WallTime{}, kLatest - std::chrono::seconds(1));
+  one.end = std::clamp(one.end, WallTime(std::chrono::seconds(1)), kLatest);
+  return one;
+}
+
 bool is_space(char c) { return is_blank(c) || c == '\r' || c == '\n'; }
 
 std::string_view trim_all(std::string_view text) {
@@ -69,7 +79,8 @@ std::string quoted(std::string_view text) {
 Windows::Windows(std::vector<Window> windows) {
   std::sort(windows.begin(), windows.end(),
             [](const Window& a, const Window& b) { return a.start < b.start; });
-  for (const Window& one : windows) {
+  for (const Window& any : windows) {
+    const Window one = within_reach(any);
     if (!windows_.empty() && one.start <= windows_.back().end) {
       windows_.back().end = std::max(windows_.back().end, one.end);
     } else {

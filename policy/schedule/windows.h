@@ -32,7 +32,8 @@ struct Standing {
 };
 
 /// A list of windows, in order, without overlaps; never empty.
-/// Thread: immutable value. Limits: kWindowsMax, kTextBytesMax.
+/// Thread: immutable value. Limits: kWindowsMax, kTextBytesMax; times before 1970 and after 2248 become
+/// these: "9999-12-31" means for ever, and differences of times have to fit into nanoseconds.
 class Windows {
  public:
   static constexpr std::size_t kWindowsMax = 100;

@@ -105,6 +105,18 @@ TEST(Schedule, WindowsThatAreOverBounceAtOnce) {
   run.close();
 }
 
+TEST(Schedule, ForEverIsAWindowToo) {
+  ScheduleRun run;
+  ASSERT_TRUE(run.inject_all({scheduled("open", "x@a.test", "2026-01-05 00:00:00/9999-12-31 23:59:59"),
+                              scheduled("far", "y@a.test", "9000-01-01 00:00:00/9999-12-31 23:59:59")}));
+  run.run_to(24h);
+  EXPECT_EQ(run.attempts().size(), 1u);
+  EXPECT_EQ(run.rows("d").size(), 1u);
+  EXPECT_EQ(run.rows("b").size(), 0u);
+  EXPECT_EQ(run.scenario.queued(), 1u);
+  run.close();
+}
+
 TEST(Schedule, ADeadHostDoesNotStretchTheWindow) {
   ScheduleRun run("<domain a.test>\n bounce-after 2h\n</domain>\n");
   run.scenario.world.network().set_host(*Cidr::parse("10.1.0.1"), runtime::sim::HostState::Refusing);

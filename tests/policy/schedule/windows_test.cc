@@ -132,6 +132,25 @@ TEST(Schedule, StandingAroundTheEdges) {
   EXPECT_EQ(windows->at(at(33h)).kind, Kind::Over);
 }
 
+TEST(Schedule, TimesOutOfReachAreForEver) {
+  const WallTime now = at(0s);
+  const auto always = Windows::parse("1900-01-01 00:00:00/9999-12-31 23:59:59", TimeZone());
+  ASSERT_TRUE(always.has_value());
+  EXPECT_EQ(always->at(now).kind, Standing::Kind::Open);
+  EXPECT_EQ(always->encode(), "0-8796093022");
+  EXPECT_EQ(Windows::decode(always->encode()), *always);
+  EXPECT_GT(Duration(always->list().back().end - WallTime{}), 278 * 365 * 24h);
+  const auto later = Windows::parse("9000-01-01 00:00:00/9999-12-31 23:59:59", TimeZone());
+  ASSERT_TRUE(later.has_value());
+  EXPECT_EQ(later->at(now).kind, Standing::Kind::Waits);
+  EXPECT_GT(Duration(later->at(now).until - now), 200 * 365 * 24h);
+  EXPECT_EQ(Windows::decode(later->encode()), *later);
+  const auto before = Windows::parse("1900-01-01 00:00:00/1901-01-01 00:00:00", TimeZone());
+  ASSERT_TRUE(before.has_value());
+  EXPECT_EQ(before->at(now).kind, Standing::Kind::Over);
+  EXPECT_EQ(Windows::decode(before->encode()), *before);
+}
+
 TEST(Schedule, TimesAreLocal) {
   const TimeZone zone = berlin();
   const auto first_start = [&zone](const char* text) {
