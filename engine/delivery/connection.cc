@@ -50,12 +50,14 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::Share
             self.wakeup_.set();
           },
           *this),
-      paid_(std::move(paid)) {
+      paid_(std::move(paid)),
+      pay_timer_([](runtime::Timer& timer) { static_cast<LingerTimer&>(timer).owner.wakeup_.set(); }, *this) {
   if (log_.connections()) log_.say("starting " + queue.name());
 }
 
 Connection::~Connection() {
   reactor_.disarm(linger_);
+  reactor_.disarm(pay_timer_);
   if (has_paid_) dispatcher_.refund_connect(paid_);
   if (log_.connections()) log_.say("done " + queue_->name());
   for (const Active& slot : active_) SLUICE_ASSERT(slot.state == Active::State::Free);
@@ -84,7 +86,8 @@ void Connection::work_available() {
 }
 
 bool Connection::has_room() const {
-  return ready_ && may_take_more() && client_->free_slots() > reads_pending_ + guests_.size();
+  return ready_ && pay_at_ == MonoTime{} && may_take_more() &&
+         client_->free_slots() > reads_pending_ + guests_.size();
 }
 
 void Connection::invite(queue::Queue& queue, std::string_view host) {
@@ -151,7 +154,7 @@ runtime::Task<void> Connection::run() {
     dispatcher_.hold_connects(*queue_, std::max(limited_until_, pause));
     co_return;
   }
-  dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, queue_wait_);
+  dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, wait_asked_of(*queue_));
 }
 
 runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
@@ -209,6 +212,7 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
   for (Active& slot : active_) {
     if (slot.state == Active::State::Read) give_up(slot);
   }
+  pay_at_ = {};
   co_await reads_.join();
   dispatcher_.spares().leave(seat_);
   const bool was_ready = ready_;
@@ -298,14 +302,23 @@ std::size_t Connection::errors_left() const {
 
 void Connection::add_transactions() {
   rate_wait_ = {};
+  pay_at_ = {};
+  reactor_.disarm(pay_timer_);
   for (Active& slot : active_) {
     if (slot.state != Active::State::Read) continue;
-    if (client_->free_slots() > 0 && !finishing_) {
-      slot.state = Active::State::Offered;
-      if (!offer(slot)) --messages_;
-    } else {
+    if (client_->free_slots() == 0 || finishing_) {
       give_up(slot);
+    } else if (!offer_paid(slot)) {
+      if (rate_wait_ - reactor_.now() > kReadWaitMax) {
+        give_up(slot);  // others may need its buffer
+      } else if (pay_at_ == MonoTime{} || rate_wait_ < pay_at_) {
+        pay_at_ = rate_wait_;
+      }
     }
+  }
+  if (pay_at_ != MonoTime{}) {
+    reactor_.arm(pay_timer_, pay_at_);
+    return;
   }
   while (may_take_more() && client_->free_slots() > reads_pending_) {
     // Reading ahead while other mail is under way is worth it only as long as nobody lacks a buffer for his
@@ -338,13 +351,25 @@ bool Connection::take_one(Active& slot) {
   ++messages_;
   if (auto lease = dispatcher_.reader().try_open(message)) {
     slot.lease = std::move(*lease);
-    slot.state = Active::State::Offered;
-    if (!offer(slot)) --messages_;
-    return true;
+    slot.state = Active::State::Read;
+    if (offer_paid(slot)) return true;
+    give_up(slot);
+    return false;
   }
   slot.state = Active::State::Reading;
   ++reads_pending_;
   reads_.spawn(read(slot));
+  return true;
+}
+
+/// False: a rate was used up meanwhile, until rate_wait_; the slot keeps what was read.
+bool Connection::offer_paid(Active& slot) {
+  if (const auto wait = dispatcher_.pay(*slot.queue, passage_.gate.get(), slot.items)) {
+    rate_wait_ = *wait;
+    return false;
+  }
+  slot.state = Active::State::Offered;
+  if (!offer(slot)) --messages_;
   return true;
 }
 
@@ -495,10 +520,10 @@ runtime::Task<void> Connection::wait_for_events() {
   const bool under_way = !ready_ || client_->in_flight() > 0 || quit_said_;
   const bool takes_more = has_room();
   const MonoTime now = reactor_.now();
-  const bool rate_is_near = rate_wait_ > now && rate_wait_ - now <= kRateWaitMax;
+  const bool rate_is_near = rate_wait_ > now && rate_wait_ - now <= Dispatcher::kRateWaitMax;
   if (under_way) {
     stream_.set_deadline(now + phase_timeout());
-  } else if (reads_pending_ > 0) {
+  } else if (reads_pending_ > 0 || pay_at_ != MonoTime{}) {
     stream_.clear_deadline();
   } else if (!takes_more || (linger_over_ && !rate_is_near)) {
     quit_said_ = true;
@@ -512,13 +537,15 @@ runtime::Task<void> Connection::wait_for_events() {
   }
   if (takes_more) {
     dispatcher_.stand_by(*this, rate_wait_ > now);
-    // One that waits for a rate keeps its slot: closing and opening again would not bring anybody's mail
-    // forward.
-    if (!under_way && reads_pending_ == 0 && !rate_is_near && dispatcher_.is_in_the_way(*this)) {
-      linger_over_ = true;
+    // One that waits for a rate keeps its slot where closing and opening again would cost its queue mail.
+    rests_ = !under_way && reads_pending_ == 0 &&
+             (!rate_is_near || dispatcher_.may_come_back(*queue_, passage_.gate.get(), rate_wait_));
+    if (rests_ && dispatcher_.is_in_the_way(*this)) {
+      finishing_ = true;
     } else {
       co_await wakeup_.wait();
     }
+    rests_ = false;
     dispatcher_.withdraw(*this);
   } else {
     co_await wakeup_.wait();

@@ -47,7 +47,10 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   }
   /// What it is bound to once it has begun to connect; empty when the system chose.
   [[nodiscard]] const std::optional<IpAddress>& source() const { return source_; }
+  /// Mail is under way to the host.
+  [[nodiscard]] bool transfers() const override { return ready_ && client_ && client_->in_flight() > 0; }
   [[nodiscard]] bool is_finishing() const override { return finishing_; }
+  [[nodiscard]] bool rests() const override { return rests_ && guests_.empty(); }
   /// This established connection takes from `queue` too, whose settings are the same object and which counts
   /// it among its own from here on; queues take turns, message by message, and one with nothing left leaves.
   /// Needs has_room(). `host`: what that queue calls the mail host.
@@ -65,8 +68,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
 
  private:
   static constexpr std::size_t kOutputPartsMax = 64;
-  /// A rate that allows the next recipient within this time keeps the connection open.
-  static constexpr Duration kRateWaitMax = 2s;
+  /// A message that has been read waits so long for its rate; for a longer time it goes back.
+  static constexpr Duration kReadWaitMax = 50ms;
   /// Bodies from here on are offered to the kernel without a copy, as long as it reports that none was made:
   /// below, the bookkeeping costs more than the copy (docs/decisions/zero-copy.md).
   static constexpr std::size_t kZeroCopyBytesMin = 128 * kKiB;
@@ -75,7 +78,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
 
   /// A transaction under way. Reused, so that a message costs no allocation.
   struct Active {
-    /// Offered: the client machine has it. Reading: the disk is asked. Read: may be offered.
+    /// Offered: the client machine has it. Reading: the disk is asked. Read: may be offered once it is paid
+    /// for.
     enum class State : std::uint8_t { Free, Reading, Read, Offered };
     State state = State::Free;
     queue::Queue* queue = nullptr;
@@ -97,6 +101,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void add_transactions();
   void next_guest(bool stays);
   bool take_one(Active& slot);
+  bool offer_paid(Active& slot);
   runtime::Task<void> read(Active& slot);
   void give_up(Active& slot);
   bool offer(Active& slot);
@@ -112,6 +117,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void put_back(Active& slot);
   void end_all_items(Active& slot, const Failure& failure, bool permanent);
   /// Tells the queue of a refusal and obeys what it says about this connection.
+  [[nodiscard]] std::optional<Duration> wait_asked_of(const queue::Queue& queue) const {
+    return queue_wait_of_ == &queue ? queue_wait_ : std::nullopt;
+  }
   ReplyVerdict hear(queue::Queue& queue, const HopFacts& hop, RefusalPhase phase, const SmtpReply& reply);
   void settle(Active& slot, std::size_t index, const SmtpReply& reply, RefusalPhase phase,
               const ReplyVerdict& verdict);
@@ -168,16 +176,19 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
       hop_;  // changed as a whole once mail is under way: slots hold what was true for them
   std::optional<IpAddress> source_;
   std::string source_host_;
-  queue::Batch carried_;                // kept for the next host of this run
-  queue::Queue* carried_of_ = nullptr;  // whose they are
-  std::optional<Duration> queue_wait_;  // a rule's interval, should the whole run fail
-  Failure failure_;                     // the last thing that went wrong on this run
-  std::string lost_why_;                // why the connection was lost, for outcomes without a reply
+  queue::Batch carried_;                         // kept for the next host of this run
+  queue::Queue* carried_of_ = nullptr;           // whose they are
+  std::optional<Duration> queue_wait_;           // a rule's interval, should the whole run fail
+  const queue::Queue* queue_wait_of_ = nullptr;  // whose reply it was; compared, never looked into
+  Failure failure_;                              // the last thing that went wrong on this run
+  std::string lost_why_;                         // why the connection was lost, for outcomes without a reply
   net::ClientFault fault_ = net::ClientFault::None;
   SmtpReply fault_reply_;
   std::vector<net::OutgoingRecipient> recipients_;
   std::vector<iovec> parts_;
   MonoTime rate_wait_{};
+  MonoTime pay_at_{};  // a message that has been read may be paid for then; empty: there is none
+  LingerTimer pay_timer_;
   runtime::TaskGroup reads_;
   std::size_t reads_pending_ = 0;
   std::uint64_t messages_ = 0;  // taken on this run
@@ -194,6 +205,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool finishing_ = false;
   bool cut_ = false;
   bool linger_over_ = false;
+  bool rests_ = false;
   bool quit_said_ = false;
 };
 

@@ -31,6 +31,11 @@ class Deliverer {
   /// never is.
   [[nodiscard]] virtual const std::optional<IpAddress>* source_in_use() const = 0;
   [[nodiscard]] virtual bool is_finishing() const = 0;
+  /// Nothing is under way, and nothing is lost when it ends now: whoever stands in line for its slot may have
+  /// it.
+  [[nodiscard]] virtual bool rests() const { return false; }
+  /// Mail is on its way to a host.
+  [[nodiscard]] virtual bool transfers() const { return false; }
   /// Takes nothing new and ends when what is under way has ended.
   virtual void finish() = 0;
   /// Ends at once; attempts under way get the outcome that their interruption means.

@@ -1,11 +1,11 @@
 #include "engine/delivery/dispatcher.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "engine/delivery/connection.h"
 #include "engine/delivery/local/pipe.h"
 #include "engine/delivery/queue_pattern.h"
-#include "policy/backoff/status_texts.h"
 #include "policy/base/assert.h"
 #include "policy/limits/mode_limits.h"
 
@@ -100,6 +100,7 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
   item.message = arrival.message;
   item.recipient = arrival.recipient;
   item.attempts = arrival.attempts;
+  item.shut_attempts = arrival.shut_attempts;
   item.priority = arrival.priority;
   item.due = arrival.due;
   if (arrival.schedule != nullptr) items_.set_schedule(item, arrival.schedule);
@@ -177,12 +178,19 @@ void Dispatcher::consider(queue::Queue& queue) {
     set_timer(queue, queue.retry_until);
     return;
   }
-  if (const MonoTime next = next_recipient(queue, now); next > now) {
-    note_message_rate(queue);
-    set_timer(queue, next);
+  if (const Hold next = next_recipient(queue, now); next.until > now) {
+    note_rate(queue, next.by);
+    const bool ahead = is_smtp(queue.settings->type);
+    const bool soon = next.until - now <= kRateWaitMax;
+    MonoTime again{};
+    // Not where others have mail that may go now.
+    if (ahead && soon && queue.connections == 0 && slot_line_.empty())
+      std::ignore = open_connection(queue, again);
+    set_timer(queue, soon || !ahead ? next.until : next.until - kRateWaitMax);
     return;
   }
   // Idle connections first, the one that has rested least: the others may then time out.
+  const std::size_t idle = queue.idle.size();
   for (std::size_t work = queue.ready(); work > 0 && !queue.idle.empty(); --work) {
     queue.idle.back()->work_available();  // takes itself off the list
     if (queue.ready() <= queue.connections - queue.idle.size()) break;
@@ -190,11 +198,15 @@ void Dispatcher::consider(queue::Queue& queue) {
   MonoTime again{};
   bool waits = false;
   const std::size_t wanted = wanted_connections(queue);
-  while (queue.connections < wanted) {
+  // Under a slow rate one connection is there for the next recipient, and more would come in vain.
+  const bool slow = is_smtp(queue.settings->type) && is_slow(queue);
+  const bool enough = slow && (queue.idle.size() < idle || queue.connections > queue.established);
+  while (!enough && queue.connections < wanted) {
     if (!open_connection(queue, again)) {
       waits = again > now;
       break;
     }
+    if (slow) break;
   }
   set_timer(queue, waits ? std::optional(again) : std::nullopt);
 }
@@ -270,7 +282,13 @@ bool Dispatcher::is_in_the_way(const Connection& connection) const {
   const std::vector<queue::Worker*>& idle = connection.queue().idle;
   if (std::find(idle.begin(), idle.end(), &connection) == idle.end())
     return false;  // has found work meanwhile
-  return is_slot_short(connection.queue());
+  std::size_t looked = 0;
+  for (const queue::Queue* other : slot_line_) {
+    if (++looked > kLineLookMax) return is_slot_short(connection.queue());
+    if (other == &connection.queue() || other->blocked_by == &shared_.connecting) continue;
+    if (counts_for(connection.queue(), other->blocked_by)) return true;
+  }
+  return false;
 }
 
 void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
@@ -281,7 +299,10 @@ runtime::Task<void> Dispatcher::stop(Duration grace) {
   for (Deliverer* one : std::vector(running_)) one->finish();
   const MonoTime deadline = reactor_.now() + grace;
   while (tasks_.running() > 0 && reactor_.now() < deadline) co_await runtime::sleep_for(reactor_, 5ms);
-  for (Deliverer* one : std::vector(running_)) one->cut();
+  // Where a block says `allow-cancel-during-transfer no`, a transfer ends by itself or by its time-outs.
+  for (Deliverer* one : std::vector(running_)) {
+    if (one->settings().allow_cancel_during_transfer || !one->transfers()) one->cut();
+  }
   co_await tasks_.join();
 }
 

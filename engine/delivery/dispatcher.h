@@ -22,6 +22,7 @@
 #include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"
 #include "engine/spool/message_lease.h"
+#include "policy/backoff/status_texts.h"
 #include "policy/config/config.h"
 #include "policy/identity/pool_turns.h"
 #include "policy/retry/retry.h"
@@ -36,6 +37,7 @@ struct Arrival {
   spool::StoredMessage* message = nullptr;
   std::uint32_t recipient = 0;
   std::uint16_t attempts = 0;
+  std::uint8_t shut_attempts = 0;  ///< of these, the last ones in a row while the queue was shut off
   std::uint8_t priority = 50;
   MonoTime due{};         ///< in the future: waits until then
   std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
@@ -104,6 +106,9 @@ class Dispatcher {
   /// An established connection without work stays this long even when connection-idle-timeout is 0: closing
   /// and reopening for mail that comes a moment later costs both sides a handshake.
   static constexpr Duration kLinger = 100ms;
+  /// A rate that allows the next recipient within this time keeps a connection open, or opens one: the
+  /// handshake is over when the time comes.
+  static constexpr Duration kRateWaitMax = 2s;
   /// After a failed connection while others of the queue work: no new one for this long.
   static constexpr Duration kConnectPause = 10s;
   /// So many queues in line are asked whether an idle connection suits them, when there is no free slot.
@@ -172,8 +177,18 @@ class Dispatcher {
   [[nodiscard]] Taken take(queue::Queue& queue, const queue::SourceGate* source, queue::Batch& into,
                            std::size_t most, VolumeTicket& ticket);
   void end_volumes(VolumeTicket& ticket, bool delivered);
-  /// When rates and volumes of the queue, its virtual MTA and pools let it go on; `now`: they do.
-  [[nodiscard]] MonoTime next_recipient(const queue::Queue& queue, MonoTime now) const;
+  /// What take() gave is about to be sent: takes the tokens for as many of the batch as there are, one at
+  /// least; the others go back. Or answers when to ask again, and the batch stays. The moment of sending
+  /// counts, so that receivers see the rate and not what slow disks make of it.
+  [[nodiscard]] std::optional<MonoTime> pay(queue::Queue& queue, const queue::SourceGate* source,
+                                            queue::Batch& batch);
+  struct Hold {
+    MonoTime until;
+    HeldBy by = HeldBy::Messages;
+  };
+  /// The limit of queue, virtual MTA and pools that holds recipients back longest, and until when; `now`:
+  /// none.
+  [[nodiscard]] Hold next_recipient(const queue::Queue& queue, MonoTime now) const;
   enum class Pass : std::uint8_t { Granted, Limited, NoSource };
   /// Chooses the source address for a connection to `to`, the next in rotation that no limit forbids, and
   /// takes what it needs of the counts by host, destination and source into `out`. Limited: `again` says when
@@ -195,6 +210,10 @@ class Dispatcher {
   void withdraw(Connection& connection);
   /// Others stand in line for the slot that `connection`, which stands by with nothing under way, holds.
   [[nodiscard]] bool is_in_the_way(const Connection& connection) const;
+  /// A connection from the source of `gate` (null: it has none) that ends now costs its queue nothing: the
+  /// wait for its rate until `at` is long, and another one may be opened by then.
+  [[nodiscard]] bool may_come_back(const queue::Queue& queue, const queue::SourceGate* gate,
+                                   MonoTime at) const;
   [[nodiscard]] SpareConnections& spares() { return spares_; }
   /// Lets a connection with room to where `route` leads take from `queue` too, whose settings are `settings`.
   /// False: there is none.
@@ -281,10 +300,12 @@ class Dispatcher {
   void remember(const queue::RateGate& gate);
   void remember(queue::VolumeGate& gate);
   [[nodiscard]] std::span<const queue::Totals> totals_of(const queue::Queue& queue) const;
+  /// Some rate lets recipients go so far apart that each could have a connection of its own.
+  [[nodiscard]] bool is_slow(const queue::Queue& queue) const;
   [[nodiscard]] static MonoTime owed_until(const queue::Queue& queue, MonoTime now);
-  [[nodiscard]] std::optional<MonoTime> reserve_volumes(const queue::Queue& queue,
-                                                        const queue::SourceGate* source, std::uint64_t bytes,
-                                                        VolumeTicket& ticket);
+  [[nodiscard]] std::optional<Hold> reserve_volumes(const queue::Queue& queue,
+                                                    const queue::SourceGate* source, std::uint64_t bytes,
+                                                    VolumeTicket& ticket);
   // schedule_gate.cc
   void admit_scheduled(queue::Queue& queue, queue::Item& item);
   bool screen(queue::Queue& queue, queue::Batch& batch);
@@ -297,14 +318,17 @@ class Dispatcher {
   [[nodiscard]] bool is_slot_short(const queue::Queue& queue) const;
   [[nodiscard]] bool stands_behind(const queue::Queue& queue) const;
   void ask_to_yield(const queue::Queue& queue);
-  bool yield_below(std::uint32_t priority, const queue::SharedBudget* needed);
+  bool yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget* needed);
+  [[nodiscard]] bool counts_for(const queue::Queue& queue, const queue::SharedBudget* budget) const;
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   bool open_local(queue::Queue& queue);
   bool borrow_known(queue::Queue& queue);
   runtime::Task<void> run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,
                                      ConnectGrants grants);
   runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type);
-  void note_message_rate(queue::Queue& queue);
+  void note_rate(queue::Queue& queue, HeldBy by);
+  void ask_gates(const queue::Queue& queue, const queue::SourceGate* source);
+  WaitUntil held(queue::Queue& queue, const Hold& hold);
   // queue_upkeep.cc
   void keep_up(queue::Queue& queue);
   void end_rest(queue::Queue& queue);
@@ -364,7 +388,11 @@ class Dispatcher {
   bool started_ = false;
   bool stopping_ = false;
   MonoTime asked_to_yield_{};
-  std::vector<const queue::RateGate*> gates_asked_;  // of one take(): reused
+  struct Asked {
+    const queue::RateGate* gate;
+    HeldBy by;
+  };
+  std::vector<Asked> gates_asked_;  // of one take() or pay(): reused
   std::vector<TokenBucket::Grant> grants_taken_;
   bool sweeping_ = false;  ///< going over all queues: none may be removed
 };

@@ -1,8 +1,8 @@
 // Limits of recipients: putting a queue's limits in force, and handing out mail under them.
 //
-//   a recipient   volumes first (they are reserved by message), then the rates of queue, source, shared
-//   domain,
-//                 virtual MTA and pools: from all or from none
+//   a recipient   when taken: no rate forbids it now, and volumes are reserved by message;
+//                 when it goes out (its message may have had to be read): a token of queue, source,
+//                 shared domain, virtual MTA and pools, from all or from none
 #include <algorithm>
 
 #include "engine/delivery/deliverer.h"
@@ -179,16 +179,34 @@ std::span<const queue::Totals> Dispatcher::totals_of(const queue::Queue& queue) 
   return snapshot_->identity(queue.vmta).totals;
 }
 
-MonoTime Dispatcher::next_recipient(const queue::Queue& queue, MonoTime now) const {
-  MonoTime next = now;
-  const auto look = [&next, now](const queue::RateGate& rate, const queue::VolumeGateRef& volume) {
-    if (rate) next = std::max(next, rate.bucket->next_time(now));
-    if (volume) next = std::max(next, volume->budget.next_time(now));
+Dispatcher::Hold Dispatcher::next_recipient(const queue::Queue& queue, MonoTime now) const {
+  Hold next{.until = now};
+  const auto later = [&next](MonoTime at, HeldBy by) {
+    if (at > next.until) next = {at, by};
   };
-  look(queue.gates.own.messages, queue.gates.own.volume);
-  look(queue.gates.shared.messages, queue.gates.shared.volume);
-  for (const queue::Totals& totals : totals_of(queue)) look(totals.messages, totals.volume);
+  const auto look = [&](const queue::RateGate& rate, const queue::VolumeGateRef& volume, bool of_vmta) {
+    if (rate) later(rate.bucket->next_time(now), of_vmta ? HeldBy::VmtaMessages : HeldBy::Messages);
+    if (volume) later(volume->budget.next_time(now), of_vmta ? HeldBy::VmtaVolume : HeldBy::Volume);
+  };
+  look(queue.gates.own.messages, queue.gates.own.volume, false);
+  look(queue.gates.shared.messages, queue.gates.shared.volume, false);
+  for (const queue::Totals& totals : totals_of(queue)) look(totals.messages, totals.volume, true);
   return next;
+}
+
+bool Dispatcher::is_slow(const queue::Queue& queue) const {
+  constexpr std::uint64_t kSmallMessage = 4096;
+  const auto slow = [](const queue::RateGate& rate, const queue::VolumeGateRef& volume) {
+    return (rate && rate.bucket->gap() >= kLinger) ||
+           (volume &&
+            volume->budget.per() / static_cast<std::int64_t>(volume->budget.bytes() / kSmallMessage + 1) >=
+                kLinger);
+  };
+  const auto totals = totals_of(queue);
+  return slow(queue.gates.own.messages, queue.gates.own.volume) ||
+         slow(queue.gates.shared.messages, queue.gates.shared.volume) ||
+         std::any_of(totals.begin(), totals.end(),
+                     [&slow](const queue::Totals& one) { return slow(one.messages, one.volume); });
 }
 
 /// A queue that is forgotten takes its rates with it: not before they are at rest.
@@ -222,26 +240,26 @@ std::size_t Dispatcher::wanted_connections(const queue::Queue& queue) {
 
 // --- Recipients.
 
-std::optional<MonoTime> Dispatcher::reserve_volumes(const queue::Queue& queue,
-                                                    const queue::SourceGate* source, std::uint64_t bytes,
-                                                    VolumeTicket& ticket) {
+std::optional<Dispatcher::Hold> Dispatcher::reserve_volumes(const queue::Queue& queue,
+                                                            const queue::SourceGate* source,
+                                                            std::uint64_t bytes, VolumeTicket& ticket) {
   const MonoTime now = reactor_.now();
   ticket.gates.clear();
   ticket.bytes = bytes;
-  std::optional<MonoTime> wait;
-  const auto reserve = [&](const queue::VolumeGateRef& gate) {
+  std::optional<Hold> wait;
+  const auto reserve = [&](const queue::VolumeGateRef& gate, HeldBy by) {
     if (!gate || wait) return;
     const auto passed = gate->budget.try_reserve(now, bytes);
     if (passed) {
       ticket.gates.push_back(gate);
     } else {
-      wait = passed.error();
+      wait = Hold{passed.error(), by};
     }
   };
-  reserve(queue.gates.own.volume);
-  if (source != nullptr) reserve(source->volume);
-  reserve(queue.gates.shared.volume);
-  for (const queue::Totals& totals : totals_of(queue)) reserve(totals.volume);
+  reserve(queue.gates.own.volume, HeldBy::Volume);
+  if (source != nullptr) reserve(source->volume, HeldBy::SourceVolume);
+  reserve(queue.gates.shared.volume, HeldBy::Volume);
+  for (const queue::Totals& totals : totals_of(queue)) reserve(totals.volume, HeldBy::VmtaVolume);
   if (wait) end_volumes(ticket, false);
   return wait;
 }
@@ -264,6 +282,25 @@ void Dispatcher::wake_at(queue::Queue& queue, MonoTime time) {
   set_timer(queue, sooner && !queue.gates.sources.empty() ? queue.timer.due() : time);
 }
 
+/// The message rates `queue` is under, the queue's own first: what only this shard takes from can always be
+/// given back.
+void Dispatcher::ask_gates(const queue::Queue& queue, const queue::SourceGate* source) {
+  gates_asked_.clear();
+  const auto ask = [this](const queue::RateGate& gate, HeldBy by) {
+    if (gate) gates_asked_.push_back({&gate, by});
+  };
+  ask(queue.gates.own.messages, HeldBy::Messages);
+  if (source != nullptr) ask(source->messages, HeldBy::SourceMessages);
+  ask(queue.gates.shared.messages, HeldBy::Messages);
+  for (const queue::Totals& totals : totals_of(queue)) ask(totals.messages, HeldBy::VmtaMessages);
+}
+
+Dispatcher::WaitUntil Dispatcher::held(queue::Queue& queue, const Hold& hold) {
+  note_rate(queue, hold.by);
+  wake_at(queue, hold.until);
+  return WaitUntil{hold.until};
+}
+
 Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate* source, queue::Batch& into,
                                    std::size_t most, VolumeTicket& ticket) {
   const MonoTime now = reactor_.now();
@@ -276,36 +313,45 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
     set_timer(queue, now + kRecordRetry);
     return NothingToDo{};
   }
-  const std::size_t limit =
-      std::min<std::size_t>(most, queue.settings->max_rcpt_per_message.value_or(~std::uint32_t{0}));
+  most = std::min<std::size_t>(most, queue.settings->max_rcpt_per_message.value_or(~std::uint32_t{0}));
+  ask_gates(queue, source);
+  for (const Asked& one : gates_asked_) {
+    const TokenBucket& bucket = *one.gate->bucket;
+    // Several recipients of a message go together where the rate is so fast that waiting for them costs
+    // nothing; not where another queue could be faster every time.
+    const std::uint32_t some = one.gate == &queue.gates.own.messages ? bucket.together_max() : 1;
+    const std::size_t together = some > 1 ? queue.run_of_next(std::min<std::size_t>(most, some)) : 1;
+    if (const MonoTime at =
+            bucket.next_time(now, static_cast<std::uint32_t>(std::max<std::size_t>(together, 1)));
+        at > now) {
+      return held(queue, {at, one.by});
+    }
+  }
   do {
-    queue.take(into, limit);
+    queue.take(into, most);
   } while (!into.empty() && !screen(queue, into));
   if (into.empty()) {  // all wait for their windows, or for their jobs
     set_timer(queue, std::nullopt);
     return NothingToDo{};
   }
-  if (const auto held = reserve_volumes(queue, source, into.front()->message->body_bytes(), ticket)) {
+  if (const auto hold = reserve_volumes(queue, source, into.front()->message->body_bytes(), ticket)) {
     for (; !into.empty(); into.pop_back()) queue.put_back(*into.back());
-    wake_at(queue, *held);
-    return WaitUntil{*held};
+    return held(queue, *hold);
   }
-  // From all or from none, the queue's own first: what only this shard takes from can always be given back.
-  gates_asked_.clear();
-  const auto ask = [this](const queue::RateGate& gate) {
-    if (gate) gates_asked_.push_back(&gate);
-  };
-  ask(queue.gates.own.messages);
-  if (source != nullptr) ask(source->messages);
-  ask(queue.gates.shared.messages);
-  for (const queue::Totals& totals : totals_of(queue)) ask(totals.messages);
-  auto granted = static_cast<std::uint32_t>(into.size());
-  std::optional<MonoTime> wait;
+  return std::monostate{};
+}
+
+std::optional<MonoTime> Dispatcher::pay(queue::Queue& queue, const queue::SourceGate* source,
+                                        queue::Batch& batch) {
+  const MonoTime now = reactor_.now();
+  ask_gates(queue, source);
+  auto granted = static_cast<std::uint32_t>(batch.size());
+  std::optional<Hold> wait;
   grants_taken_.clear();
-  for (const queue::RateGate* gate : gates_asked_) {
+  for (const auto& [gate, by] : gates_asked_) {
     const auto taken = gate->bucket->try_take(now, granted);
     if (!taken) {
-      wait = taken.error();
+      wait = Hold{taken.error(), by};
       granted = 0;
       break;
     }
@@ -313,19 +359,12 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
     granted = taken->count();
   }
   for (std::size_t i = 0; i < grants_taken_.size(); ++i)
-    gates_asked_[i]->bucket->give_back(grants_taken_[i], grants_taken_[i].count() - granted);
-  while (into.size() > granted) {
-    queue.put_back(*into.back());
-    into.pop_back();
-  }
-  if (wait) {
-    end_volumes(ticket, false);
-    wake_at(queue, *wait);
-    return WaitUntil{*wait};
-  }
-  QueueModes::count(queue, now, into.size());
-  for (const queue::RateGate* gate : gates_asked_) remember(*gate);
-  return std::monostate{};
+    gates_asked_[i].gate->bucket->give_back(grants_taken_[i], grants_taken_[i].count() - granted);
+  if (wait) return held(queue, *wait).time;
+  for (; batch.size() > granted; batch.pop_back()) queue.put_back(*batch.back());
+  QueueModes::count(queue, now, batch.size());
+  for (const Asked& one : gates_asked_) remember(*one.gate);
+  return std::nullopt;
 }
 
 }  // namespace sluice::delivery

@@ -62,7 +62,10 @@ ReplyVerdict Connection::hear(queue::Queue& queue, const HopFacts& hop, RefusalP
   failure_ = {status_of_reply(reply, ReplyPhase::Other, {}),
               verdict.recipients == ReplyVerdict::Recipients::NextHost ? mx_skipped(text, ends)
                                                                        : refused_while_connected(text, ends)};
-  if (verdict.queue_wait) queue_wait_ = verdict.queue_wait;
+  if (verdict.queue_wait) {
+    queue_wait_ = verdict.queue_wait;
+    queue_wait_of_ = &queue;  // a guest's reply says nothing about the queue this connection was opened for
+  }
   switch (verdict.connection) {
     case ReplyVerdict::Connection::GoOn: break;
     case ReplyVerdict::Connection::NextHost: skip_host_ = phase != RefusalPhase::Greeting; break;
@@ -126,7 +129,7 @@ runtime::Task<void> Connection::give_up_carried() {
     Result<spool::MessageLease> lease = co_await dispatcher_.reader().open(*item->message);
     if (lease) {
       dispatcher_.settler().deferred(*carried_of_, *item, lease->view(), hop_.get(), failure_,
-                                     {.wait = queue_wait_, .was_shut_off = was_shut_off_});
+                                     {.wait = wait_asked_of(*carried_of_), .was_shut_off = was_shut_off_});
     } else {
       dispatcher_.settler().lost(*carried_of_, *item, lease.error());
     }

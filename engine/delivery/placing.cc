@@ -92,6 +92,7 @@ Arrival Dispatcher::arrival_of(const queue::Item& item) const {
   return {.message = item.message,
           .recipient = item.recipient,
           .attempts = item.attempts,
+          .shut_attempts = item.shut_attempts,
           .priority = item.priority,
           .due = item.due,
           .schedule = items_.schedule_of(item),
@@ -101,6 +102,7 @@ Arrival Dispatcher::arrival_of(const queue::Item& item) const {
 void Dispatcher::hand_on(Arrival arrival, const queue::Queue& from) {
   ++arrival.hops;
   const queue::Placement& placement = from.placement;
+  snapshot_->joined->set(snapshot_->identity(from.vmta).state.get(), from.domain(), placement.joins);
   const JoinedBy by{placement.route, placement.by_setting};
   const ShardId home = snapshot_->home_of(from.vmta, placement.joins);
   if (home == reactor_.shard() || home.raw() >= peers_.size()) {
@@ -157,6 +159,8 @@ void Dispatcher::note_placement(queue::Queue& queue, const Rollups::Answer& answ
     return;
   }
   placement.joins = answer.joins;
+  if (answer.joins.empty())
+    snapshot_->joined->set(snapshot_->identity(queue.vmta).state.get(), queue.domain(), {});
   placement.route = answer.route;
   placement.valid_until = std::max(answer.valid_until, reactor_.now() + 1s);
   if (answer.new_anchor) settler_.remember(queue::Remembered::rollup_key(answer.joins), queue.domain());
@@ -201,6 +205,7 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
       item.message = one.message;
       item.recipient = one.recipient;
       item.attempts = one.attempts;
+      item.shut_attempts = one.shut_attempts;
       item.priority = one.priority;
       if (one.schedule != nullptr) items_.set_schedule(item, one.schedule);
       item.due = reactor_.now() + kStaleAnswer;

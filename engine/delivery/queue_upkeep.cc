@@ -6,7 +6,6 @@
 #include "engine/delivery/queue_pattern.h"
 #include "policy/backoff/retry_rules.h"
 #include "policy/backoff/state_text.h"
-#include "policy/backoff/status_texts.h"
 #include "policy/base/assert.h"
 
 namespace sluice::delivery {
@@ -27,10 +26,8 @@ void Dispatcher::keep_up(queue::Queue& queue) {
   }
 }
 
-void Dispatcher::note_message_rate(queue::Queue& queue) {
-  static const std::string kNormal = message_rate_reached(config::QueueMode::Normal);
-  static const std::string kBackoff = message_rate_reached(config::QueueMode::Backoff);
-  queue.note_state(reactor_.wall_now(), queue.mode.in_backoff() ? kBackoff : kNormal);
+void Dispatcher::note_rate(queue::Queue& queue, HeldBy by) {
+  queue.note_state(reactor_.wall_now(), rate_reached(by, queue.mode.mode()));
 }
 
 // --- Retry of the whole queue

@@ -72,6 +72,17 @@ bool Dispatcher::is_slot_short(const queue::Queue& queue) const {
                      [&full](const queue::Totals& one) { return full(one.state->connections); });
 }
 
+bool Dispatcher::may_come_back(const queue::Queue& queue, const queue::SourceGate* gate, MonoTime at) const {
+  const MonoTime now = reactor_.now();
+  if (at - now <= kLinger) return false;
+  const auto pays = [now, at](const queue::RateGate& rate) {
+    return !rate || rate.bucket->next_time(now) <= at;
+  };
+  return pays(queue.gates.own.connects) && pays(queue.gates.shared.connects) &&
+         (gate == nullptr || pays(gate->connects)) && queue.connect_not_before <= at &&
+         queue.last_opened + queue.settings->smtp_out_rampup_interval <= at;
+}
+
 /// Connections that serve whoever has the same settings must not carry counts of one queue along.
 bool Dispatcher::may_lend(const config::DomainSettings& settings) {
   return settings.share_connections && !settings.share_limits_over_vmtas &&
@@ -249,6 +260,14 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
       soonest = std::min(soonest, gate->connects.bucket->next_time(now));
       continue;
     }
+    // No connection from where nothing may be sent for long.
+    MonoTime mail = now;
+    if (gate && gate->messages) mail = std::max(mail, gate->messages.bucket->next_time(now));
+    if (gate && gate->volume) mail = std::max(mail, gate->volume->budget.next_time(now));
+    if (mail > now + kRateWaitMax) {
+      soonest = std::min(soonest, mail - kRateWaitMax);
+      continue;
+    }
     if (mx_limit) {
       const std::uint64_t key = mix(std::hash<std::string_view>{}(host), hash_of(source->address));
       const auto unit = shared_.hosts.try_take(key, *mx_limit);
@@ -349,11 +368,11 @@ bool Dispatcher::stands_behind(const queue::Queue& queue) const {
   return false;
 }
 
-/// `queue` stands in line: a connection of a queue of lower priority may have to end for it.
+/// `queue` stands in line: a connection that rests, or one of a queue of lower priority, may have to end for
+/// it.
 void Dispatcher::ask_to_yield(const queue::Queue& queue) {
   const std::uint32_t priority = queue.settings->queue_priority;
-  if (priority == 0 || stopping_) return;
-  if (yield_below(priority, queue.blocked_by)) return;
+  if (stopping_ || yield_for(&queue, priority, queue.blocked_by)) return;
   const MonoTime now = reactor_.now();
   const bool everybodys = queue.blocked_by == &shared_.outbound || queue.blocked_by == &shared_.connecting;
   if (!everybodys || now < asked_to_yield_) return;
@@ -361,30 +380,39 @@ void Dispatcher::ask_to_yield(const queue::Queue& queue) {
   for (Dispatcher* there : peers_) {
     if (there == this) continue;
     reactor_.send_to(there->reactor_.shard(),
-                     [there, priority] { there->yield_below(priority, &there->shared_.outbound); });
+                     [there, priority] { there->yield_for(nullptr, priority, &there->shared_.outbound); });
   }
 }
 
-/// Ends one connection of the lowest priority below `priority` that is part of the count `needed`. True: one
-/// is on its way out already or now.
-bool Dispatcher::yield_below(std::uint32_t priority, const queue::SharedBudget* needed) {
+/// A connection of `queue` is part of the count `budget`.
+bool Dispatcher::counts_for(const queue::Queue& queue, const queue::SharedBudget* budget) const {
+  if (budget == &shared_.outbound || budget == &shared_.connecting ||
+      budget == queue.gates.shared_connections.get())
+    return true;
+  const auto& totals = snapshot_->identity(queue.vmta).totals;
+  return std::any_of(totals.begin(), totals.end(),
+                     [budget](const queue::Totals& one) { return budget == &one.state->connections; });
+}
+
+/// Ends one connection of another queue than `who` that is part of the count `needed`: one that rests, else
+/// one of the lowest priority below `priority`. True: one is on its way out already or now.
+bool Dispatcher::yield_for(const queue::Queue* who, std::uint32_t priority,
+                           const queue::SharedBudget* needed) {
   Deliverer* victim = nullptr;
-  const auto takes_part = [this, needed](const queue::Queue& queue) {
-    if (needed == &shared_.outbound || needed == &shared_.connecting ||
-        needed == queue.gates.shared_connections.get())
-      return true;
-    const auto& totals = snapshot_->identity(queue.vmta).totals;
-    return std::any_of(totals.begin(), totals.end(),
-                       [needed](const queue::Totals& one) { return needed == &one.state->connections; });
-  };
+  Deliverer* resting = nullptr;
   for (Deliverer* connection : running_) {
     if (!connection->holds_slots()) continue;
+    if (!counts_for(connection->queue(), needed)) continue;
+    if (needed == &shared_.connecting && connection->established()) continue;
+    if (connection->is_finishing()) return true;
+    if (connection->rests() && &connection->queue() != who) resting = connection;
     const config::DomainSettings& settings = connection->settings();
     if (settings.queue_priority >= priority || !settings.allow_priority_interruption) continue;
-    if (!takes_part(connection->queue())) continue;
-    if (connection->is_finishing()) return true;
-    if (needed == &shared_.connecting && connection->established()) continue;
     if (victim == nullptr || settings.queue_priority < victim->settings().queue_priority) victim = connection;
+  }
+  if (resting != nullptr) {
+    resting->finish();
+    return true;
   }
   if (victim == nullptr) return false;
   if (victim->settings().allow_priority_interruption_during_transfer) {

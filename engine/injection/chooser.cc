@@ -63,7 +63,9 @@ config::VmtaId Chooser::next_member(config::PoolId pool, std::string_view domain
   SLUICE_ASSERT(turns.has_value());  // the directory does not know pools without members
   const std::uint64_t turn = snapshot_->pools[pool.raw()]->turn.fetch_add(1, std::memory_order_relaxed);
   const auto usable = [&](std::uint32_t member) {
-    return !snapshot_->identity(members[member].id).state->blocked.holds(domain);
+    const queue::IdentityState& state = *snapshot_->identity(members[member].id).state;
+    if (state.blocked.empty()) return true;
+    return !state.blocked.holds(domain, snapshot_->joined->find(&state, domain));
   };
   return members[turns->member(turn, usable)].id;
 }

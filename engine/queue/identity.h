@@ -32,14 +32,32 @@ class BlockedDomains {
   static constexpr std::size_t kDomainsMax = 64;
   /// To be called when a queue loses its last source, and when it has one again.
   void set(std::string_view domain, bool blocked);
-  [[nodiscard]] bool holds(std::string_view domain) const {
-    return count_.load(std::memory_order_relaxed) != 0 && find(domain);
+  /// `joined`: a mark of JoinedDomains, 0 for none.
+  [[nodiscard]] bool holds(std::string_view domain, std::uint32_t joined) const {
+    return count_.load(std::memory_order_relaxed) != 0 && find(domain, joined);
   }
+  [[nodiscard]] bool empty() const { return count_.load(std::memory_order_relaxed) == 0; }
 
  private:
-  [[nodiscard]] bool find(std::string_view domain) const;
+  [[nodiscard]] bool find(std::string_view domain, std::uint32_t joined) const;
   std::atomic<std::uint32_t> count_{0};
   std::array<std::atomic<std::uint64_t>, kDomainsMax> hashes_{};  // 0: free
+};
+
+/// Into which queue domain the mail of a domain went last (`queue-to`, MX rollup), so that a pool knows which
+/// of its members could send it now. A hint: the newest entry of a place wins, a lost one comes back with the
+/// next mail. Thread: any.
+class JoinedDomains {
+ public:
+  static constexpr std::size_t kPlaces = 16384;
+  /// `whose` stands for the virtual MTA. Empty `joins`: none any more.
+  void set(const void* whose, std::string_view domain, std::string_view joins);
+  /// A mark of the queue domain, for BlockedDomains; 0: its own.
+  [[nodiscard]] std::uint32_t find(const void* whose, std::string_view domain) const;
+
+ private:
+  std::array<std::atomic<std::uint64_t>, kPlaces>
+      places_{};  // upper half: whose domain; lower half: the mark
 };
 
 /// Totals that status shows; every shard adds to them.

@@ -98,6 +98,15 @@ class Queue {
   /// priorities first, within one in the order they came. Recipients of paused jobs are set aside on the way.
   /// Empty when none is ready.
   void take(Batch& into, std::size_t most);
+  /// How many of the next recipients are of one message, counted up to `most`; 0 when none is ready.
+  [[nodiscard]] std::size_t run_of_next(std::size_t most) const {
+    const Item* const first = levels_.empty() ? nullptr : levels_.front().head;
+    std::size_t count = 0;
+    for (const Item* item = first; item != nullptr && count < most && item->message == first->message;
+         item = item->next)
+      ++count;
+    return count;
+  }
   /// A recipient taken and left alone: back to where it was, behind others of its priority.
   void give_back(Item& item, MonoTime now);
   /// Sets recipients of paused jobs aside as far as they are next.

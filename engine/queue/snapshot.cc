@@ -259,11 +259,28 @@ void BlockedDomains::set(std::string_view domain, bool blocked) {
   }
 }
 
-bool BlockedDomains::find(std::string_view domain) const {
+bool BlockedDomains::find(std::string_view domain, std::uint32_t joined) const {
   const std::uint64_t hash = hash_of(domain);
-  return std::ranges::any_of(hashes_, [hash](const std::atomic<std::uint64_t>& slot) {
-    return slot.load(std::memory_order_relaxed) == hash;
+  return std::ranges::any_of(hashes_, [hash, joined](const std::atomic<std::uint64_t>& slot) {
+    const std::uint64_t one = slot.load(std::memory_order_relaxed);
+    return one == hash || (joined != 0 && static_cast<std::uint32_t>(one) == joined);
   });
+}
+
+void JoinedDomains::set(const void* whose, std::string_view domain, std::string_view joins) {
+  const std::uint64_t hash = hash_of(domain) ^ std::hash<const void*>{}(whose) * 0x9e37'79b9'7f4a'7c15u;
+  const std::uint64_t mark = joins.empty() ? 0 : static_cast<std::uint32_t>(hash_of(joins));
+  std::atomic<std::uint64_t>& place = places_[hash % kPlaces];
+  const std::uint64_t entry = hash >> 32 << 32 | mark;
+  const std::uint64_t there = place.load(std::memory_order_relaxed);
+  if (there == entry || (mark == 0 && there >> 32 != hash >> 32)) return;
+  place.store(mark == 0 ? 0 : entry, std::memory_order_relaxed);
+}
+
+std::uint32_t JoinedDomains::find(const void* whose, std::string_view domain) const {
+  const std::uint64_t hash = hash_of(domain) ^ std::hash<const void*>{}(whose) * 0x9e37'79b9'7f4a'7c15u;
+  const std::uint64_t there = places_[hash % kPlaces].load(std::memory_order_relaxed);
+  return there >> 32 == hash >> 32 ? static_cast<std::uint32_t>(there) : 0;
 }
 
 std::span<const IpAddress> Snapshot::own_addresses(std::uint16_t port) const {
@@ -338,6 +355,7 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   } else {
     shared.files.clear_limit();
   }
+  out->joined = shared.joined;
   for (const config::Vmta& vmta : out->config->vmtas) {
     Identity identity;
     identity.name = vmta.name;

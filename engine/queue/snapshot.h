@@ -54,7 +54,8 @@ struct Snapshot {
   std::vector<std::shared_ptr<RollupAnchor>> rollup_anchors;  ///< [i] is the i-th target's
   std::vector<std::string> rollup_providers;                  ///< domains some `mx-rollup` names
   InboundSlots::Groups source_groups;
-  std::uint64_t number = 1;  ///< counts reloads
+  std::shared_ptr<JoinedDomains> joined;  ///< never null; the same for all snapshots
+  std::uint64_t number = 1;               ///< counts reloads
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
   /// The compiled `<smtp-pattern-list NAME>`; null when there is none of that name, or the name is empty.
@@ -83,8 +84,9 @@ struct SharedState {
   SharedBudget files;       ///< total-max-file
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
   KeyedBudget hosts;  ///< connections by mail host and source (mx-connection-limit), by destination (ip-...)
-  SharedGates domains;                                                            ///< share-limits-over-vmtas
-  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;  ///< control shard only
+  SharedGates domains;  ///< share-limits-over-vmtas
+  std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
+  std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only
   std::map<std::string, std::shared_ptr<RollupAnchor>, std::less<>> rollup_anchors;  ///< control shard only
   std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only

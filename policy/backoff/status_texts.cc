@@ -34,6 +34,29 @@ std::string volume_rate_reached(config::QueueMode mode) {
 }
 
 std::string vmta_message_rate_reached() { return rate_reached("", "max-smtp-msg-rate"); }
+std::string vmta_volume_rate_reached() { return rate_reached("", "max-smtp-data-volume-rate"); }
+
+std::string_view rate_reached(HeldBy by, config::QueueMode mode) {
+  using config::QueueMode;
+  static const std::string kMessages[] = {message_rate_reached(QueueMode::Normal),
+                                          message_rate_reached(QueueMode::Backoff)};
+  static const std::string kVolume[] = {volume_rate_reached(QueueMode::Normal),
+                                        volume_rate_reached(QueueMode::Backoff)};
+  static const std::string kSourceMessages = rate_reached("", "source-ip-max-msg-rate");
+  static const std::string kSourceVolume = rate_reached("", "source-ip-max-data-volume-rate");
+  static const std::string kVmtaMessages = vmta_message_rate_reached();
+  static const std::string kVmtaVolume = vmta_volume_rate_reached();
+  const std::size_t which = mode == QueueMode::Backoff ? 1 : 0;
+  switch (by) {
+    case HeldBy::Messages: return kMessages[which];
+    case HeldBy::Volume: return kVolume[which];
+    case HeldBy::SourceMessages: return kSourceMessages;
+    case HeldBy::SourceVolume: return kSourceVolume;
+    case HeldBy::VmtaMessages: return kVmtaMessages;
+    case HeldBy::VmtaVolume: return kVmtaVolume;
+  }
+  return kMessages[which];
+}
 
 std::string refused_while_connected(std::string_view reply, const ConnectionEnds& ends) {
   std::string out = "Error: \"";

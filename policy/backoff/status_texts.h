@@ -16,6 +16,12 @@ inline constexpr std::string_view kConnectRateReached = "connect rate limit reac
 [[nodiscard]] std::string volume_rate_reached(config::QueueMode mode);
 /// Of the virtual MTA: "... (based on max-smtp-msg-rate in configuration)".
 [[nodiscard]] std::string vmta_message_rate_reached();
+[[nodiscard]] std::string vmta_volume_rate_reached();
+
+/// Which limit holds a queue's mail back.
+enum class HeldBy : std::uint8_t { Messages, Volume, SourceMessages, SourceVolume, VmtaMessages, VmtaVolume };
+/// The text for it; lives for ever.
+[[nodiscard]] std::string_view rate_reached(HeldBy by, config::QueueMode mode);
 
 /// The two ends of a connection as texts name them.
 struct ConnectionEnds {

@@ -76,6 +76,17 @@ class TokenBucket {
   }
   [[nodiscard]] bool ready(MonoTime now) const { return next_time(now) == now; }
 
+  /// So many tokens a waiter may let come together without losing any of the rate: those of half the
+  /// tolerance, the other half is for a late timer. 1 where the rate is too slow for that.
+  [[nodiscard]] std::uint32_t together_max() const {
+    return 1 + static_cast<std::uint32_t>(tolerance() / 2 / gap());
+  }
+  /// When `together` (at most together_max() counts) tokens conform at once: `now` or later.
+  [[nodiscard]] MonoTime next_time(MonoTime now, std::uint32_t together) const {
+    const std::int64_t more = std::min(together, together_max()) - 1;
+    return std::max(now, to_time(tat_.load(std::memory_order_relaxed)) - tolerance() + more * gap());
+  }
+
   /// Counts `events` that happened anyway at `when` (recovery replays attempts by it). Never refuses.
   void charge(MonoTime when, std::uint32_t events = 1);
 

@@ -94,7 +94,7 @@ TEST(Gates, ConnectRateAndVolumeOfASource) {
   run.run_for(2min);
   for (const char* source : {"s5.sim", "s6.sim"})
     expect_rate(times_of(run.seen().hellos, from(source)), 1, 1s);
-  EXPECT_GE(times_of(run.seen().hellos, from("s6.sim")).size(), 95u);
+  EXPECT_GE(times_of(run.seen().hellos, from("s6.sim")).size(), 117u);
   std::vector<Seen> five;
   for (const Seen& one : run.seen().messages) {
     if (one.from == "s5.sim") five.push_back(one);
@@ -102,6 +102,98 @@ TEST(Gates, ConnectRateAndVolumeOfASource) {
   expect_volume(five, 12 * kKiB, 1min);
   EXPECT_GE(five.size(), 20u);
   run.scenario.close();
+}
+
+TEST(Gates, WhatHoldsAQueueIsSaidToTheLetter) {
+  struct Case {
+    const char* vmta;
+    const char* domain;
+    const char* text;
+  };
+  const Case cases[] = {
+      {"", "max-msg-rate 1/min", "(based on queue's max-msg-rate in configuration)"},
+      {"", "max-data-volume-rate 1k/min", "(based on max-data-volume-rate in configuration)"},
+      {"", "source-ip-max-msg-rate 0/0 1/min", "(based on source-ip-max-msg-rate in configuration)"},
+      {"max-smtp-msg-rate 1/min", "", "(based on max-smtp-msg-rate in configuration)"},
+      {"max-smtp-data-volume-rate 1k/min", "", "(based on max-smtp-data-volume-rate in configuration)"},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.text);
+    Limited run(std::string("<virtual-mta three>\n smtp-source-host 10.255.0.5 s5.sim\n ") + one.vmta +
+                "\n</virtual-mta>\n<domain a.test>\n max-rcpt-per-message 1\n " + one.domain +
+                "\n</domain>\n");
+    ASSERT_TRUE(run.scenario.boot());
+    run.send({.recipients = 5, .each = 1, .vmtas = {"three"}});
+    run.run_for(2s);
+    EXPECT_EQ(run.seen().messages.size(), 1u);
+    const std::string shown = run.scenario.ask({"show", "queues", "a.test/three", "--errors"});
+    EXPECT_NE(shown.find(std::string("message rate limit reached ") + one.text), std::string::npos) << shown;
+    run.scenario.close();
+  }
+}
+
+TEST(Gates, WhoWaitsForARateLetsOthersHaveTheSlot) {
+  // Two queues of a pool's members use one recipient a second each; the third has mail and no slot.
+  for (const char* held : {"max-msg-rate 1/s", "max-data-volume-rate 60k/m"}) {
+    SCOPED_TRACE(held);
+    Limited run(
+        "<virtual-mta p5>\n smtp-source-host 10.255.0.5 p5.sim\n</virtual-mta>\n"
+        "<virtual-mta p6>\n smtp-source-host 10.255.0.6 p6.sim\n</virtual-mta>\n"
+        "<virtual-mta-pool pool>\n virtual-mta p5\n virtual-mta p6\n max-smtp-out 2\n"
+        "</virtual-mta-pool>\n<domain a.test>\n max-rcpt-per-message 1\n " +
+        std::string(held) + "\n</domain>\n<domain b.test>\n max-rcpt-per-message 1\n</domain>\n");
+    ASSERT_TRUE(run.scenario.boot());
+    run.send({.recipients = 200, .each = 1, .vmtas = {"pool"}, .body_bytes = 1500});
+    run.run_for(10s);
+    const std::size_t before = run.seen().rcpts.size();
+    run.send({.recipients = 40, .each = 1, .domains = {"b.test"}, .vmtas = {"pool"}, .body_bytes = 1500});
+    run.run_for(3s);
+    const auto to_b = times_of(run.seen().rcpts, [](const Seen& one) { return one.host == 2; });
+    EXPECT_EQ(to_b.size(), 40u);
+    run.run_for(20s);
+    EXPECT_GE(run.seen().rcpts.size(), before + 40 + 30) << "and they go on";
+    EXPECT_LE(run.seen().connections_top, 2u);
+    run.scenario.close();
+  }
+}
+
+TEST(Gates, IdleConnectionsGiveTheirSlotsToWhoeverNeedsThem) {
+  Limited run(
+      "<virtual-mta three>\n smtp-source-host 10.255.0.5 s5.sim\n max-smtp-out 1\n</virtual-mta>\n"
+      "<domain a.test>\n connection-idle-timeout 10m\n</domain>\n");
+  ASSERT_TRUE(run.scenario.boot());
+  run.send({.recipients = 1, .each = 1, .vmtas = {"three"}});
+  run.run_for(5s);
+  EXPECT_EQ(run.seen().open[">1"], 1u);
+  run.send({.recipients = 1, .each = 1, .domains = {"b.test"}, .vmtas = {"three"}});
+  run.run_for(2s);
+  EXPECT_EQ(run.seen().messages.size(), 2u);
+  EXPECT_EQ(run.seen().connections_top, 1u);
+  run.scenario.close();
+}
+
+TEST(Gates, ATransferIsCutAtShutdownOnlyWhereAllowed) {
+  for (const bool allowed : {true, false}) {
+    SCOPED_TRACE(allowed);
+    Limited run(std::string("<domain a.test>\n connect-timeout 1m\n smtp-greeting-timeout 1m\n"
+                            " smtp-multiple-line-response-timeout 1m\n smtp-data-termination-timeout 1m\n"
+                            " data-send-timeout 1m\n allow-cancel-during-transfer ") +
+                (allowed ? "yes" : "no") + "\n</domain>\n");
+    ASSERT_TRUE(run.scenario.boot());
+    run.scenario.world.network().default_link.latency =
+        4s;  // the reply comes 12 s after the RCPT, grace is 10 s
+    run.send({.recipients = 1, .each = 1});
+    ASSERT_EQ(run.scenario.world.run_until([&run] { return !run.seen().rcpts.empty(); }, 5min),
+              runtime::sim::Ended::Reached);
+    ASSERT_TRUE(finish(run.scenario.world, run.scenario.node->stop(), 5min));
+    run.scenario.crash(Crash::Kill);
+    network.default_link.latency = 1ms;
+    ASSERT_TRUE(run.scenario.boot());
+    EXPECT_TRUE(run.scenario.drain(1h));
+    EXPECT_EQ(run.seen().messages.size(), allowed ? 2u : 1u)
+        << "what was cut behind the final dot is sent again";
+    run.scenario.close();
+  }
 }
 
 TEST(Gates, ConnectionsByMailHostAndByDestination) {
@@ -219,11 +311,11 @@ TEST(Gates, HigherPriorityGetsTheSlot) {
     bool at_once;
   };
   const Case cases[] = {
-      {"<domain a.test>\n max-msg-rate 1/s\n max-rcpt-per-message 1\n queue-priority 40\n</domain>\n", true},
-      {"<domain a.test>\n max-msg-rate 1/s\n max-rcpt-per-message 1\n queue-priority 40\n "
+      {"<domain a.test>\n max-msg-rate 20/s\n max-rcpt-per-message 1\n queue-priority 40\n</domain>\n", true},
+      {"<domain a.test>\n max-msg-rate 20/s\n max-rcpt-per-message 1\n queue-priority 40\n "
        "allow-priority-interruption no\n</domain>\n",
        false},
-      {"<domain a.test>\n max-msg-rate 1/s\n max-rcpt-per-message 1\n</domain>\n", false},
+      {"<domain a.test>\n max-msg-rate 20/s\n max-rcpt-per-message 1\n</domain>\n", false},
   };
   for (const char* total : {"total-max-smtp-out 2\n", ""}) {
     for (const Case& one : cases) {
@@ -231,7 +323,7 @@ TEST(Gates, HigherPriorityGetsTheSlot) {
       Limited run(std::string(total) + "<virtual-mta one>\n smtp-source-host 10.255.0.5 one.sim\n" +
                   (*total == '\0' ? " max-smtp-out 2\n" : "") + "</virtual-mta>\n" + one.settings);
       ASSERT_TRUE(run.scenario.boot());
-      run.send({.recipients = 100, .each = 1, .domains = {"a.test"}, .vmtas = {"one"}});
+      run.send({.recipients = 600, .each = 1, .domains = {"a.test"}, .vmtas = {"one"}});
       run.run_for(5s);
       // With the daemon's limit full, a queue of another shard has to ask for room, too.
       run.send({.recipients = 4, .each = 1, .domains = {"b.test"}, .vmtas = {*total == '\0' ? "one" : "v2"}});

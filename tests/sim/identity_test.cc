@@ -164,7 +164,32 @@ TEST(IdentitySim, PoolsPassOverMembersWithoutSource) {
   EXPECT_EQ(count["a.test/v2"], 4);
   EXPECT_GE(count["b.test/v1"], 2);
   snapshot->identity(*v1).state->blocked.set("a.test", false);
-  EXPECT_FALSE(snapshot->identity(*v1).state->blocked.holds("a.test"));
+  EXPECT_FALSE(snapshot->identity(*v1).state->blocked.holds("a.test", 0));
+}
+
+TEST(IdentitySim, PoolsPassOverMembersWhoseJoinedQueueHasNoSource) {
+  IdentityRig rig(std::string(kStreams) + "<domain b.test>\n queue-to a.test\n</domain>\n");
+  ASSERT_TRUE(rig.boot());
+  for (int i = 0; i < 8; ++i)
+    ASSERT_EQ(rig.send("g" + std::to_string(i), {"joe@b.test"}, {"X-Virtual-MTA: heavy"}), "250");
+  rig.settle();
+  const auto& snapshot = rig.scenario.node->node().snapshot();
+  const auto v1 = snapshot->config->find_vmta("v1");
+  ASSERT_TRUE(v1);
+  snapshot->identity(*v1).state->blocked.set("a.test", true);
+  for (int i = 0; i < 8; ++i) {
+    const std::string to = i % 2 == 0 ? "joe@b.test" : "joe@c.test";
+    ASSERT_EQ(rig.send("h" + std::to_string(i), {to}, {"X-Virtual-MTA: heavy"}), "250");
+  }
+  rig.settle();
+  std::map<std::string, int> count;
+  for (Row& row : rig.rows("d")) {
+    if (row["header_Message-ID"].starts_with("<h")) ++count[row["queue"]];
+  }
+  EXPECT_EQ(count["a.test/v1"], 0);
+  EXPECT_EQ(count["a.test/v2"], 4);
+  EXPECT_GE(count["c.test/v1"], 2);
+  snapshot->identity(*v1).state->blocked.set("a.test", false);
 }
 
 TEST(IdentitySim, SendersAreRewrittenAndMadeForEachRecipient) {

@@ -36,10 +36,7 @@ struct Limited {
         mail.recipients.push_back("u" + std::to_string(mails_sent) + '-' + std::to_string(i) + '@' + domain);
       mails.push_back(std::move(mail));
     }
-    ASSERT_TRUE(finish(scenario.world,
-                       inject(scenario.peers.reactor(0), Scenario::listener(), std::move(mails), injected),
-                       1h));
-    ASSERT_TRUE(injected.refusals.empty()) << injected.refusals.front();
+    scenario.take_in(std::move(mails), injected);
   }
   /// Boots first.
   void fill(std::size_t count, std::size_t each = 100) {
@@ -47,11 +44,7 @@ struct Limited {
     send({.recipients = count, .each = each});
   }
   void run_for(Duration time) { scenario.world.run_for(time); }
-  void reload(const std::string& extra) {
-    scenario.files.files["/etc/config"] = kConfig + extra;
-    const auto answer = finish(scenario.world, scenario.node->node().reload(), 1min);
-    ASSERT_TRUE(answer && answer->ok) << answer->text;
-  }
+  void reload(const std::string& extra) { scenario.reload(extra); }
   [[nodiscard]] Ledger& seen() { return scenario.ledger; }
 
   Scenario scenario;

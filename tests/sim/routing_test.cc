@@ -43,10 +43,7 @@ struct Routed {
                        .vmta = vmta,
                        .body_bytes = 300});
     }
-    ASSERT_TRUE(finish(scenario.world,
-                       inject(scenario.peers.reactor(0), Scenario::listener(), std::move(mails), injected),
-                       1h));
-    ASSERT_TRUE(injected.refusals.empty()) << injected.refusals.front();
+    scenario.take_in(std::move(mails), injected);
   }
   /// Queue of every delivered recipient's domain, from the accounting rows.
   std::map<std::string, std::string> queues() {
@@ -64,11 +61,7 @@ struct Routed {
     }
     return out;
   }
-  void reload(const std::string& extra) {
-    scenario.files.files["/etc/config"] = kConfig + extra;
-    const auto answer = finish(scenario.world, scenario.node->node().reload(), 1min);
-    ASSERT_TRUE(answer && answer->ok) << answer->text;
-  }
+  void reload(const std::string& extra) { scenario.reload(extra); }
   void close() {
     scenario.check_promises(injected, crashed);
     scenario.close();

@@ -130,6 +130,20 @@ struct Scenario {
     }
     return out;
   }
+  /// Hands `mails` in; every one of them has to be taken.
+  void take_in(std::vector<Mail> mails, Injected& injected) {
+    ASSERT_TRUE(finish(world, inject(peers.reactor(0), listener(), std::move(mails), injected), 1h));
+    ASSERT_TRUE(injected.refusals.empty()) << injected.refusals.front();
+  }
+  std::string ask(const std::vector<std::string>& words) {
+    const auto answer = finish(world, node->node().execute(*control::Command::of(words)), 1min);
+    return answer ? answer->text : "no answer";
+  }
+  void reload(const std::string& extra) {
+    files.files["/etc/config"] = kConfig + extra;
+    const auto answer = finish(world, node->node().reload(), 1min);
+    ASSERT_TRUE(answer && answer->ok) << answer->text;
+  }
   std::uint64_t queued() {
     const auto status = finish(world, node->node().total_status(), 1min);
     return status ? status->queued_recipients : ~std::uint64_t{0};

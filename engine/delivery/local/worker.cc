@@ -78,7 +78,7 @@ runtime::Task<void> LocalWorker::run() {
         dispatcher_.take(queue_, source_gate(), items, recipients_at_most(), volumes_);
     if (const auto* wait = std::get_if<Dispatcher::WaitUntil>(&taken)) {
       // The queue's own rate: its timer brings another worker then.
-      if (dispatcher_.next_recipient(queue_, reactor_.now()) - reactor_.now() > patience()) co_return;
+      if (dispatcher_.next_recipient(queue_, reactor_.now()).until - reactor_.now() > patience()) co_return;
       (void)co_await rest(wait->time, false);
       continue;
     }
@@ -107,6 +107,11 @@ runtime::Task<bool> LocalWorker::deliver_next(queue::Batch& items) {
       co_return true;
     }
     lease = std::move(*read);
+  }
+  if (dispatcher_.pay(queue_, source_gate(), items)) {  // its rate was used up while the message was read
+    dispatcher_.end_volumes(volumes_, false);
+    for (auto item = items.rbegin(); item != items.rend(); ++item) queue_.put_back(**item);
+    co_return true;
   }
   trouble_ = {};
   Step step = Step::Interrupted;

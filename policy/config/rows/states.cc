@@ -240,7 +240,6 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::SpoolOptions, in(Scope::Spool), "deliver-only"},
     {C::SpoolOptions, in(Scope::Spool), "delete-file-holders"},
     {C::Rights, in(Scope::Global), "run-as-root"},
-    {C::Limits, in(Scope::Domain), "allow-cancel-during-transfer"},
     {C::Alerts, in(Scope::Alerts), "enabled"},
     {C::Alerts, in(Scope::Alerts), "bounce-rate"},
     {C::Alerts, in(Scope::Alerts), "complaint-rate"},
