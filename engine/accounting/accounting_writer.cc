@@ -3,43 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/accounting/file_specs.h"
 #include "engine/accounting/record_of_event.h"
 #include "policy/base/assert.h"
 
 namespace sluice::accounting {
-namespace {
 
 using runtime::Task;
 
-std::expected<RecordLayout, std::string> layout_of(const config::AcctFile& spec) {
-  const std::string& name = spec.path;
-  // Writing addresses in the clear where the operator asked for the opposite would be worse than not
-  // starting.
-  if (spec.privacy_policy.kind != config::PrivacyKind::Retain) {
-    return std::unexpected("<acct-file " + name + ">: privacy-policy is not supported yet");
-  }
-  if (spec.path.empty() || spec.path.ends_with('/') || spec.path.find('\n') != std::string::npos) {
-    return std::unexpected("<acct-file " + name + ">: not the name of a file");
-  }
-  auto layout = RecordLayout::make(spec);
-  if (!layout) return std::unexpected("<acct-file " + name + ">: " + layout.error().message);
-  return std::move(*layout);
-}
-
-/// Pipes and webhooks are not written yet. They are passed over with a warning, so that a configuration which
-/// has them beside its files, as PowerMTA's manual advises, runs.
-bool is_file(const config::AcctFile& spec) { return !spec.is_pipe() && !spec.is_webhook(); }
-
-bool is_configured(const std::vector<config::AcctFile>& specs, std::string_view path) {
-  return std::any_of(specs.begin(), specs.end(),
-                     [path](const config::AcctFile& spec) { return is_file(spec) && spec.path == path; });
-}
-
-std::size_t weight_of(const journal::EventBatch& batch) {
+std::size_t AccountingWriter::weight_of(const journal::EventBatch& batch) {
   return batch.bytes.size() + batch.events.size() * sizeof(journal::Event);
 }
-
-}  // namespace
 
 AccountingWriter::LookTimer::LookTimer(AccountingWriter& writer)
     : Timer([](Timer& timer) { static_cast<LookTimer&>(timer).owner.wakeup_.set(); }), owner(writer) {}
@@ -54,27 +28,6 @@ AccountingWriter::AccountingWriter(runtime::Reactor& reactor, AccountingOptions 
 
 AccountingWriter::~AccountingWriter() { SLUICE_ASSERT(!running_); }
 
-std::expected<std::vector<std::string>, std::string> AccountingWriter::check(
-    const std::vector<config::AcctFile>& files) {
-  std::vector<std::string> warnings;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    if (!is_file(files[i])) {
-      warnings.push_back("<acct-file " +
-                         (files[i].is_pipe() ? "|" + files[i].command : files[i].http_webhook_url) +
-                         ">: pipes and webhooks are not supported yet; nothing is sent there");
-      continue;
-    }
-    const auto layout = layout_of(files[i]);
-    if (!layout) return std::unexpected(layout.error());
-    for (const std::string& warning : layout->warnings()) warnings.push_back(files[i].path + ": " + warning);
-    for (std::size_t j = 0; j < i; ++j) {
-      if (files[j].path == files[i].path)
-        return std::unexpected("two <acct-file " + files[i].path + "> blocks");
-    }
-  }
-  return warnings;
-}
-
 void AccountingWriter::note(std::string text) const {
   if (options_.note) options_.note(std::move(text));
 }
@@ -85,7 +38,7 @@ std::vector<std::unique_ptr<CsvFile>> AccountingWriter::make_files(
   for (const config::AcctFile& spec : specs) {
     if (!is_file(spec)) continue;
     auto layout = layout_of(spec);
-    SLUICE_ASSERT(layout);  // check() has said so
+    SLUICE_ASSERT(layout);  // check_files() has said so
     out.push_back(std::make_unique<CsvFile>(reactor_, spec, std::move(*layout), options_.zone,
                                             [this](std::string text) { note(std::move(text)); }));
   }
@@ -94,7 +47,7 @@ std::vector<std::unique_ptr<CsvFile>> AccountingWriter::make_files(
 
 Task<std::expected<void, std::string>> AccountingWriter::start() {
   SLUICE_ASSERT(!running_);
-  const auto warnings = check(options_.files);
+  const auto warnings = check_files(options_.files);
   if (!warnings) co_return std::unexpected(warnings.error());
   for (const std::string& warning : *warnings) note(warning);
   Result<SlotStore> store = co_await SlotStore::open(reactor_, options_.state_path);
@@ -213,90 +166,6 @@ Task<bool> AccountingWriter::read_ahead() {
   co_return false;
 }
 
-// A tail holds the rows of several journals in the order in which they were handled then. That order is found
-// again by asking, for every journal, how many of its next events have their rows at this place of the tails.
-Task<bool> AccountingWriter::replay() {
-  while (has_tails()) {
-    if (match_one_run()) continue;
-    if (ahead_bytes_ >= kReplayBytesMax || !co_await read_ahead()) break;
-  }
-  // Nothing that could be read makes the rest of a tail.
-  for (const auto& file : files_) file->give_up_tail();
-  co_return co_await finish_begun_batches();
-}
-
-bool AccountingWriter::match_one_run() {
-  std::vector<std::uint32_t> seen;  // only the oldest batch of a journal may come next
-  for (auto ahead = ahead_.begin(); ahead != ahead_.end(); ++ahead) {
-    journal::EventBatch& batch = ahead->batch;
-    if (std::find(seen.begin(), seen.end(), batch.directory_shard) != seen.end()) continue;
-    seen.push_back(batch.directory_shard);
-    const std::size_t count = events_in_tails(*ahead);
-    if (count == 0) continue;
-    format_rows(std::span(batch.events).subspan(ahead->matched, count));
-    append_rows();
-    ahead->matched += count;
-    if (ahead->matched == batch.events.size()) {
-      cursor_.set(batch.directory_shard, batch.after);
-      ahead_bytes_ -= weight_of(batch);
-      ahead_.erase(ahead);
-    }
-    return true;
-  }
-  return false;
-}
-
-std::size_t AccountingWriter::events_in_tails(const Ahead& ahead) {
-  const auto events = std::span(ahead.batch.events).subspan(ahead.matched);
-  std::vector<std::size_t> at(files_.size(), 0);  // how far each tail is used up by the events so far
-  std::size_t found = 0;
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    format_rows(events.subspan(i, 1));
-    bool stands_there = false;
-    for (std::size_t f = 0; f < files_.size(); ++f) {
-      if (rows_[f].text.empty()) continue;
-      if (files_[f]->current_path().empty()) return found;
-      const auto common = files_[f]->agreement(rows_[f].text, at[f]);
-      if (!common) return found;
-      at[f] += *common;
-      stands_there = stands_there || *common > 0;
-    }
-    // Events without rows go along with those around them.
-    if (stands_there) found = i + 1;
-  }
-  return found;
-}
-
-// Until these are finished the cursor cannot say where it stands, so nothing is committed in between.
-Task<bool> AccountingWriter::finish_begun_batches() {
-  for (auto ahead = ahead_.begin(); ahead != ahead_.end();) {
-    if (ahead->matched == 0) {
-      ++ahead;
-      continue;
-    }
-    const journal::EventBatch& batch = ahead->batch;
-    format_rows(std::span(batch.events).subspan(ahead->matched));
-    if (!co_await name_missing_files()) co_return false;
-    append_rows();
-    cursor_.set(batch.directory_shard, batch.after);
-    ahead_bytes_ -= weight_of(batch);
-    ahead = ahead_.erase(ahead);
-  }
-  if (!dirty_since_) dirty_since_ = reactor_.now();
-  co_return true;
-}
-
-Task<bool> AccountingWriter::name_missing_files() {
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    CsvFile* file = files_[i].get();
-    if (rows_[i].text.empty() || !file->current_path().empty()) continue;
-    if (!co_await patiently([this, file] { return file->begin_next(reactor_.wall_now()); })) co_return false;
-    if (!co_await patiently([this] { return store_names(); })) co_return false;
-    file->name_stored();
-  }
-  co_return true;
-}
-
 Task<void> AccountingWriter::fetch() {
   Result<journal::EventBatch> next = co_await source_->next();
   if (next) {
@@ -309,10 +178,6 @@ Task<void> AccountingWriter::fetch() {
   if (next) end_alarm(Trouble::Reading);
   fetching_ = false;
   wakeup_.set();
-}
-
-bool AccountingWriter::has_tails() const {
-  return std::any_of(files_.begin(), files_.end(), [](const auto& file) { return file->has_tail(); });
 }
 
 void AccountingWriter::format_rows(std::span<const journal::Event> events) {
@@ -427,8 +292,13 @@ Task<bool> AccountingWriter::store_synced() {
   co_return true;
 }
 
+Duration AccountingWriter::commit_gap() const {
+  const bool hurry = std::ranges::any_of(files_, [](const auto& file) { return file->spec().sync; });
+  return hurry ? kCommitGap : kCommitGapLazy;
+}
+
 Task<bool> AccountingWriter::commit_if_due() {
-  if (!dirty_since_ || reactor_.now() < *dirty_since_ + kCommitGap) co_return true;
+  if (!dirty_since_ || reactor_.now() < *dirty_since_ + commit_gap()) co_return true;
   co_return co_await commit({});
 }
 
@@ -476,7 +346,7 @@ void AccountingWriter::arm_look() {
   std::optional<MonoTime> due;
   const auto consider = [&due](MonoTime time) { due = due ? std::min(*due, time) : time; };
   const MonoTime now = reactor_.now();
-  if (dirty_since_) consider(*dirty_since_ + kCommitGap);
+  if (dirty_since_) consider(*dirty_since_ + commit_gap());
   if (stopping_) consider(now + kRetryGap);
   if (alarms_[static_cast<std::size_t>(Trouble::Moving)]) consider(now + kRotationLookMax);
   for (const auto& file : files_) {
@@ -486,67 +356,6 @@ void AccountingWriter::arm_look() {
     consider(now + std::clamp<Duration>(wait, Duration{1ms}, kRotationLookMax));
   }
   if (due) reactor_.arm(look_, *due);
-}
-
-Task<void> AccountingWriter::serve_requests() {
-  while (!requests_.empty()) {
-    Request* request = requests_.front();
-    requests_.pop_front();
-    if (running_) co_await serve(*request);
-    request->done->open();
-  }
-}
-
-Task<void> AccountingWriter::serve(Request& request) {
-  std::vector<Change> changes;
-  if (request.kind == Request::Kind::Rotate) {
-    for (const auto& file : files_) {
-      const bool asked = request.path.empty() || request.path == file->spec().path;
-      if (asked && !file->current_path().empty()) changes.push_back({.file = file.get(), .ends = true});
-    }
-    const std::size_t count = changes.size();
-    if (co_await commit(std::move(changes))) request.rotated = count;
-    co_return;
-  }
-  for (const auto& file : files_) {
-    const bool stays = is_configured(request.files, file->spec().path);
-    if (!stays && !file->current_path().empty()) changes.push_back({.file = file.get(), .ends = true});
-  }
-  if (!co_await commit(std::move(changes))) co_return;
-  std::vector<std::unique_ptr<CsvFile>> old = std::exchange(files_, make_files(request.files));
-  for (const auto& file : files_) {
-    const auto same = std::find_if(
-        old.begin(), old.end(), [&file](const auto& one) { return one->spec().path == file->spec().path; });
-    std::optional<AcctFileState> state;
-    if (same != old.end()) state = (*same)->state();
-    CsvFile* to = file.get();
-    const AcctFileState* from = state ? &*state : nullptr;
-    if (!co_await patiently([to, from] { return to->recover(from); })) co_return;
-  }
-  static_cast<void>(co_await commit({}));
-}
-
-Task<std::size_t> AccountingWriter::rotate(std::string path) {
-  if (!running_) co_return 0;
-  runtime::Gate done(reactor_);
-  Request request{.kind = Request::Kind::Rotate, .path = std::move(path), .done = &done};
-  requests_.push_back(&request);
-  wakeup_.set();
-  co_await done.wait();
-  co_return request.rotated;
-}
-
-Task<std::expected<void, std::string>> AccountingWriter::reconfigure(std::vector<config::AcctFile> files) {
-  const auto warnings = check(files);
-  if (!warnings) co_return std::unexpected(warnings.error());
-  for (const std::string& warning : *warnings) note(warning);
-  if (!running_) co_return std::unexpected(std::string("accounting does not run"));
-  runtime::Gate done(reactor_);
-  Request request{.kind = Request::Kind::Reconfigure, .files = std::move(files), .done = &done};
-  requests_.push_back(&request);
-  wakeup_.set();
-  co_await done.wait();
-  co_return std::expected<void, std::string>();
 }
 
 std::vector<AccountingWriter::FileStatus> AccountingWriter::files() const {

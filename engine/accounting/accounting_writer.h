@@ -42,8 +42,8 @@ struct AccountingOptions {
 ///
 /// Thread:   one shard, the control shard.
 /// Lifetime: start() first, stop() before destruction (asserted). The reactor outlives it.
-/// Limits:   kCommitBytes of rows between two commits of one file, kCommitGap between the first of them and
-/// its
+/// Limits:   kCommitBytes of rows between two commits of one file, kCommitGap or kCommitGapLazy between the
+/// first of them and its
 ///           commit; kReplayBytesMax of events held while a tail is matched.
 /// Errors:   after start(), none are passed up: what fails is repeated every kRetryGap, the journals keep the
 /// events
@@ -52,7 +52,8 @@ class AccountingWriter {
  public:
   static constexpr std::size_t kWriteBytes = 256 * kKiB;
   static constexpr std::size_t kCommitBytes = 8 * kMiB;
-  static constexpr Duration kCommitGap = 1s;
+  static constexpr Duration kCommitGap = 1s;      ///< with `sync yes` in one of the blocks
+  static constexpr Duration kCommitGapLazy = 5s;  ///< otherwise; the journals vouch for the rows meanwhile
   static constexpr Duration kRetryGap = 1s;
   static constexpr Duration kStopPatience = 5s;  ///< for events that a journal announced and does not deliver
   static constexpr Duration kRotationLookMax = 30s;  ///< a stepped calendar clock is noticed within this
@@ -75,9 +76,6 @@ class AccountingWriter {
   /// A changed configuration. Errors: in words; nothing has changed then.
   [[nodiscard]] runtime::Task<std::expected<void, std::string>> reconfigure(
       std::vector<config::AcctFile> files);
-  /// Whether `files` would be accepted, with warnings. Pure.
-  [[nodiscard]] static std::expected<std::vector<std::string>, std::string> check(
-      const std::vector<config::AcctFile>& files);
 
   struct Alarm {
     std::string text;  ///< what fails: "/var/log/acct.csv: write: no space (...)"
@@ -171,6 +169,8 @@ class AccountingWriter {
       const std::vector<config::AcctFile>& specs) const;
   runtime::Task<void> finish_moves(AcctFileState left);
   void arm_look();
+  [[nodiscard]] Duration commit_gap() const;
+  [[nodiscard]] static std::size_t weight_of(const journal::EventBatch& batch);
   void note(std::string text) const;
 
   runtime::Reactor& reactor_;

@@ -50,7 +50,14 @@ bool parse_line(std::string_view key, std::string_view value, AcctFileState& fil
     const auto id = file_id((*all)[0], (*all)[1]);
     if (!id) return false;
     file.current = {*id, static_cast<std::uint64_t>((*all)[2]),
-                    WallTime{std::chrono::milliseconds((*all)[3])}};
+                    WallTime{std::chrono::milliseconds((*all)[3])}, 0};
+    return true;
+  }
+  if (key == "rows") {
+    const auto count = numbers<1>(value);
+    if (!count || (*count)[0] < 0 || (file.moves.empty() && !file.current)) return false;
+    (file.moves.empty() ? file.current->rows : file.moves.back().rows) =
+        static_cast<std::uint64_t>((*count)[0]);
     return true;
   }
   if (key != "last" && key != "move") return false;
@@ -68,7 +75,7 @@ bool parse_line(std::string_view key, std::string_view value, AcctFileState& fil
   if (key == "last") {
     file.last = *id;
   } else {
-    file.moves.push_back({*id, std::string(directory)});
+    file.moves.push_back({*id, std::string(directory), 0});
   }
   return true;
 }
@@ -81,6 +88,9 @@ std::string AcctState::text() const {
   const auto pair = [](const FileId& id) {
     return std::to_string(number_of(id.day)) + ' ' + std::to_string(id.number);
   };
+  const auto rows = [&out](std::uint64_t count) {
+    if (count > 0) out += "rows " + std::to_string(count) + '\n';
+  };
   for (const AcctFileState& file : files) {
     char layout[16];
     const auto end = std::to_chars(layout, layout + sizeof layout, file.layout, 16).ptr;
@@ -88,8 +98,12 @@ std::string AcctState::text() const {
     if (file.current) {
       out += "current " + pair(file.current->id) + ' ' + std::to_string(file.current->length) + ' ' +
              std::to_string(file.current->opened.time_since_epoch().count()) + '\n';
+      rows(file.current->rows);
     }
-    for (const AcctFileState::Move& move : file.moves) out += "move " + pair(move.id) + ' ' + move.to + '\n';
+    for (const AcctFileState::Move& move : file.moves) {
+      out += "move " + pair(move.id) + ' ' + move.to + '\n';
+      rows(move.rows);
+    }
   }
   return out;
 }

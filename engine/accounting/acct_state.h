@@ -21,12 +21,14 @@ struct AcctFileState {
     FileId id;
     std::uint64_t length = 0;  ///< synced bytes that belong to events before the cursor; 0: may not exist yet
     WallTime opened{};
+    std::uint64_t rows = 0;  ///< in these bytes, since a version that counts them
     friend bool operator==(const Current&, const Current&) = default;
   };
   std::optional<Current> current;
   struct Move {
     FileId id;
     std::string to;  ///< directory
+    std::uint64_t rows = 0;
     friend bool operator==(const Move&, const Move&) = default;
   };
   std::vector<Move> moves;  ///< ended and on their way; may have arrived already

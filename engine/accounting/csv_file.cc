@@ -21,6 +21,12 @@ bool is_filtered(RecordType type) {
          type == RecordType::TransientQueue;
 }
 
+Privacy privacy_of(const config::AcctFile& spec) {
+  auto made = Privacy::make(spec.privacy_policy);
+  SLUICE_ASSERT(made);  // layout_of() has asked
+  return std::move(*made);
+}
+
 std::size_t common_bytes(std::string_view a, std::string_view b) {
   const std::size_t most = std::min(a.size(), b.size());
   return static_cast<std::size_t>(
@@ -35,13 +41,14 @@ CsvFile::CsvFile(runtime::Reactor& reactor, config::AcctFile spec, RecordLayout 
       spec_(std::move(spec)),
       layout_(std::move(layout)),
       zone_(zone),
-      formatter_(layout_, zone_, {spec_.iso_times, spec_.user_string}),
+      formatter_(layout_, zone_, {spec_.iso_times, spec_.user_string, privacy_of(spec_)}),
       naming_(spec_.path),
       note_(std::move(note)),
       layout_mark_(XXH3_64bits(layout_.header_row().data(), layout_.header_row().size())) {}
 
 Task<Status> CsvFile::recover(const AcctFileState* state) {
   pending_.clear();
+  pending_rows_ = 0;
   written_ = 0;
   must_cut_ = false;
   tail_.clear();
@@ -160,6 +167,7 @@ void CsvFile::append(std::string_view rows, std::uint64_t count) {
   }
   pending_ += rows;
   rows_ += count;
+  pending_rows_ += count;
 }
 
 Task<Status> CsvFile::open_current() {
@@ -210,7 +218,7 @@ Task<Status> CsvFile::sync() {
 
 void CsvFile::end_current() {
   SLUICE_ASSERT(current_ && pending_.empty());
-  if (!spec_.move_to.empty()) moves_.push_back({current_->id, spec_.move_to});
+  if (!spec_.move_to.empty()) moves_.push_back({current_->id, spec_.move_to, current_->rows});
   current_.reset();
   file_ = File();
   must_cut_ = false;
@@ -268,6 +276,10 @@ Task<Status> CsvFile::carry_out_moves() {
       moved = co_await runtime::rename_file(reactor_, naming_.path_of(move.id),
                                             move.to + '/' + naming_.name_of(move.id));
     }
+    if (moved && spec_.count_moved_records) {
+      note_(naming_.path_of(move.id) + " moved to " + move.to + ": " + std::to_string(move.rows) +
+            " records");
+    }
     // Not there any more: it was moved before a crash, and perhaps taken away since.
     if (!moved && moved.error().code != Errc::NotFound) {
       left.push_back(move);
@@ -287,7 +299,10 @@ Task<Status> CsvFile::carry_out_moves() {
 
 AcctFileState CsvFile::state() const {
   AcctFileState out{spec_.path, layout_mark_, last_, current_, moves_};
-  if (out.current && !fresh_) out.current->length += pending_.size();
+  if (out.current && !fresh_) {
+    out.current->length += pending_.size();
+    out.current->rows += pending_rows_;
+  }
   return out;
 }
 
@@ -297,7 +312,9 @@ void CsvFile::stored() {
   if (!current_) return;
   if (std::exchange(fresh_, false)) return;
   current_->length += pending_.size();
+  current_->rows += pending_rows_;
   pending_.clear();
+  pending_rows_ = 0;
   written_ = 0;
 }
 

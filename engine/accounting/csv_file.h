@@ -114,6 +114,7 @@ class CsvFile {
   runtime::File file_;  // of current_, once opened
   bool fresh_ = false;  // current_ was chosen and not stored yet: nothing of it exists
   std::string pending_;
+  std::uint64_t pending_rows_ = 0;
   std::size_t written_ = 0;  // of pending_
   bool must_cut_ = false;    // the file goes on behind length + written_
   std::string tail_;

@@ -104,6 +104,7 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
   item.priority = arrival.priority;
   item.due = arrival.due;
   if (arrival.schedule != nullptr) items_.set_schedule(item, arrival.schedule);
+  settler_.first_attempts().note(item.message, item.recipient, arrival.first_attempt);
   expects_expiry(queue, item);
   if (arrival.schedule != nullptr) {
     admit_scheduled(queue, item);

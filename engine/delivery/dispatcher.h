@@ -42,6 +42,7 @@ struct Arrival {
   MonoTime due{};         ///< in the future: waits until then
   std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
   std::shared_ptr<const schedule::Windows> schedule = {};  ///< null: at any time
+  WallTime first_attempt{};                                ///< epoch: none, or not tracked
   std::string rerouted;  ///< virtual MTAs it was moved away from, each with a line end; empty: none
 };
 
@@ -161,6 +162,8 @@ class Dispatcher {
   void release_parked();
   [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
   [[nodiscard]] std::uint64_t connections() const { return connections_running_; }
+  /// Recipients queued here. Thread: any.
+  [[nodiscard]] std::size_t recipients() const { return items_.live(); }
 
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);

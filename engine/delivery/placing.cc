@@ -96,6 +96,7 @@ Arrival Dispatcher::arrival_of(const queue::Item& item) const {
           .priority = item.priority,
           .due = item.due,
           .schedule = items_.schedule_of(item),
+          .first_attempt = settler_.first_attempts().take(item),
           .rerouted = {}};
 }
 
@@ -209,6 +210,7 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
       item.priority = one.priority;
       if (one.schedule != nullptr) items_.set_schedule(item, one.schedule);
       item.due = reactor_.now() + kStaleAnswer;
+      settler_.first_attempts().note(one.message, one.recipient, one.first_attempt);
       queue.wait(item, false);
       continue;
     }

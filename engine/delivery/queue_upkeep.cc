@@ -243,7 +243,10 @@ void Dispatcher::move_away(queue::Queue& queue) {
     const Arrival arrival = arrival_of(item);
     if (reroute(queue, arrival)) {
       items_.give_back(&item);
-    } else if (item.due > reactor_.now()) {
+      return;
+    }
+    settler_.first_attempts().note(item.message, item.recipient, arrival.first_attempt);
+    if (item.due > reactor_.now()) {
       queue.wait(item, false);
     } else {
       queue.push(item);

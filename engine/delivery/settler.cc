@@ -35,6 +35,7 @@ Settler::Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::It
 
 void Settler::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
+  if (!snapshot_->config->globals.track_time_first_attempt) first_attempts_.clear();
 }
 
 void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
@@ -74,6 +75,12 @@ void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue
   message.for_each_header([&event](const spool::HeaderField& header) { event.headers.push_back(header); });
 }
 
+void Settler::note_attempt(journal::Event& event, const queue::Item& item, bool was_tried) {
+  if (!snapshot_->config->globals.track_time_first_attempt) return;
+  event.time_first_attempt = first_attempts_.find(item);
+  if (event.time_first_attempt == WallTime{} && was_tried) event.time_first_attempt = event.time_logged;
+}
+
 void Settler::classify(journal::Event& event, const Failure& failure) {
   status_ = sluice::status_text(failure.status);
   diag_ = failure.diag;
@@ -97,6 +104,7 @@ const config::BounceAction* Settler::find_action(queue::Queue& queue, const Fail
 
 void Settler::end(queue::Queue& queue, queue::Item& item, const journal::Event& event) {
   journal_.append(event, item.message);
+  first_attempts_.take(item);
   queue.ended(item);
   items_.give_back(&item);
 }
@@ -118,6 +126,7 @@ void Settler::end_delivered(queue::Queue& queue, queue::Item& item, const spool:
                             const HopFacts* hop, std::string_view action) {
   count_attempt(item);
   fill(event_, queue, item, message, hop);
+  note_attempt(event_, item, true);
   event_.kind = journal::EventKind::Delivered;
   event_.ending = journal::Ending::Delivered;
   event_.dsn_action = action;
@@ -162,6 +171,7 @@ void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::Messa
   }
   count_attempt(item);
   fill(event_, queue, item, message, hop);
+  note_attempt(event_, item, hop != nullptr);
   event_.kind = journal::EventKind::Bounced;
   event_.ending = ending;
   event_.dsn_action = "failed";
@@ -220,6 +230,8 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   }
   count_attempt(item);
   fill(event_, queue, item, message, hop);
+  note_attempt(event_, item, true);
+  first_attempts_.note(item.message, item.recipient, event_.time_first_attempt);
   event_.kind = journal::EventKind::Transient;
   event_.dsn_action = "delayed";
   event_.next_due = reactor_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(decision.wait);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/delivery/copy_sink.h"
+#include "engine/delivery/first_attempts.h"
 #include "engine/journal/journal.h"
 #include "engine/queue/item.h"
 #include "engine/queue/queue.h"
@@ -95,6 +96,7 @@ class Settler {
   [[nodiscard]] bool can_copy(const queue::Queue& queue) const {
     return queue.settings->bcc_upon_delivery.empty() || copies_ == nullptr || copies_->has_room();
   }
+  [[nodiscard]] FirstAttempts& first_attempts() { return first_attempts_; }
   /// A transaction was accepted as a whole, for whatever number of recipients.
   void count_message() { ++counters_.delivered_messages; }
   /// False while outcomes cannot be recorded: no new attempts then.
@@ -104,6 +106,8 @@ class Settler {
  private:
   void fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
             const spool::MessageView& message, const HopFacts* hop);
+  /// Says in `event` when the first attempt was; this one may be it.
+  void note_attempt(journal::Event& event, const queue::Item& item, bool was_tried);
   void classify(journal::Event& event, const Failure& failure);
   /// What the queue's `<bounce-actions>` say about this failure; null: nothing.
   const config::BounceAction* find_action(queue::Queue& queue, const Failure& failure);
@@ -120,6 +124,7 @@ class Settler {
   std::shared_ptr<const queue::Snapshot> snapshot_;
   CopySink* copies_ = nullptr;
   DeliveryCounters counters_;
+  FirstAttempts first_attempts_;
   // Reused for every event: no allocation once warm.
   journal::Event event_;
   std::string diag_;

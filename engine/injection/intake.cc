@@ -56,11 +56,12 @@ Verdict verdict_of(const Error& error) {
 
 Intake::Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
                std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books,
-               const accounting::TimeZone& zone)
+               const accounting::TimeZone& zone, const queue::Pressure& pressure)
     : reactor_(reactor),
       spool_(spool),
       dispatchers_(dispatchers),
       zone_(zone),
+      pressure_(pressure),
       cold_(reactor, resolver, cold_books) {}
 
 void Intake::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
@@ -69,7 +70,17 @@ void Intake::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   cold_.set_snapshot(snapshot_);
 }
 
-bool Intake::accepting() const { return spool_.accepting() && memory_used_ < kMemoryMax; }
+std::optional<std::string_view> Intake::why_not_accepting() const {
+  if (!spool_.accepting() || memory_used_ >= kMemoryMax)
+    return "4.3.1 insufficient system storage, try again later";
+  if (pressure_.memory_short.load(std::memory_order_relaxed))
+    return "4.3.2 Server resources temporarily exhausted";
+  const std::uint64_t most = pressure_.recipients_max.load(std::memory_order_relaxed);
+  std::uint64_t queued = 0;
+  for (const delivery::Dispatcher* one : dispatchers_) queued += one->recipients();
+  if (queued >= most) return "4.3.1 too many recipients queued, try again later";
+  return std::nullopt;
+}
 
 bool Intake::try_take_memory(std::uint64_t bytes) {
   if (memory_used_ + bytes > kMemoryMax) return false;

@@ -39,15 +39,15 @@ class Intake {
   /// `dispatchers[i]` is shard i's; only its enqueue() is used, on that shard.
   Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
          std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books,
-         const accounting::TimeZone& zone);
+         const accounting::TimeZone& zone, const queue::Pressure& pressure);
   /// Before destruction, when no submission is under way.
   [[nodiscard]] runtime::Task<void> stop() { return cold_.stop(); }
 
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   [[nodiscard]] const std::shared_ptr<const queue::Snapshot>& snapshot() const { return snapshot_; }
 
-  /// Room for new mail at all? False: answer MAIL with 452 4.3.1.
-  [[nodiscard]] bool accepting() const;
+  /// Room for new mail at all? Otherwise the text behind the 452 that MAIL is answered with.
+  [[nodiscard]] std::optional<std::string_view> why_not_accepting() const;
   /// May this client send to `domain`? (relaying rules)
   [[nodiscard]] bool may_relay(const ClientRules& rules, std::string_view address,
                                std::string_view domain) const;
@@ -82,6 +82,7 @@ class Intake {
   std::span<delivery::Dispatcher* const> dispatchers_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
   const accounting::TimeZone& zone_;
+  const queue::Pressure& pressure_;
   Chooser chooser_;
   ColdChooser cold_;
   std::int64_t date_second_ = -1;  // of date_text_

@@ -143,8 +143,7 @@ net::Answer SmtpSession::on_hello(std::string_view name, bool) {
 }
 
 net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
-  if (!intake_.accepting())
-    return net::Answer::reply(452, "4.3.1 insufficient system storage, try again later");
+  if (const auto why = intake_.why_not_accepting()) return net::Answer::reply(452, std::string(*why));
   if (rules_->settings.require_auth) return net::Answer::reply(530, "5.7.0 authentication required");
   if (!current_) {
     if (spare_.empty()) {

@@ -166,6 +166,7 @@ struct Journal::State final : log::GroupSink {
   std::deque<Pending> pending;
   std::deque<Waiting> overflow;
   std::size_t overflow_bytes = 0;
+  bool lazy = false;
   std::uint64_t last_sequence = 0;
   std::vector<std::coroutine_handle<>> flushers;
   Stats stats;
@@ -204,6 +205,11 @@ runtime::Task<Status> Journal::start(JournalInheritance inheritance) {
   co_return Status();
 }
 
+void Journal::set_hurry(bool hurry) {
+  state_->lazy = !hurry;
+  state_->writer.set_pace(hurry ? kGroupGapMin : kGroupGapLazy, hurry ? kEagerBytes : kEagerBytesLazy);
+}
+
 runtime::Task<Status> Journal::stop() {
   State& state = *state_;
   if (!state.started) co_return Status();
@@ -225,6 +231,7 @@ void Journal::put_state(std::string_view key, std::string_view value) {
   const StateRecord record{state_->reactor.wall_now(), key, value};
   state_->put(log::RecordType::State, encoded_bytes(record), nullptr,
               [&record](std::span<std::byte> out) { encode(record, out); });
+  if (state_->lazy) state_->writer.hurry();  // rates and modes hold over a crash, whatever becomes of outcomes
 }
 
 runtime::Task<Status> Journal::flush() { return state_->flush(); }

@@ -45,6 +45,8 @@ class Journal final : public spool::DurableSink {
  public:
   static constexpr Duration kGroupGapMin = 2ms;
   static constexpr std::size_t kEagerBytes = 64 * kKiB;
+  static constexpr Duration kGroupGapLazy = 250ms;              ///< `sync-msg-update no`
+  static constexpr std::size_t kEagerBytesLazy = 512 * kKiB;
   static constexpr std::size_t kBacklogBytesMax = 64 * kMiB;
 
   Journal(runtime::Reactor& reactor, JournalOptions options, JournalDirectory& directory,
@@ -54,6 +56,9 @@ class Journal final : public spool::DurableSink {
   ~Journal() override;
 
   [[nodiscard]] runtime::Task<Status> start(JournalInheritance inheritance);
+  /// `sync-msg-update`. False: events become durable within kGroupGapLazy, in fewer and larger groups; a crash
+  /// repeats more attempts then. Nothing is lost, and no record doubled, either way.
+  void set_hurry(bool hurry);
   /// Makes everything appended durable, then ends. Errors: those of the last group.
   [[nodiscard]] runtime::Task<Status> stop();
 

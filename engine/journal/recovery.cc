@@ -166,7 +166,11 @@ class Recovery {
     Damage damage{path, 0, bytes, "not a segment", ""};
     const std::string to =
         options_.directory + "/damaged/" + shard_directory_name(found.shard) + "-" + entry.name;
-    if (!options_.read_only && co_await runtime::rename_file(reactor_, path, to)) damage.kept_as = to;
+    if (options_.delete_damaged && !options_.read_only) {
+      (void)co_await runtime::unlink_file(reactor_, path);  // worst case it is found again
+    } else if (!options_.read_only && co_await runtime::rename_file(reactor_, path, to)) {
+      damage.kept_as = to;
+    }
     add_damage(std::move(damage));
   }
 
@@ -177,7 +181,8 @@ class Recovery {
 
   runtime::Task<void> report(std::string path, log::DamagedStretch stretch) {
     Damage damage{path, stretch.offset, stretch.bytes, stretch.why, ""};
-    if (!options_.read_only && out_.report.damage.size() < RecoveryReport::kDamageMax) {
+    const bool keep = !options_.read_only && !options_.delete_damaged;
+    if (keep && out_.report.damage.size() < RecoveryReport::kDamageMax) {
       std::string flat = path.substr(options_.directory.size() + 1);
       std::ranges::replace(flat, '/', '-');
       const std::string to = options_.directory + "/damaged/" + flat + "-" + std::to_string(stretch.offset) + ".bin";

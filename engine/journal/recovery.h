@@ -17,6 +17,7 @@ namespace sluice::journal {
 struct RecoveryOptions {
   std::string directory;       ///< the spool's root
   std::uint32_t shards = 1;    ///< data shards of this run; directories of others are adopted by number mod shards
+  bool delete_damaged = false;  ///< `spool-delete-corrupted`: what cannot be read is not kept aside
   bool read_only = false;      ///< tools: report, repair nothing
 };
 

@@ -92,6 +92,11 @@ class Writer {
   [[nodiscard]] Result<Reserved> begin(std::size_t payload_bytes);
   void end(const Reserved& reserved, RecordType type);
 
+  /// Other values from now on; see WriterOptions.
+  void set_pace(Duration gap_min, std::size_t eager_bytes) {
+    options_.gap_min = gap_min;
+    options_.eager_bytes = eager_bytes;
+  }
   /// Ignores gap_min for what is waiting now.
   void hurry();
   [[nodiscard]] bool failed() const { return !error_.has_value(); }

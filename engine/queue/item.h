@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -40,16 +41,17 @@ class ItemPool {
     if (free_ == nullptr) grow();
     Item* item = free_;
     free_ = item->next;
-    ++live_;
+    live_.store(live() + 1, std::memory_order_relaxed);
     return new (item) Item{};
   }
   void give_back(Item* item) {
     if (!schedules_.empty()) schedules_.erase(item);
     item->next = free_;
     free_ = item;
-    --live_;
+    live_.store(live() - 1, std::memory_order_relaxed);
   }
-  [[nodiscard]] std::size_t live() const { return live_; }
+  /// Thread: any.
+  [[nodiscard]] std::size_t live() const { return live_.load(std::memory_order_relaxed); }
 
   /// Delivery windows are rare, so they are kept beside the items: about 100 bytes for each that has some.
   void set_schedule(const Item& item, std::shared_ptr<const schedule::Windows> windows) {
@@ -74,7 +76,7 @@ class ItemPool {
   std::vector<std::unique_ptr<Item[]>> blocks_;
   std::unordered_map<const Item*, std::shared_ptr<const schedule::Windows>> schedules_;
   Item* free_ = nullptr;
-  std::size_t live_ = 0;
+  std::atomic<std::size_t> live_{0};  // written by the shard only
 };
 
 }  // namespace sluice::queue

@@ -15,6 +15,7 @@
 #include "engine/queue/identity.h"
 #include "engine/queue/inbound_slots.h"
 #include "engine/queue/keyed_budget.h"
+#include "engine/queue/pressure.h"
 #include "engine/queue/remembered.h"
 #include "engine/queue/rollup_anchor.h"
 #include "policy/accounting/time_zone.h"
@@ -91,6 +92,7 @@ struct SharedState {
   std::map<std::string, std::shared_ptr<RollupAnchor>, std::less<>> rollup_anchors;  ///< control shard only
   std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only
   accounting::TimeZone zone;  ///< of the calendar; written before the shards run, then only read
+  Pressure pressure;          ///< of memory and of the queue on those who hand mail in
   Remembered remembered;      ///< written before the shards run, then only read
   ShardId control;            ///< the control shard; as `remembered`
 };

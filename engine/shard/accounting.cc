@@ -1,7 +1,12 @@
 // A node's accounting: the writer on the control shard, fed by the journals.
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "engine/accounting/accounting_writer.h"
 
 #include "engine/journal/checkpointer.h"
+#include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
 #include "policy/base/assert.h"
 
@@ -10,16 +15,36 @@ namespace sluice::shard {
 Node::~Node() { SLUICE_ASSERT(tasks_.running() == 0); }
 
 runtime::Task<std::expected<void, std::string>> Node::start_accounting() {
-  // Not inside the braces below: g++ 12 destroys twice what stands before a co_await there.
-  auto zone = co_await accounting::read_local_zone(control_);
-  accounting::AccountingOptions options{.state_path = storage_->root() + "/accounting.state",
-                                        .files = snapshot_->config->acct_files,
-                                        .zone = std::move(zone),
-                                        .is_disabled = {},
-                                        .note = [this](std::string line) { log_.write(line); }};
+  accounting::AccountingOptions options{
+      .state_path = storage_->root() + "/accounting.state",
+      .files = snapshot_->config->acct_files,
+      .zone = shared_.zone,
+      .is_disabled = [this](const accounting::AcctRecord& record) { return is_disabled(record); },
+      .note = [this](std::string line) { log_.write(line); }};
   accounting_ = std::make_unique<accounting::AccountingWriter>(
       control_, std::move(options), accounting::events_of_journals(control_, storage_->directory()));
   co_return co_await accounting_->start();
+}
+
+bool Node::is_disabled(const accounting::AcctRecord& record) {
+  const std::size_t slash = record.queue.find('/');
+  if (slash == std::string_view::npos) return false;
+  if (!accounting_settings_ || &accounting_settings_->config() != snapshot_->config.get()) {
+    accounting_settings_ = std::make_unique<config::DomainSettingsCache>(snapshot_->config);
+  }
+  const auto vmta = snapshot_->config->find_vmta(record.queue.substr(slash + 1));
+  const auto& disabled =
+      accounting_settings_->settings_for(record.queue.substr(0, slash), vmta.value_or(config::kDefaultVmta))
+          .disable_acct_records;
+  return std::ranges::find(disabled, record.type) != disabled.end();
+}
+
+std::string Node::accounting_text() const {
+  std::string out = fmt::format(" Accounting  lag {} kbytes", kilobytes(accounting_->lag_bytes()));
+  if (const auto alarm = accounting_->alarm()) {
+    out += fmt::format("\n      ALARM  {} (since {})", alarm->text, local_time(alarm->since));
+  }
+  return out + '\n';
 }
 
 runtime::Task<void> Node::stop_accounting() {

@@ -261,6 +261,7 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
                      now.spool.segments_spare);
   out += fmt::format("    bounced {:>10}  deferred {:>11}  queue failures {}\n", now.bounced, now.deferred,
                      now.queue_failures);
+  out += '\n' + accounting_text();
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.wall_now() - started_));

@@ -56,7 +56,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
       cold_book_(reactor, world.shared,
                  [this](const std::string& key, const std::string& value) { settler_.remember(key, value); }),
-      intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone),
+      intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone,
+              world.shared.pressure),
       notices_(reactor, intake_),
       copies_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
@@ -101,7 +102,8 @@ void DataShard::recovered(spool::StoredMessage& message,
                                .attempts = static_cast<std::uint16_t>(std::min(one.attempts, 0xffffu)),
                                .priority = one.priority,
                                .due = {},
-                               .schedule = {}},
+                               .schedule = {},
+                               .first_attempt = one.first_attempt},
                    .domain = std::string(domain),
                    .vmta = std::string(vmta),
                    .refusal = std::move(refusal)};
@@ -186,6 +188,7 @@ void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
                        .interval = dns.precached_refresh_interval,
                        .domains_max = dns.precached_max_domains,
                        .families = snapshot->families});
+  storage_.journal.set_hurry(snapshot->config->globals.sync_msg_update);
   intake_.set_snapshot(snapshot);
   dispatcher_.set_snapshot(std::move(snapshot));
 }

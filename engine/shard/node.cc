@@ -53,7 +53,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
     co_return std::unexpected("cannot make the spool directory " + root + ": " + there.error().text());
   }
   // Named: g++ 12 destroys temporaries built inside a co_await twice.
-  journal::RecoveryOptions recovery{.directory = root, .shards = settings_.shards};
+  journal::RecoveryOptions recovery{
+      .directory = root, .shards = settings_.shards, .delete_damaged = global.spool_delete_corrupted};
   Result<journal::Recovered> found = co_await journal::recover(control_, std::move(recovery));
   if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
   found_ = std::make_unique<journal::Recovered>(std::move(*found));
@@ -75,7 +76,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
              std::to_string(report.messages) + " messages from " + root);
   for (const journal::Damage& damage : report.damage) {
     log_.write("Damaged: " + std::to_string(damage.bytes) + " bytes at " + std::to_string(damage.offset) +
-               " of " + damage.file + " (" + damage.why + "), kept as " + damage.kept_as);
+               " of " + damage.file + " (" + damage.why + ")" +
+               (damage.kept_as.empty() ? ", not kept" : ", kept as " + damage.kept_as));
   }
   storage_ = std::make_unique<journal::StorageWorld>(root, *found_);
   world_ = std::make_unique<DataShard::World>(DataShard::World{
@@ -91,6 +93,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (auto accounted = co_await start_accounting(); !accounted) co_return accounted;
   checkpointer_ = std::make_unique<journal::Checkpointer>(control_, storage_->directory(),
                                                           journal::CheckpointerOptions{.root = root});
+  co_await watch_memory();  // before the first MAIL
   if (auto started = co_await start_shards(); !started) co_return started;
   tasks_.spawn(checkpointer_->run());
   tasks_.spawn(sample_traffic());
@@ -202,8 +205,21 @@ runtime::Task<ShardStatus> Node::total_status() {
   co_return sum;
 }
 
+runtime::Task<void> Node::watch_memory() {
+  const std::shared_ptr<const config::Config> config = snapshot_->config;
+  const config::GlobalSettings& global = config->globals;
+  std::optional<HostMemory> memory;
+  const Result<std::string> text = co_await runtime::read_small_file(control_, "/proc/meminfo", 64 * kKiB);
+  if (text) memory = parse_meminfo(*text);
+  const std::string line = memory_.look(memory, global.max_memory_usage_percent);
+  if (!line.empty()) log_.write(line);
+  shared_.pressure.memory_short.store(memory_.is_short(), std::memory_order_relaxed);
+  shared_.pressure.recipients_max.store(recipients_max(global, memory), std::memory_order_relaxed);
+}
+
 runtime::Task<void> Node::sample_traffic() {
   while (!stopping_) {
+    co_await watch_memory();
     const ShardStatus now = co_await total_status();
     inbound_.sample({now.in_recipients, now.in_messages, now.in_bytes});
     outbound_.sample({now.out_recipients, now.out_messages, now.out_bytes});

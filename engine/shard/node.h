@@ -14,10 +14,12 @@
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/mailbox.h"
 #include "engine/shard/data_shard.h"
+#include "engine/shard/memory_watch.h"
 #include "engine/shard/traffic_history.h"
 #include "policy/config/config.h"
 
 namespace sluice::accounting {
+struct AcctRecord;
 class AccountingWriter;
 }
 namespace sluice::journal {
@@ -74,9 +76,14 @@ class Node {
   runtime::Task<std::expected<void, std::string>> start_shards();
   runtime::Task<std::expected<void, std::string>> start_accounting();
   runtime::Task<void> stop_accounting();
+  /// `disable-acct-records` of the record's queue.
+  [[nodiscard]] bool is_disabled(const accounting::AcctRecord& record);
+  /// For `show status`.
+  [[nodiscard]] std::string accounting_text() const;
   runtime::Task<std::expected<void, std::string>> reload_accounting(const queue::Snapshot& next);
   runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
   runtime::Task<void> sample_traffic();
+  runtime::Task<void> watch_memory();
   runtime::Task<void> start_storage(DataShard& shard, Status& status);
   runtime::Task<void> spread_snapshot();
   runtime::Task<void> apply_snapshot();
@@ -125,9 +132,11 @@ class Node {
   runtime::Gate shutdown_;
   std::unique_ptr<journal::Checkpointer> checkpointer_;
   std::unique_ptr<accounting::AccountingWriter> accounting_;
+  std::unique_ptr<config::DomainSettingsCache> accounting_settings_;
   std::unique_ptr<control::CommandServer> commands_;
   runtime::TaskGroup tasks_;
   runtime::Wakeup sampler_;
+  MemoryWatch memory_;
   TrafficHistory inbound_;
   TrafficHistory outbound_;
   WallTime started_{};

@@ -107,10 +107,30 @@ void TimeText::append(std::string& out, WallTime time) {
 }
 
 RowFormatter::RowFormatter(const RecordLayout& layout, const TimeZone& zone, Options options)
-    : layout_(layout), times_(zone, options.iso_times), user_string_(std::move(options.user_string)) {}
+    : layout_(layout),
+      times_(zone, options.iso_times),
+      user_string_(std::move(options.user_string)),
+      privacy_(std::move(options.privacy)) {}
 
 void RowFormatter::append_row(std::string& out, const AcctRecord& record) {
   SLUICE_ASSERT(layout_.takes(record.type));
+  if (!privacy_.hides() || record.rcpt.empty()) {
+    append_visible_row(out, record);
+    return;
+  }
+  privacy_.sender(orig_, record.orig, record.rcpt);
+  privacy_.address(rcpt_, record.rcpt);
+  privacy_.original_recipient(orcpt_, record.orcpt);
+  privacy_.text(diag_, record.dsn_diag, record.rcpt);
+  AcctRecord hidden = record;
+  hidden.orig = orig_;
+  hidden.rcpt = rcpt_;
+  hidden.orcpt = orcpt_;
+  hidden.dsn_diag = diag_;
+  append_visible_row(out, hidden);
+}
+
+void RowFormatter::append_visible_row(std::string& out, const AcctRecord& record) {
   bool first = true;
   for (const RecordLayout::Column& column : layout_.columns()) {
     if (!first) out += ',';

@@ -5,12 +5,14 @@
 #include <string>
 
 #include "policy/accounting/acct_record.h"
+#include "policy/accounting/privacy.h"
 #include "policy/accounting/record_layout.h"
 #include "policy/accounting/time_zone.h"
 
 namespace sluice::accounting {
 
-/// Writes times as accounting files have them, remembering the last minutes it met: most records of a burst share one.
+/// Writes times as accounting files have them, remembering the last minutes it met: most records of a burst
+/// share one.
 class TimeText {
  public:
   TimeText(const TimeZone& zone, bool iso) : zone_(zone), iso_(iso) {}
@@ -30,14 +32,14 @@ class TimeText {
   std::array<Minute, 16> recent_{};
 };
 
-/// Turns records into rows of one file. The same record always gives the same bytes: what a crash left behind is
-/// recognised by that.
-/// Thread: one. Lifetime: `zone` and `layout` outlive it.
+/// Turns records into rows of one file. The same record always gives the same bytes: what a crash left behind
+/// is recognised by that. Thread: one. Lifetime: `zone` and `layout` outlive it.
 class RowFormatter {
  public:
   struct Options {
     bool iso_times = true;
     std::string user_string;
+    Privacy privacy{};
   };
   RowFormatter(const RecordLayout& layout, const TimeZone& zone, Options options);
 
@@ -45,12 +47,15 @@ class RowFormatter {
   void append_row(std::string& out, const AcctRecord& record);
 
  private:
+  void append_visible_row(std::string& out, const AcctRecord& record);
   void append_value(std::string& out, const RecordLayout::Column& column, const AcctRecord& record);
   void append_field(std::string& out, const Field& field, const AcctRecord& record);
 
   const RecordLayout& layout_;
   TimeText times_;
   std::string user_string_;
+  Privacy privacy_;
+  std::string orig_, rcpt_, orcpt_, diag_;  // of a row whose recipient is hidden
 };
 
 /// The value of the header `name` (compared without case), empty when absent.

@@ -14,6 +14,7 @@
 #include "engine/runtime/uring/uring_reactor.h"
 #include "engine/shard/node.h"
 #include "tools/config_files/report.h"
+#include "tools/sluiced/rights.h"
 
 namespace {
 
@@ -166,6 +167,12 @@ int run(const Arguments& arguments) {
   }
   std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
   runtime::prepare_process();
+  if (!loaded.config->globals.run_as_root) {
+    if (const auto dropped = tools::drop_rights(tools::kUsers, tools::own_paths(*loaded.config)); !dropped) {
+      std::fprintf(stderr, "Startup error: %s\n", dropped.error().c_str());
+      return 1;
+    }
+  }
   const std::vector<unsigned> cpus = runtime::usable_cpus();
   const auto shards = arguments.shards.value_or(
       loaded.config->globals.shards.value_or(static_cast<std::uint32_t>(cpus.size())));

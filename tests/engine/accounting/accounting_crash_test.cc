@@ -113,6 +113,7 @@ TEST(AccountingCrash, ADeathBetweenWritesChangesNoByteThatWasSeen) {
     AccountingWorld at(seed);
     at.files = {AccountingWorld::file("/log/acct.csv"),
                 AccountingWorld::file("/log/b.csv", {config::RecordType::Bounce})};
+    for (auto& file : at.files) file.sync = at.world.seed() % 2 == 0;
     start(at);
     for (int i = 0; i < 30; ++i) at.journals.publish(static_cast<std::size_t>(i % 3), 7);
     at.world.run_for(300ms);  // all written, nothing committed

@@ -77,6 +77,7 @@ config::AcctFile AccountingWorld::file(std::string path, std::vector<config::Rec
     out.record_fields.push_back({type, {"recordId", "rcpt", "timeLogged", "dsnDiag"}, {}});
   }
   out.records = std::move(records);
+  out.sync = true;
   return out;
 }
 

@@ -48,6 +48,46 @@ TEST(AccountingWriter, WritesRowsAtOnceAndAcknowledgesAfterTheCommit) {
   at.expect_complete("/log/acct.csv");
 }
 
+TEST(AccountingWriter, WithoutSyncTheDiskIsAskedLessOften) {
+  AccountingWorld at(1);
+  at.files = {AccountingWorld::file("/log/acct.csv")};
+  at.files[0].sync = false;
+  ASSERT_TRUE(start(at));
+  at.journals.publish(0, 10);
+  at.world.run_for(2s);
+  at.expect_complete("/log/acct.csv");
+  EXPECT_EQ(at.journals.acknowledged.at(0).offset, 0u);
+  at.world.run_for(4s);
+  EXPECT_EQ(at.journals.acknowledged.at(0).offset, 1u);
+  at.stop();
+}
+
+TEST(AccountingWriter, CountsTheRecordsOfMovedFiles) {
+  AccountingWorld at(1);
+  auto spec = AccountingWorld::file("/log/acct.csv", {RecordType::Delivery, RecordType::Bounce});
+  spec.move_to = "/done";
+  spec.count_moved_records = true;
+  at.files = {spec};
+  ASSERT_TRUE(start(at));
+  at.journals.publish(0, 10);
+  at.world.run_for(2s);
+  at.journals.publish(0, 7);  // not stored when the process dies; its rows are there
+  at.world.run_for(10ms);
+  at.crash(Crash::Kill);
+  ASSERT_TRUE(start(at));
+  at.journals.publish(1, 5);
+  at.world.run_for(100ms);
+  EXPECT_EQ(test::finish(at.world, at.writer->rotate("")), 1u);
+  at.stop();
+  const std::size_t rows = at.rows("/log/acct.csv", "/done").by_record.size();
+  EXPECT_GT(rows, 10u);
+  const std::string expected =
+      "/log/acct-2026-01-05-0000.csv moved to /done: " + std::to_string(rows) + " records";
+  EXPECT_NE(std::ranges::find(at.notes, expected), at.notes.end())
+      << (at.notes.empty() ? "" : at.notes.back());
+  at.expect_complete("/log/acct.csv", "/done");
+}
+
 TEST(AccountingWriter, AnEventlessStartMakesNoFile) {
   AccountingWorld at(1);
   at.files = {AccountingWorld::file("/log/acct.csv")};
@@ -305,7 +345,7 @@ TEST(AccountingWriter, RefusesWhatItCannotHonour) {
     EXPECT_FALSE(error.empty());
     return error;
   };
-  refuses([](auto& files) { files[0].privacy_policy.kind = config::PrivacyKind::Redact; });
+  refuses([](auto& files) { files[0].privacy_policy = {config::PrivacyKind::SiphashHexkey, "xyz"}; });
   refuses([](auto& files) { files[0].record_fields[0].fields = {"nonsense"}; });
   refuses([](auto& files) { files.push_back(files[0]); });
   refuses([](auto& files) { files[0].path = "/log/"; });

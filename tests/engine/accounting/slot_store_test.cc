@@ -82,8 +82,8 @@ TEST(AcctState, TextComesBack) {
   state.files.push_back({"/var/log/a b.csv",
                          0xfedcba9876543210,
                          {day, 7},
-                         AcctFileState::Current{{day, 7}, 123, WallTime{5ms}},
-                         {{{day, 5}, "/done here"}, {{day, 6}, "/other"}}});
+                         AcctFileState::Current{{day, 7}, 123, WallTime{5ms}, 42},
+                         {{{day, 5}, "/done here", 17}, {{day, 6}, "/other", 0}}});
   state.files.push_back({"/x.csv", 0, {}, std::nullopt, {}});
   const auto again = AcctState::parse(state.text());
   ASSERT_TRUE(again);
@@ -97,7 +97,7 @@ TEST(AcctState, TextComesBack) {
         "sluice-accounting 1\ncursor 1\nlast 1 1\n", "sluice-accounting 1\ncursor 1\nfile /a\ncurrent 1 1\n",
         "sluice-accounting 1\ncursor 1\nfile /a\ncurrent 1 1 -1 1\n",
         "sluice-accounting 1\ncursor 1\nfile /a\nmove 1 1\n",
-        "sluice-accounting 1\ncursor 1\nfile /a\nmove\n",
+        "sluice-accounting 1\ncursor 1\nfile /a\nmove\n", "sluice-accounting 1\ncursor 1\nfile /a\nrows 3\n",
         "sluice-accounting 1\ncursor 1\nfile /a\nlast 99999999 1\n"}) {
     EXPECT_FALSE(AcctState::parse(bad)) << bad;
   }

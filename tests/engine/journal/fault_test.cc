@@ -158,6 +158,24 @@ TEST_F(FaultTest, AFlippedBitInABodyCostsThatMessageOnly) {
   EXPECT_FALSE(world.disk().files_below("/spool/damaged").empty()) << "its bytes are kept";
 }
 
+TEST_F(FaultTest, DamagedBytesAreNotKeptWhenTheOperatorSaysSo) {
+  ASSERT_TRUE(boot());
+  fill(50);
+  const std::string odd = "/spool/shard-0000/msg-0000004711.seg";
+  for (const bool deleted : {false, true}) {
+    crash();
+    world.disk().put(odd, std::string(8192, 'x'));
+    delete_damaged = deleted;
+    ASSERT_TRUE(boot());
+    EXPECT_EQ(count_whole(), 50u) << "the rest is read all the same";
+    ASSERT_EQ(report().damage.size(), 1u);
+    EXPECT_EQ(report().damage.front().kept_as.empty(), deleted);
+    const auto files = world.disk().files_below(kRoot);
+    EXPECT_EQ(std::ranges::find(files, odd), files.end());
+    EXPECT_EQ(world.disk().files_below("/spool/damaged").size(), 1u) << "from the first round";
+  }
+}
+
 TEST_F(FaultTest, AZeroedJournalGroupDoesNotLoseItsMessages) {
   ASSERT_TRUE(boot());
   fill(50);

@@ -91,7 +91,8 @@ class StorageRig : public ::testing::Test {
   /// Recovers and starts `shards` shards; readers live on shard 0.
   [[nodiscard]] bool boot(std::uint32_t shards = 1, JournalCursor cursor = {}) {
     if (!world.machine().is_up()) world.machine().boot();
-    auto recovered = test::finish(world, recover(world.reactor(), {.directory = kRoot, .shards = shards}));
+    RecoveryOptions how{.directory = kRoot, .shards = shards, .delete_damaged = delete_damaged};
+    auto recovered = test::finish(world, recover(world.reactor(), std::move(how)));
     if (!recovered || !*recovered) {
       ADD_FAILURE() << (recovered ? recovered->error().text() : "recovery hangs");
       return false;
@@ -232,6 +233,7 @@ class StorageRig : public ::testing::Test {
 
   runtime::sim::World world;
   StorageOptions options = small_options();
+  bool delete_damaged = false;
   std::unique_ptr<Process> process;
 };
 

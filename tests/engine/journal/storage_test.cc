@@ -91,6 +91,34 @@ TEST_F(StorageTest, AttemptsAndDueTimesComeBack) {
   }
 }
 
+TEST_F(StorageTest, LazyEndingsBecomeDurableInFewerGroups) {
+  ASSERT_TRUE(boot());
+  std::uint64_t groups[2] = {};
+  for (const bool hurry : {true, false}) {
+    shard().journal.set_hurry(hurry);
+    std::vector<spool::StoredMessage*> messages;
+    for (int i = 0; i < 40; ++i) messages.push_back(add("m" + std::to_string(i)));
+    world.run_for(1s);
+    const std::uint64_t before = shard().journal.stats().groups_committed;
+    for (spool::StoredMessage* one : messages) {
+      end(*one, 0);
+      world.run_for(5ms);
+    }
+    if (!hurry) EXPECT_GT(shard().spool.stats().messages_live, 0u) << "released before it is durable";
+    world.run_for(300ms);
+    EXPECT_EQ(shard().spool.stats().messages_live, 0u);
+    groups[hurry ? 0 : 1] = shard().journal.stats().groups_committed - before;
+  }
+  EXPECT_GE(groups[0], 30u);
+  EXPECT_LE(groups[1], 3u);
+  // What a queue has to remember is in no less of a hurry.
+  const std::uint64_t before = shard().journal.stats().groups_committed;
+  shard().journal.put_state("k", "v");
+  world.run_for(20ms);
+  EXPECT_EQ(shard().journal.stats().groups_committed, before + 1);
+  EXPECT_TRUE(stop());
+}
+
 TEST_F(StorageTest, MessageIdsNeverRepeat) {
   std::set<MessageId> ids;
   for (int round = 0; round < 5; ++round) {
