@@ -20,6 +20,8 @@ net::DsnReturn to_net(spool::DsnReturn ret) {
   return net::DsnReturn::Unset;
 }
 
+}  // namespace
+
 net::ClientSettings client_settings(const config::DomainSettings& settings, std::string ehlo) {
   return {.helo_name = std::move(ehlo),
           .ignore = {.pipelining = settings.ignore_pipelining,
@@ -31,14 +33,13 @@ net::ClientSettings client_settings(const config::DomainSettings& settings, std:
           .pix_workaround = settings.pix_bug_workaround};
 }
 
-}  // namespace
-
 Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
-                       ConnectGrants paid)
+                       Slots& slots, ConnectGrants paid)
     : dispatcher_(dispatcher),
       reactor_(dispatcher.reactor()),
       queue_(&queue),
       connecting_(connecting),
+      slots_(slots),
       snapshot_(dispatcher.snapshot()),
       settings_(queue.settings),
       log_(dispatcher.log(), dispatcher.next_connection_number(), log_wishes(*settings_)),
@@ -127,7 +128,7 @@ runtime::Task<void> Connection::run() {
     co_await fail_route(route);
     co_return;
   }
-  if (dispatcher_.borrow(*queue_, *settings_, route)) {
+  if (!finishing_ && dispatcher_.borrow(*queue_, *settings_, route)) {
     leave_connecting();
     co_return;
   }
@@ -166,6 +167,7 @@ runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer
                                              .source_ip = "0.0.0.0",
                                              .destination_ip = to.address.text(),
                                              .esmtp = {}});
+  snapshot_ = dispatcher_.snapshot();
   const Dispatcher::Pass pass = dispatcher_.pass(*queue_, *snapshot_, name, to, passage_, limited_until_);
   if (pass == Dispatcher::Pass::NoSource) {
     failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
@@ -235,6 +237,7 @@ runtime::Task<void> Connection::converse() {
   while (!client_->is_over()) {
     read_input();
     if (client_->is_over()) break;
+    if (ready_ && outdated_) follow_settings();
     if (ready_) add_transactions();
     if (client_->is_over()) break;
     if (client_->wants_output()) {
@@ -337,6 +340,8 @@ void Connection::add_transactions() {
 }
 
 bool Connection::take_one(Active& slot) {
+  // A guest whose command has disabled this source address leaves.
+  if (QueueModes::is_shut(*queue_, source_)) return false;
   slot.items.clear();
   const Dispatcher::Taken taken =
       dispatcher_.take(*queue_, passage_.gate.get(), slot.items, recipients_at_most(), slot.volumes);

@@ -21,6 +21,9 @@ namespace sluice::delivery {
 [[nodiscard]] resolver::RouteOptions route_options(const queue::Snapshot& snapshot, const queue::Queue& queue,
                                                    const config::DomainSettings& settings);
 
+/// How a connection under these settings speaks; `ehlo`: what it calls itself.
+[[nodiscard]] net::ClientSettings client_settings(const config::DomainSettings& settings, std::string ehlo);
+
 /// One outbound connection of a queue: finds a mail host, speaks SMTP, takes recipients from the queue as
 /// long as there are any, and hands every outcome to the Settler. Without work it may go on for another queue
 /// of the same host (SpareConnections). Thread:   one shard. Lifetime: run() has ended before destruction;
@@ -30,8 +33,9 @@ namespace sluice::delivery {
 class Connection final : public Deliverer, public net::ClientEvents, public queue::Worker {
  public:
   /// `connecting`: a unit of it was taken for this connection and is given back once a host has greeted it.
-  /// `paid`: what max-connect-rate was charged for the first attempt; given back when none is made.
-  Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
+  /// `slots`: what it is counted in, by whoever runs it. `paid`: what max-connect-rate was charged for the
+  /// first attempt; given back when none is made.
+  Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting, Slots& slots,
              ConnectGrants paid);
   ~Connection() override;
 
@@ -59,6 +63,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   /// One more message could be given to the server at once.
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] SpareConnections::Seat& seat() { return seat_; }
+  void renew() override;
+  void count_anew() override;
   /// Takes nothing new, ends what is under way, says QUIT.
   void finish() override;
   /// Ends at once; transactions under way are classified by what was sent.
@@ -97,6 +103,10 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Task<void> fail_route(const resolver::RouteAnswer& route);
   runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
   runtime::Task<void> converse();
+  // reload.cc
+  [[nodiscard]] bool fits_settings() const;
+  [[nodiscard]] const queue::SourceAddress* source_in_force() const;
+  void follow_settings();
   void read_input();
   void add_transactions();
   void next_guest(bool stays);
@@ -151,7 +161,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Reactor& reactor_;
   queue::Queue* queue_;
   queue::SharedBudget& connecting_;
-  // Of the moment the connection began: a reload changes new connections only.
+  Slots& slots_;
+  // Of the moment the connection began or followed a reload last.
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<const config::DomainSettings> settings_;
   SessionLog log_;
@@ -203,6 +214,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool ever_established_ = false;
   bool ready_ = false;
   bool finishing_ = false;
+  bool outdated_ = false;  // a reload has come since snapshot_
   bool cut_ = false;
   bool linger_over_ = false;
   bool rests_ = false;

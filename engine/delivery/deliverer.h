@@ -36,6 +36,11 @@ class Deliverer {
   [[nodiscard]] virtual bool rests() const { return false; }
   /// Mail is on its way to a host.
   [[nodiscard]] virtual bool transfers() const { return false; }
+  /// A configuration has come into force, and its queue has its new settings: it follows them after what it
+  /// is doing, or ends then.
+  virtual void renew() = 0;
+  /// Behind renew(): is counted where the configuration says now, and ends when it is one too many there.
+  virtual void count_anew() {}
   /// Takes nothing new and ends when what is under way has ended.
   virtual void finish() = 0;
   /// Ends at once; attempts under way get the outcome that their interruption means.

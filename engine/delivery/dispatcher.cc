@@ -30,24 +30,13 @@ Dispatcher::~Dispatcher() {
   queues_.for_each([this](queue::Queue& queue) { reactor_.disarm(queue.timer); });
 }
 
-void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
-  snapshot_ = std::move(snapshot);
-  settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
-  settler_.set_snapshot(snapshot_);
-  modes_.forget_rules();
-  reroute_turns_.clear();
-  rollups_.set_snapshot(snapshot_);
-  queues_.for_each([this](queue::Queue& queue) { apply_settings(queue); });
-  if (started_) consider_all();
-}
-
 void Dispatcher::consider_all() {
   std::vector<queue::Queue*> all;  // looking at one may make others
   all.reserve(queues_.size());
   queues_.for_each([&all](queue::Queue& queue) { all.push_back(&queue); });
-  sweeping_ = true;
+  const bool outer = std::exchange(sweeping_, true);
   for (queue::Queue* queue : all) consider(*queue);
-  sweeping_ = false;
+  sweeping_ = outer;
 }
 
 void Dispatcher::apply_settings(queue::Queue& queue) {
@@ -72,6 +61,7 @@ queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vm
   made.gates = {};
   apply_limits(made);
   made.paused = shared_.remembered.take_pause(made.name());
+  find_place(made);
   return made;
 }
 
@@ -82,6 +72,11 @@ void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::s
 void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::string_view vmta,
                         const JoinedBy& by) {
   queue::Queue& queue = queue_for(domain, vmta);
+  if (queue.misplaced) {  // whoever sent it knew another configuration
+    pass_on(snapshot_->home_of(queue.vmta, domain), arrival, std::string(domain), std::string(vmta), by);
+    consider(queue);  // it may be new, and follows
+    return;
+  }
   if (by.route) queue.route = by.route;
   queue.is_joined_by_setting = queue.is_joined_by_setting || by.setting;
   if (reroute(queue, arrival)) {
@@ -96,12 +91,21 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
     hand_on(arrival, queue);
     return;
   }
+  keep(queue, arrival);
+  if (started_ && arrival.due <= reactor_.now() && arrival.attempts == 0 &&
+      queue.settings->retry_upon_new_mail)
+    end_rest(queue);
+  if (started_) consider(queue);
+}
+
+void Dispatcher::keep(queue::Queue& queue, const Arrival& arrival) {
   queue::Item& item = *items_.make();
   item.message = arrival.message;
   item.recipient = arrival.recipient;
   item.attempts = arrival.attempts;
   item.shut_attempts = arrival.shut_attempts;
   item.priority = arrival.priority;
+  item.shut_attempts = arrival.shut_attempts;
   item.due = arrival.due;
   if (arrival.schedule != nullptr) items_.set_schedule(item, arrival.schedule);
   settler_.first_attempts().note(item.message, item.recipient, arrival.first_attempt);
@@ -112,14 +116,19 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
     queue.wait(item, false);
   } else {
     queue.push(item);
-    if (started_ && arrival.attempts == 0 && queue.settings->retry_upon_new_mail) end_rest(queue);
   }
-  if (started_) consider(queue);
+}
+
+/// To a queue of whatever shard.
+void Dispatcher::pass_on(ShardId home, const Arrival& arrival, std::string domain, std::string vmta,
+                         const JoinedBy& by) {
+  if (home == reactor_.shard() || home.raw() >= peers_.size()) return arrive(arrival, domain, vmta, by);
+  reactor_.send_to(home, [there = peers_[home.raw()], arrival, to = std::move(domain), name = std::move(vmta),
+                          by] { there->arrive(arrival, to, name, by); });
 }
 
 void Dispatcher::start() {
-  started_ = true;
-  consider_all();
+  if (!std::exchange(started_, true)) consider_all();
 }
 
 void Dispatcher::on_queue_timer(runtime::Timer& timer) {
@@ -147,6 +156,10 @@ void Dispatcher::set_timer(queue::Queue& queue, std::optional<MonoTime> extra) {
 }
 
 void Dispatcher::consider(queue::Queue& queue) {
+  if (queue.misplaced) {
+    send_home(queue);
+    return;
+  }
   const MonoTime now = reactor_.now();
   queue.wake(now);
   if (started_ && !stopping_) keep_up(queue);
@@ -165,9 +178,13 @@ void Dispatcher::consider(queue::Queue& queue) {
   }
   if (!queue.vmta_exists) {
     if (queue.held == 0) {
-      tasks_.spawn(bounce_ready(queue, {{5, 3, 5}, "smtp;specified VirtualMTA does not exist"},
-                                journal::Ending::Bounced));
+      tasks_.spawn(find_successor(queue));
     }
+    return;
+  }
+  if (awaits_others(queue)) {
+    awaited_.emplace(queue.vmta_name());
+    set_timer(queue, std::nullopt);
     return;
   }
   if (place(queue, now)) return;

@@ -3,10 +3,12 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 
 #include "engine/delivery/queue_modes.h"
@@ -37,10 +39,10 @@ struct Arrival {
   spool::StoredMessage* message = nullptr;
   std::uint32_t recipient = 0;
   std::uint16_t attempts = 0;
-  std::uint8_t shut_attempts = 0;  ///< of these, the last ones in a row while the queue was shut off
   std::uint8_t priority = 50;
-  MonoTime due{};         ///< in the future: waits until then
-  std::uint8_t hops = 0;  ///< queues it has been handed on by: `queue-to` may go in circles
+  std::uint8_t shut_attempts = 0;  ///< queue::Item's
+  MonoTime due{};                  ///< in the future: waits until then
+  std::uint8_t hops = 0;           ///< queues it has been handed on by: `queue-to` may go in circles
   std::shared_ptr<const schedule::Windows> schedule = {};  ///< null: at any time
   WallTime first_attempt{};                                ///< epoch: none, or not tracked
   std::string rerouted;  ///< virtual MTAs it was moved away from, each with a line end; empty: none
@@ -63,7 +65,11 @@ struct ConnectGrants {
 
 /// The counts one connection is part of: daemon, virtual MTA, pools, shared domain. Given back together.
 struct Slots {
-  std::vector<std::shared_ptr<queue::SharedBudget>> held;
+  struct Held {
+    std::shared_ptr<queue::SharedBudget> budget;
+    bool ending = false;  ///< SharedBudget::must_end() has said so
+  };
+  std::vector<Held> held;
 };
 
 /// What a connection holds while it is open: its source, and its units of the counts by host and source.
@@ -77,12 +83,28 @@ class Passage {
   void release() {
     for (std::size_t i = 0; i < unit_count; ++i) hosts->give_back(units[i]);
     unit_count = 0;
-    if (gate) --gate->connections;
-    gate.reset();
+    count_by(nullptr);
     source = nullptr;
+  }
+  /// Counted by another gate of its source from now on; null: by none.
+  void count_by(std::shared_ptr<queue::SourceGate> other) {
+    if (gate == other) return;
+    if (gate) --gate->connections;
+    if (gate && std::exchange(ending, false)) --gate->ending;
+    gate = std::move(other);
+    if (gate) ++gate->connections;
+  }
+  /// One too many for its gate, and no other one has been told so in its place.
+  [[nodiscard]] bool must_end() {
+    if (!gate || ending || !gate->max_connections ||
+        gate->connections - gate->ending <= *gate->max_connections)
+      return false;
+    ++gate->ending;
+    return ending = true;
   }
   const queue::SourceAddress* source = nullptr;
   std::shared_ptr<queue::SourceGate> gate;
+  bool ending = false;
   queue::KeyedBudget* hosts = nullptr;
   std::array<queue::KeyedBudget::Unit, 2> units{};
   std::size_t unit_count = 0;
@@ -130,7 +152,8 @@ class Dispatcher {
 
   /// Where connections log to (`log-connections` and its like). Before start().
   void set_log(LogLine log) { log_ = std::move(log); }
-  /// Puts the configuration in force: queues get their new settings, running connections keep theirs.
+  /// Puts the configuration in force: queues get their new settings and limits at once and go to the shard
+  /// they belong to; connections follow where they can and end after their present mail where they cannot.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells
   /// it. A VMTA that has gone meanwhile: the recipient bounces.
@@ -142,6 +165,8 @@ class Dispatcher {
   void start();
   /// No new connections; transactions under way may finish for `grace`, then connections are cut.
   [[nodiscard]] runtime::Task<void> stop(Duration grace);
+  /// After stop(): what came in meanwhile and has to end at once (refuse()) has ended.
+  [[nodiscard]] auto join() { return tasks_.join(); }
 
   // --- Commands. `pattern`: "domain[/vmta]" with `*` on either side. They answer how many queues matched.
   std::size_t pause(std::string_view pattern, bool paused);
@@ -192,6 +217,9 @@ class Dispatcher {
   /// The limit of queue, virtual MTA and pools that holds recipients back longest, and until when; `now`:
   /// none.
   [[nodiscard]] Hold next_recipient(const queue::Queue& queue, MonoTime now) const;
+  /// A connection of `queue` goes on under a new configuration: it is counted where that says. True: it is
+  /// one too many.
+  [[nodiscard]] bool recount(const queue::Queue& queue, Slots& slots);
   enum class Pass : std::uint8_t { Granted, Limited, NoSource };
   /// Chooses the source address for a connection to `to`, the next in rotation that no limit forbids, and
   /// takes what it needs of the counts by host, destination and source into `out`. Limited: `again` says when
@@ -275,12 +303,26 @@ class Dispatcher {
   runtime::Task<void> walk(RecipientFilter filter, RecipientVisitor& visitor);
   runtime::Task<std::size_t> walk_some(queue::Queue& queue, std::size_t skip, const RecipientFilter& filter,
                                        RecipientVisitor& visitor, bool& stopped);
+  // reload.cc
+  void find_place(queue::Queue& queue);
+  void end_surplus();
+  [[nodiscard]] bool awaits_others(const queue::Queue& queue) const;
+  void give_up_claim(const std::shared_ptr<queue::IdentityState>& state, const std::string& vmta);
+  void all_have_left(const std::string& vmta);
+  void send_home(queue::Queue& queue);
+  void take_over(std::unique_ptr<queue::Queue> queue, std::vector<Arrival>& mail);
+  runtime::Task<void> find_successor(queue::Queue& queue);
+  [[nodiscard]] std::optional<config::VmtaId> successor_of(const queue::Queue& queue,
+                                                           const spool::MessageView& message);
   // placing.cc
   struct JoinedBy {
     std::shared_ptr<const routing::HostList> route;
     bool setting = false;
   };
   void arrive(const Arrival& arrival, std::string_view domain, std::string_view vmta, const JoinedBy& by);
+  void keep(queue::Queue& queue, const Arrival& arrival);
+  void pass_on(ShardId home, const Arrival& arrival, std::string domain, std::string vmta,
+               const JoinedBy& by);
   void apply_placement(queue::Queue& queue);
   bool place(queue::Queue& queue, MonoTime now);
   [[nodiscard]] Rollups::Wishes wishes_of(const queue::Queue& queue);
@@ -316,8 +358,9 @@ class Dispatcher {
   void end_over(queue::Queue& queue, queue::Batch over);
   [[nodiscard]] Duration time_left(const queue::Queue& queue, const queue::Item& item) const;
   // slots.cc
+  [[nodiscard]] std::vector<std::shared_ptr<queue::SharedBudget>> budgets_of(const queue::Queue& queue) const;
   [[nodiscard]] const queue::SharedBudget* take_slots(const queue::Queue& queue, Slots& slots);
-  void give_back(Slots& slots);
+  static void give_back(Slots& slots);
   [[nodiscard]] bool is_slot_short(const queue::Queue& queue) const;
   [[nodiscard]] bool stands_behind(const queue::Queue& queue) const;
   void ask_to_yield(const queue::Queue& queue);
@@ -383,6 +426,7 @@ class Dispatcher {
   SlotTimer slot_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;
+  std::set<std::string, std::less<>> awaited_;  ///< virtual MTAs that have queues here waiting for others
   runtime::Semaphore programs_;
   std::uint64_t connections_running_ = 0;
   std::uint64_t connections_begun_ = 0;

@@ -306,7 +306,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
   const MonoTime now = reactor_.now();
   queue.wake(now);
   if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists ||
-      (queue.all_shut && !is_local(queue))) {
+      queue.misplaced || (queue.all_shut && !is_local(queue))) {
     return NothingToDo{};
   }
   if (!settler_.can_record() || !settler_.can_copy(queue)) {

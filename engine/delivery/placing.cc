@@ -94,6 +94,7 @@ Arrival Dispatcher::arrival_of(const queue::Item& item) const {
           .attempts = item.attempts,
           .shut_attempts = item.shut_attempts,
           .priority = item.priority,
+          .shut_attempts = item.shut_attempts,
           .due = item.due,
           .schedule = items_.schedule_of(item),
           .first_attempt = settler_.first_attempts().take(item),
@@ -105,14 +106,8 @@ void Dispatcher::hand_on(Arrival arrival, const queue::Queue& from) {
   const queue::Placement& placement = from.placement;
   snapshot_->joined->set(snapshot_->identity(from.vmta).state.get(), from.domain(), placement.joins);
   const JoinedBy by{placement.route, placement.by_setting};
-  const ShardId home = snapshot_->home_of(from.vmta, placement.joins);
-  if (home == reactor_.shard() || home.raw() >= peers_.size()) {
-    arrive(arrival, placement.joins, from.vmta_name(), by);
-    return;
-  }
-  reactor_.send_to(
-      home, [there = peers_[home.raw()], arrival, to = placement.joins, vmta = std::string(from.vmta_name()),
-             by] { there->arrive(arrival, to, vmta, by); });
+  pass_on(snapshot_->home_of(from.vmta, placement.joins), arrival, placement.joins,
+          std::string(from.vmta_name()), by);
 }
 
 Rollups::Wishes Dispatcher::wishes_of(const queue::Queue& queue) {
@@ -209,19 +204,14 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
       item.shut_attempts = one.shut_attempts;
       item.priority = one.priority;
       if (one.schedule != nullptr) items_.set_schedule(item, one.schedule);
+      item.shut_attempts = one.shut_attempts;
       item.due = reactor_.now() + kStaleAnswer;
       settler_.first_attempts().note(one.message, one.recipient, one.first_attempt);
       queue.wait(item, false);
       continue;
     }
     const std::string domain = domain_of(lease->view().recipient(one.recipient).address);
-    const ShardId home = snapshot_->home_of(queue.vmta, domain);
-    if (home == reactor_.shard() || home.raw() >= peers_.size()) {
-      enqueue(one, domain, vmta);
-    } else {
-      reactor_.send_to(
-          home, [there = peers_[home.raw()], one, domain, vmta] { there->enqueue(one, domain, vmta); });
-    }
+    pass_on(snapshot_->home_of(queue.vmta, domain), one, domain, vmta, {});
   }
   queue.emptied_at = reactor_.now();
   --queue.held;

@@ -227,14 +227,7 @@ bool Dispatcher::reroute(queue::Queue& queue, const Arrival& arrival) {
   Arrival moved = arrival;
   moved.rerouted += std::string(queue.vmta_name()) + '\n';
   const JoinedBy by{queue.route, queue.is_joined_by_setting};
-  const ShardId home = snapshot_->home_of(*vmta, queue.domain());
-  if (home == reactor_.shard() || home.raw() >= peers_.size()) {
-    arrive(moved, std::string(queue.domain()), name, by);
-  } else {
-    reactor_.send_to(
-        home, [there = peers_[home.raw()], moved = std::move(moved), domain = std::string(queue.domain()),
-               name, by] { there->arrive(moved, domain, name, by); });
-  }
+  pass_on(snapshot_->home_of(*vmta, queue.domain()), moved, std::string(queue.domain()), name, by);
   return true;
 }
 
@@ -262,7 +255,9 @@ std::size_t Dispatcher::for_matching(std::string_view pattern, Act&& act) {
   queues_.for_each([&](queue::Queue& queue) {
     if (matches_queue(pattern, queue.name())) found.push_back(&queue);
   });
+  const bool outer = std::exchange(sweeping_, true);
   for (queue::Queue* queue : found) act(*queue);
+  sweeping_ = outer;
   return found.size();
 }
 

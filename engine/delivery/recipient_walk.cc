@@ -179,7 +179,9 @@ void Dispatcher::release_parked() {
   queues_.for_each([&](queue::Queue& queue) {
     if (queue.unpark() > 0) found.push_back(&queue);
   });
+  const bool outer = std::exchange(sweeping_, true);  // looking at one may not take others away
   for (queue::Queue* queue : found) consider(*queue);
+  sweeping_ = outer;
 }
 
 }  // namespace sluice::delivery

@@ -36,31 +36,60 @@ std::uint64_t hash_of(const std::optional<IpAddress>& address) {
 
 }  // namespace
 
+/// What connections of `queue` count for.
+std::vector<std::shared_ptr<queue::SharedBudget>> Dispatcher::budgets_of(const queue::Queue& queue) const {
+  std::vector<std::shared_ptr<queue::SharedBudget>> out;
+  out.emplace_back(std::shared_ptr<void>(), &shared_.outbound);
+  for (const queue::Totals& totals : totals_of(queue))
+    out.emplace_back(totals.state, &totals.state->connections);
+  if (queue.gates.shared_connections) out.push_back(queue.gates.shared_connections);
+  return out;
+}
+
 /// Takes one of every count; or nothing, and answers the one that is full.
 const queue::SharedBudget* Dispatcher::take_slots(const queue::Queue& queue, Slots& slots) {
-  if (!shared_.outbound.try_take()) return &shared_.outbound;
-  const auto take = [&slots](std::shared_ptr<queue::SharedBudget> one) {
-    if (!one->try_take()) return false;
-    slots.held.push_back(std::move(one));
-    return true;
-  };
-  const queue::SharedBudget* full = nullptr;
-  for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals) {
-    if (!take({totals.state, &totals.state->connections})) {
-      full = &totals.state->connections;
-      break;
+  for (auto& one : budgets_of(queue)) {
+    if (!one->try_take()) {
+      give_back(slots);
+      return one.get();
+    }
+    slots.held.push_back({std::move(one)});
+  }
+  return nullptr;
+}
+
+bool Dispatcher::recount(const queue::Queue& queue, Slots& slots) {
+  std::vector<Slots::Held> before = std::exchange(slots.held, {});
+  for (auto& one : budgets_of(queue)) {
+    const auto known =
+        std::find_if(before.begin(), before.end(), [&one](const auto& held) { return held.budget == one; });
+    if (known != before.end()) {
+      slots.held.push_back(std::move(*known));
+      before.erase(known);
+    } else {
+      one->take_anyway();
+      slots.held.push_back({std::move(one)});
     }
   }
-  if (full == nullptr && queue.gates.shared_connections && !take(queue.gates.shared_connections))
-    full = queue.gates.shared_connections.get();
-  if (full != nullptr) give_back(slots);
-  return full;
+  Slots gone{std::move(before)};
+  give_back(gone);
+  bool surplus = false;
+  for (Slots::Held& one : slots.held) {
+    one.ending = one.ending || one.budget->must_end();
+    surplus = surplus || one.ending;
+  }
+  return surplus;
 }
 
 void Dispatcher::give_back(Slots& slots) {
-  for (const auto& one : slots.held) one->give_back();
+  for (const Slots::Held& one : slots.held) {
+    if (one.ending) {
+      one.budget->give_back_ended();
+    } else {
+      one.budget->give_back();
+    }
+  }
   slots.held.clear();
-  shared_.outbound.give_back();
 }
 
 bool Dispatcher::is_slot_short(const queue::Queue& queue) const {
@@ -205,7 +234,7 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
   if (opened_for.settings->type == type) {
     std::unique_ptr<Deliverer> one;
     if (is_smtp(type)) {
-      one = std::make_unique<Connection>(*this, opened_for, shared_.connecting, std::move(grants));
+      one = std::make_unique<Connection>(*this, opened_for, shared_.connecting, slots, std::move(grants));
     } else {
       one = std::make_unique<HttpWorker>(*this, opened_for, shared_.connecting, std::move(grants));
     }
@@ -283,8 +312,7 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
         SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
         remember(gate->connects);
       }
-      ++gate->connections;
-      out.gate = std::move(gate);
+      out.count_by(std::move(gate));
     }
     out.source = source;
     return Pass::Granted;

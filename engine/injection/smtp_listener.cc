@@ -30,6 +30,15 @@ Status SmtpListener::open() {
   return {};
 }
 
+void SmtpListener::set_settings(config::SmtpListener settings) {
+  settings_ = std::move(settings);
+  rules_.reset();
+}
+
+void SmtpListener::close() {
+  if (listener_) listener_.stop();
+}
+
 void SmtpListener::start() { tasks_.spawn(accept_all()); }
 
 runtime::Task<void> SmtpListener::accept_all() {
@@ -39,7 +48,10 @@ runtime::Task<void> SmtpListener::accept_all() {
     }
     Result<runtime::Stream> accepted = co_await listener_.accept();
     if (!accepted) {
-      if (accepted.error().code == Errc::Cancelled) co_return;
+      if (accepted.error().code == Errc::Cancelled) {
+        listener_ = {};  // the address is free again
+        co_return;
+      }
       if (accepted.error().code == Errc::NoDescriptors)
         co_await runtime::sleep_for(reactor_, kNoDescriptorsWait);
       continue;
@@ -103,7 +115,7 @@ runtime::Task<void> SmtpListener::serve(runtime::Stream stream) {
 
 runtime::Task<void> SmtpListener::stop(Duration grace) {
   stopping_ = true;
-  listener_.stop();
+  close();
   for (SmtpSession* session : std::vector(running_)) session->hang_up();
   const MonoTime deadline = reactor_.now() + grace;
   while (tasks_.running() > 0 && reactor_.now() < deadline) co_await runtime::sleep_for(reactor_, 5ms);

@@ -32,7 +32,14 @@ class SmtpListener {
   /// Errors: Exists (port in use), Permission (port below 1024 without the capability), Io.
   [[nodiscard]] Status open();
   [[nodiscard]] Endpoint endpoint() const { return listener_.endpoint(); }
+  /// What it was made from. set_settings() changes everything but the address, for connections that come
+  /// later.
+  [[nodiscard]] const config::SmtpListener& settings() const { return settings_; }
+  void set_settings(config::SmtpListener settings);
   void start();
+  /// Accepts no more; sessions go on to their own end. Needs start(), and stop() all the same.
+  void close();
+  [[nodiscard]] bool is_idle() const { return tasks_.running() == 0; }
   /// Accepts no more, ends sessions with 421 when they have no message under way, the others after `grace`.
   [[nodiscard]] runtime::Task<void> stop(Duration grace);
   [[nodiscard]] std::size_t sessions() const { return running_.size(); }

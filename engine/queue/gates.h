@@ -41,6 +41,7 @@ using VolumeGateRef = std::shared_ptr<VolumeGate>;
 struct SourceGate {
   std::optional<IpAddress> address;  ///< empty: the system chooses
   std::uint32_t connections = 0;
+  std::uint32_t ending = 0;  ///< of these, told to end because a reload has lowered the limit
   config::CountLimit max_connections;
   RateGate connects;
   RateGate messages;

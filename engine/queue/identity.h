@@ -76,6 +76,9 @@ struct IdentityState {
   std::shared_ptr<TokenBucket> messages;  ///< rate state of `max-smtp-msg-rate`; control shard only
   VolumeGateRef volume;                   ///< of `max-smtp-data-volume-rate`; control shard only
   std::atomic<std::uint32_t> rotation{0};
+  /// While a reload moves it: shards that have not heard of it yet, and queues that are not where they
+  /// belong. Nothing of this virtual MTA begins before it is zero (engine/delivery/reload.cc).
+  std::atomic<std::uint32_t> leaving{0};
   BlockedDomains blocked;
   Traffic traffic;
 };

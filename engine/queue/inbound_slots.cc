@@ -11,11 +11,22 @@ InboundSlots::Slot::~Slot() {
   if (group_) group_->all.give_back();
 }
 
-void InboundSlots::set_limits(std::uint32_t total, std::span<const config::SourceGroup> groups) {
-  std::uint64_t reserved = 0;
+InboundSlots::Groups InboundSlots::groups_of(std::span<const config::SourceGroup> groups) {
+  Groups out;
   for (const config::SourceGroup& group : groups) {
     auto& slots = groups_[to_lower(group.name)];
     if (!slots) slots = std::make_shared<SourceGroupSlots>();
+    out[to_lower(group.name)] = slots;
+  }
+  return out;
+}
+
+void InboundSlots::set_limits(std::uint32_t total, std::span<const config::SourceGroup> groups) {
+  std::uint64_t reserved = 0;
+  std::erase_if(groups_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  const Groups named = groups_of(groups);
+  for (const config::SourceGroup& group : groups) {
+    const auto& slots = named.at(to_lower(group.name));
     if (group.max_smtp_in) {
       slots->all.set_limit(*group.max_smtp_in);
     } else {

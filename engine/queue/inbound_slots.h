@@ -19,8 +19,8 @@ struct SourceGroupSlots {
 };
 
 /// Connections from clients: `total-max-smtp-in`, of which groups may have some reserved that nobody else
-/// gets. Thread: set_limits() and groups() on the control shard (shards find groups in their snapshot);
-/// take() from any. Exact over all shards. Limits that shrink end no connection.
+/// gets. Thread: set_limits() and groups_of() on the control shard (shards find groups in their snapshot);
+/// take() from any. Exact over all shards. Limits that shrink end no session.
 class InboundSlots {
  public:
   /// What one connection holds; gives it back at its end.
@@ -46,10 +46,12 @@ class InboundSlots {
     std::shared_ptr<SourceGroupSlots> group_;
   };
 
-  void set_limits(std::uint32_t total, std::span<const config::SourceGroup> groups);
   using Groups =
       std::map<std::string, std::shared_ptr<SourceGroupSlots>, std::less<>>;  ///< by name, lower case
-  [[nodiscard]] const Groups& groups() const { return groups_; }
+  /// Those of a configuration, with what is counted for them already; new ones have no limit yet.
+  [[nodiscard]] Groups groups_of(std::span<const config::SourceGroup> groups);
+  /// Puts limits in force and forgets groups that are not named and have no connection.
+  void set_limits(std::uint32_t total, std::span<const config::SourceGroup> groups);
   /// A slot for a client of `group` (null: of none). Nothing: the limit is reached.
   [[nodiscard]] std::optional<Slot> take(std::shared_ptr<SourceGroupSlots> group);
 

@@ -156,6 +156,28 @@ void Queue::subtract_bytes(const Item& item) {
   bytes_ -= std::min<std::uint64_t>(bytes_, item.message->body_bytes());
 }
 
+void Queue::inherit(Queue& from) {
+  paused = from.paused;
+  route = std::move(from.route);
+  route_lost = from.route_lost;
+  is_joined_by_setting = is_joined_by_setting || from.is_joined_by_setting;
+  retry_until = from.retry_until;
+  retry_index = from.retry_index;
+  connect_not_before = from.connect_not_before;
+  gates = std::move(from.gates);
+  last_opened = from.last_opened;
+  mode = std::move(from.mode);
+  shut = std::move(from.shut);
+  pacing = std::move(from.pacing);
+  all_shut = from.all_shut;
+  stored_retry = from.stored_retry;
+  delivered += from.delivered;
+  bounced += from.bounced;
+  deferred += from.deferred;
+  events_ = std::move(from.events_);
+  mode_events_ = std::move(from.mode_events_);
+}
+
 void Queue::note(WallTime time, bool is_error, std::string text) {
   events_.push_front({time, is_error, std::move(text)});
   if (events_.size() > kEventsMax) events_.pop_back();

@@ -22,6 +22,8 @@
 
 namespace sluice::queue {
 
+struct IdentityState;
+
 /// Something went wrong or changed in a queue; `show queues --errors` lists the newest.
 struct QueueEvent {
   WallTime time{};
@@ -114,6 +116,8 @@ class Queue {
   /// Makes those ready again whose jobs are no longer paused; answers how many.
   std::size_t unpark();
   [[nodiscard]] std::size_t parked() const { return parked_.size(); }
+  /// Recipients that somebody works on.
+  [[nodiscard]] std::size_t taken() const { return taken_; }
   /// Takes every recipient that is ready or waits out of the queue, in order: `visit(Item&)` has it then.
   template <class F>
   void remove_all(F&& visit) {
@@ -146,6 +150,9 @@ class Queue {
   std::shared_ptr<const config::DomainSettings> settings;  ///< effective, of the snapshot in force
   config::VmtaId vmta;                                     ///< in the snapshot in force
   bool vmta_exists = true;
+  bool misplaced = false;  ///< belongs to another shard, since a reload: ends its connections and goes there
+  /// While that lasts: the virtual MTA that waits for it.
+  std::shared_ptr<IdentityState> leaving;
   bool paused = false;
   Placement placement;
   /// Mail hosts of a rollup queue that has no `smtp-hosts`; null: of its domain, as DNS says.
@@ -175,6 +182,9 @@ class Queue {
   std::uint64_t bounced = 0;
   std::uint64_t deferred = 0;
 
+  /// Takes over from the same queue of another shard all that is neither mail nor connections: rates, pause,
+  /// mode, retry.
+  void inherit(Queue& from);
   void note(WallTime time, bool is_error, std::string text);
   [[nodiscard]] const std::deque<QueueEvent>& events() const { return events_; }
   /// The same text again only renews the time: states that last are noted at every look.

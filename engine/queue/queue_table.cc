@@ -31,13 +31,13 @@ Queue& QueueTable::add(std::unique_ptr<Queue> queue) {
   return *at->second;
 }
 
-void QueueTable::remove(Queue& queue) {
+std::unique_ptr<Queue> QueueTable::release(Queue& queue) {
   SLUICE_ASSERT(queue.size() == 0 && queue.connections == 0 && !queue.wants_slot);
   const auto at = queues_.find(std::string_view(queue.name()));
   SLUICE_ASSERT(at != queues_.end());
-  const std::unique_ptr<Queue> owned =
-      std::move(at->second);  // the key views its name: erase first, free after
+  std::unique_ptr<Queue> owned = std::move(at->second);  // the key views its name: erase first, free after
   queues_.erase(at);
+  return owned;
 }
 
 }  // namespace sluice::queue

@@ -23,7 +23,9 @@ class QueueTable {
   /// Adds a queue. Requires that there is none of that name.
   Queue& add(std::unique_ptr<Queue> queue);
   /// Removes an empty queue without connections (asserted by ~Queue's members).
-  void remove(Queue& queue);
+  void remove(Queue& queue) { release(queue).reset(); }
+  /// The same, and the queue goes to the caller.
+  [[nodiscard]] std::unique_ptr<Queue> release(Queue& queue);
   [[nodiscard]] std::size_t size() const { return queues_.size(); }
   template <class F>
   void for_each(F&& visit) const {

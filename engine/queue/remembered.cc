@@ -18,7 +18,7 @@ void Remembered::restore(TokenBucket& bucket, const std::string& key, MonoTime n
   const auto found = values_.find(key);
   if (found == values_.end()) return;
   std::int64_t until_ms = 0;
-  const std::string& text = found->second;
+  const std::string& text = found->second.text;
   if (std::from_chars(text.data(), text.data() + text.size(), until_ms).ec != std::errc{}) return;
   const Duration left = log::stored_time(until_ms) - wall_now;
   if (left > Duration{0}) bucket.restore(now, left);
@@ -40,8 +40,8 @@ void Remembered::restore(VolumeBudget& budget, const std::string& key, MonoTime 
   const auto found = values_.find(key);
   if (found == values_.end()) return;
   // "WALL-MS BYTES LARGEST"
-  const char* at = found->second.data();
-  const char* const end = at + found->second.size();
+  const char* at = found->second.text.data();
+  const char* const end = at + found->second.text.size();
   std::array<std::uint64_t, 3> numbers{};
   for (std::uint64_t& number : numbers) {
     while (at != end && *at == ' ') ++at;

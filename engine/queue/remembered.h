@@ -2,6 +2,7 @@
 // What queues keep over a restart: pauses, and how long a rate still owes. Stored as small texts by the
 // journal (Journal::put_state), read back before the shards run.
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,7 +15,7 @@
 
 namespace sluice::queue {
 
-/// Thread: filled before the shards run; then read from any, apart from take().
+/// Thread: filled before the shards run; then any.
 class Remembered {
  public:
   /// Rates whose tokens are at least this far apart are stored with every token. Faster ones recover their
@@ -22,7 +23,7 @@ class Remembered {
   static constexpr Duration kStoredGapMin = 1s;
 
   void put(std::string_view key, std::string_view value) {
-    if (!value.empty()) values_.insert_or_assign(std::string(key), value);
+    if (!value.empty()) values_[std::string(key)].text = value;
   }
 
   [[nodiscard]] bool take_pause(std::string_view queue) { return !take(pause_key(queue)).empty(); }
@@ -33,7 +34,7 @@ class Remembered {
   /// What was stored under `key`; empty: nothing.
   [[nodiscard]] std::string_view text(const std::string& key) const {
     const auto found = values_.find(key);
-    return found == values_.end() ? std::string_view() : std::string_view(found->second);
+    return found == values_.end() ? std::string_view() : std::string_view(found->second.text);
   }
   [[nodiscard]] static std::string rollup_key(std::string_view target) {
     return "rollup/" + std::string(target);
@@ -73,11 +74,12 @@ class Remembered {
   [[nodiscard]] static std::string pace_key(std::string_view queue) { return "pace/" + std::string(queue); }
   [[nodiscard]] static std::string retry_key(std::string_view queue) { return "retry/" + std::string(queue); }
   /// Takes out what was put under `key`; empty when nothing was. Once: a queue that is forgotten and comes
-  /// back in the same process must not find again what was true before the start. Thread: the shard that owns
-  /// the queue or virtual MTA the key names.
+  /// back in the same process must not find again what was true before the start. Thread: any; a reload may
+  /// move a queue.
   [[nodiscard]] std::string take(const std::string& key) {
     const auto found = values_.find(key);
-    return found == values_.end() ? std::string() : std::exchange(found->second, {});
+    if (found == values_.end() || found->second.taken.exchange(true, std::memory_order_relaxed)) return {};
+    return found->second.text;
   }
   /// The value to store for a bucket that has just given a token; nullopt: this rate is too fast to be
   /// stored.
@@ -93,7 +95,11 @@ class Remembered {
 
  private:
   static constexpr std::string_view kJobPause = "job-pause/";
-  std::unordered_map<std::string, std::string> values_;
+  struct Value {
+    std::string text;  // written before the shards run
+    std::atomic<bool> taken{false};
+  };
+  std::unordered_map<std::string, Value> values_;
   MonoTime start_{};  // of this process
 };
 

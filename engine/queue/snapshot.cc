@@ -70,7 +70,7 @@ void add_sources(Identity& out, const config::Vmta& vmta, const config::GlobalSe
   out.has_v6 = !std::all_of(out.sources.begin(), out.sources.end(), is_v4);
 }
 
-void assign_homes(Snapshot& snapshot) {
+void assign_homes(Snapshot& snapshot, const Snapshot* before) {
   Groups groups(snapshot.identities.size());
   std::unordered_map<IpAddress, std::size_t> first_user;
   for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
@@ -80,21 +80,37 @@ void assign_homes(Snapshot& snapshot) {
       if (!is_new) groups.join(at->second, i);
     }
   }
-  // Groups are dealt out in the order of the configuration, so that the same file gives the same layout.
+  // Who has a shard keeps it, so that a reload moves as little as it can; of groups that have been joined the
+  // first one's counts. The others are dealt out in the order of the configuration, so that the same file
+  // gives the same layout.
   std::unordered_map<std::size_t, ShardId> home_of_group;
-  std::uint32_t next = 0;
+  std::vector<std::size_t> groups_at(snapshot.shards);
+  const auto is_bound = [](const Identity& identity) { return identity.sources.front().address.has_value(); };
+  const auto settle = [&](std::size_t group, ShardId home) {
+    const auto [at, is_new] = home_of_group.try_emplace(group, home);
+    if (is_new) ++groups_at[home.raw()];
+    return at->second;
+  };
+  for (std::size_t i = 0; before != nullptr && i < snapshot.identities.size(); ++i) {
+    if (!is_bound(snapshot.identities[i])) continue;
+    const auto old = before->config->find_vmta(snapshot.identities[i].name);
+    if (old && before->identity(*old).home) settle(groups.find(i), *before->identity(*old).home);
+  }
   for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
     Identity& identity = snapshot.identities[i];
-    if (!identity.sources.front().address) continue;
-    const auto [at, is_new] = home_of_group.try_emplace(groups.find(i), ShardId{next % snapshot.shards});
-    if (is_new) ++next;
-    identity.home = at->second;
+    if (!is_bound(identity)) continue;
+    const auto fewest = std::min_element(groups_at.begin(), groups_at.end()) - groups_at.begin();
+    identity.home = settle(groups.find(i), ShardId{static_cast<std::uint32_t>(fewest)});
   }
 }
 
-std::string error_at(const config::Config& config, const config::Origin& at, const std::string& why) {
-  if (at.line == 0) return why;
-  return "Error in line " + std::to_string(at.line) + " of " + config.files[at.file] + ": " + why;
+/// Virtual MTAs whose queues may be elsewhere than `before` says, or about which it says nothing.
+void find_moved(Snapshot& snapshot, const Snapshot& before) {
+  for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
+    const auto old = before.config->find_vmta(snapshot.identities[i].name);
+    if (old && before.identity(*old).home == snapshot.identities[i].home) continue;
+    snapshot.moved.push_back(config::VmtaId{static_cast<std::uint32_t>(i)});
+  }
 }
 
 std::expected<std::shared_ptr<const identity::Rules>, std::string> identity_rules(
@@ -190,37 +206,54 @@ std::vector<Snapshot::OwnHosts> own_hosts(const config::Config& config,
   return out;
 }
 
-/// Puts the totals of a virtual MTA or pool in force; counts and rate state stay as they are.
+/// The totals of a virtual MTA or pool. What outlives a reload is taken up as it is; apply_limits() changes
+/// it.
 Totals totals_of(const std::shared_ptr<IdentityState>& state, const config::IdentitySettings& settings,
                  std::string_view kind, std::string_view name, const Clocks& clocks,
                  const Remembered& remembered) {
-  if (settings.max_smtp_out) {
-    state->connections.set_limit(*settings.max_smtp_out);
-  } else {
-    state->connections.clear_limit();
-  }
   Totals out{state, {}, nullptr};
   if (settings.max_smtp_msg_rate) {
     out.messages.key = Remembered::total_rate_key(kind, name);
-    if (state->messages) {
-      state->messages->set_rate(*settings.max_smtp_msg_rate);
-    } else {
+    if (!state->messages) {
       state->messages = std::make_shared<TokenBucket>(*settings.max_smtp_msg_rate);
       remembered.restore(*state->messages, out.messages.key, clocks.now, clocks.wall_now);
     }
     out.messages.bucket = state->messages;
   }
   if (settings.max_smtp_data_volume_rate) {
-    const config::VolumeRate& rate = *settings.max_smtp_data_volume_rate;
-    if (state->volume) {
-      state->volume->budget.set_rate(clocks.now, rate.bytes.raw(), rate.per);
-    } else {
-      state->volume = std::make_shared<VolumeGate>(rate, Remembered::total_volume_key(kind, name));
+    if (!state->volume) {
+      state->volume = std::make_shared<VolumeGate>(*settings.max_smtp_data_volume_rate,
+                                                   Remembered::total_volume_key(kind, name));
       remembered.restore(state->volume->budget, state->volume->key, clocks.now, clocks.wall_now);
     }
     out.volume = state->volume;
   }
   return out;
+}
+
+void apply_totals(IdentityState& state, const config::IdentitySettings& settings, MonoTime now) {
+  if (settings.max_smtp_out) {
+    state.connections.set_limit(*settings.max_smtp_out);
+  } else {
+    state.connections.clear_limit();
+  }
+  if (settings.max_smtp_msg_rate) state.messages->set_rate(*settings.max_smtp_msg_rate);
+  if (settings.max_smtp_data_volume_rate) {
+    const config::VolumeRate& rate = *settings.max_smtp_data_volume_rate;
+    state.volume->budget.set_rate(now, rate.bytes.raw(), rate.per);
+  }
+}
+
+/// Nobody knows it any more but the map it is in, and its rates owe nothing: what comes under that name again
+/// may begin anew.
+bool is_forgotten(const std::shared_ptr<IdentityState>& state, MonoTime now) {
+  return state.use_count() == 1 && (!state->messages || state->messages->ready(now)) &&
+         (!state->volume || state->volume->budget.past(now).bytes == 0);
+}
+
+bool has_totals(const config::Pool& pool) {
+  const config::IdentitySettings& settings = pool.settings;
+  return settings.max_smtp_out || settings.max_smtp_msg_rate || settings.max_smtp_data_volume_rate;
 }
 
 std::string domain_suffix(const config::GlobalSettings& global) {
@@ -232,6 +265,11 @@ std::string domain_suffix(const config::GlobalSettings& global) {
 }
 
 }  // namespace
+
+std::string error_at(const config::Config& config, const config::Origin& at, const std::string& why) {
+  if (at.line == 0) return why;
+  return "Error in line " + std::to_string(at.line) + " of " + config.files[at.file] + ": " + why;
+}
 
 const BounceActions* Snapshot::find_bounce_actions(const config::DomainSettings& settings) const {
   if (bounce_actions.empty()) return nullptr;
@@ -321,13 +359,14 @@ ShardId Snapshot::home_of(config::VmtaId vmta, std::string_view domain) const {
 }
 
 std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
-    std::shared_ptr<const config::Config> config, std::uint32_t shards, std::uint64_t number,
-    const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared) {
+    std::shared_ptr<const config::Config> config, std::uint32_t shards,
+    const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared,
+    const Snapshot* before) {
   SLUICE_ASSERT(shards > 0);
   auto out = std::make_shared<Snapshot>();
   out->config = std::move(config);
   out->shards = shards;
-  out->number = number;
+  out->number = before == nullptr ? 1 : before->number + 1;
   auto categories = bounce_categories(*out->config);
   if (!categories) return std::unexpected(categories.error());
   out->bounce_categories = std::move(*categories);
@@ -346,15 +385,7 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   const config::GlobalSettings& global = out->config->globals;
   out->own_hosts = own_hosts(*out->config, local_addresses);
   out->domain_suffix = domain_suffix(global);
-  shared.outbound.set_limit(global.total_max_smtp_out);
-  shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
-  shared.inbound.set_limits(global.total_max_smtp_in, out->config->source_groups);
-  out->source_groups = shared.inbound.groups();
-  if (global.total_max_file) {
-    shared.files.set_limit(*global.total_max_file);
-  } else {
-    shared.files.clear_limit();
-  }
+  out->source_groups = shared.inbound.groups_of(out->config->source_groups);
   out->joined = shared.joined;
   for (const config::Vmta& vmta : out->config->vmtas) {
     Identity identity;
@@ -367,15 +398,11 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     out->identities.push_back(std::move(identity));
   }
   for (const config::Pool& pool : out->config->pools) {
-    const config::IdentitySettings& settings = pool.settings;
-    if (!settings.max_smtp_out && !settings.max_smtp_msg_rate && !settings.max_smtp_data_volume_rate) {
-      shared.pool_totals.erase(pool.name);
-      continue;
-    }
+    if (!has_totals(pool)) continue;
     auto& state = shared.pool_totals[pool.name];
     if (!state) state = std::make_shared<IdentityState>();
-    const Totals totals = totals_of(state, settings, "pool", pool.name, clocks, shared.remembered);
-    for (const config::PoolMember& member : settings.members)
+    const Totals totals = totals_of(state, pool.settings, "pool", pool.name, clocks, shared.remembered);
+    for (const config::PoolMember& member : pool.settings.members)
       out->identities[member.id.raw()].totals.push_back(totals);
   }
   out->rollups = routing::RollupTable(out->config->mx_rollups);
@@ -398,9 +425,34 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     if (!state) state = std::make_shared<PoolState>();
     out->pools.push_back(state);
   }
-  assign_homes(*out);
+  assign_homes(*out, before);
+  if (before != nullptr) find_moved(*out, *before);
   find_owners(*out);
   return out;
+}
+
+void apply_limits(const Snapshot& snapshot, SharedState& shared, MonoTime now) {
+  const config::Config& config = *snapshot.config;
+  const config::GlobalSettings& global = config.globals;
+  shared.outbound.set_limit(global.total_max_smtp_out);
+  shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
+  shared.inbound.set_limits(global.total_max_smtp_in, config.source_groups);
+  if (global.total_max_file) {
+    shared.files.set_limit(*global.total_max_file);
+  } else {
+    shared.files.clear_limit();
+  }
+  for (const config::Vmta& vmta : config.vmtas)
+    apply_totals(*shared.identities.at(vmta.name), vmta.settings, now);
+  for (const config::Pool& pool : config.pools) {
+    if (has_totals(pool)) apply_totals(*shared.pool_totals.at(pool.name), pool.settings, now);
+  }
+  for (const config::VmtaId id : snapshot.moved)
+    snapshot.identity(id).state->leaving.fetch_add(snapshot.shards, std::memory_order_relaxed);
+  const auto is_gone = [now](const auto& entry) { return is_forgotten(entry.second, now); };
+  std::erase_if(shared.identities, is_gone);
+  std::erase_if(shared.pool_totals, is_gone);
+  std::erase_if(shared.pools, [](const auto& entry) { return entry.second.use_count() == 1; });
 }
 
 }  // namespace sluice::queue

@@ -56,7 +56,8 @@ struct Snapshot {
   std::vector<std::string> rollup_providers;                  ///< domains some `mx-rollup` names
   InboundSlots::Groups source_groups;
   std::shared_ptr<JoinedDomains> joined;  ///< never null; the same for all snapshots
-  std::uint64_t number = 1;               ///< counts reloads
+  std::uint64_t number = 1;           ///< counts reloads
+  std::vector<config::VmtaId> moved;  ///< those with another home than in the snapshot before, or new in this
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
   /// The compiled `<smtp-pattern-list NAME>`; null when there is none of that name, or the name is empty.
@@ -71,6 +72,10 @@ struct Snapshot {
   /// The shard that has the queue `domain/vmta`.
   [[nodiscard]] ShardId home_of(config::VmtaId vmta, std::string_view domain) const;
 };
+
+/// "Error in line 12 of FILE: why"; only `why` for what no line says.
+[[nodiscard]] std::string error_at(const config::Config& config, const config::Origin& at,
+                                   const std::string& why);
 
 /// The two clocks at one moment.
 struct Clocks {
@@ -97,13 +102,20 @@ struct SharedState {
   ShardId control;            ///< the control shard; as `remembered`
 };
 
-/// Builds the snapshot of `config` and applies its limits to `shared`. Thread: control shard.
-/// Source addresses that two VMTAs share put both on one shard: an address's connections live on one core.
-/// `local_addresses`: this host's, for source blocks such as 192.0.2.0/24.
-/// A block that holds no local address leaves the VMTA without source (reported by `sluice check`).
-/// Errors: in words for the operator (a bounce pattern that does not compile); nothing has changed then.
+/// Builds the snapshot of `config`. Nothing that runs changes by it: `shared` merely gets entries for names
+/// it did not know. Source addresses that two VMTAs share put both on one shard: an address's connections
+/// live on one core. VMTAs stay on the shard they have in `before` (null: the first configuration), unless
+/// they are joined with others; new ones go where the fewest are. `local_addresses`: this host's, for source
+/// blocks such as 192.0.2.0/24. A block that holds no local address leaves the VMTA without source (reported
+/// by `sluice check`). Thread: control shard. Errors: in words for the operator (a bounce pattern that does
+/// not compile).
 [[nodiscard]] std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
-    std::shared_ptr<const config::Config> config, std::uint32_t shards, std::uint64_t number,
-    const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared);
+    std::shared_ptr<const config::Config> config, std::uint32_t shards,
+    const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared,
+    const Snapshot* before);
+
+/// Puts the limits of `snapshot` in force that all shards share, with everything they have counted so far,
+/// and forgets names nobody knows any more. The snapshot goes to every shard next. Thread: control shard.
+void apply_limits(const Snapshot& snapshot, SharedState& shared, MonoTime now);
 
 }  // namespace sluice::queue

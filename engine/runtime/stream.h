@@ -12,8 +12,8 @@
 
 namespace sluice::runtime {
 
-/// Bytes in a provided buffer; gives the buffer back when destroyed. Movable. Buffers are few and shared by all
-/// connections of a shard: use the bytes and let go before waiting for anything.
+/// Bytes in a provided buffer; gives the buffer back when destroyed. Movable. Buffers are few and shared by
+/// all connections of a shard: use the bytes and let go before waiting for anything.
 class ReceivedBytes {
  public:
   ReceivedBytes() = default;
@@ -121,6 +121,7 @@ class Listener {
   /// The next connection. Errors: Cancelled after stop().
   [[nodiscard]] Task<Result<Stream>> accept();
   void stop();
+  [[nodiscard]] explicit operator bool() const { return state_ != nullptr; }
 
  private:
   struct State;

@@ -59,7 +59,7 @@ constexpr std::string_view kHelp =
     "test config                      everything wrong with the configuration; nothing changes\n"
     "clear dnscache [DOMAIN]\n"
     "reset counters                   totals of show status begin at 0\n"
-    "reload                           load the configuration again\n"
+    "reload                           load the configuration again; --dry-run: say what would change\n"
     "shutdown                         finish what is under way, then stop\n"
     "\n"
     "--xml, --json and --dom give answers for programs, in PowerMTA's layouts.\n";
@@ -124,7 +124,10 @@ runtime::Task<control::Answer> Node::run(const control::Command& command) {
     if (!rotated) co_return control::Answer::error("cannot rotate the log: " + rotated.error().text() + '\n');
     co_return control::Answer{true, "Logging file rotated.\n"};
   }
-  if (command.starts_with({"reload"})) co_return co_await reload();
+  if (command.starts_with({"reload"})) {
+    const Reload how = command.has("dry-run") ? Reload::DryRun : Reload::Apply;
+    co_return co_await reload(how);
+  }
   if (command.starts_with({"test", "config"})) co_return test_configuration();
   if (command.starts_with({"reset", "counters"}) || command.starts_with({"reset", "status"})) {
     co_return co_await reset_counters();

@@ -1,5 +1,6 @@
 #include "engine/shard/data_shard.h"
 
+#include <algorithm>
 #include <map>
 
 #include "engine/delivery/queue_pattern.h"
@@ -48,8 +49,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
     : reactor_(reactor),
       world_(world),
       log_(reactor, world.control, world.log, world.shared.zone),
-      dns_(std::move(dns)),
-      resolver_(reactor, *dns_),
+      dns_(reactor, std::move(dns)),
+      resolver_(reactor, dns_),
       precache_(reactor, resolver_, [this](std::string text) { log_.write(std::move(text)); }),
       storage_(reactor, world.storage, std::move(storage)),
       settler_(reactor, storage_.journal, items_),
@@ -166,20 +167,70 @@ runtime::Task<void> DataShard::read_schedules() {
   }
 }
 
-std::expected<void, std::string> DataShard::listen() {
-  for (const config::SmtpListener& settings : intake_.snapshot()->config->listeners) {
+DataShard::Listeners::iterator DataShard::find(Listeners& in, const config::SmtpListener& wanted) {
+  return std::find_if(in.begin(), in.end(), [&wanted](const auto& one) {
+    return one->settings().address == wanted.address && one->settings().port == wanted.port;
+  });
+}
+
+std::expected<void, std::string> DataShard::prepare(const queue::Snapshot& next) {
+  for (const config::SmtpListener& settings : next.config->listeners) {
+    if (find(listeners_, settings) != listeners_.end() || find(prepared_, settings) != prepared_.end())
+      continue;
     auto listener =
         std::make_unique<injection::SmtpListener>(reactor_, intake_, world_.shared, settings,
                                                   [this](std::string line) { log_.write(std::move(line)); });
     if (const Status opened = listener->open(); !opened) {
       const Endpoint at{settings.address.address(), settings.port};
-      return std::unexpected("cannot listen on " + at.text() + ": " + opened.error().text());
+      drop_prepared();
+      return std::unexpected(queue::error_at(*next.config, settings.origin,
+                                             "cannot listen on " + at.text() + ": " + opened.error().text()));
     }
-    listener->start();
-    listeners_.push_back(std::move(listener));
+    prepared_.push_back(std::move(listener));
   }
-  dispatcher_.start();
+  const config::GlobalSettings& before = intake_.snapshot()->config->globals;
+  const config::GlobalSettings& after = next.config->globals;
+  const bool same_dns =
+      before.name_server == after.name_server && before.edns_udp_length == after.edns_udp_length;
+  if (same_dns || !world_.open_dns) return {};
+  auto opened = world_.open_dns(reactor_, after);
+  if (!opened) {
+    drop_prepared();
+    return std::unexpected("cannot use the name servers of name-server: " + opened.error().text());
+  }
+  prepared_dns_ = std::move(*opened);
   return {};
+}
+
+void DataShard::drop_prepared() {
+  prepared_.clear();
+  if (prepared_dns_) dns_.retire(std::move(prepared_dns_));
+}
+
+void DataShard::listen() {
+  if (prepared_dns_) {
+    dns_.replace(std::move(prepared_dns_));
+    resolver_.clear_cache();  // the operator has a reason not to believe those before
+  }
+  Listeners wanted;
+  for (const config::SmtpListener& settings : intake_.snapshot()->config->listeners) {
+    for (Listeners* from : {&listeners_, &prepared_}) {
+      const auto found = find(*from, settings);
+      if (found == from->end()) continue;
+      (*found)->set_settings(settings);
+      if (from == &prepared_) (*found)->start();
+      wanted.push_back(std::move(*found));
+      from->erase(found);
+      break;
+    }
+  }
+  std::erase_if(closed_, [](const auto& one) { return one->is_idle(); });
+  for (auto& gone : std::exchange(listeners_, std::move(wanted))) {
+    gone->close();
+    closed_.push_back(std::move(gone));
+  }
+  prepared_.clear();
+  dispatcher_.start();
 }
 
 void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
@@ -195,9 +246,14 @@ void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
 
 runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   stopping_ = true;
-  for (auto& listener : listeners_) co_await listener->stop(grace);
+  runtime::TaskGroup ending;
+  for (const Listeners* some : {&listeners_, &closed_}) {
+    for (const auto& listener : *some) ending.spawn(listener->stop(grace));
+  }
+  ending.spawn(dispatcher_.stop(grace));
+  co_await ending.join();
   listeners_.clear();
-  co_await dispatcher_.stop(grace);
+  closed_.clear();
   co_await notices_.stop();
   co_await copies_.stop();
   co_await precache_.stop();
@@ -208,6 +264,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
 
 runtime::Task<Status> DataShard::stop_storage() {
   co_await tasks_.join();
+  co_await dispatcher_.join();  // the last mail of sessions, here and on other shards
   co_return co_await storage_.stop();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "engine/journal/storage.h"
 #include "engine/queue/snapshot.h"
 #include "engine/resolver/precache.h"
+#include "engine/resolver/replaceable_transport.h"
 #include "engine/resolver/resolver.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
@@ -87,6 +89,10 @@ struct ScheduleStatus {
 /// Lifetime: constructed on all shards before any is started; destroyed after all are stopped.
 class DataShard final : public journal::RecoveredVisitor {
  public:
+  /// Opens a way to the name servers a configuration names. Errors: as the transport gives them. Thread: the
+  /// shard's.
+  using OpenDns = std::function<Result<std::unique_ptr<resolver::DnsTransport>>(
+      runtime::Reactor&, const config::GlobalSettings&)>;
   /// What the shards of a node share. Borrowed for the life of the shards.
   struct World {
     journal::StorageWorld& storage;
@@ -95,6 +101,7 @@ class DataShard final : public journal::RecoveredVisitor {
     ShardId control;
     std::vector<delivery::Dispatcher*> dispatchers;  ///< [i] set by shard i's constructor
     std::vector<injection::ColdBook*> cold_books;    ///< the same
+    OpenDns open_dns = {};  ///< for a reload that changes name servers; empty: they stay as they are
   };
 
   DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<resolver::DnsTransport> dns,
@@ -106,10 +113,18 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] runtime::Task<Status> start(journal::Recovered& found);
   /// Puts a configuration in force: before start(), and at every reload.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
-  /// Opens the snapshot's listeners and begins delivery. Errors name the endpoint.
-  [[nodiscard]] std::expected<void, std::string> listen();
-  /// Listeners first, then deliveries (`grace` each), then the logs.
+  /// Opens what `next` needs and is not open yet: listeners, on which nobody is accepted before listen(), and
+  /// the way to other name servers. Errors say which; nothing new is open then.
+  [[nodiscard]] std::expected<void, std::string> prepare(const queue::Snapshot& next);
+  /// Closes what prepare() has opened: the configuration does not come after all.
+  void drop_prepared();
+  /// Takes what was prepared into use for the snapshot in force, and begins delivery, the first time.
+  /// Listeners that are gone from the configuration accept nobody any more; their sessions go on to their own
+  /// end.
+  void listen();
+  /// Ends sessions and deliveries, both within `grace`.
   [[nodiscard]] runtime::Task<Status> stop_traffic(Duration grace);
+  /// When every shard's traffic has stopped: what it has left behind ends, then the logs.
   [[nodiscard]] runtime::Task<Status> stop_storage();
 
   [[nodiscard]] ShardId id() const { return reactor_.shard(); }
@@ -146,7 +161,7 @@ class DataShard final : public journal::RecoveredVisitor {
   runtime::Reactor& reactor_;
   World& world_;
   control::ShardLog log_;
-  std::unique_ptr<resolver::DnsTransport> dns_;
+  resolver::ReplaceableTransport dns_;
   resolver::Resolver resolver_;
   resolver::Precache precache_;
   journal::Storage storage_;
@@ -157,10 +172,15 @@ class DataShard final : public journal::RecoveredVisitor {
   injection::Intake intake_;
   Notices notices_;
   Copies copies_;
-  std::vector<std::unique_ptr<injection::SmtpListener>> listeners_;
   std::deque<std::vector<Returning>> unread_;
   runtime::TaskGroup tasks_;
   bool stopping_ = false;
+  using Listeners = std::vector<std::unique_ptr<injection::SmtpListener>>;
+  [[nodiscard]] static Listeners::iterator find(Listeners& in, const config::SmtpListener& wanted);
+  Listeners listeners_;
+  Listeners prepared_;
+  Listeners closed_;  // gone from the configuration, perhaps with sessions
+  std::unique_ptr<resolver::DnsTransport> prepared_dns_;
 };
 
 }  // namespace sluice::shard

@@ -24,7 +24,8 @@ Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settin
       shards_(settings_.shards),
       all_ready_(control),
       shutdown_(control),
-      sampler_(control) {}
+      sampler_(control),
+      reloading_(control, 1) {}
 
 std::string Node::socket_path() const {
   const config::GlobalSettings& global = snapshot_->config->globals;
@@ -42,10 +43,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   const config::GlobalSettings& global = config->globals;
   started_ = control_.wall_now();
   shared_.zone = co_await accounting::read_local_zone(control_);
-  control::LogOptions logging = log_options(global);
-  if (const Status opened = co_await log_.open(std::move(logging)); !opened) {
-    co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
-  }
+  if (auto opened = co_await open_log(global); !opened) co_return opened;
   log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
   if (config->spools.empty()) co_return std::unexpected(std::string("no spool directory is configured"));
   const std::string& root = config->spools.front().dir;
@@ -67,10 +65,11 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
         static_cast<queue::Remembered*>(remembered)->put(key, value);
       },
       &shared_.remembered);
-  auto made = queue::make_snapshot(config, settings_.shards, 1, control_.local_addresses(),
-                                   {control_.now(), control_.wall_now()}, shared_);
+  auto made = queue::make_snapshot(config, settings_.shards, control_.local_addresses(),
+                                   {control_.now(), control_.wall_now()}, shared_, nullptr);
   if (!made) co_return std::unexpected(made.error());
   snapshot_ = *made;
+  queue::apply_limits(*snapshot_, shared_, control_.now());
   const journal::RecoveryReport& report = found_->report();
   log_.write("Recovered " + std::to_string(report.recipients) + " recipients of " +
              std::to_string(report.messages) + " messages from " + root);
@@ -82,6 +81,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   storage_ = std::make_unique<journal::StorageWorld>(root, *found_);
   world_ = std::make_unique<DataShard::World>(DataShard::World{
       .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
+  world_->open_dns = settings_.open_dns;
   world_->dispatchers.resize(settings_.shards);
   world_->cold_books.resize(settings_.shards);
   journal::StorageOptions storage = settings_.storage;
@@ -112,6 +112,13 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   co_return std::expected<void, std::string>();
 }
 
+runtime::Task<std::expected<void, std::string>> Node::open_log(const config::GlobalSettings& global) {
+  control::LogOptions options = log_options(global);
+  const Status opened = co_await log_.open(std::move(options));
+  if (opened) co_return std::expected<void, std::string>();
+  co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
+}
+
 runtime::Task<std::expected<void, std::string>> Node::start_shards() {
   storage_started_ = true;
   co_await spread_snapshot();
@@ -123,10 +130,8 @@ runtime::Task<std::expected<void, std::string>> Node::start_shards() {
     if (!one) co_return std::unexpected("cannot start the spool: " + one.error().text());
   }
   // Listeners last: with every queue in place, the first new message already finds its home.
-  for (DataShard* shard : shards_) {
-    auto listening = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->listen(); });
-    if (!listening) co_return std::unexpected(listening.error());
-  }
+  if (auto prepared = co_await prepare_shards(snapshot_); !prepared) co_return prepared;
+  co_await on_all_shards([](DataShard& shard) { shard.listen(); });
   co_return std::expected<void, std::string>();
 }
 
@@ -134,17 +139,17 @@ runtime::Task<void> Node::stop() {
   if (std::exchange(stopping_, true)) co_return;
   log_.write("Shutting down");
   if (commands_) co_await commands_->stop();
+  co_await reloading_.take(1);  // one asked for by a signal
   sampler_.set();
   // Also after a start that failed half way: what a shard began at its construction ends here.
+  runtime::TaskGroup stopping;
   for (DataShard* shard : shards_) {
-    co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_traffic(kGrace); });
+    if (shard != nullptr) stopping.spawn(stop_traffic(*shard));
   }
+  co_await stopping.join();
   if (storage_started_) {
-    for (DataShard* shard : shards_) {
-      const Status stopped =
-          co_await runtime::run_on<Status>(control_, shard->id(), [shard] { return shard->stop_storage(); });
-      if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
-    }
+    for (DataShard* shard : shards_) stopping.spawn(stop_storage(*shard));
+    co_await stopping.join();
   }
   // The journals are complete now: accounting reads them to the end.
   co_await stop_accounting();
@@ -154,45 +159,33 @@ runtime::Task<void> Node::stop() {
   co_await log_.stop();
 }
 
-runtime::Task<control::Answer> Node::reload() {
-  config::LoadResult loaded = settings_.load();
-  if (!loaded.ok()) {
-    const std::string text = config::format(loaded.diagnostics);
-    log_.write("Reload refused, the old configuration stays");
-    co_return control::Answer::error(text + "Configuration not reloaded.\n");
-  }
-  auto made =
-      queue::make_snapshot(loaded.config, settings_.shards, snapshot_->number + 1, control_.local_addresses(),
-                           {control_.now(), control_.wall_now()}, shared_);
-  if (!made) co_return control::Answer::error(made.error() + "\nConfiguration not reloaded.\n");
-  if (auto taken = co_await reload_accounting(**made); !taken) {
-    co_return control::Answer::error(taken.error() + "\nConfiguration not reloaded.\n");
-  }
-  snapshot_ = *made;
-  co_await apply_snapshot();
-  log_.write("Configuration reloaded");
-  co_return control::Answer{true, config::format(loaded.diagnostics) + "Configuration reloaded.\n"};
-}
-
 runtime::Task<void> Node::start_storage(DataShard& shard, Status& status) {
   status =
       co_await runtime::run_on<Status>(control_, shard.id(), [&shard, this] { return shard.start(*found_); });
 }
 
-runtime::Task<void> Node::spread_snapshot() {
-  const std::shared_ptr<const queue::Snapshot> snapshot = snapshot_;  // every shard gets the same one
-  for (DataShard* shard : shards_) {
-    co_await runtime::call_on(control_, shard->id(), [shard, &snapshot] { shard->set_snapshot(snapshot); });
-  }
+runtime::Task<void> Node::stop_traffic(DataShard& shard) {
+  co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_traffic(kGrace); });
 }
 
-runtime::Task<void> Node::apply_snapshot() {
-  co_await spread_snapshot();
-  const config::GlobalSettings& global = snapshot_->config->globals;
-  control::LogOptions logging = log_options(global);
-  if (const Status opened = co_await log_.open(std::move(logging)); !opened) {
-    log_.write("cannot open log-file " + global.log_file + ": " + opened.error().text());
-  }
+runtime::Task<void> Node::stop_storage(DataShard& shard) {
+  const Status stopped =
+      co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_storage(); });
+  if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
+}
+
+runtime::Task<void> Node::on_shard(DataShard& shard, const std::function<void(DataShard&)>& act) {
+  co_await runtime::call_on(control_, shard.id(), [&shard, &act] { act(shard); });
+}
+
+runtime::Task<void> Node::on_all_shards(std::function<void(DataShard&)> act) {
+  runtime::TaskGroup acting;
+  for (DataShard* shard : shards_) acting.spawn(on_shard(*shard, act));
+  co_await acting.join();
+}
+
+runtime::Task<void> Node::spread_snapshot() {
+  return on_all_shards([snapshot = snapshot_](DataShard& shard) { shard.set_snapshot(snapshot); });
 }
 
 runtime::Task<ShardStatus> Node::total_status() {

@@ -42,6 +42,7 @@ class Node {
     std::function<config::LoadResult()> load;  ///< reads the configuration again
     journal::StorageOptions storage;           ///< directories are filled in
     bool command_socket = true;
+    DataShard::OpenDns open_dns = {};  ///< see DataShard::World
   };
   /// Makes the data shards' threads (or simulated counterparts): each constructs a DataShard with `world` and
   /// `storage` on its own thread and then calls shard_ready() on the control shard.
@@ -62,7 +63,8 @@ class Node {
   [[nodiscard]] auto shutdown_requested() { return shutdown_.wait(); }
   void request_shutdown() { shutdown_.open(); }
   /// Loads the configuration again; on any error nothing changes. Answers what to tell the operator.
-  [[nodiscard]] runtime::Task<control::Answer> reload();
+  enum class Reload : std::uint8_t { Apply, DryRun };  ///< DryRun: only says what would change
+  [[nodiscard]] runtime::Task<control::Answer> reload(Reload how = Reload::Apply);
   [[nodiscard]] runtime::Task<control::Answer> execute(control::Command command);
 
   [[nodiscard]] control::Log& log() { return log_; }
@@ -73,6 +75,7 @@ class Node {
 
  private:
   [[nodiscard]] std::string socket_path() const;
+  runtime::Task<std::expected<void, std::string>> open_log(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> start_shards();
   runtime::Task<std::expected<void, std::string>> start_accounting();
   runtime::Task<void> stop_accounting();
@@ -85,8 +88,16 @@ class Node {
   runtime::Task<void> sample_traffic();
   runtime::Task<void> watch_memory();
   runtime::Task<void> start_storage(DataShard& shard, Status& status);
+  runtime::Task<void> stop_traffic(DataShard& shard);
+  runtime::Task<void> stop_storage(DataShard& shard);
   runtime::Task<void> spread_snapshot();
-  runtime::Task<void> apply_snapshot();
+  /// Runs `act` on every data shard, on all at the same time.
+  runtime::Task<void> on_all_shards(std::function<void(DataShard&)> act);
+  runtime::Task<void> on_shard(DataShard& shard, const std::function<void(DataShard&)>& act);
+  // reload.cc
+  runtime::Task<control::Answer> load_and_apply(Reload how);
+  runtime::Task<std::expected<void, std::string>> prepare_shards(std::shared_ptr<const queue::Snapshot> next);
+  [[nodiscard]] std::string changes_text(const queue::Snapshot& next) const;
   // commands.cc
   runtime::Task<control::Answer> show_status(const control::Command& command);
   runtime::Task<control::Answer> run(const control::Command& command);
@@ -137,6 +148,7 @@ class Node {
   runtime::TaskGroup tasks_;
   runtime::Wakeup sampler_;
   MemoryWatch memory_;
+  runtime::Semaphore reloading_;
   TrafficHistory inbound_;
   TrafficHistory outbound_;
   WallTime started_{};

@@ -48,6 +48,7 @@ struct Capabilities {
     bool chunking = false;
     bool eight_bit_mime = false;
     bool dsn = false;
+    friend bool operator==(const Ignore&, const Ignore&) = default;
   };
   void ignore(const Ignore& what);
 };

@@ -54,12 +54,11 @@ struct Transaction {
   DsnReturn ret = DsnReturn::Unset;
   std::string_view envid;                         ///< xtext or empty
   std::span<const OutgoingRecipient> recipients;  ///< at least one
-  std::span<const Bytes>
-      body;                ///< CRLF line ends, no dot stuffing; at most kBodySpansMax. A missing last CRLF
-                           ///< is added in front of the dot
-  bool eight_bit = false;  ///< body has bytes above 127
-  bool smtp_utf8 = false;  ///< addresses or headers need SMTPUTF8
-  bool has_dot_lines = false;  ///< a line of the body begins with a dot
+  std::span<const Bytes> body;  ///< CRLF line ends, no dot stuffing; at most kBodySpansMax. A missing last
+                                ///< CRLF is added in front of the dot
+  bool eight_bit = false;       ///< body has bytes above 127
+  bool smtp_utf8 = false;       ///< addresses or headers need SMTPUTF8
+  bool has_dot_lines = false;   ///< a line of the body begins with a dot
 };
 
 /// How a transaction ended. Recipients that got a refusal of their own (on_recipient) keep it in every case.
@@ -125,11 +124,13 @@ struct ClientSettings {
   std::string helo_name;
   Capabilities::Ignore ignore;
   Tls tls = Tls::Never;
-  /// With CHUNKING no further transaction is taken while bodies of this size are under way (memory of the owner).
+  /// With CHUNKING no further transaction is taken while bodies of this size are under way (memory of the
+  /// owner).
   std::uint64_t chunking_window_bytes = 2 * kMiB;
   std::uint32_t chunking_window = 4;  ///< transactions in flight with CHUNKING: 1 .. Client::kWindowMax
   bool close_on_421 = false;          ///< smtp-421-means-mx-unavailable; else a 421 is one more 4xx
   bool pix_workaround = true;         ///< pix-bug-workaround: the final dot gets a segment of its own
+  friend bool operator==(const ClientSettings&, const ClientSettings&) = default;
 };
 
 /// Sends many messages over one SMTP connection. No I/O, no clock: bytes come in and go out.

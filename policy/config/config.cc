@@ -263,6 +263,19 @@ void Config::collect_blocks(std::string_view domain, VmtaId vmta, BlockChain& ou
   if (const auto layer = layers_.of_vmta[vmta.raw()]; layer != 0) layers_.layers[layer].collect(domain, out);
 }
 
+std::vector<const DomainBlock*> Config::domain_blocks(VmtaId vmta) const {
+  std::vector<const DomainBlock*> out;
+  const auto add = [&](std::uint32_t layer) {
+    for (const DomainBlock& block : layers_.layers[layer].blocks) out.push_back(&block);
+  };
+  if (vmta == kDefaultVmta) add(0);
+  if (const auto pool = vmtas[vmta.raw()].domain_pool) {
+    if (const auto layer = layers_.of_pool[pool->raw()]; layer != 0) add(layer);
+  }
+  if (const auto layer = layers_.of_vmta[vmta.raw()]; layer != 0) add(layer);
+  return out;
+}
+
 DomainSettings Config::flatten(std::span<const DomainBlock* const> chain) {
   DomainSettings out;
   std::vector<bool> assigned(DirectiveTable::get().rows().size());

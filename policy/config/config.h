@@ -131,6 +131,10 @@ class Config {
   /// Keys that stand in <domain> blocks (`dkim-sign domain=... key-file=...`), each line once.
   void for_each_domain_key(const std::function<void(const DomainKey&)>& use) const;
 
+  /// The <domain> blocks of a virtual MTA and its pool; with {default}, those of the top level. Live as long
+  /// as the configuration.
+  [[nodiscard]] std::vector<const DomainBlock*> domain_blocks(VmtaId vmta) const;
+
   /// Blocks that make up the settings of a queue, from general to specific. VMTAs of one domain_scope() share
   /// them.
   using BlockChain = std::vector<const DomainBlock*>;

@@ -18,7 +18,13 @@ SimNode::SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone
                             .shards = shards,
                             .load = [this] { return config::load_config("/etc/config", files_); },
                             .storage = storage,
-                            .command_socket = true});
+                            .command_socket = true,
+                            .open_dns =
+                                [this](runtime::Reactor& reactor, const config::GlobalSettings&) {
+                                  auto dns = std::make_unique<resolver::TableTransport>(reactor);
+                                  zone_(*dns);
+                                  return Result<std::unique_ptr<resolver::DnsTransport>>(std::move(dns));
+                                }});
 }
 
 runtime::Task<std::expected<void, std::string>> SimNode::start() {

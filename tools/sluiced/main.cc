@@ -81,6 +81,17 @@ config::LoadResult load(const std::string& path, bool lenient) {
   return tools::load_configuration(path, {.lenient = lenient});
 }
 
+resolver::CaresOptions dns_options(const config::GlobalSettings& global) {
+  resolver::CaresOptions out{.servers = global.name_server};
+  if (global.edns_udp_length) out.edns_udp_bytes = static_cast<std::uint16_t>(*global.edns_udp_length);
+  return out;
+}
+
+Result<std::unique_ptr<resolver::DnsTransport>> open_dns(runtime::Reactor& reactor,
+                                                         const config::GlobalSettings& global) {
+  return resolver::CaresTransport::open(reactor, dns_options(global));
+}
+
 /// A data shard's thread, from its first to its last line.
 void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mailboxes& boxes,
                shard::Node& node, shard::DataShard::World& world, const journal::StorageOptions& storage,
@@ -191,10 +202,9 @@ int run(const Arguments& arguments) {
                    {.version = kVersion,
                     .shards = shards,
                     .load = [&arguments] { return load(arguments.config, arguments.lenient); },
-                    .storage = {}});
-  resolver::CaresOptions dns{.servers = loaded.config->globals.name_server};
-  if (const auto edns = loaded.config->globals.edns_udp_length)
-    dns.edns_udp_bytes = static_cast<std::uint16_t>(*edns);
+                    .storage = {},
+                    .open_dns = open_dns});
+  const resolver::CaresOptions dns = dns_options(loaded.config->globals);
 
   runtime::ShardThreads threads;
   Daemon daemon{control, boxes, signals, node, shards};

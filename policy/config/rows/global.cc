@@ -85,7 +85,7 @@ void append_global(std::vector<Directive>& out) {
                   "a name for a list of domains, used as $NAME",
                   {.flags = kRepeats | kList, .grammar = "NAME DOMAIN[,DOMAIN...]"}));
   add(out, loader("smtp-listener", in(Scope::Global), LoaderAction::ListenerLine, "address to listen on",
-                  {.flags = kRepeats | kRestart,
+                  {.flags = kRepeats,
                    .grammar = "IP|CIDR:PORT [source=NAME]",
                    .default_text = "0.0.0.0:25",
                    .members = "Config::listeners"}));
