@@ -103,7 +103,6 @@ void Dispatcher::keep(queue::Queue& queue, const Arrival& arrival) {
   item.message = arrival.message;
   item.recipient = arrival.recipient;
   item.attempts = arrival.attempts;
-  item.shut_attempts = arrival.shut_attempts;
   item.priority = arrival.priority;
   item.shut_attempts = arrival.shut_attempts;
   item.due = arrival.due;

@@ -92,7 +92,6 @@ Arrival Dispatcher::arrival_of(const queue::Item& item) const {
   return {.message = item.message,
           .recipient = item.recipient,
           .attempts = item.attempts,
-          .shut_attempts = item.shut_attempts,
           .priority = item.priority,
           .shut_attempts = item.shut_attempts,
           .due = item.due,
@@ -201,7 +200,6 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
       item.message = one.message;
       item.recipient = one.recipient;
       item.attempts = one.attempts;
-      item.shut_attempts = one.shut_attempts;
       item.priority = one.priority;
       if (one.schedule != nullptr) items_.set_schedule(item, one.schedule);
       item.shut_attempts = one.shut_attempts;

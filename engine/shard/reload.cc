@@ -3,6 +3,7 @@
 //   load -> snapshot -> log, listeners, name servers, accounting: what can fail, and is taken back when
 //   something behind it does -> in force: shared limits, then every shard
 #include "engine/accounting/accounting_writer.h"
+#include "engine/accounting/file_specs.h"
 #include "engine/shard/node.h"
 #include "policy/config/difference.h"
 
@@ -35,7 +36,7 @@ runtime::Task<control::Answer> Node::load_and_apply(Reload how) {
     text += "takes effect at the next start: " + one + '\n';
   }
   if (how == Reload::DryRun) {
-    const auto accounting = accounting::AccountingWriter::check(next->config->acct_files);
+    const auto accounting = accounting::check_files(next->config->acct_files);
     if (!accounting) co_return refuse(accounting.error());
     const std::string changes = changes_text(*next);
     co_return control::Answer{true, text + (changes.empty() ? "Nothing would change.\n" : changes) +

@@ -143,10 +143,10 @@ TEST(Gates, WhoWaitsForARateLetsOthersHaveTheSlot) {
         "</virtual-mta-pool>\n<domain a.test>\n max-rcpt-per-message 1\n " +
         std::string(held) + "\n</domain>\n<domain b.test>\n max-rcpt-per-message 1\n</domain>\n");
     ASSERT_TRUE(run.scenario.boot());
-    run.send({.recipients = 200, .each = 1, .vmtas = {"pool"}, .body_bytes = 1500});
+    run.send({.recipients = 200, .each = 1, .vmtas = {"pool"}, .body_bytes = 900});
     run.run_for(10s);
     const std::size_t before = run.seen().rcpts.size();
-    run.send({.recipients = 40, .each = 1, .domains = {"b.test"}, .vmtas = {"pool"}, .body_bytes = 1500});
+    run.send({.recipients = 40, .each = 1, .domains = {"b.test"}, .vmtas = {"pool"}, .body_bytes = 900});
     run.run_for(3s);
     const auto to_b = times_of(run.seen().rcpts, [](const Seen& one) { return one.host == 2; });
     EXPECT_EQ(to_b.size(), 40u);
@@ -175,23 +175,29 @@ TEST(Gates, IdleConnectionsGiveTheirSlotsToWhoeverNeedsThem) {
 TEST(Gates, ATransferIsCutAtShutdownOnlyWhereAllowed) {
   for (const bool allowed : {true, false}) {
     SCOPED_TRACE(allowed);
-    Limited run(std::string("<domain a.test>\n connect-timeout 1m\n smtp-greeting-timeout 1m\n"
-                            " smtp-multiple-line-response-timeout 1m\n smtp-data-termination-timeout 1m\n"
-                            " data-send-timeout 1m\n allow-cancel-during-transfer ") +
-                (allowed ? "yes" : "no") + "\n</domain>\n");
+    Limited run(
+        std::string(
+            "<domain a.test>\n connection-idle-timeout 1s\n connect-timeout 1m\n smtp-greeting-timeout 1m\n"
+            " smtp-multiple-line-response-timeout 1m\n smtp-data-termination-timeout 1m\n"
+            " data-send-timeout 1m\n allow-cancel-during-transfer ") +
+        (allowed ? "yes" : "no") + "\n</domain>\n");
     ASSERT_TRUE(run.scenario.boot());
-    run.scenario.world.network().default_link.latency =
-        4s;  // the reply comes 12 s after the RCPT, grace is 10 s
+    run.send({.recipients = 1, .each = 1});  // makes the queue
+    ASSERT_TRUE(run.scenario.drain(1min));
+    run.run_for(5s);  // its connection ends: a connection keeps the latency it began with
+    EXPECT_NE(run.scenario.ask({"pause", "queue", "a.test/*"}).find("paused"), std::string::npos);
     run.send({.recipients = 1, .each = 1});
-    ASSERT_EQ(run.scenario.world.run_until([&run] { return !run.seen().rcpts.empty(); }, 5min),
+    // From here on no reply comes sooner than 15 s after its command; a shutdown waits for 10 s.
+    run.scenario.world.network().default_link.latency = 15s;
+    EXPECT_NE(run.scenario.ask({"resume", "queue", "a.test/*"}).find("resumed"), std::string::npos);
+    ASSERT_EQ(run.scenario.world.run_until([&run] { return run.seen().rcpts.size() > 1; }, 5min),
               runtime::sim::Ended::Reached);
     ASSERT_TRUE(finish(run.scenario.world, run.scenario.node->stop(), 5min));
     run.scenario.crash(Crash::Kill);
-    network.default_link.latency = 1ms;
+    run.scenario.world.network().default_link.latency = 1ms;
     ASSERT_TRUE(run.scenario.boot());
     EXPECT_TRUE(run.scenario.drain(1h));
-    EXPECT_EQ(run.seen().messages.size(), allowed ? 2u : 1u)
-        << "what was cut behind the final dot is sent again";
+    EXPECT_EQ(run.seen().rcpts.size(), allowed ? 3u : 2u) << "what was cut is sent again";
     run.scenario.close();
   }
 }

@@ -241,7 +241,7 @@ TEST_F(FaultTest, ANewerFormatIsRefusedAndNotTouched) {
   crash();
   const std::string file = newest("/msg-");
   std::string bytes = world.disk().content(file);
-  bytes[8] = 2;
+  bytes[8] = log::kFormatVersion + 1;
   const std::uint64_t sum = log::checksum(bytes_of(bytes).first(64), log::SegmentSeed{});
   std::memcpy(bytes.data() + 64, &sum, sizeof sum);
   world.disk().put(file, bytes);
