@@ -435,6 +435,12 @@ class Dispatcher {
   bool started_ = false;
   bool stopping_ = false;
   MonoTime asked_to_yield_{};
+  struct Nobody {
+    const queue::SharedBudget* budget = nullptr;  // compared only: may be gone since a reload
+    std::uint32_t priority = 0;
+    MonoTime until{};
+  };
+  Nobody nobody_yields_;  // the last search for a connection that makes room found none
   struct Asked {
     const queue::RateGate* gate;
     HeldBy by;

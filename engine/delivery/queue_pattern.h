@@ -4,9 +4,6 @@
 
 namespace sluice::delivery {
 
-/// True when `text` fits `pattern`, where `*` stands for any run of characters. Case-insensitive.
-[[nodiscard]] bool matches_glob(std::string_view pattern, std::string_view text);
-
 /// True when `name` ("domain/vmta") fits QUEUE-NAME of the command language: "domain[/vmta]" with `*` for any
 /// run of characters on either side; without a slash the VMTA is {default}... unless the domain part is "*"
 /// alone, which means every queue. Case-insensitive.

@@ -4,6 +4,7 @@
 
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/queue_pattern.h"
+#include "policy/base/wildcard.h"
 
 namespace sluice::delivery {
 namespace {
@@ -83,9 +84,9 @@ bool RecipientFilter::may_match(const queue::Item& item, WallTime now) const {
 }
 
 bool RecipientFilter::matches(const spool::MessageView& message, std::uint32_t recipient) const {
-  if (!orig.empty() && !matches_glob(orig, message.orig)) return false;
-  if (!env_id.empty() && !matches_glob(env_id, message.env_id)) return false;
-  return rcpt.empty() || matches_glob(rcpt, message.recipient(recipient).address);
+  if (!orig.empty() && !matches_wildcard(orig, message.orig)) return false;
+  if (!env_id.empty() && !matches_wildcard(env_id, message.env_id)) return false;
+  return rcpt.empty() || matches_wildcard(rcpt, message.recipient(recipient).address);
 }
 
 runtime::Task<void> Dispatcher::walk(RecipientFilter filter, RecipientVisitor& visitor) {

@@ -21,6 +21,7 @@ namespace {
 
 constexpr Duration kSlotRetry = 20ms;   // slots other shards give back are noticed this late at most
 constexpr Duration kHostRetry = 50ms;   // the same for counts by host
+constexpr Duration kLookAgain = 5ms;    // after no connection was found that could make room
 constexpr Duration kYieldRetry = 50ms;  // how often other shards are asked to make room
 
 /// A key of KeyedBudget: mixes two hashes so that all bits are good.
@@ -400,8 +401,14 @@ bool Dispatcher::stands_behind(const queue::Queue& queue) const {
 /// it.
 void Dispatcher::ask_to_yield(const queue::Queue& queue) {
   const std::uint32_t priority = queue.settings->queue_priority;
-  if (stopping_ || yield_for(&queue, priority, queue.blocked_by)) return;
   const MonoTime now = reactor_.now();
+  if (stopping_) return;
+  // Thousands of queues may stand in line for the same count, and looking goes over all connections.
+  if (nobody_yields_.budget != queue.blocked_by || nobody_yields_.priority < priority ||
+      nobody_yields_.until <= now) {
+    if (yield_for(&queue, priority, queue.blocked_by)) return;
+    nobody_yields_ = {queue.blocked_by, priority, now + kLookAgain};
+  }
   const bool everybodys = queue.blocked_by == &shared_.outbound || queue.blocked_by == &shared_.connecting;
   if (!everybodys || now < asked_to_yield_) return;
   asked_to_yield_ = now + kYieldRetry;

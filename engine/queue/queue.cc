@@ -24,7 +24,33 @@ Queue::Queue(std::string domain, std::string vmta_name, runtime::Timer::Fire fir
   name_ += vmta_name;
 }
 
-void Queue::add_bytes(const Item& item) { bytes_ += item.message->body_bytes(); }
+void Queue::count_among(QueueTotals* totals) {
+  SLUICE_ASSERT(size_ == 0);
+  totals_ = totals;
+}
+
+void Queue::entered(const Item& item) {
+  const std::uint64_t bytes = item.message->body_bytes();
+  bytes_ += bytes;
+  if (totals_ != nullptr) {
+    totals_->queues += size_ == 0 ? 1 : 0;
+    totals_->bytes += bytes;
+    ++totals_->recipients;
+  }
+  ++size_;
+}
+
+void Queue::left(const Item& item) {
+  SLUICE_ASSERT(size_ > 0);
+  --size_;
+  const std::uint64_t bytes = std::min<std::uint64_t>(bytes_, item.message->body_bytes());
+  bytes_ -= bytes;
+  if (totals_ != nullptr) {
+    totals_->queues -= size_ == 0 ? 1 : 0;
+    totals_->bytes -= bytes;
+    --totals_->recipients;
+  }
+}
 
 Queue::Level& Queue::level_of(std::uint8_t priority) {
   // Almost every queue has one level.
@@ -55,7 +81,7 @@ Item* Queue::take_head(std::size_t level) {
 }
 
 void Queue::push(Item& item) {
-  add_bytes(item);
+  entered(item);
   append_ready(item);
 }
 
@@ -81,7 +107,7 @@ void Queue::wait(Item& item, bool taken) {
     SLUICE_ASSERT(taken_ > 0);
     --taken_;
   } else {
-    add_bytes(item);
+    entered(item);
   }
   waiting_.push_back(&item);
   std::push_heap(waiting_.begin(), waiting_.end(), later);
@@ -149,11 +175,7 @@ void Queue::take(Batch& into, std::size_t most) {
 void Queue::ended(const Item& item) {
   SLUICE_ASSERT(taken_ > 0);
   --taken_;
-  subtract_bytes(item);
-}
-
-void Queue::subtract_bytes(const Item& item) {
-  bytes_ -= std::min<std::uint64_t>(bytes_, item.message->body_bytes());
+  left(item);
 }
 
 void Queue::inherit(Queue& from) {

@@ -58,6 +58,13 @@ struct Placement {
 /// What one connection takes at a time: recipients of one message.
 using Batch = std::vector<Item*>;
 
+/// What all queues of a table hold together.
+struct QueueTotals {
+  std::size_t recipients = 0;
+  std::uint64_t bytes = 0;
+  std::size_t queues = 0;  ///< that hold recipients
+};
+
 /// All recipients for one `domain/vmta`. Holds and orders items; when one may go is the Dispatcher's
 /// business. Thread:   the shard that owns the queue. Lifetime: owned by its QueueTable; empty (asserted)
 /// when destroyed, unless the process ends. Cost:     push and take O(1), waiting O(log n).
@@ -73,8 +80,11 @@ class Queue {
     return std::string_view(name_).substr(domain_size_ + 1);
   }
 
+  /// From now on what the queue holds counts among `totals` too (null: nowhere). Requires that it is empty.
+  void count_among(QueueTotals* totals);
+
   // --- Contents.
-  [[nodiscard]] std::size_t size() const { return ready_count_ + waiting_.size() + parked_.size() + taken_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t ready() const { return ready_count_; }
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
@@ -82,7 +92,7 @@ class Queue {
   void push(Item& item);
   /// A new recipient that is dealt with at once: counts as taken.
   void admit(Item& item) {
-    add_bytes(item);
+    entered(item);
     ++taken_;
   }
   /// A recipient taken and not attempted: goes to the front again.
@@ -128,7 +138,7 @@ class Queue {
       for (Item* next = level.head; next != nullptr;) {
         Item& item = *next;
         next = item.next;
-        subtract_bytes(item);
+        left(item);
         visit(item);
       }
     }
@@ -194,8 +204,8 @@ class Queue {
   [[nodiscard]] const std::vector<QueueEvent>& mode_events() const { return mode_events_; }
 
  private:
-  void add_bytes(const Item& item);
-  void subtract_bytes(const Item& item);
+  void entered(const Item& item);
+  void left(const Item& item);
   void wake_all_in_order();
   /// Ready recipients of one priority, oldest first.
   struct Level {
@@ -210,6 +220,8 @@ class Queue {
   std::string name_;
   std::size_t domain_size_;
   std::vector<Level> levels_;  // highest first; none is empty
+  QueueTotals* totals_ = nullptr;
+  std::size_t size_ = 0;  // the next two, waiting_ and parked_ together
   std::size_t ready_count_ = 0;
   std::size_t taken_ = 0;
   std::uint64_t bytes_ = 0;

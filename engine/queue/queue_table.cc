@@ -28,6 +28,7 @@ Queue& QueueTable::add(std::unique_ptr<Queue> queue) {
   const std::string_view name = queue->name();
   const auto [at, is_new] = queues_.try_emplace(name, std::move(queue));
   SLUICE_ASSERT(is_new);
+  at->second->count_among(&totals_);
   return *at->second;
 }
 
@@ -37,6 +38,7 @@ std::unique_ptr<Queue> QueueTable::release(Queue& queue) {
   SLUICE_ASSERT(at != queues_.end());
   std::unique_ptr<Queue> owned = std::move(at->second);  // the key views its name: erase first, free after
   queues_.erase(at);
+  owned->count_among(nullptr);
   return owned;
 }
 

@@ -27,6 +27,7 @@ class QueueTable {
   /// The same, and the queue goes to the caller.
   [[nodiscard]] std::unique_ptr<Queue> release(Queue& queue);
   [[nodiscard]] std::size_t size() const { return queues_.size(); }
+  [[nodiscard]] const QueueTotals& totals() const { return totals_; }
   template <class F>
   void for_each(F&& visit) const {
     for (const auto& [name, queue] : queues_) visit(*queue);
@@ -48,6 +49,7 @@ class QueueTable {
     }
     bool operator()(std::string_view a, Key b) const noexcept { return (*this)(b, a); }
   };
+  QueueTotals totals_;
   std::unordered_map<std::string_view, std::unique_ptr<Queue>, Hash, Equal>
       queues_;  // keys view the queues' names
 };

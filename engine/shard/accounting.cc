@@ -27,11 +27,14 @@ runtime::Task<std::expected<void, std::string>> Node::start_accounting() {
 }
 
 bool Node::is_disabled(const accounting::AcctRecord& record) {
-  const std::size_t slash = record.queue.find('/');
-  if (slash == std::string_view::npos) return false;
-  if (!accounting_settings_ || &accounting_settings_->config() != snapshot_->config.get()) {
-    accounting_settings_ = std::make_unique<config::DomainSettingsCache>(snapshot_->config);
+  if (accounting_config_ != snapshot_->config) {
+    accounting_config_ = snapshot_->config;
+    accounting_settings_ = accounting_config_->some_domain_sets("disable-acct-records")
+                               ? std::make_unique<config::DomainSettingsCache>(accounting_config_)
+                               : nullptr;
   }
+  const std::size_t slash = record.queue.find('/');
+  if (!accounting_settings_ || slash == std::string_view::npos) return false;
   const auto vmta = snapshot_->config->find_vmta(record.queue.substr(slash + 1));
   const auto& disabled =
       accounting_settings_->settings_for(record.queue.substr(0, slash), vmta.value_or(config::kDefaultVmta))

@@ -281,11 +281,10 @@ ShardStatus DataShard::status() const {
   out.bounced = delivered.bounced;
   out.deferred = delivered.deferred;
   out.queue_failures = delivered.queue_failures;
-  dispatcher_.queues().for_each([&out](const queue::Queue& queue) {
-    out.queued_recipients += queue.size();
-    out.queued_bytes += queue.bytes();
-    out.queues += queue.size() > 0 ? 1 : 0;
-  });
+  const queue::QueueTotals& queued = dispatcher_.queues().totals();
+  out.queued_recipients = queued.recipients;
+  out.queued_bytes = queued.bytes;
+  out.queues = queued.queues;
   const resolver::Resolver::Counters names = resolver_.counters();
   out.names_cached = names.cache_entries;
   out.queries_pending = names.in_flight + names.waiting;

@@ -143,6 +143,8 @@ class Node {
   runtime::Gate shutdown_;
   std::unique_ptr<journal::Checkpointer> checkpointer_;
   std::unique_ptr<accounting::AccountingWriter> accounting_;
+  /// The configuration that is_disabled() last saw; the settings only when a domain disables records.
+  std::shared_ptr<const config::Config> accounting_config_;
   std::unique_ptr<config::DomainSettingsCache> accounting_settings_;
   std::unique_ptr<control::CommandServer> commands_;
   runtime::TaskGroup tasks_;

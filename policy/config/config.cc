@@ -321,6 +321,18 @@ void Config::for_each_domain_key(const std::function<void(const DomainKey&)>& us
   }
 }
 
+bool Config::some_domain_sets(std::string_view directive) const {
+  const auto rows = DirectiveTable::get().rows();
+  for (const DomainLayer& layer : layers_.layers) {
+    for (const DomainBlock& block : layer.blocks) {
+      for (const Assignment& assignment : block.assignments) {
+        if (rows[assignment.row].name == directive) return true;
+      }
+    }
+  }
+  return false;
+}
+
 std::vector<SettingOrigin> Config::explain_identity(VmtaId vmta) const {
   const Vmta& identity = vmtas[vmta.raw()];
   const std::string block = "<virtual-mta " + identity.name + '>';

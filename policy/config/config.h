@@ -131,6 +131,9 @@ class Config {
   /// Keys that stand in <domain> blocks (`dkim-sign domain=... key-file=...`), each line once.
   void for_each_domain_key(const std::function<void(const DomainKey&)>& use) const;
 
+  /// Whether any <domain> block has this directive: what nobody uses need not be looked up for every message.
+  [[nodiscard]] bool some_domain_sets(std::string_view directive) const;
+
   /// The <domain> blocks of a virtual MTA and its pool; with {default}, those of the top level. Live as long
   /// as the configuration.
   [[nodiscard]] std::vector<const DomainBlock*> domain_blocks(VmtaId vmta) const;

@@ -128,6 +128,44 @@ TEST(QueueTable, FindsByBothParts) {
   EXPECT_EQ(table.size(), 2u);
 }
 
+TEST_F(QueueTest, TotalsAreWhatAllQueuesHold) {
+  QueueTable table;
+  Queue& one = table.add(std::make_unique<Queue>("a.com", "v1", [](runtime::Timer&) {}, nullptr));
+  Queue& two = table.add(std::make_unique<Queue>("b.com", "v1", [](runtime::Timer&) {}, nullptr));
+  const auto expect = [&](std::size_t recipients, std::size_t queues, const char* after) {
+    EXPECT_EQ(table.totals().recipients, recipients) << after;
+    EXPECT_EQ(table.totals().queues, queues) << after;
+    EXPECT_EQ(table.totals().bytes, one.bytes() + two.bytes()) << after;
+    EXPECT_EQ(one.size() + two.size(), recipients) << after;
+  };
+  expect(0, 0, "nothing");
+  for (std::uint32_t i = 0; i < 4; ++i) one.push(make(a, i));
+  Item& later = make(b, 0);
+  later.due = MonoTime{} + std::chrono::hours(1);
+  two.wait(later, false);
+  expect(5, 2, "push and wait");
+  Batch batch;
+  one.take(batch, 2);
+  expect(5, 2, "take");
+  one.ended(*batch[0]);
+  one.put_back(*batch[1]);
+  expect(4, 2, "an end, and one put back");
+  Batch moved;
+  two.extract(moved, 9, [](const Item&) { return true; });
+  expect(4, 2, "extract takes without ending");
+  two.ended(*moved.front());
+  expect(3, 1, "one queue is empty");
+  std::size_t visited = 0;
+  one.remove_all([&](Item& item) {
+    ++visited;
+    two.push(item);
+  });
+  EXPECT_EQ(visited, 3u);
+  expect(3, 1, "all moved to the other");
+  table.remove(one);
+  EXPECT_EQ(table.totals().recipients, 3u);
+}
+
 TEST_F(QueueTest, HigherPrioritiesGoFirstAndKeepTheirOrder) {
   static constexpr std::uint8_t kPriorities[] = {50, 90, 50, 10, 90, 50};
   for (std::uint32_t i = 0; i < 6; ++i) {
