@@ -72,7 +72,7 @@ TEST(KeyedBudget, ThreadsNeverHoldMoreThanTheLimit) {
         if (!unit) continue;
         ++granted;
         if (++held[which] > static_cast<int>(kLimit)) ++over;
-        if (random() % 4 == 0) std::this_thread::yield();
+        if (random() % 64 == 0) std::this_thread::yield();
         --held[which];
         budget.give_back(*unit);
       }
