@@ -3,6 +3,7 @@
 #   sluice_library(net_smtp LAYER net SOURCES a.cc b.cc DEPS base EXTERNAL wolfssl)
 #   sluice_program(sluice-load LAYER bench SOURCES main.cc DEPS engine_runtime)
 #   sluice_test(net_smtp_client SOURCES client_test.cc DEPS net_smtp)          one gtest program, one ctest entry
+#                                                                              (SHARDS N: N entries)
 #   sluice_fuzzer(smtp_reply SOURCES reply_fuzz.cc DEPS net_smtp)              built by the fuzz preset
 find_package(Threads REQUIRED)
 
