@@ -17,6 +17,7 @@ log-file {folder}/log
 </spool>
 <source 127/8>
     always-allow-relaying yes
+    suppress-local-dsn yes
     default-virtual-mta bench
 </source>
 <virtual-mta bench>

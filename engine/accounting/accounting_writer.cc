@@ -187,6 +187,7 @@ void AccountingWriter::format_rows(std::span<const journal::Event> events) {
     rows.count = 0;
   }
   for (const journal::Event& event : events) {
+    if (event.ending == journal::Ending::Removed) continue;  // `delete --no-accounting`
     const AcctRecord record = record_of(event);
     if (options_.is_disabled && options_.is_disabled(record)) continue;
     for (std::size_t i = 0; i < files_.size(); ++i) {

@@ -176,9 +176,9 @@ class Dispatcher {
   std::size_t disable_source(std::string_view pattern, const IpAddress& source,
                              std::optional<Duration> reenable_after);
   std::size_t enable_source(std::string_view pattern, const IpAddress& source);
-  /// Ends queued recipients with the record "deleted by administrator"; those under way at this moment are
-  /// not touched. Answers how many.
-  [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter);
+  /// Ends queued recipients as "deleted by administrator"; those under way at this moment are not touched.
+  /// Answers how many.
+  [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter, Settler::Removal how);
   /// Up to `most` queued recipients, queue by queue. Those under way at this moment are not among them.
   [[nodiscard]] runtime::Task<std::vector<ListedRecipient>> list(RecipientFilter filter, std::size_t most);
   /// Gives queued recipients another priority, until the next start; answers how many.
@@ -380,6 +380,12 @@ class Dispatcher {
   void end_rest(queue::Queue& queue);
   void expects_expiry(queue::Queue& queue, const queue::Item& item);
   void expire_old(queue::Queue& queue);
+  /// How long until the next report that NOTIFY=DELAY asks for about `item`; nothing: never.
+  [[nodiscard]] std::optional<Duration> time_to_delay_report(const queue::Queue& queue,
+                                                             const queue::Item& item) const;
+  /// Reports what is late by another `notify-of-delay-every`. Answers when to look again, if ever.
+  std::optional<Duration> report_delays(queue::Queue& queue);
+  runtime::Task<void> report_delayed(queue::Queue& queue, queue::Batch late, Failure last);
   runtime::Task<void> expire(queue::Queue& queue, queue::Batch old, Failure last);
   runtime::Task<void> look_soon(queue::Queue& queue);
   [[nodiscard]] std::optional<config::VmtaId> reroute_member(const queue::Queue& queue,

@@ -309,7 +309,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
       queue.misplaced || (queue.all_shut && !is_local(queue))) {
     return NothingToDo{};
   }
-  if (!settler_.can_record() || !settler_.can_copy(queue)) {
+  if (!settler_.can_record() || !settler_.can_copy(queue) || !settler_.can_report()) {
     set_timer(queue, now + kRecordRetry);
     return NothingToDo{};
   }

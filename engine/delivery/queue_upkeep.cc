@@ -75,6 +75,8 @@ void Dispatcher::end_rest(queue::Queue& queue) {
 
 void Dispatcher::expects_expiry(queue::Queue& queue, const queue::Item& item) {
   queue.expiry_check = std::min(queue.expiry_check, reactor_.now() + time_left(queue, item));
+  if (const auto late = time_to_delay_report(queue, item))
+    queue.expiry_check = std::min(queue.expiry_check, reactor_.now() + *late);
 }
 
 void Dispatcher::expire_old(queue::Queue& queue) {
@@ -100,6 +102,7 @@ void Dispatcher::expire_old(queue::Queue& queue) {
     queue.expiry_check =
         now + std::max(least, kExpiryGapPerRecipient * static_cast<std::int64_t>(queue.size()));
   }
+  if (const auto late = report_delays(queue)) queue.expiry_check = std::min(queue.expiry_check, now + *late);
   if (old.empty()) return;
   Failure last;
   if (!queue.events().empty()) last.diag = queue.events().front().text;

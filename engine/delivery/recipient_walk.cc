@@ -19,10 +19,9 @@ bool is_paused(const queue::Queue& queue, const queue::Item& item) {
 
 class Remover final : public RecipientVisitor {
  public:
-  explicit Remover(Settler& settler) : settler_(settler) {}
+  Remover(Settler& settler, Settler::Removal how) : settler_(settler), how_(how) {}
   Next visit(queue::Queue& queue, queue::Item& item, const spool::MessageView* message) override {
-    static const Failure kWhy{{5, 0, 0}, "smtp;deleted by administrator"};
-    settler_.bounced(queue, item, *message, nullptr, kWhy, journal::Ending::Deleted);
+    settler_.removed(queue, item, *message, how_);
     ++count;
     return Next::Gone;
   }
@@ -31,6 +30,7 @@ class Remover final : public RecipientVisitor {
 
  private:
   Settler& settler_;
+  Settler::Removal how_;
 };
 
 class Lister final : public RecipientVisitor {
@@ -157,8 +157,8 @@ runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_
   co_return kept.size();
 }
 
-runtime::Task<std::uint64_t> Dispatcher::remove(RecipientFilter filter) {
-  Remover remover(settler_);
+runtime::Task<std::uint64_t> Dispatcher::remove(RecipientFilter filter, Settler::Removal how) {
+  Remover remover(settler_, how);
   co_await walk(std::move(filter), remover);
   co_return remover.count;
 }

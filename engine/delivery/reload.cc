@@ -19,7 +19,7 @@ namespace sluice::delivery {
 void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
-  settler_.set_snapshot(snapshot_);
+  settler_.set_snapshot(snapshot_, settings_);
   modes_.forget_rules();
   reroute_turns_.clear();
   rollups_.set_snapshot(snapshot_);

@@ -5,6 +5,7 @@
 
 #include "engine/delivery/delivery_headers.h"
 #include "policy/backoff/retry_rules.h"
+#include "policy/base/ascii.h"
 #include "policy/classify/status_text.h"
 #include "policy/identity/envelope.h"
 
@@ -22,6 +23,20 @@ std::string_view dlv_type(const queue::Queue& queue) {
   return "smtp";
 }
 
+std::string_view domain_of(std::string_view address) {
+  const std::size_t at = address.rfind('@');
+  return at == std::string_view::npos ? std::string_view() : address.substr(at + 1);
+}
+
+/// Is `name` one of "PIPELINING,DSN,SIZE"?
+bool lists_extension(std::string_view listed, std::string_view name) {
+  for (std::size_t at = listed.find(name); at != std::string_view::npos; at = listed.find(name, at + 1)) {
+    const std::size_t end = at + name.size();
+    if ((at == 0 || listed[at - 1] == ',') && (end == listed.size() || listed[end] == ',')) return true;
+  }
+  return false;
+}
+
 constexpr Duration kNoAgeLimit = std::chrono::hours(24 * 36500);
 
 void count_attempt(queue::Item& item) {
@@ -33,14 +48,17 @@ void count_attempt(queue::Item& item) {
 Settler::Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::ItemPool& items)
     : reactor_(reactor), journal_(journal), items_(items) {}
 
-void Settler::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
+void Settler::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot,
+                           std::shared_ptr<config::DomainSettingsCache> settings) {
   snapshot_ = std::move(snapshot);
+  settings_ = std::move(settings);
   if (!snapshot_->config->globals.track_time_first_attempt) first_attempts_.clear();
 }
 
 void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue::Item& item,
                    const spool::MessageView& message, const HopFacts* hop) {
   const spool::Recipient recipient = message.recipient(item.recipient);
+  notify_ = recipient.notify.bits;
   event.headers.clear();
   event.ending = journal::Ending::None;
   event.time_logged = reactor_.wall_now();
@@ -102,8 +120,50 @@ const config::BounceAction* Settler::find_action(queue::Queue& queue, const Fail
   return found;
 }
 
-void Settler::end(queue::Queue& queue, queue::Item& item, const journal::Event& event) {
-  journal_.append(event, item.message);
+/// The domain settings for mail to the sender, which is what a report is.
+const config::DomainSettings& Settler::settings_of_sender(const queue::Queue& queue) {
+  return settings_->settings_for(to_lower(domain_of(event_.orig)), queue.vmta);
+}
+
+bool Settler::wants_report(const queue::Queue& queue, const spool::MessageView& message, std::uint8_t kind,
+                           bool by_default) {
+  if (reports_ == nullptr || event_.orig.empty() || message.flags.has(spool::MessageFlags::kNoReports)) {
+    return false;
+  }
+  const bool asked = notify_ == 0 ? by_default : (notify_ & kind) != 0;
+  return asked && settings_of_sender(queue).deliver_local_dsn;
+}
+
+void Settler::report(const queue::Queue& queue, const queue::Item& item, const spool::MessageView& message) {
+  reports_->add(
+      {.event = event_,
+       .message = message,
+       .stored = *item.message,
+       .plain_text = settings_of_sender(queue).dsn_format == config::DsnFormat::PlainText,
+       .retry_after = queue.settings->retry_after.empty() ? Duration{0} : queue.settings->retry_after.front(),
+       .bounce_after = queue.settings->bounce_after});
+}
+
+void Settler::delayed(queue::Queue& queue, const queue::Item& item, const spool::MessageView& message,
+                      const Failure& last) {
+  fill(event_, queue, item, message, nullptr);
+  if (!wants_report(queue, message, spool::DsnNotify::kDelay, false)) return;
+  event_.kind = journal::EventKind::Transient;
+  event_.dsn_action = "delayed";
+  classify(event_, last);
+  report(queue, item, message);
+}
+
+void Settler::end(queue::Queue& queue, queue::Item& item, const spool::MessageView* message, bool reported) {
+  if (reports_ != nullptr && item.message->flags().has(spool::MessageFlags::kReport)) {
+    const std::string somebody = '@' + std::string(queue.domain());
+    reports_->report_ended(message != nullptr ? event_.rcpt : std::string_view(somebody));
+  }
+  if (reported) {
+    report(queue, item, *message);
+  } else {
+    journal_.append(event_, item.message);
+  }
   first_attempts_.take(item);
   queue.ended(item);
   items_.give_back(&item);
@@ -141,7 +201,11 @@ void Settler::end_delivered(queue::Queue& queue, queue::Item& item, const spool:
   traffic.delivered.fetch_add(1, std::memory_order_relaxed);
   traffic.delivered_bytes.fetch_add(message.body.size(), std::memory_order_relaxed);
   if (copies_ != nullptr && !queue.settings->bcc_upon_delivery.empty()) copy(queue, message, event_.orig);
-  end(queue, item, event_);
+  // A server that knows DSN was told what the sender wants and answers for it (RFC 3461 5.2.2).
+  const bool handed_on = hop != nullptr && !queue.settings->ignore_dsn && lists_extension(hop->esmtp, "DSN");
+  const bool reported = (notify_ & spool::DsnNotify::kSuccess) != 0 && !handed_on &&
+                        wants_report(queue, message, spool::DsnNotify::kSuccess, false);
+  end(queue, item, &message, reported);
 }
 
 void Settler::copy(const queue::Queue& queue, const spool::MessageView& message, std::string_view sender) {
@@ -169,6 +233,19 @@ void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::Messa
       return;
     }
   }
+  end_bounced(queue, item, message, hop, failure, ending, true);
+}
+
+void Settler::removed(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                      Removal how) {
+  static const Failure kWhy{{5, 0, 0}, "smtp;deleted by administrator"};
+  end_bounced(queue, item, message, nullptr, kWhy,
+              how.account ? journal::Ending::Deleted : journal::Ending::Removed, how.report);
+}
+
+void Settler::end_bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                          const HopFacts* hop, const Failure& failure, journal::Ending ending,
+                          bool reported) {
   count_attempt(item);
   fill(event_, queue, item, message, hop);
   note_attempt(event_, item, hop != nullptr);
@@ -183,7 +260,7 @@ void Settler::bounced(queue::Queue& queue, queue::Item& item, const spool::Messa
   ++counters_.bounced;
   ++queue.bounced;
   snapshot_->identity(queue.vmta).state->traffic.bounced.fetch_add(1, std::memory_order_relaxed);
-  end(queue, item, event_);
+  end(queue, item, &message, reported && wants_report(queue, message, spool::DsnNotify::kFailure, true));
 }
 
 void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
@@ -291,7 +368,7 @@ void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {
            {{5, 3, 0}, "smtp;stored message is damaged; its bytes are kept in the spool's damaged folder"});
   ++counters_.bounced;
   ++queue.bounced;
-  end(queue, item, event_);
+  end(queue, item, nullptr, false);
 }
 
 void Settler::expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,

@@ -7,6 +7,7 @@
 
 #include "engine/delivery/copy_sink.h"
 #include "engine/delivery/first_attempts.h"
+#include "engine/delivery/report_sink.h"
 #include "engine/journal/journal.h"
 #include "engine/queue/item.h"
 #include "engine/queue/queue.h"
@@ -55,7 +56,8 @@ class Settler {
  public:
   Settler(runtime::Reactor& reactor, journal::Journal& journal, queue::ItemPool& items);
 
-  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
+  void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot,
+                    std::shared_ptr<config::DomainSettingsCache> settings);
 
   /// What accounting says of a delivery that no SMTP server confirmed.
   struct Delivery {
@@ -70,6 +72,15 @@ class Settler {
   /// Never again.
   void bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const HopFacts* hop,
                const Failure& failure, journal::Ending ending = journal::Ending::Bounced);
+  /// Tells the sender that a recipient still waits, when NOTIFY=DELAY asks for it. It goes on waiting.
+  void delayed(queue::Queue& queue, const queue::Item& item, const spool::MessageView& message,
+               const Failure& last);
+  /// What the administrator wants of the recipients he deletes.
+  struct Removal {
+    bool report = false;  ///< tell the sender (`--dsn`)
+    bool account = true;  ///< not with `--no-accounting`
+  };
+  void removed(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, Removal how);
   /// Later again, after `retry-recipients-after` or what a rule says, or never when `bounce-after` has passed
   /// by then or the attempts of a queue that is shut off are used up.
   void deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
@@ -96,6 +107,10 @@ class Settler {
   [[nodiscard]] bool can_copy(const queue::Queue& queue) const {
     return queue.settings->bcc_upon_delivery.empty() || copies_ == nullptr || copies_->has_room();
   }
+  /// Where endings go that their senders are told of; outlives the settler. Before the first delivery.
+  void set_reports(ReportSink& reports) { reports_ = &reports; }
+  /// False while reports come faster than the disk takes them: no new attempts then.
+  [[nodiscard]] bool can_report() const { return reports_ == nullptr || reports_->has_room(); }
   [[nodiscard]] FirstAttempts& first_attempts() { return first_attempts_; }
   /// A transaction was accepted as a whole, for whatever number of recipients.
   void count_message() { ++counters_.delivered_messages; }
@@ -116,17 +131,28 @@ class Settler {
   void end_delivered(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                      const HopFacts* hop, std::string_view action);
   void copy(const queue::Queue& queue, const spool::MessageView& message, std::string_view sender);
-  void end(queue::Queue& queue, queue::Item& item, const journal::Event& event);
+  void end_bounced(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
+                   const HopFacts* hop, const Failure& failure, journal::Ending ending, bool reported);
+  const config::DomainSettings& settings_of_sender(const queue::Queue& queue);
+  /// Does NOTIFY of the recipient in event_ ask for a report about this ending, and may it be made?
+  [[nodiscard]] bool wants_report(const queue::Queue& queue, const spool::MessageView& message,
+                                  std::uint8_t kind, bool by_default);
+  void report(const queue::Queue& queue, const queue::Item& item, const spool::MessageView& message);
+  /// Ends the recipient of event_. `message` null: it cannot be read.
+  void end(queue::Queue& queue, queue::Item& item, const spool::MessageView* message, bool reported);
 
   runtime::Reactor& reactor_;
   journal::Journal& journal_;
   queue::ItemPool& items_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
+  std::shared_ptr<config::DomainSettingsCache> settings_;
   CopySink* copies_ = nullptr;
+  ReportSink* reports_ = nullptr;
   DeliveryCounters counters_;
   FirstAttempts first_attempts_;
   // Reused for every event: no allocation once warm.
   journal::Event event_;
+  std::uint8_t notify_ = 0;  // of its recipient
   std::string diag_;
   std::string sender_;
   std::string status_;

@@ -262,6 +262,8 @@ void Intake::fill_draft(Submission& submission, const queue::Snapshot& snapshot,
                                .queue = one.refusal,
                                .notify = {one.notify_bits},
                                .priority = one.priority};
+    if ((one.notify_bits & spool::DsnNotify::kDelay) != 0)
+      draft.flags.bits |= spool::MessageFlags::kNotifyDelay;
     if (one.vmta != main) recipient.vmta = snapshot.identity(one.vmta).name;
     work.recipients.push_back(recipient);
   }
@@ -292,6 +294,8 @@ void Intake::fill_draft(Submission& submission, const queue::Snapshot& snapshot,
       spool::MessageFlags::kDateAtDelivery);
   set(rules.add_x_virtual_mta_header, spool::MessageFlags::kNameVirtualMta);
   set(submission.is_copy, spool::MessageFlags::kCopy);
+  set(submission.is_report, spool::MessageFlags::kReport);
+  set(rules.suppress_local_dsn, spool::MessageFlags::kNoReports);
   set((submission.verp || rules.verp_default) && !submission.sender.empty(), spool::MessageFlags::kVerp);
 }
 

@@ -31,6 +31,7 @@ void Submission::reset() {
   smtp_utf8 = false;
   verp = false;
   is_copy = false;
+  is_report = false;
   recipient_count = 0;
   text.clear();
   eight_bit = false;

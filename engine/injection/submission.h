@@ -68,8 +68,9 @@ struct Submission {
   std::string env_id;
   std::uint8_t ret = 0;  ///< spool::DsnReturn
   bool smtp_utf8 = false;
-  bool verp = false;     ///< asked for by the client
-  bool is_copy = false;  ///< for `bcc-upon-delivery`
+  bool verp = false;       ///< asked for by the client
+  bool is_copy = false;    ///< for `bcc-upon-delivery`
+  bool is_report = false;  ///< to the sender of another message
   std::vector<SubmittedRecipient> recipients;
   std::size_t recipient_count = 0;  ///< entries in use; the others keep their memory
   // The message, CRLF line ends, unstuffed.

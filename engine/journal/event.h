@@ -20,14 +20,15 @@ enum class EventKind : std::uint8_t {
   QueueTransient = 5,  ///< accounting tq: a queue-level temporary failure; names no recipient
 };
 
-/// How a recipient ended; the five endings of the design. Stored as numbers: never renumber.
+/// How a recipient ended; the endings of the design. Stored as numbers: never renumber.
 enum class Ending : std::uint8_t {
   None = 0,
   Delivered = 1,
   Bounced = 2,
   Expired = 3,
   Suppressed = 4,
-  Deleted = 5
+  Deleted = 5,
+  Removed = 6,  ///< deleted without a record in accounting (`delete --no-accounting`)
 };
 
 /// One event. Views point into the caller's memory (when appended) or into the reader's block (when read); an

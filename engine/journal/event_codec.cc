@@ -140,7 +140,7 @@ Result<Event> decode_event(std::span<const std::byte> bytes) {
   if (in.number<std::uint8_t>() != kVersion) return fail(Errc::Unsupported, "event: version");
   const auto kind = in.number<std::uint8_t>();
   const auto ending = in.number<std::uint8_t>();
-  if (kind < 1 || kind > 5 || ending > 5) return fail(Errc::Corrupt, "event: kind");
+  if (kind < 1 || kind > 5 || ending > 6) return fail(Errc::Corrupt, "event: kind");
   event.kind = static_cast<EventKind>(kind);
   event.ending = static_cast<Ending>(ending);
   event.priority = in.number<std::uint8_t>();

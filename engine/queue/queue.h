@@ -187,7 +187,9 @@ class Queue {
   bool all_shut = false;           ///< no source address is left: nothing goes
   bool reroute_loops = false;      ///< its reroute leads back here and is ignored until something changes
   bool stored_retry = false;       ///< retry_until is remembered for the next start
-  MonoTime expiry_check{};         ///< nothing passes its bounce-after before; far in the future while empty
+  MonoTime expiry_check{};  ///< nothing passes its bounce-after, or wants a delay report, before; far in the
+                            ///< future while empty
+  WallTime delays_reported{};  ///< NOTIFY=DELAY: what fell due before has its report
   std::uint64_t delivered = 0;
   std::uint64_t bounced = 0;
   std::uint64_t deferred = 0;

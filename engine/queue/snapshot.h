@@ -17,6 +17,7 @@
 #include "engine/queue/keyed_budget.h"
 #include "engine/queue/pressure.h"
 #include "engine/queue/remembered.h"
+#include "engine/queue/report_budget.h"
 #include "engine/queue/rollup_anchor.h"
 #include "policy/accounting/time_zone.h"
 #include "policy/base/result.h"
@@ -98,6 +99,7 @@ struct SharedState {
   std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only
   accounting::TimeZone zone;  ///< of the calendar; written before the shards run, then only read
   Pressure pressure;          ///< of memory and of the queue on those who hand mail in
+  ReportBudget reports;       ///< to senders, queued
   Remembered remembered;      ///< written before the shards run, then only read
   ShardId control;            ///< the control shard; as `remembered`
 };

@@ -60,12 +60,15 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone,
               world.shared.pressure),
       notices_(reactor, intake_),
-      copies_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }) {
+      copies_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }),
+      reports_(reactor, intake_, storage_.journal, world.shared.reports,
+               [this](std::string line) { log_.write(std::move(line)); }) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   world.cold_books[reactor.shard().raw()] = &cold_book_;
   dispatcher_.set_peers(world.dispatchers);
   settler_.set_copies(copies_);
+  settler_.set_reports(reports_);
   dispatcher_.set_log([this](std::string line) { log_.write(line); });
   dispatcher_.modes().set_listeners([this](delivery::Notice notice) { notices_.send(std::move(notice)); },
                                     [this](std::string line) { log_.write(std::move(line)); });
@@ -108,6 +111,7 @@ void DataShard::recovered(spool::StoredMessage& message,
                    .domain = std::string(domain),
                    .vmta = std::string(vmta),
                    .refusal = std::move(refusal)};
+    if (message.flags().has(spool::MessageFlags::kReport)) world_.shared.reports.add(one.domain);
     if (one.next_due > wall) back.arrival.due = reactor_.now() + (one.next_due - wall);
     all.push_back(std::move(back));
   }
@@ -256,6 +260,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   closed_.clear();
   co_await notices_.stop();
   co_await copies_.stop();
+  co_await reports_.stop();
   co_await precache_.stop();
   co_await resolver_.stop();
   co_await intake_.stop();

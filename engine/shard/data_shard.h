@@ -21,6 +21,7 @@
 #include "engine/runtime/task.h"
 #include "engine/shard/copies.h"
 #include "engine/shard/notices.h"
+#include "engine/shard/reports.h"
 
 namespace sluice::shard {
 
@@ -172,6 +173,7 @@ class DataShard final : public journal::RecoveredVisitor {
   injection::Intake intake_;
   Notices notices_;
   Copies copies_;
+  Reports reports_;
   std::deque<std::vector<Returning>> unread_;
   runtime::TaskGroup tasks_;
   bool stopping_ = false;

@@ -96,21 +96,16 @@ runtime::Task<control::Answer> Node::delete_recipients(const control::Command& c
         "delete needs --queue=DOMAIN/VMTA (with *) or --jobId=JOB; --orig, --rcpt, --envId and --older-than "
         "narrow it down\n");
   }
-  if (command.has("dsn")) {
-    co_return control::Answer::error(
-        "--dsn: Sluice sends no reports to senders as yet, so nothing was deleted\n");
-  }
-  if (command.has("no-accounting")) {
-    co_return control::Answer::error(
-        "--no-accounting: Sluice keeps a record of every recipient it took, so nothing was deleted\n");
-  }
+  const delivery::Settler::Removal how{.report = command.has("dsn"),
+                                       .account = !command.has("no-accounting")};
   const delivery::RecipientFilter& filter = narrowed->filter;
   std::uint64_t deleted = 0;
   for (DataShard* shard : shards_) {
     deleted += co_await runtime::run_on<std::uint64_t>(
-        control_, shard->id(), [shard, &filter] { return shard->dispatcher().remove(filter); });
+        control_, shard->id(), [shard, &filter, how] { return shard->dispatcher().remove(filter, how); });
   }
-  log_.write(fmt::format("delete: {} recipient(s)", deleted));
+  log_.write(fmt::format("delete: {} recipient(s){}{}", deleted, how.report ? ", senders are told" : "",
+                         how.account ? "" : ", without accounting records"));
   co_return control::Answer{true, fmt::format("{} recipient(s) deleted.\n", deleted)};
 }
 

@@ -38,6 +38,9 @@ struct MessageFlags {
       64;  ///< add a Date header when it is sent (date-header-time)
   static constexpr std::uint32_t kNameVirtualMta = 128;  ///< add X-Virtual-MTA when it is sent
   static constexpr std::uint32_t kCopy = 256;            ///< for bcc-upon-delivery: makes no copy itself
+  static constexpr std::uint32_t kNoReports = 512;       ///< its sender gets none (suppress-local-dsn)
+  static constexpr std::uint32_t kReport = 1024;         ///< is a report to a sender
+  static constexpr std::uint32_t kNotifyDelay = 2048;    ///< some recipient has NOTIFY=DELAY
   std::uint32_t bits = 0;
   [[nodiscard]] constexpr bool has(std::uint32_t bit) const { return (bits & bit) != 0; }
   friend constexpr bool operator==(MessageFlags, MessageFlags) = default;
@@ -147,7 +150,11 @@ class StoredMessage {
   [[nodiscard]] WallTime received() const { return received_; }
   [[nodiscard]] std::uint32_t envelope_bytes() const { return envelope_bytes_; }
   [[nodiscard]] std::uint32_t body_bytes() const { return body_bytes_; }
-  [[nodiscard]] MessageFlags flags() const { return MessageFlags{flags_}; }
+  /// Those that are wanted without the stored message: kScheduled, kVerp, kReport, kNotifyDelay.
+  [[nodiscard]] MessageFlags flags() const {
+    return MessageFlags{(flags_ & 0x3fU) | ((flags_ & kReportKept) != 0 ? MessageFlags::kReport : 0U) |
+                        ((flags_ & kDelayKept) != 0 ? MessageFlags::kNotifyDelay : 0U)};
+  }
   /// Null: it belongs to none.
   [[nodiscard]] const Job* job() const { return job_; }
   [[nodiscard]] std::uint32_t outstanding() const { return outstanding_; }
@@ -157,6 +164,13 @@ class StoredMessage {
   friend class MessageReader;
   friend class MessageSlab;
   friend class SpoolCore;
+  static constexpr std::uint32_t kReportKept = 0x80, kDelayKept = 0x40;
+  /// Memory has a byte for flags.
+  void keep(MessageFlags flags) {
+    const std::uint32_t report = flags.has(MessageFlags::kReport) ? kReportKept : 0;
+    const std::uint32_t delay = flags.has(MessageFlags::kNotifyDelay) ? kDelayKept : 0;
+    flags_ = static_cast<std::uint8_t>((flags.bits & 0x3fU) | report | delay);
+  }
   MessageId id_;
   /// Slot of the segment, offset and commit buffer in one word (place_word.h): relocation changes them
   /// together.

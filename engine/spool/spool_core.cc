@@ -133,7 +133,7 @@ Status SpoolCore::try_append(Spool::Append& append, MessageSizes sizes) {
   message.body_bytes_ = sizes.body_bytes;
   message.outstanding_ = static_cast<std::uint32_t>(draft.recipients.size());
   message.home_ = static_cast<std::uint16_t>(reactor_.shard().raw());
-  message.flags_ = static_cast<std::uint8_t>(draft.flags.bits);
+  message.keep(draft.flags);
   message.job_ =
       draft.job_id.empty() ? nullptr : &jobs_.enter(draft.job_id, message.outstanding_, message.body_bytes_);
   message.state_ |= MessageSlab::kPending;
@@ -273,7 +273,7 @@ StoredMessage* SpoolCore::adopt(MessageId id, const MessagePlace& place, WallTim
   message.body_bytes_ = place.body_bytes;
   message.outstanding_ = outstanding;
   message.home_ = static_cast<std::uint16_t>(reactor_.shard().raw());
-  message.flags_ = static_cast<std::uint8_t>(flags.bits);
+  message.keep(flags);
   message.job_ = job.empty() ? nullptr : &jobs_.enter(job, outstanding, message.body_bytes_);
   message.where_.store(PlaceWord{found->second, place.offset, std::nullopt}.pack());
   log::Segment& segment = store_.at(found->second);

@@ -1,6 +1,7 @@
 // Files whose contents belong to the configuration without being part of its text: read with it, so that a
 // reload takes all or nothing, and whoever uses them needs no disk.
 #include "policy/config/loader.h"
+#include "policy/report/report.h"
 
 namespace sluice::config {
 
@@ -20,6 +21,22 @@ void Loader::read_named_files() {
   static constexpr std::string_view kNoHeaders = "its headers are not added";
   for (const std::string& path : config_->globals.include_headers_from)
     take(path, {}, Severity::Warning, kNoHeaders);
+  const GlobalSettings& globals = config_->globals;
+  take(globals.dsn_failed_body_template_from, Origin{}, Severity::Warning,
+       "reports to senders have the usual text");
+  const auto check_template = [this](std::string_view where, std::string_view text) {
+    const std::string_view unknown = report::unknown_variable(text);
+    if (unknown.empty()) return;
+    reporter_.add(Origin{}, 0,
+                  {Severity::Warning,
+                   std::string(where) + ": ${" + std::string(unknown) + "} is no variable; it stays as it is",
+                   {},
+                   {}});
+  };
+  check_template("dsn-failed-from-template", globals.dsn_failed_from_template);
+  check_template("dsn-failed-subject-template", globals.dsn_failed_subject_template);
+  const auto body = config_->texts.find(globals.dsn_failed_body_template_from);
+  if (body != config_->texts.end()) check_template("dsn-failed-body-template-from", body->second);
   for (const Vmta& one : config_->vmtas) {
     for (const std::string& path : one.settings.include_headers_from) {
       take(path, one.origin, Severity::Warning, kNoHeaders);

@@ -350,9 +350,9 @@ TEST(Reload, ADryRunSaysWhatWouldChangeAndChangesNothing) {
   const std::string said = run.command({"reload", "--dry-run"});
   for (const char* line :
        {"takes effect at the next start: run-dir /run/sluice -> /run/other (/etc/config:5)\n",
-        "total-max-smtp-in 1000 -> 900 (/etc/config:7)\n", "<virtual-mta v2> (/etc/config:17) is gone\n",
-        "<virtual-mta v3> (/etc/config:17) is new\n",
-        "<domain a.test>\n    max-smtp-out 4 -> 9 (/etc/config:47)\nDry run"}) {
+        "total-max-smtp-in 1000 -> 900 (/etc/config:7)\n", "<virtual-mta v2> (/etc/config:18) is gone\n",
+        "<virtual-mta v3> (/etc/config:18) is new\n",
+        "<domain a.test>\n    max-smtp-out 4 -> 9 (/etc/config:48)\nDry run"}) {
     EXPECT_NE(said.find(line), std::string::npos) << line << "in\n" << said;
   }
   EXPECT_TRUE(said.ends_with("Dry run: configuration not reloaded.\n"));

@@ -28,6 +28,7 @@ total-max-smtp-in 1000
 <source 0/0>
     always-allow-relaying yes
     process-x-virtual-mta yes
+    suppress-local-dsn yes
 </source>
 <spool /var/spool/sluice>
 </spool>

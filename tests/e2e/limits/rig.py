@@ -107,6 +107,7 @@ smtp-listener 127.0.0.1:{self.smtp}
 name-server 127.0.0.1:{self.dns}
 <source 127/8>
     always-allow-relaying yes
+    suppress-local-dsn yes
     process-x-virtual-mta yes
 </source>
 <spool {self.folder}/spool>

@@ -8,6 +8,8 @@ usage: peers_test.py BIN_FOLDER"""
 
 import contextlib
 import csv
+import email
+import email.policy
 import glob
 import os
 import shutil
@@ -71,6 +73,7 @@ total-max-smtp-in 500
     always-allow-relaying yes
     process-x-virtual-mta yes
     process-x-job yes
+    suppress-local-dsn yes
 </source>
 <spool {self.folder}/spool>
 </spool>
@@ -202,6 +205,61 @@ class Peers(unittest.TestCase):
         self.assertTrue(by_rcpt["x@null.far.test"]["dsnStatus"].startswith("5.1.10"))
         self.assertTrue(by_rcpt["y@nowhere.far.test"]["dsnStatus"].startswith("5.1.2"))
         self.assertEqual(by_rcpt["y@nowhere.far.test"]["bounceCat"], "bad-domain")
+
+    def test_senders_get_reports_that_mail_programs_read(self):
+        """One report about the recipients of a message, in a form that Python's email package takes apart; kill -9 of
+        the daemon in between takes none away."""
+        dumps = f"{self.place.folder}/dumps"
+        os.mkdir(dumps)
+        os.chmod(dumps, 0o777)
+        os.chmod(self.place.folder, 0o711)
+        self.place.start_sink("-d", f"{dumps}/m")
+        with open(f"{self.place.folder}/sluice.conf", "a", encoding="utf-8") as file:
+            file.write("custom-dsn-from-header \"Bounces <bounces@e2e.test>\"\n"
+                       "<source 127/8>\n    suppress-local-dsn no\n</source>\n")
+        self.place.start_daemon()
+        with smtplib.SMTP("127.0.0.1", self.place.smtp_port) as client:
+            client.sendmail("sender@far.test", ["x@null.far.test", "y@null.far.test", "ok@far.test"],
+                            self.message("reported"), mail_options=["RET=FULL", "ENVID=e+2B1"])
+            self.place.daemon.kill()
+        self.place.daemon.wait()
+        self.place.start_daemon()
+
+        def reports():
+            out = []
+            for path in glob.glob(f"{dumps}/m*"):
+                with open(path, "rb") as file:
+                    message = email.message_from_binary_file(file, policy=email.policy.default)
+                if message["Subject"] == "Delivery report":
+                    out.append(message)
+            return out
+
+        def reported():
+            return {group["Final-Recipient"] for one in reports() if one.is_multipart()
+                    for part in one.walk() if part.get_content_type() == "message/delivery-status"
+                    for group in part.get_payload()[1:]}
+
+        until(lambda: reported() == {"rfc822;x@null.far.test", "rfc822;y@null.far.test"}, "reports")
+        until(lambda: len(self.place.rows("b")) == 2, "two bounces")
+        report = reports()[0]
+        self.assertEqual(report.defects, [])
+        self.assertEqual(report.get_content_type(), "multipart/report")
+        self.assertEqual(report["Content-Type"].params["report-type"], "delivery-status")
+        self.assertEqual((report["From"], report["To"]), ("Bounces <bounces@e2e.test>", "sender@far.test"))
+        self.assertIn("<>", report["X-Mail-Args"])
+        parts = list(report.iter_parts())
+        self.assertEqual([part.get_content_type() for part in parts],
+                         ["text/plain", "message/delivery-status", "message/rfc822"])
+        whole = parts[1].get_payload()[0]
+        self.assertEqual((whole["Reporting-MTA"], whole["Original-Envelope-Id"]), ("dns;mail.e2e.test", "e+1"))
+        for group in parts[1].get_payload()[1:]:
+            self.assertEqual(group["Action"], "failed")
+            self.assertTrue(group["Status"].startswith("5.1.10"), group["Status"])
+        returned = parts[2].get_payload()[0]
+        self.assertEqual(returned["Subject"], "reported")
+        self.assertIn(".dot line", returned.get_payload())
+        delivered = [row for row in self.place.rows("d") if row["rcpt"] == "sender@far.test"]
+        self.assertEqual({(row["orig"], row["srcType"]) for row in delivered}, {("", "local")})
 
     def test_smtp_source_floods(self):
         self.place.start_sink()

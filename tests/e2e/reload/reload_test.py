@@ -39,6 +39,7 @@ smtp-listener 127.0.0.1:{smtp}
 name-server 127.0.0.1:{dns}
 <source 127/8>
     always-allow-relaying yes
+    suppress-local-dsn yes
     process-x-virtual-mta yes
     reject-invalid-virtual-mta no
 </source>
