@@ -283,7 +283,7 @@ std::vector<std::string> installations() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Real, ::testing::ValuesIn(installations()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& one) { return one.param; });
 
 }  // namespace
 }  // namespace sluice::config
