@@ -4,6 +4,8 @@
 #include "engine/runtime/program.h"
 
 #include <csignal>
+#include <string>
+#include <vector>
 
 #include "engine/runtime/file.h"
 #include "engine/runtime/uring/process.h"
@@ -133,7 +135,8 @@ TEST_P(ProgramTest, OnlyTheEndOfItsOutputIsKept) { run(flood(env.reactor())); }
 
 Task<void> missing(Reactor& reactor) {
   Program program(reactor, reactor.shard());
-  const auto end = co_await program.run({"/no/such/program"}, {}, {});
+  const std::vector<std::string> words{"/no/such/program"};
+  const auto end = co_await program.run(words, {}, {});
   EXPECT_TRUE(!end && end.error().code == Errc::NotFound);
 }
 TEST_P(ProgramTest, ThatDoesNotExist) { run(missing(env.reactor())); }
