@@ -76,8 +76,9 @@ Task<std::expected<void, std::string>> AccountingWriter::start() {
     const bool stays = is_configured(options_.files, old.path);
     if (!stays && !old.moves.empty()) co_await finish_moves(std::move(old));
   }
-  source_ = make_source_(cursor_);
+  source_ = make_source_("accounting", cursor_);
   running_ = true;
+  start_pipes(options_.files, &state);
   group_.spawn(run());
   co_return std::expected<void, std::string>();
 }
@@ -111,6 +112,7 @@ Task<void> AccountingWriter::run() {
     arm_look();
     co_await wakeup_.wait();
   }
+  co_await stop_pipes();
   if (well) co_await commit({});
   reactor_.disarm(look_);
   source_->stop();
@@ -237,13 +239,17 @@ Task<Status> AccountingWriter::sync_all() {
 Task<Status> AccountingWriter::store() {
   AcctState state;
   state.cursor = cursor_;
+  state.pipes = pipe_states();
   for (const auto& file : files_) state.files.push_back(file->state());
-  co_return co_await store_->save(state.text());
+  const Status saved = co_await store_->save(state.text());
+  if (saved) pipes_stored(state.pipes);
+  co_return saved;
 }
 
 Task<Status> AccountingWriter::store_names() {
   AcctState state;
   state.cursor = stored_cursor_;
+  state.pipes = stored_pipes_;
   for (const auto& file : files_) state.files.push_back(file->state_of_names());
   co_return co_await store_->save(state.text());
 }
@@ -328,6 +334,9 @@ std::optional<AccountingWriter::Alarm> AccountingWriter::alarm() const {
   for (const auto& alarm : alarms_) {
     if (alarm) return alarm;
   }
+  for (const auto& pipe : pipes_) {
+    if (const auto& trouble = pipe->trouble()) return Alarm{trouble->text, trouble->since};
+  }
   return std::nullopt;
 }
 
@@ -362,6 +371,7 @@ void AccountingWriter::arm_look() {
 std::vector<AccountingWriter::FileStatus> AccountingWriter::files() const {
   std::vector<FileStatus> out;
   for (const auto& file : files_) out.push_back({file->spec().path, file->current_path(), file->rows()});
+  for (const auto& pipe : pipes_) out.push_back({'|' + pipe->command(), "", pipe->rows()});
   return out;
 }
 

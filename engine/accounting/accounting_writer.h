@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/accounting/acct_pipe.h"
 #include "engine/accounting/csv_file.h"
 #include "engine/accounting/event_source.h"
 #include "engine/accounting/slot_store.h"
@@ -29,6 +30,7 @@ struct AccountingOptions {
   /// Events that no file shows: `disable-acct-records` of their queue. Empty: none.
   std::function<bool(const AcctRecord&)> is_disabled;
   std::function<void(std::string)> note;  ///< lines for the log; may be empty
+  std::uint64_t pipe_lag_bytes_max = AcctPipe::kLagBytesMax;
 };
 
 /// Turns the journals into accounting files, each event into exactly one row of every file that takes it.
@@ -85,8 +87,8 @@ class AccountingWriter {
   [[nodiscard]] std::optional<Alarm> alarm() const;
 
   struct FileStatus {
-    std::string path;     ///< as configured
-    std::string current;  ///< being written; empty: none yet
+    std::string path;     ///< as configured, a pipe with its '|'
+    std::string current;  ///< being written; empty: none yet, or a pipe
     std::uint64_t rows = 0;
   };
   [[nodiscard]] std::vector<FileStatus> files() const;
@@ -172,6 +174,13 @@ class AccountingWriter {
   [[nodiscard]] Duration commit_gap() const;
   [[nodiscard]] static std::size_t weight_of(const journal::EventBatch& batch);
   void note(std::string text) const;
+  // Pipes read the journals by themselves; stored together with the files are their cursors.
+  void start_pipes(const std::vector<config::AcctFile>& specs, const AcctState* state);
+  void reconfigure_pipes(const std::vector<config::AcctFile>& specs);
+  runtime::Task<void> end_pipe(std::unique_ptr<AcctPipe> pipe);
+  runtime::Task<void> stop_pipes();
+  [[nodiscard]] std::vector<AcctPipeState> pipe_states() const;
+  void pipes_stored(const std::vector<AcctPipeState>& states);
 
   runtime::Reactor& reactor_;
   AccountingOptions options_;
@@ -180,6 +189,8 @@ class AccountingWriter {
   journal::JournalCursor stored_cursor_;
   journal::JournalCursor cursor_;  // behind the last batch whose rows are pending or written
   std::vector<std::unique_ptr<CsvFile>> files_;
+  std::vector<std::unique_ptr<AcctPipe>> pipes_;
+  std::vector<AcctPipeState> stored_pipes_;
   std::unique_ptr<EventSource> source_;
   std::vector<Rows> rows_;   // of the batch looked at last, by file
   std::deque<Ahead> ahead_;  // read, not yet handled

@@ -91,6 +91,8 @@ std::string AcctState::text() const {
   const auto rows = [&out](std::uint64_t count) {
     if (count > 0) out += "rows " + std::to_string(count) + '\n';
   };
+  for (const AcctPipeState& pipe : pipes)
+    out += "pipe " + pipe.command + "\ngiven " + pipe.cursor.text() + '\n';
   for (const AcctFileState& file : files) {
     char layout[16];
     const auto end = std::to_chars(layout, layout + sizeof layout, file.layout, 16).ptr;
@@ -125,6 +127,12 @@ std::optional<AcctState> AcctState::parse(std::string_view text) {
     if (key == "file") {
       out.files.push_back({});
       out.files.back().path = value;
+    } else if (key == "pipe") {
+      out.pipes.push_back({std::string(value), {}});
+    } else if (key == "given") {
+      auto given = journal::JournalCursor::parse(value);
+      if (!given || out.pipes.empty()) return std::nullopt;
+      out.pipes.back().cursor = std::move(*given);
     } else if (out.files.empty() || !parse_line(key, value, out.files.back())) {
       return std::nullopt;
     }
@@ -135,6 +143,13 @@ std::optional<AcctState> AcctState::parse(std::string_view text) {
 const AcctFileState* AcctState::find(std::string_view path) const {
   for (const AcctFileState& file : files) {
     if (file.path == path) return &file;
+  }
+  return nullptr;
+}
+
+const AcctPipeState* AcctState::find_pipe(std::string_view command) const {
+  for (const AcctPipeState& pipe : pipes) {
+    if (pipe.command == command) return &pipe;
   }
   return nullptr;
 }

@@ -35,16 +35,25 @@ struct AcctFileState {
   friend bool operator==(const AcctFileState&, const AcctFileState&) = default;
 };
 
+/// How far the program of a pipe was given rows.
+struct AcctPipeState {
+  std::string command;  ///< as configured: its identity
+  journal::JournalCursor cursor;
+  friend bool operator==(const AcctPipeState&, const AcctPipeState&) = default;
+};
+
 /// Everything accounting remembers: how far the journals were read, and which bytes of which files that made.
 /// Both move as one, which is why no record is lost or doubled.
 struct AcctState {
   journal::JournalCursor cursor;
   std::vector<AcctFileState> files;
+  std::vector<AcctPipeState> pipes;
 
   /// Lines of words; FORMAT.md.
   [[nodiscard]] std::string text() const;
   [[nodiscard]] static std::optional<AcctState> parse(std::string_view text);
   [[nodiscard]] const AcctFileState* find(std::string_view path) const;
+  [[nodiscard]] const AcctPipeState* find_pipe(std::string_view command) const;
   friend bool operator==(const AcctState&, const AcctState&) = default;
 };
 

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "engine/accounting/directories.h"
-#include "policy/accounting/queue_filter.h"
 #include "policy/base/assert.h"
 
 namespace sluice::accounting {
@@ -15,17 +14,6 @@ namespace {
 
 using runtime::File;
 using runtime::Task;
-
-bool is_filtered(RecordType type) {
-  return type == RecordType::Delivery || type == RecordType::Bounce || type == RecordType::Transient ||
-         type == RecordType::TransientQueue;
-}
-
-Privacy privacy_of(const config::AcctFile& spec) {
-  auto made = Privacy::make(spec.privacy_policy);
-  SLUICE_ASSERT(made);  // layout_of() has asked
-  return std::move(*made);
-}
 
 std::size_t common_bytes(std::string_view a, std::string_view b) {
   const std::size_t most = std::min(a.size(), b.size());
@@ -39,12 +27,12 @@ CsvFile::CsvFile(runtime::Reactor& reactor, config::AcctFile spec, RecordLayout 
                  std::function<void(std::string)> note)
     : reactor_(reactor),
       spec_(std::move(spec)),
-      layout_(std::move(layout)),
       zone_(zone),
-      formatter_(layout_, zone_, {spec_.iso_times, spec_.user_string, privacy_of(spec_)}),
+      maker_(spec_, std::move(layout), zone_),
+      header_row_(maker_.header_row()),
       naming_(spec_.path),
       note_(std::move(note)),
-      layout_mark_(XXH3_64bits(layout_.header_row().data(), layout_.header_row().size())) {}
+      layout_mark_(XXH3_64bits(header_row_.data(), header_row_.size())) {}
 
 Task<Status> CsvFile::recover(const AcctFileState* state) {
   pending_.clear();
@@ -68,7 +56,7 @@ Task<Status> CsvFile::take_up_current(bool same_layout) {
   if (!size && size.error().code != Errc::NotFound) co_return std::unexpected(size.error());
   const bool begins = current_->length == 0;
   if (!size && begins) {
-    append(layout_.header_row(), 0);
+    append(header_row_, 0);
     co_return Status();
   }
   if (!size) {
@@ -84,7 +72,7 @@ Task<Status> CsvFile::take_up_current(bool same_layout) {
   if (const Status opened = co_await open_current(); !opened) co_return opened;
   if (same_layout) {
     if (const Status read = co_await read_tail(*size); !read) co_return read;
-    if (begins) append(layout_.header_row(), 0);
+    if (begins) append(header_row_, 0);
     co_return Status();
   }
   // What lies behind the stored length has the columns of the old configuration. Its events come again.
@@ -92,7 +80,7 @@ Task<Status> CsvFile::take_up_current(bool same_layout) {
   if (cut) cut = co_await file_.sync();
   if (!cut) co_return cut;
   if (begins) {
-    append(layout_.header_row(), 0);
+    append(header_row_, 0);
   } else {
     end_current();
   }
@@ -113,13 +101,6 @@ Task<Status> CsvFile::read_tail(std::uint64_t size) {
   co_return Status();
 }
 
-bool CsvFile::format(std::string& out, const AcctRecord& record) {
-  if (!layout_.takes(record.type)) return false;
-  if (is_filtered(record.type) && !passes_filter(spec_.queue_filter, record.queue)) return false;
-  formatter_.append_row(out, record);
-  return true;
-}
-
 std::optional<std::size_t> CsvFile::agreement(std::string_view rows, std::size_t at) const {
   if (tail_at_ + at >= tail_.size()) return 0;
   const std::string_view rest = std::string_view(tail_).substr(tail_at_ + at);
@@ -136,7 +117,7 @@ void CsvFile::give_up_tail() {
 
 OpenFile CsvFile::open_file() const {
   const std::uint64_t bytes = current_->length + pending_.size();
-  return {current_->id.day, current_->opened, bytes > layout_.header_row().size() ? bytes : 0};
+  return {current_->id.day, current_->opened, bytes > header_row_.size() ? bytes : 0};
 }
 
 bool CsvFile::needs_new_file(WallTime now, std::size_t rows) const {
@@ -254,7 +235,7 @@ Task<Status> CsvFile::begin_next(WallTime now) {
   last_ = next;
   current_ = {next, 0, now};
   fresh_ = true;
-  append(layout_.header_row(), 0);
+  append(header_row_, 0);
   co_return Status();
 }
 

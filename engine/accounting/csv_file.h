@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "engine/accounting/acct_state.h"
+#include "engine/accounting/row_maker.h"
 #include "engine/runtime/file.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
 #include "policy/accounting/rotation.h"
-#include "policy/accounting/row_formatter.h"
 
 namespace sluice::accounting {
 
@@ -45,7 +45,7 @@ class CsvFile {
   [[nodiscard]] runtime::Task<Status> recover(const AcctFileState* state);
 
   /// Appends the row of `record` to `out` if this file takes it; answers whether it did.
-  bool format(std::string& out, const AcctRecord& record);
+  bool format(std::string& out, const AcctRecord& record) { return maker_.append(out, record); }
 
   // --- The tail of a crash.
   [[nodiscard]] bool has_tail() const { return tail_at_ < tail_.size(); }
@@ -101,9 +101,9 @@ class CsvFile {
 
   runtime::Reactor& reactor_;
   config::AcctFile spec_;
-  RecordLayout layout_;
   const TimeZone& zone_;
-  RowFormatter formatter_;
+  RowMaker maker_;
+  std::string header_row_;
   FileNaming naming_;
   std::function<void(std::string)> note_;
   std::uint64_t layout_mark_ = 0;

@@ -7,8 +7,9 @@ namespace {
 
 class JournalEvents final : public EventSource {
  public:
-  JournalEvents(runtime::Reactor& reactor, journal::JournalDirectory& directory, journal::JournalCursor from)
-      : reader_(reactor, directory, "accounting", std::move(from)) {}
+  JournalEvents(runtime::Reactor& reactor, journal::JournalDirectory& directory, std::string name,
+                journal::JournalCursor from)
+      : reader_(reactor, directory, std::move(name), std::move(from)) {}
   runtime::Task<Result<journal::EventBatch>> next() override { return reader_.next(); }
   runtime::Task<Result<std::optional<journal::EventBatch>>> next_if_any() override {
     return reader_.next_if_any();
@@ -24,9 +25,10 @@ class JournalEvents final : public EventSource {
 }  // namespace
 
 MakeEventSource events_of_journals(runtime::Reactor& reactor, journal::JournalDirectory& directory) {
-  return [&reactor, &directory](journal::JournalCursor from) -> std::unique_ptr<EventSource> {
-    return std::make_unique<JournalEvents>(reactor, directory, std::move(from));
-  };
+  return
+      [&reactor, &directory](std::string name, journal::JournalCursor from) -> std::unique_ptr<EventSource> {
+        return std::make_unique<JournalEvents>(reactor, directory, std::move(name), std::move(from));
+      };
 }
 
 }  // namespace sluice::accounting

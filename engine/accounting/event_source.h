@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "engine/journal/event.h"
 #include "engine/journal/journal_reader.h"
@@ -27,10 +28,11 @@ class EventSource {
   [[nodiscard]] virtual std::uint64_t lag_bytes() const = 0;
 };
 
-/// Makes a source that begins behind `from`. Called once, when the stored cursor is known.
-using MakeEventSource = std::move_only_function<std::unique_ptr<EventSource>(journal::JournalCursor from)>;
+/// Makes a source that begins behind `from`, for the reader `name` (status and retention).
+using MakeEventSource =
+    std::move_only_function<std::unique_ptr<EventSource>(std::string name, journal::JournalCursor from)>;
 
-/// The journals of `directory`, as reader "accounting". `reactor` and `directory` outlive the sources made.
+/// The journals of `directory`. `reactor` and `directory` outlive the sources made.
 [[nodiscard]] MakeEventSource events_of_journals(runtime::Reactor& reactor,
                                                  journal::JournalDirectory& directory);
 

@@ -6,9 +6,16 @@
 
 namespace sluice::accounting {
 
+namespace {
+
+std::string name_of(const config::AcctFile& spec) { return spec.is_pipe() ? '|' + spec.command : spec.path; }
+
+}  // namespace
+
 std::expected<RecordLayout, std::string> layout_of(const config::AcctFile& spec) {
-  const std::string& name = spec.path;
-  if (spec.path.empty() || spec.path.ends_with('/') || spec.path.find('\n') != std::string::npos) {
+  const std::string name = name_of(spec);
+  const bool is_name = !spec.path.empty() && !spec.path.ends_with('/');
+  if ((!spec.is_pipe() && !is_name) || name.find('\n') != std::string::npos) {
     return std::unexpected("<acct-file " + name + ">: not the name of a file");
   }
   if (const auto privacy = Privacy::make(spec.privacy_policy); !privacy) {
@@ -26,21 +33,41 @@ bool is_configured(const std::vector<config::AcctFile>& specs, std::string_view 
                      [path](const config::AcctFile& spec) { return is_file(spec) && spec.path == path; });
 }
 
+const config::AcctFile* find_pipe(const std::vector<config::AcctFile>& specs, std::string_view command) {
+  const auto found = std::ranges::find_if(
+      specs, [command](const config::AcctFile& spec) { return spec.is_pipe() && spec.command == command; });
+  return found == specs.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> arguments_of(std::string_view command) {
+  // Without a shell in between, a program that is not there is noticed when it is started.
+  static constexpr std::string_view kForShell = "|&;<>()$`\\\"'*?[]{}#~=%!\n";
+  if (command.find_first_of(kForShell) != std::string_view::npos)
+    return {"/bin/sh", "-c", std::string(command)};
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < command.size();) {
+    const std::size_t end = std::min(command.find_first_of(" \t", at), command.size());
+    if (end > at) out.emplace_back(command.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
+}
+
 std::expected<std::vector<std::string>, std::string> check_files(const std::vector<config::AcctFile>& files) {
   std::vector<std::string> warnings;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    if (!is_file(files[i])) {
-      warnings.push_back("<acct-file " +
-                         (files[i].is_pipe() ? "|" + files[i].command : files[i].http_webhook_url) +
-                         ">: pipes and webhooks are not supported yet; nothing is sent there");
+    if (files[i].is_webhook()) {
+      warnings.push_back("<acct-file " + files[i].http_webhook_url +
+                         ">: webhooks are not supported yet; nothing is sent there");
       continue;
     }
     const auto layout = layout_of(files[i]);
     if (!layout) return std::unexpected(layout.error());
-    for (const std::string& warning : layout->warnings()) warnings.push_back(files[i].path + ": " + warning);
+    for (const std::string& warning : layout->warnings())
+      warnings.push_back(name_of(files[i]) + ": " + warning);
     for (std::size_t j = 0; j < i; ++j) {
-      if (files[j].path == files[i].path)
-        return std::unexpected("two <acct-file " + files[i].path + "> blocks");
+      if (!files[j].is_webhook() && name_of(files[j]) == name_of(files[i]))
+        return std::unexpected("two <acct-file " + name_of(files[i]) + "> blocks");
     }
   }
   return warnings;

@@ -43,6 +43,7 @@ Task<void> AccountingWriter::serve(Request& request) {
     const AcctFileState* from = state ? &*state : nullptr;
     if (!co_await patiently([to, from] { return to->recover(from); })) co_return;
   }
+  reconfigure_pipes(request.files);
   static_cast<void>(co_await commit({}));
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "engine/runtime/mailbox.h"
 
@@ -13,6 +14,13 @@ namespace sluice::runtime {
 
 Task<Result<ProgramOutcome>> Program::run(std::vector<std::string> arguments,
                                           std::span<const std::byte> input, ProgramLimits limits) {
+  if (const Status started = co_await start(std::move(arguments), limits); !started)
+    co_return std::unexpected(started.error());
+  static_cast<void>(co_await write(input));
+  co_return co_await finish();
+}
+
+Task<Status> Program::start(std::vector<std::string> arguments, ProgramLimits limits) {
   if (stopping_) co_return fail(Errc::Cancelled, "start program");
   Result<StartedProgram> started = fail(Errc::Cancelled, "start program");
   if (starter_ == reactor_.shard()) {
@@ -27,13 +35,20 @@ Task<Result<ProgramOutcome>> Program::run(std::vector<std::string> arguments,
   if (!started) co_return std::unexpected(started.error());
   program_ = *started;
   limits_ = limits;
-  {
-    TaskGroup parts;
-    parts.spawn(feed(input));
-    parts.spawn(drain());
-    parts.spawn(wait_for_end(reactor_.now() + limits.run_time));
-    co_await parts.join();
-  }
+  std::optional<MonoTime> deadline;
+  if (limits.run_time) deadline = reactor_.now() + *limits.run_time;
+  parts_.spawn(drain());
+  parts_.spawn(wait_for_end(deadline));
+  co_return Status();
+}
+
+void Program::end_input() {
+  if (program_.input >= 0) reactor_.close_now(std::exchange(program_.input, -1));
+}
+
+Task<ProgramOutcome> Program::finish() {
+  end_input();
+  co_await parts_.join();
   reactor_.close_now(program_.process);
   co_return std::move(outcome_);
 }
@@ -49,12 +64,14 @@ void Program::hurry() {
   if (process_op_.in_flight) reactor_.cancel(process_op_);
 }
 
-Task<void> Program::feed(std::span<const std::byte> input) {
-  while (!input.empty() && !ended_) {
+Task<std::size_t> Program::write(std::span<const std::byte> input) {
+  std::size_t taken = 0;
+  while (taken < input.size() && !ended_) {
+    const std::span<const std::byte> rest = input.subspan(taken);
     input_op_.kind = OpKind::Write;
     input_op_.fd = program_.input;
-    input_op_.data = const_cast<std::byte*>(input.data());  // Write only reads
-    input_op_.size = std::min(input.size(), kPipeBytes);
+    input_op_.data = const_cast<std::byte*>(rest.data());  // Write only reads
+    input_op_.size = std::min(rest.size(), kPipeBytes);
     input_op_.timeout = limits_.input_stall;
     const std::int32_t result = co_await perform(reactor_, input_op_);
     if (result == -EINTR || result == -EAGAIN) continue;
@@ -63,9 +80,9 @@ Task<void> Program::feed(std::span<const std::byte> input) {
       hurry();
     }
     if (result <= 0) break;  // EPIPE: it has read what it wanted
-    input = input.subspan(static_cast<std::size_t>(result));
+    taken += static_cast<std::size_t>(result);
   }
-  reactor_.close_now(program_.input);
+  co_return taken;
 }
 
 Task<void> Program::drain() {
@@ -88,7 +105,7 @@ Task<void> Program::drain() {
   reactor_.close_now(program_.output);
 }
 
-Task<void> Program::wait_for_end(MonoTime deadline) {
+Task<void> Program::wait_for_end(std::optional<MonoTime> deadline) {
   bool asked = false;
   bool killed = false;
   for (;;) {
@@ -100,7 +117,8 @@ Task<void> Program::wait_for_end(MonoTime deadline) {
     process_op_.kind = OpKind::Poll;
     process_op_.fd = program_.process;
     process_op_.poll_events = POLLIN;
-    process_op_.timeout = killed ? Duration{0} : std::max<Duration>(deadline - reactor_.now(), 1ms);
+    process_op_.timeout =
+        killed || !deadline ? Duration{0} : std::max<Duration>(*deadline - reactor_.now(), 1ms);
     const std::int32_t result = co_await perform(reactor_, process_op_);
     if (result > 0) {
       if (const auto end = reactor_.reap_program(program_)) {
@@ -121,6 +139,7 @@ Task<void> Program::wait_for_end(MonoTime deadline) {
   // What it left unread, or others still hold open, is nobody's concern any more.
   if (input_op_.in_flight) reactor_.cancel(input_op_);
   if (output_op_.in_flight) reactor_.cancel(output_op_);
+  if (on_end_ != nullptr) on_end_->set();
 }
 
 }  // namespace sluice::runtime

@@ -7,16 +7,17 @@
 #include <vector>
 
 #include "engine/runtime/reactor.h"
+#include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"
 
 namespace sluice::runtime {
 
 struct ProgramLimits {
-  Duration input_stall = 3min;    ///< without a byte of the input taken
-  Duration run_time = 10min;      ///< from the start to the end
-  Duration kill_after = 5s;       ///< between SIGTERM and SIGKILL
-  Duration output_grace = 1s;     ///< for the end of the output, once the program has ended
-  std::size_t output_kept = 512;  ///< of the end of its output
+  Duration input_stall = 3min;               ///< without a byte of the input taken
+  std::optional<Duration> run_time = 10min;  ///< from the start to the end; nullopt: as long as it likes
+  Duration kill_after = 5s;                  ///< between SIGTERM and SIGKILL
+  Duration output_grace = 1s;                ///< for the end of the output, once the program has ended
+  std::size_t output_kept = 512;             ///< of the end of its output
 };
 
 struct ProgramOutcome {
@@ -48,10 +49,24 @@ class Program {
   /// Ends it as at a limit.
   void stop();
 
+  // --- The parts of run(), for a program that is fed as long as it lives: once start(), then any number of
+  // write(), one at a time, and once finish().
+  /// Errors: those of run().
+  [[nodiscard]] Task<Status> start(std::vector<std::string> arguments, ProgramLimits limits);
+  /// Answers how many bytes it took. Fewer than all: it has ended, has closed its input, or took nothing for
+  /// input_stall and is being ended.
+  [[nodiscard]] Task<std::size_t> write(std::span<const std::byte> input);
+  /// The program sees the end of its input.
+  void end_input();
+  /// end_input(), then waits for its end.
+  [[nodiscard]] Task<ProgramOutcome> finish();
+  [[nodiscard]] bool has_ended() const { return ended_; }
+  /// Set when the program has ended; outlives the run.
+  void notify(Wakeup* wakeup) { on_end_ = wakeup; }
+
  private:
-  Task<void> feed(std::span<const std::byte> input);
   Task<void> drain();
-  Task<void> wait_for_end(MonoTime deadline);
+  Task<void> wait_for_end(std::optional<MonoTime> deadline);
   void hurry();
 
   Reactor& reactor_;
@@ -62,6 +77,8 @@ class Program {
   Op input_op_;
   Op output_op_;
   Op process_op_;
+  TaskGroup parts_;
+  Wakeup* on_end_ = nullptr;
   bool stopping_ = false;
   bool too_late_ = false;
   bool ended_ = false;

@@ -190,8 +190,6 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::Webhooks, in(Scope::AcctFile), "http-webhook-connect-timeout"},
     {C::Webhooks, in(Scope::AcctFile), "http-webhook-io-timeout"},
     {C::Webhooks, in(Scope::AcctFile), "http-webhook-log-verbose"},
-    {C::AccountingOptions, in(Scope::AcctFile), "retry-interval"},
-    {C::AccountingOptions, in(Scope::AcctFile), "write-timeout"},
     {C::KeyStore, in(Scope::Vault), "server-url"},
     {C::KeyStore, in(Scope::Vault), "access-token"},
     {C::KeyStore, in(Scope::Vault), "cache-ttl"},

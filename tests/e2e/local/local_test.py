@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Goal: the queue types file, pipe, http-delivery and discard, and x-schedule, do with real folders, programs and
-      servers what the simulated tests say: what arrives, what is recorded, and what a hostile address cannot do.
+"""Goal: the queue types file, pipe, http-delivery and discard, x-schedule and accounting programs do
+      with real folders, programs and servers what the simulated tests say: what arrives, what is recorded, and what
+      a hostile address cannot do.
 How:  a real sluiced on free loopback ports in a folder of its own; Python reads the mailboxes, holds the locks and is
       the HTTP server.
 
@@ -96,6 +97,48 @@ class Local(unittest.TestCase):
         (path,) = glob.glob(f"{self.folder}/x.test/*.msg")
         with open(path, "rb") as file:
             self.assertTrue(file.read().startswith(b"x-sender: a@e2e.test\nx-receiver: Three@x.test\nReceived: "))
+
+    def read_log(self):
+        with open(f"{self.folder}/log", encoding="utf-8") as file:
+            return file.read()
+
+    def test_accounting_program(self):
+        feed = self.script("feed", f"""
+out="{self.folder}/fed-$$"
+while IFS= read -r line; do
+  printf '%s\n' "$line" >> "$out"
+  case "$line" in *die@x.test*) echo cannot go on >&2; exit 3 ;; esac
+done
+""")
+        self.configure(f"""
+<domain x.test>
+    type discard
+</domain>
+<acct-file |{feed} now>
+    records d
+    record-fields d rcpt,jobId
+    retry-interval 1s
+</acct-file>
+""")
+
+        def fed():
+            out = []
+            for path in sorted(glob.glob(f"{self.folder}/fed-*"), key=os.path.getmtime):
+                with open(path, encoding="utf-8", newline="") as file:
+                    out.append(file.read().split("\r\n")[:-1])
+            return out
+
+        until(lambda: fed() == [["type,rcpt,jobId"]], "the header row")
+        self.send(["one@x.test", "two@x.test"])
+        until(lambda: len(fed()[0]) == 3, "two rows")
+        self.send(["die@x.test"])
+        until(lambda: f'Error executing "{feed} now": ended with exit status 3: cannot go on' in self.read_log(),
+              "the program's end in the log")
+        self.send(["three@x.test"])
+        until(lambda: len(fed()) == 2 and len(fed()[1]) == 2, "the next program")
+        self.assertEqual(fed()[1], ["type,rcpt,jobId", "d,three@x.test,"])
+        self.assertEqual(sorted(fed()[0][1:]), ["d,die@x.test,", "d,one@x.test,", "d,two@x.test,"])
+        self.assertEqual(len(self.wait_rows("d", 4)), 4)
 
     def test_mbox_waits_for_its_lock_and_can_be_read(self):
         self.configure(f"""

@@ -20,7 +20,7 @@ void FakeJournals::publish(std::size_t directory, std::size_t count) {
     event.queue = "a.example/v1";
     batch.events.push_back(event);
   }
-  if (source != nullptr) source->wake();
+  for (Source* source : sources) source->wake();
 }
 
 std::uint64_t FakeJournals::events() const {
@@ -87,16 +87,17 @@ void AccountingWorld::start() {
   AccountingOptions options;
   options.state_path = "/spool/accounting.state";
   options.files = files;
+  options.pipe_lag_bytes_max = pipe_lag_bytes_max;
   options.note = [this](std::string text) { notes.push_back(std::move(text)); };
   ASSERT_TRUE(reactor.make_directories("/spool", 0750));
   writer = std::make_unique<AccountingWriter>(
-      reactor, std::move(options), [this, &reactor](journal::JournalCursor from) {
-        return std::make_unique<Source>(reactor, journals, std::move(from));
+      reactor, std::move(options), [this, &reactor](std::string name, journal::JournalCursor from) {
+        return std::make_unique<Source>(reactor, journals, std::move(name), std::move(from));
       });
 }
 
 void AccountingWorld::crash(runtime::sim::Crash how) {
-  journals.source = nullptr;
+  journals.sources.clear();
   world.crash(how);
   world.machine().bury(std::move(writer));
 }
@@ -104,7 +105,7 @@ void AccountingWorld::crash(runtime::sim::Crash how) {
 void AccountingWorld::stop() {
   test::finish(world, writer->stop());
   writer.reset();
-  journals.source = nullptr;
+  journals.sources.clear();
 }
 
 std::vector<std::string> AccountingWorld::names(const std::string& directory) const {

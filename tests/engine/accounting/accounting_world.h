@@ -1,5 +1,6 @@
 #pragma once
-// A simulated machine with an accounting writer, journals made of plain memory, and a reader of what was written.
+// A simulated machine with an accounting writer, journals made of plain memory, and a reader of what was
+// written.
 
 #include <gtest/gtest.h>
 
@@ -22,8 +23,9 @@ struct FakeJournals {
     std::deque<std::string> texts;
   };
   std::vector<std::deque<Batch>> directories;
-  class Source* source = nullptr;  // of the living incarnation
-  journal::JournalCursor acknowledged;
+  std::set<class Source*> sources;                                // of the living incarnation
+  journal::JournalCursor acknowledged;                            // by the files
+  std::map<std::string, journal::JournalCursor> acknowledged_by;  // by each reader
   std::uint64_t next_message = 1;
 
   /// Adds one batch of `count` events to a directory and wakes the reader.
@@ -34,13 +36,21 @@ struct FakeJournals {
 /// Reads FakeJournals; directories take turns by chance, another chance in every incarnation.
 class Source final : public EventSource {
  public:
-  Source(runtime::Reactor& reactor, FakeJournals& journals, journal::JournalCursor from)
-      : reactor_(reactor), journals_(journals), at_(std::move(from)), wakeup_(reactor) {
-    journals_.source = this;
+  Source(runtime::Reactor& reactor, FakeJournals& journals, std::string name, journal::JournalCursor from)
+      : reactor_(reactor),
+        journals_(journals),
+        name_(std::move(name)),
+        at_(std::move(from)),
+        wakeup_(reactor) {
+    journals_.sources.insert(this);
   }
+  ~Source() override { journals_.sources.erase(this); }
   runtime::Task<Result<journal::EventBatch>> next() override;
   runtime::Task<Result<std::optional<journal::EventBatch>>> next_if_any() override;
-  void acknowledge(const journal::JournalCursor& cursor) override { journals_.acknowledged = cursor; }
+  void acknowledge(const journal::JournalCursor& cursor) override {
+    journals_.acknowledged_by[name_] = cursor;
+    if (name_ == "accounting") journals_.acknowledged = cursor;
+  }
   void stop() override {
     stopped_ = true;
     wakeup_.set();
@@ -51,6 +61,7 @@ class Source final : public EventSource {
  private:
   runtime::Reactor& reactor_;
   FakeJournals& journals_;
+  std::string name_;
   journal::JournalCursor at_;
   runtime::Wakeup wakeup_;
   bool stopped_ = false;
@@ -88,6 +99,7 @@ class AccountingWorld {
   std::vector<config::AcctFile> files;
   std::unique_ptr<AccountingWriter> writer;
   std::vector<std::string> notes;
+  std::uint64_t pipe_lag_bytes_max = AcctPipe::kLagBytesMax;
 };
 
 }  // namespace sluice::accounting

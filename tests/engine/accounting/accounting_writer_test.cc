@@ -351,19 +351,18 @@ TEST(AccountingWriter, RefusesWhatItCannotHonour) {
   refuses([](auto& files) { files[0].path = "/log/"; });
 }
 
-TEST(AccountingWriter, PipesAndWebhooksArePassedOverWithAWarning) {
+TEST(AccountingWriter, WebhooksArePassedOverWithAWarning) {
   AccountingWorld at(1);
-  config::AcctFile pipe, webhook = AccountingWorld::file("/log/staging.json");
-  pipe.command = "/usr/bin/consumer --all";
+  config::AcctFile webhook = AccountingWorld::file("/log/staging.json");
   webhook.http_webhook_url = "https://hooks.example/acct";
-  at.files = {pipe, AccountingWorld::file("/log/acct.csv"), webhook};
+  at.files = {AccountingWorld::file("/log/acct.csv"), webhook};
   ASSERT_TRUE(start(at));
   at.journals.publish(0, 3);
   at.stop();
   at.expect_complete("/log/acct.csv");
   EXPECT_EQ(at.names("/log").size(), 1u);
-  ASSERT_EQ(at.notes.size(), 2u);
-  EXPECT_NE(at.notes[0].find("/usr/bin/consumer"), std::string::npos);
+  ASSERT_EQ(at.notes.size(), 1u);
+  EXPECT_NE(at.notes[0].find("https://hooks.example/acct"), std::string::npos);
 }
 
 TEST(AccountingWriter, DisabledRecordsAreLeftOut) {
@@ -375,8 +374,8 @@ TEST(AccountingWriter, DisabledRecordsAreLeftOut) {
   options.files = at.files;
   options.is_disabled = [](const AcctRecord& record) { return record.type == RecordType::Bounce; };
   at.writer = std::make_unique<AccountingWriter>(
-      at.world.reactor(), std::move(options), [&at](journal::JournalCursor from) {
-        return std::make_unique<Source>(at.world.reactor(), at.journals, std::move(from));
+      at.world.reactor(), std::move(options), [&at](std::string name, journal::JournalCursor from) {
+        return std::make_unique<Source>(at.world.reactor(), at.journals, std::move(name), std::move(from));
       });
   std::string error;
   ASSERT_TRUE(test::finish(at.world, started(*at.writer, error)));

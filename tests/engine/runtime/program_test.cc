@@ -82,6 +82,41 @@ Task<void> fed_and_heard(Reactor& reactor) {
 }
 TEST_P(ProgramTest, IsFedAndHeard) { run(fed_and_heard(env.reactor())); }
 
+Task<void> fed_in_turns(Reactor& reactor) {
+  const std::string input(100'000, 'x');
+  Wakeup ended(reactor);
+  Program program(reactor, reactor.shard());
+  program.notify(&ended);
+  const Status started = co_await program.start(shell(kCount), {.input_stall = 5s, .run_time = std::nullopt});
+  EXPECT_TRUE(started);
+  for (int i = 0; i < 3; ++i) {
+    const std::size_t taken = co_await program.write(std::as_bytes(std::span(input)));
+    EXPECT_EQ(taken, input.size());
+    co_await sleep_for(reactor, 20ms);
+    EXPECT_FALSE(program.has_ended());
+  }
+  program.end_input();
+  co_await ended.wait();
+  EXPECT_TRUE(program.has_ended());
+  const ProgramOutcome outcome = co_await program.finish();
+  EXPECT_EQ(outcome.end.exit_code, 75);
+  EXPECT_EQ(outcome.output, "heard 300000 bytes of first word\n");
+}
+TEST_P(ProgramTest, IsFedAsLongAsItLives) { run(fed_in_turns(env.reactor())); }
+
+Task<void> stalls_in_a_write(Reactor& reactor) {
+  const std::string input(1'000'000, 'x');
+  Program program(reactor, reactor.shard());
+  const Status started =
+      co_await program.start(shell(kSleep), {.input_stall = 50ms, .run_time = std::nullopt});
+  EXPECT_TRUE(started);
+  const std::size_t taken = co_await program.write(std::as_bytes(std::span(input)));
+  EXPECT_LT(taken, input.size());
+  const ProgramOutcome outcome = co_await program.finish();
+  EXPECT_TRUE(outcome.timed_out && outcome.end.signal == SIGTERM);
+}
+TEST_P(ProgramTest, AWriteThatStallsSaysHowMuchWasTaken) { run(stalls_in_a_write(env.reactor())); }
+
 Task<void> deaf(Reactor& reactor) {
   const std::string input(1'000'000, 'x');
   Program program(reactor, reactor.shard());
