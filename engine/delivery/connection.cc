@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/delivery/failure_text.h"
 #include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
 #include "policy/identity/envelope.h"
@@ -142,7 +141,7 @@ runtime::Task<void> Connection::run() {
     if (attempts >= settings_->mx_connection_attempts) break;
     after = co_await try_hop(route, hop);
     passage_.release();
-    if (after == After::Limited) continue;
+    if (after == After::Limited || after == After::NoProxy) continue;
     ++attempts;
     if (after != After::NextHop) break;
   }
@@ -156,80 +155,6 @@ runtime::Task<void> Connection::run() {
     co_return;
   }
   dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, wait_asked_of(*queue_));
-}
-
-runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
-                                                     const resolver::RouteHop& hop) {
-  endpoint_ = hop.endpoint;
-  const Endpoint& to = endpoint_;
-  const std::string name(route.host_of(hop));
-  hop_ = std::make_shared<HopFacts>(HopFacts{.mta = name + " (" + to.address.text() + ')',
-                                             .source_ip = "0.0.0.0",
-                                             .destination_ip = to.address.text(),
-                                             .esmtp = {}});
-  snapshot_ = dispatcher_.snapshot();
-  const Dispatcher::Pass pass = dispatcher_.pass(*queue_, *snapshot_, name, to, passage_, limited_until_);
-  if (pass == Dispatcher::Pass::NoSource) {
-    failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
-    co_return After::NextHop;
-  }
-  if (pass == Dispatcher::Pass::Limited) co_return After::Limited;
-  if (!std::exchange(has_paid_, false)) {
-    const bool may_go_on = co_await dispatcher_.pay_connect(*queue_);
-    if (!may_go_on) co_return After::Done;
-  }
-  const queue::SourceAddress* source = passage_.source;
-  source_ = source->address;
-  source_host_ = source->ehlo;
-  has_source_ = true;
-  if (source->address) hop_->source_ip = source->address->text();
-  if (log_.connections())
-    log_.say("connecting from " + source->ehlo + " (" + hop_->source_ip + ") to " + hop_->mta);
-  const IpAddress* from = source->address ? &*source->address : nullptr;
-  Result<runtime::Stream> connected =
-      co_await runtime::Stream::connect(reactor_, to, from, settings_->connect_timeout);
-  if (!connected) {
-    failure_ = {{4, 4, 1}, connect_failure_text(connected.error(), name, to)};
-    if (log_.connections()) log_.say(failure_.diag);
-    co_return After::NextHop;
-  }
-  stream_ = std::move(*connected);
-  if (!source->address || log_.connections()) {
-    if (const auto local = reactor_.local_endpoint(stream_.fd())) {
-      if (!source->address) hop_->source_ip = local->address.text();
-      log_.connected(*local);
-    }
-  }
-  client_.emplace(client_settings(*settings_, source->ehlo), *this);
-  ready_ = false;
-  quit_said_ = false;
-  fault_ = net::ClientFault::None;
-  lost_why_.clear();
-  finished_ = 0;
-  skip_host_ = false;
-  co_await converse();
-  for (const Guest& guest : guests_) dispatcher_.left(*guest.queue, reactor_.now());
-  guests_.clear();
-  // Before the others are waited for: they may be waiting for the very buffers these hold.
-  for (Active& slot : active_) {
-    if (slot.state == Active::State::Read) give_up(slot);
-  }
-  pay_at_ = {};
-  co_await reads_.join();
-  dispatcher_.spares().leave(seat_);
-  const bool was_ready = ready_;
-  stream_.close();
-  client_.reset();
-  log_.closed(hop_->mta);
-  if (cut_) co_return After::Done;
-  if (skip_host_) co_return lent_ || finishing_ ? After::Done : After::NextHop;
-  if (fault_ == net::ClientFault::None) co_return After::Done;
-  if (fault_reply_.code == 0) failure_ = {{4, 4, 2}, lost_why_ + " in connection to " + hop_->mta};
-  // Mail went through before: this host is fine, and whatever is left takes a new connection.
-  if (was_ready && finished_ > 0) co_return After::Done;
-  if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
-  if (lent_) co_return After::QueueFailed;  // the route was another queue's
-  co_return After::NextHop;
 }
 
 runtime::Task<void> Connection::converse() {
@@ -268,6 +193,7 @@ void Connection::read_input() {
       connection_ended("EDISCON");
       return;
     }
+    heard_host_ = true;
     log_.received((*input)->bytes(), false);
     client_->on_bytes((*input)->bytes());
   }

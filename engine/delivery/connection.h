@@ -96,12 +96,20 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     VolumeTicket volumes;
     queue::Batch items;  // an entry becomes null when its recipient has its outcome
   };
-  enum class After : std::uint8_t { Done, NextHop, Limited, QueueFailed };
+  enum class After : std::uint8_t {
+    Done,
+    NextHop,
+    Limited,
+    QueueFailed,
+    NextProxy,  ///< the same host through the next proxy
+    NoProxy,    ///< none could be reached: that says nothing about the host
+  };
 
   runtime::Task<resolver::RouteAnswer> find_route();
   runtime::Task<bool> bounce_without_mx(const resolver::RouteAnswer& route);
   runtime::Task<void> fail_route(const resolver::RouteAnswer& route);
   runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
+  runtime::Task<After> try_once(std::string name);
   runtime::Task<void> converse();
   // reload.cc
   [[nodiscard]] bool fits_settings() const;
@@ -175,7 +183,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   Endpoint endpoint_;
   Passage passage_;
   ConnectGrants paid_;
-  bool has_paid_ = true;  // for the next attempt
+  bool has_paid_ = true;       // for the next attempt
+  bool paid_in_vain_ = false;  // for one that ended at a proxy: the next is paid for
+  ProxyTries tries_;
   MonoTime limited_until_{};
   SpareConnections::Seat seat_;
   struct Guest {
@@ -187,12 +197,13 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
       hop_;  // changed as a whole once mail is under way: slots hold what was true for them
   std::optional<IpAddress> source_;
   std::string source_host_;
-  queue::Batch carried_;                         // kept for the next host of this run
-  queue::Queue* carried_of_ = nullptr;           // whose they are
-  std::optional<Duration> queue_wait_;           // a rule's interval, should the whole run fail
-  const queue::Queue* queue_wait_of_ = nullptr;  // whose reply it was; compared, never looked into
-  Failure failure_;                              // the last thing that went wrong on this run
-  std::string lost_why_;                         // why the connection was lost, for outcomes without a reply
+  std::shared_ptr<const queue::ProxyRoute> proxy_;  // on the way to the host; null: none
+  queue::Batch carried_;                            // kept for the next host of this run
+  queue::Queue* carried_of_ = nullptr;              // whose they are
+  std::optional<Duration> queue_wait_;              // a rule's interval, should the whole run fail
+  const queue::Queue* queue_wait_of_ = nullptr;     // whose reply it was; compared, never looked into
+  Failure failure_;                                 // the last thing that went wrong on this run
+  std::string lost_why_;  // why the connection was lost, for outcomes without a reply
   net::ClientFault fault_ = net::ClientFault::None;
   SmtpReply fault_reply_;
   std::vector<net::OutgoingRecipient> recipients_;
@@ -213,6 +224,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool lent_ = false;          // serves or served another queue than the one it was opened for
   bool ever_established_ = false;
   bool ready_ = false;
+  bool heard_host_ = false;  // it has said something
   bool finishing_ = false;
   bool outdated_ = false;  // a reload has come since snapshot_
   bool cut_ = false;

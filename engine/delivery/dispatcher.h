@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/delivery/proxies.h"
 #include "engine/delivery/queue_modes.h"
 #include "engine/delivery/recipient_walk.h"
 #include "engine/delivery/refusal.h"
@@ -222,10 +223,12 @@ class Dispatcher {
   [[nodiscard]] bool recount(const queue::Queue& queue, Slots& slots);
   enum class Pass : std::uint8_t { Granted, Limited, NoSource };
   /// Chooses the source address for a connection to `to`, the next in rotation that no limit forbids, and
-  /// takes what it needs of the counts by host, destination and source into `out`. Limited: `again` says when
-  /// to ask anew.
+  /// takes what it needs of the counts by host, destination and source into `out`. Behind proxies the first
+  /// one counts as long as it can be reached, whatever limits say; what `tries` excludes is left out.
+  /// Limited: `again` says when to ask anew.
   [[nodiscard]] Pass pass(queue::Queue& queue, const queue::Snapshot& snapshot, std::string_view host,
-                          const Endpoint& to, Passage& out, MonoTime& again);
+                          const Endpoint& to, const ProxyTries& tries, Passage& out, MonoTime& again);
+  [[nodiscard]] Proxies& proxies() { return proxies_; }
   /// One more connection attempt of a run: waits for `max-connect-rate`. False: the dispatcher stops.
   [[nodiscard]] runtime::Task<bool> pay_connect(queue::Queue& queue);
   /// The attempt open_connection() has paid for was not made.
@@ -367,6 +370,8 @@ class Dispatcher {
   bool yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget* needed);
   [[nodiscard]] bool counts_for(const queue::Queue& queue, const queue::SharedBudget* budget) const;
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
+  [[nodiscard]] bool take_source(const queue::SourceAddress& source, std::optional<std::uint32_t> mx_limit,
+                                 std::string_view host, queue::Queue& queue, Passage& out, MonoTime& soonest);
   bool open_local(queue::Queue& queue);
   bool borrow_known(queue::Queue& queue);
   runtime::Task<void> run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,
@@ -423,6 +428,7 @@ class Dispatcher {
   std::unordered_map<std::uint32_t, identity::PoolTurns> reroute_turns_;  // by PoolId
   std::uint64_t reroute_turn_ = 0;
   SpareConnections spares_;
+  Proxies proxies_;
   Rollups rollups_;
   std::span<Dispatcher* const> peers_;
   std::deque<queue::Queue*> placing_line_;

@@ -211,7 +211,7 @@ void Connection::count_anew() {
 
 const queue::SourceAddress* Connection::source_in_force() const {
   for (const queue::SourceAddress& one : dispatcher_.snapshot()->identity(queue_->vmta).sources) {
-    if (one.address == source_ && one.ehlo == source_host_) return &one;
+    if (one.address == source_ && one.ehlo == source_host_ && one.same_way(proxy_)) return &one;
   }
   return nullptr;
 }

@@ -258,8 +258,51 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
   offer_slots();
 }
 
+/// False: not now, or `soonest` says when at the latest.
+bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<std::uint32_t> mx_limit,
+                             std::string_view host, queue::Queue& queue, Passage& out, MonoTime& soonest) {
+  const MonoTime now = reactor_.now();
+  std::shared_ptr<queue::SourceGate> gate = queue.gates.of_source(source.address);
+  if (gate && gate->max_connections && gate->connections >= *gate->max_connections) {
+    soonest = std::min(soonest, now + kHostRetry);
+    return false;
+  }
+  if (gate && gate->connects && !gate->connects.bucket->ready(now)) {
+    soonest = std::min(soonest, gate->connects.bucket->next_time(now));
+    return false;
+  }
+  // No connection from where nothing may be sent for long.
+  MonoTime mail = now;
+  if (gate && gate->messages) mail = std::max(mail, gate->messages.bucket->next_time(now));
+  if (gate && gate->volume) mail = std::max(mail, gate->volume->budget.next_time(now));
+  if (mail > now + kRateWaitMax) {
+    soonest = std::min(soonest, mail - kRateWaitMax);
+    return false;
+  }
+  if (mx_limit) {
+    const std::uint64_t key = mix(std::hash<std::string_view>{}(host), hash_of(source.address));
+    const auto unit = shared_.hosts.try_take(key, *mx_limit);
+    if (!unit) {
+      soonest = std::min(soonest, now + kHostRetry);
+      return false;
+    }
+    out.units[out.unit_count++] = *unit;
+  }
+  if (gate) {
+    if (gate->connects) {
+      const auto token = gate->connects.bucket->try_take(now);
+      SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
+      remember(gate->connects);
+    }
+    out.count_by(std::move(gate));
+  }
+  out.source = &source;
+  return true;
+}
+
 Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& snapshot, std::string_view host,
-                                  const Endpoint& to, Passage& out, MonoTime& again) {
+                                  const Endpoint& to, const ProxyTries& tries, Passage& out,
+                                  MonoTime& again) {
   const MonoTime now = reactor_.now();
   const queue::Identity& identity = snapshot.identity(queue.vmta);
   out.release();
@@ -275,50 +318,26 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
     out.units[out.unit_count++] = *unit;
   }
   const auto mx_limit = snapshot.mx_limit(host);
-  MonoTime soonest = MonoTime::max();
-  for (std::size_t left = identity.sources.size(); left > 0; --left) {
-    const queue::SourceAddress* source = identity.next_source(
-        to.address.is_v4(),
-        [&queue](const queue::SourceAddress& one) { return !QueueModes::is_shut(queue, one.address); });
-    if (source == nullptr) return Pass::NoSource;
-    std::shared_ptr<queue::SourceGate> gate = queue.gates.of_source(source->address);
-    if (gate && gate->max_connections && gate->connections >= *gate->max_connections) {
-      soonest = std::min(soonest, now + kHostRetry);
-      continue;
-    }
-    if (gate && gate->connects && !gate->connects.bucket->ready(now)) {
-      soonest = std::min(soonest, gate->connects.bucket->next_time(now));
-      continue;
-    }
-    // No connection from where nothing may be sent for long.
-    MonoTime mail = now;
-    if (gate && gate->messages) mail = std::max(mail, gate->messages.bucket->next_time(now));
-    if (gate && gate->volume) mail = std::max(mail, gate->volume->budget.next_time(now));
-    if (mail > now + kRateWaitMax) {
-      soonest = std::min(soonest, mail - kRateWaitMax);
-      continue;
-    }
-    if (mx_limit) {
-      const std::uint64_t key = mix(std::hash<std::string_view>{}(host), hash_of(source->address));
-      const auto unit = shared_.hosts.try_take(key, *mx_limit);
-      if (!unit) {
-        soonest = std::min(soonest, now + kHostRetry);
-        continue;
+  // A proxy that was lost a moment ago is asked again when no other is left.
+  for (const bool also_lost : {false, true}) {
+    if (also_lost && !identity.sources.front().proxy) break;
+    const auto usable = [&](const queue::SourceAddress& one) {
+      return !QueueModes::is_shut(queue, one.address) && !tries.excludes(one.proxy) &&
+             (also_lost || !one.proxy || !proxies_.is_lost(*one.proxy, now));
+    };
+    for (std::size_t at = 0; at < identity.sources.size();) {
+      const std::span<const queue::SourceAddress> among = identity.rank_at(at);
+      MonoTime soonest = MonoTime::max();
+      for (std::size_t left = among.size(); left > 0; --left) {
+        const queue::SourceAddress* source = identity.next_source(among, to.address.is_v4(), usable);
+        if (source == nullptr) break;
+        if (take_source(*source, mx_limit, host, queue, out, soonest)) return Pass::Granted;
       }
-      out.units[out.unit_count++] = *unit;
+      if (soonest != MonoTime::max()) return limited(soonest);
+      at += among.size();
     }
-    if (gate) {
-      if (gate->connects) {
-        const auto token = gate->connects.bucket->try_take(now);
-        SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
-        remember(gate->connects);
-      }
-      out.count_by(std::move(gate));
-    }
-    out.source = source;
-    return Pass::Granted;
   }
-  return limited(soonest);
+  return Pass::NoSource;
 }
 
 // --- The line for slots.

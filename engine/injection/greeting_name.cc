@@ -18,7 +18,12 @@ std::string greeting_name(const queue::Snapshot& snapshot, const ClientRules& ru
   }
   if (const auto owner = snapshot.owners.find(local); owner != snapshot.owners.end()) {
     for (const queue::SourceAddress& source : snapshot.identity(owner->second).sources) {
-      if (source.address == local) return source.ehlo;
+      if (!source.proxy && source.address == local) return source.ehlo;
+    }
+    // What is reached through a proxy has another name than this address.
+    const auto& own = snapshot.config->vmta(owner->second).settings.smtp_source_host;
+    for (const config::SourceHost& host : own.empty() ? snapshot.config->globals.smtp_source_host : own) {
+      if (host.source.contains(local) && !host.ehlo.empty()) return host.ehlo;
     }
   }
   const auto& names = snapshot.config->globals.host_name;

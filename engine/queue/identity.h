@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,14 +15,30 @@
 #include "policy/base/ip_address.h"
 #include "policy/base/units.h"
 #include "policy/limits/token_bucket.h"
+#include "policy/routing/host_list.h"
 
 namespace sluice::queue {
 
+/// A proxy that connections go through (`<proxy>`, `smtp-proxy-source-host`). Immutable.
+struct ProxyRoute {
+  std::string name;              ///< as the operator knows it
+  routing::HostList server;      ///< one host with its port
+  std::uint32_t version = 1;     ///< of the PROXY protocol
+  std::vector<IpAddress> local;  ///< what to reach it from, in rotation; empty: the system chooses
+  friend bool operator==(const ProxyRoute&, const ProxyRoute&) = default;
+};
+
 /// Where a connection goes out from. No address: the system chooses.
 struct SourceAddress {
-  std::optional<IpAddress> address;
+  std::optional<IpAddress> address;  ///< behind a proxy: what mail hosts see, not an address of this host
   std::string ehlo;
-  friend bool operator==(const SourceAddress&, const SourceAddress&) = default;
+  std::shared_ptr<const ProxyRoute> proxy = {};  ///< null: directly
+  std::uint16_t port = 0;                        ///< behind a proxy: the port asked of it; 0: any
+  std::uint32_t rank = 0;  ///< a higher one counts only where those below cannot be used
+
+  [[nodiscard]] bool same_way(const std::shared_ptr<const ProxyRoute>& other) const {
+    return proxy == other || (proxy && other && *proxy == *other);
+  }
 };
 
 /// Queue domains for which a virtual MTA has no usable source at the moment: pools pass it over for mail to
@@ -98,7 +115,7 @@ struct Totals {
 /// One virtual MTA of one configuration snapshot. Immutable but for `state`.
 struct Identity {
   std::string name;
-  std::vector<SourceAddress> sources;  ///< never empty
+  std::vector<SourceAddress> sources;  ///< never empty; those of one rank together, the lowest first
   bool has_v4 = true;                  ///< a source for IPv4 targets exists
   bool has_v6 = false;
   /// The shard that owns the source addresses, and with them all queues of this VMTA. Absent: no address is
@@ -107,12 +124,21 @@ struct Identity {
   std::shared_ptr<IdentityState> state;
   std::vector<Totals> totals;  ///< its own, then those of every pool it is a member of
 
-  /// The next source for a target of that family, in rotation; null when there is none that `usable(source)`.
+  /// The sources of one rank; `at` of `sources` is the first of them.
+  [[nodiscard]] std::span<const SourceAddress> rank_at(std::size_t at) const {
+    std::size_t end = at + 1;
+    while (end < sources.size() && sources[end].rank == sources[at].rank) ++end;
+    return std::span(sources).subspan(at, end - at);
+  }
+
+  /// The next of `among` for a target of that family, in rotation; null when there is none that
+  /// `usable(source)`.
   template <class Usable>
-  [[nodiscard]] const SourceAddress* next_source(bool is_v4, Usable&& usable) const {
+  [[nodiscard]] const SourceAddress* next_source(std::span<const SourceAddress> among, bool is_v4,
+                                                 Usable&& usable) const {
     const std::uint32_t start = state->rotation.fetch_add(1, std::memory_order_relaxed);
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      const SourceAddress& source = sources[(start + i) % sources.size()];
+    for (std::size_t i = 0; i < among.size(); ++i) {
+      const SourceAddress& source = among[(start + i) % among.size()];
       if ((!source.address || source.address->is_v4() == is_v4) && usable(source)) return &source;
     }
     return nullptr;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <unordered_map>
 
+#include "engine/queue/sources.h"
 #include "policy/accounting/record_layout.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
@@ -35,40 +36,6 @@ class Groups {
  private:
   std::vector<std::size_t> parent_;
 };
-
-const std::string& ehlo_of(const config::SourceHost& host, const config::IdentitySettings& vmta,
-                           const config::GlobalSettings& global, const std::string& fallback) {
-  if (!host.ehlo.empty()) return host.ehlo;
-  if (!vmta.ehlo_hostname.empty()) return vmta.ehlo_hostname;
-  if (!vmta.host_name.empty()) return vmta.host_name;
-  if (!global.ehlo_hostname.empty()) return global.ehlo_hostname;
-  return global.host_name.empty() ? fallback : global.host_name.front();
-}
-
-void add_sources(Identity& out, const config::Vmta& vmta, const config::GlobalSettings& global,
-                 const std::vector<IpAddress>& local_addresses) {
-  static const std::string kNoName = "localhost";
-  const auto& hosts =
-      vmta.settings.smtp_source_host.empty() ? global.smtp_source_host : vmta.settings.smtp_source_host;
-  for (const config::SourceHost& host : hosts) {
-    const std::string& ehlo = ehlo_of(host, vmta.settings, global, kNoName);
-    if (host.is_single()) {
-      out.sources.push_back({host.source.address(), ehlo});
-      continue;
-    }
-    for (const IpAddress& local : local_addresses) {
-      if (host.source.contains(local) && !local.is_loopback()) out.sources.push_back({local, ehlo});
-    }
-  }
-  if (out.sources.empty()) {
-    out.sources.push_back({std::nullopt, ehlo_of({}, vmta.settings, global, kNoName)});
-    out.has_v4 = out.has_v6 = true;
-    return;
-  }
-  const auto is_v4 = [](const SourceAddress& source) { return source.address->is_v4(); };
-  out.has_v4 = std::any_of(out.sources.begin(), out.sources.end(), is_v4);
-  out.has_v6 = !std::all_of(out.sources.begin(), out.sources.end(), is_v4);
-}
 
 void assign_homes(Snapshot& snapshot, const Snapshot* before) {
   Groups groups(snapshot.identities.size());
@@ -118,18 +85,6 @@ std::expected<std::shared_ptr<const identity::Rules>, std::string> identity_rule
   auto made = identity::Rules::make(config);
   if (!made) return std::unexpected(error_at(*config, made.error().where, made.error().why));
   return std::move(*made);
-}
-
-void find_owners(Snapshot& snapshot) {
-  for (const bool named : {true, false}) {
-    for (std::size_t i = 0; i < snapshot.identities.size(); ++i) {
-      const config::VmtaId id{static_cast<std::uint32_t>(i)};
-      if (snapshot.config->vmta(id).settings.smtp_source_host.empty() == named) continue;
-      for (const SourceAddress& source : snapshot.identities[i].sources) {
-        if (source.address) snapshot.owners.try_emplace(*source.address, id);
-      }
-    }
-  }
 }
 
 std::expected<std::shared_ptr<const BounceClassifier>, std::string> bounce_categories(
@@ -390,7 +345,7 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   for (const config::Vmta& vmta : out->config->vmtas) {
     Identity identity;
     identity.name = vmta.name;
-    add_sources(identity, vmta, global, local_addresses);
+    add_sources(identity, *out->config, vmta, local_addresses);
     auto& state = shared.identities[vmta.name];
     if (!state) state = std::make_shared<IdentityState>();
     identity.state = state;
@@ -427,7 +382,7 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   }
   assign_homes(*out, before);
   if (before != nullptr) find_moved(*out, *before);
-  find_owners(*out);
+  out->owners = owners_of(*out->config, out->identities);
   return out;
 }
 

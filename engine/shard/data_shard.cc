@@ -66,6 +66,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   world.cold_books[reactor.shard().raw()] = &cold_book_;
+  if (reactor.shard().raw() == 0)
+    sink_.emplace(reactor, [this](const std::string& line) { log_.write(line); });
   dispatcher_.set_peers(world.dispatchers);
   settler_.set_copies(copies_);
   settler_.set_reports(reports_);
@@ -192,6 +194,12 @@ std::expected<void, std::string> DataShard::prepare(const queue::Snapshot& next)
     }
     prepared_.push_back(std::move(listener));
   }
+  if (sink_) {
+    if (auto ready = sink_->prepare(next); !ready) {
+      drop_prepared();
+      return ready;
+    }
+  }
   const config::GlobalSettings& before = intake_.snapshot()->config->globals;
   const config::GlobalSettings& after = next.config->globals;
   const bool same_dns =
@@ -208,6 +216,7 @@ std::expected<void, std::string> DataShard::prepare(const queue::Snapshot& next)
 
 void DataShard::drop_prepared() {
   prepared_.clear();
+  if (sink_) sink_->drop_prepared();
   if (prepared_dns_) dns_.retire(std::move(prepared_dns_));
 }
 
@@ -234,6 +243,7 @@ void DataShard::listen() {
     closed_.push_back(std::move(gone));
   }
   prepared_.clear();
+  if (sink_) sink_->apply(*intake_.snapshot());
   dispatcher_.start();
 }
 
@@ -254,6 +264,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
   for (const Listeners* some : {&listeners_, &closed_}) {
     for (const auto& listener : *some) ending.spawn(listener->stop(grace));
   }
+  if (sink_) ending.spawn(sink_->stop());
   ending.spawn(dispatcher_.stop(grace));
   co_await ending.join();
   listeners_.clear();
@@ -279,6 +290,11 @@ ShardStatus DataShard::status() const {
   out.in_messages = in.messages;
   out.in_recipients = in.recipients;
   out.in_bytes = in.bytes;
+  if (sink_) {
+    out.in_messages += sink_->counters().messages;
+    out.in_recipients += sink_->counters().recipients;
+    out.in_bytes += sink_->counters().bytes;
+  }
   const delivery::DeliveryCounters& delivered = settler_.counters();
   out.out_recipients = delivered.delivered;
   out.out_messages = delivered.delivered_messages;

@@ -11,6 +11,7 @@
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/settler.h"
 #include "engine/injection/intake.h"
+#include "engine/injection/sink.h"
 #include "engine/injection/smtp_listener.h"
 #include "engine/journal/storage.h"
 #include "engine/queue/snapshot.h"
@@ -182,6 +183,7 @@ class DataShard final : public journal::RecoveredVisitor {
   Listeners listeners_;
   Listeners prepared_;
   Listeners closed_;  // gone from the configuration, perhaps with sessions
+  std::optional<injection::SinkPlace> sink_;  // on the first shard only
   std::unique_ptr<resolver::DnsTransport> prepared_dns_;
 };
 

@@ -99,6 +99,7 @@ struct ServerSettings {
   std::string host;                         ///< host-name of the listener
   std::string product = "PowerMTA v5.0r1";  ///< in the greeting, as "(PRODUCT)"
   bool offer_chunking = true;               ///< allow-chunking
+  bool offer_pipelining = true;             ///< whether it is announced; a client may do it all the same
   bool offer_smtp_utf8 = true;              ///< allow-smtputf8
   bool offer_verp = true;
   bool offer_starttls = false;   ///< allow-starttls; the owner has a certificate and does the handshake

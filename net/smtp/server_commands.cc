@@ -131,7 +131,7 @@ void Server::finish_hello(const Answer& answer) {
     lines += "\r\n";
   };
   add("ENHANCEDSTATUSCODES");
-  add("PIPELINING");
+  if (settings_.offer_pipelining) add("PIPELINING");
   if (settings_.offer_chunking) add("CHUNKING");
   add("8BITMIME");
   add(settings_.message_bytes_max ? "SIZE " + std::to_string(*settings_.message_bytes_max) : "SIZE");

@@ -140,6 +140,7 @@ void Finisher::check_references() {
   };
   for (const Vmta& vmta : config_.vmtas) check_identity(vmta.settings, vmta.origin);
   for (const Pool& pool : config_.pools) check_identity(pool.settings, pool.origin);
+  check_proxies();
   const std::string& fallback = config_.globals.invalid_virtual_mta_fallback;
   if (!fallback.empty() && !config_.find_vmta(fallback))
     missing({}, "virtual MTA", fallback, identity_names());

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "policy/config/facts.h"
+#include "policy/config/proxies.h"
 #include "policy/config/value.h"
 
 namespace sluice::config {
@@ -129,6 +130,19 @@ class HostCheck {
     };
     check(config_.globals.smtp_source_host);
     for (const Vmta& vmta : config_.vmtas) check(vmta.settings.smtp_source_host);
+    const auto check_proxied = [&](const std::vector<ProxySourceHost>& lines, Origin origin) {
+      for (const ProxySourceHost& line : lines) {
+        const bool here = line.source.address().is_any() ||
+                          std::any_of(local.begin(), local.end(), [&](const IpAddress& address) {
+                            return line.source.contains(address);
+                          });
+        if (here) continue;
+        warn(origin, "smtp-proxy-source-host: no address of this host is in " + line.source.text(),
+             "its first argument says what to reach the proxy from; 0/0 leaves that to the system");
+      }
+    };
+    check_proxied(config_.globals.smtp_proxy_source_host, {});
+    for (const Vmta& vmta : config_.vmtas) check_proxied(vmta.settings.smtp_proxy_source_host, vmta.origin);
   }
 
   void check_ehlo_names() {
@@ -140,6 +154,16 @@ class HostCheck {
     };
     collect(config_.globals.smtp_source_host);
     for (const Vmta& vmta : config_.vmtas) collect(vmta.settings.smtp_source_host);
+    const auto collect_proxied = [&](const std::vector<ProxySourceHost>& lines, Origin origin) {
+      for (const ProxySourceHost& line : lines) names.try_emplace(line.ehlo, origin);
+    };
+    collect_proxied(config_.globals.smtp_proxy_source_host, {});
+    for (const Vmta& vmta : config_.vmtas) collect_proxied(vmta.settings.smtp_proxy_source_host, vmta.origin);
+    for (const Proxy& proxy : config_.proxies) {
+      for (const std::string& text : proxy.client) {
+        if (const auto client = parse_proxy_client(text)) names.try_emplace(client->ehlo, proxy.origin);
+      }
+    }
     for (const std::string& name : config_.globals.host_name) names.try_emplace(name, Origin{});
     std::vector<std::string> asked;
     for (const auto& [name, origin] : names) asked.push_back(name);

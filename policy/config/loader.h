@@ -193,6 +193,10 @@ class Finisher {
   void check_source_references();
   void check_traps();
   void check_message_patterns(const std::vector<MessagePattern>& patterns);
+  void check_proxies();
+  void check_proxy_names(const std::vector<std::string>& names, Origin origin);
+  void check_proxied_sources(const std::vector<ProxySourceHost>& lines, bool has_proxies, bool has_sources,
+                             Origin origin);
   void check_shadowed_access();
   void check_pattern(const Regex& pattern, PatternSubject subject);
   void check_bounce_patterns();

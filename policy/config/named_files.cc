@@ -1,6 +1,8 @@
 // Files whose contents belong to the configuration without being part of its text: read with it, so that a
 // reload takes all or nothing, and whoever uses them needs no disk.
+#include "policy/base/ascii.h"
 #include "policy/config/loader.h"
+#include "policy/config/sink_replies.h"
 #include "policy/report/report.h"
 
 namespace sluice::config {
@@ -46,6 +48,18 @@ void Loader::read_named_files() {
     for (const std::string& path : one.settings.include_headers_from) {
       take(path, one.origin, Severity::Warning, kNoHeaders);
     }
+  }
+  const DummySmtp& sink = config_->globals.dummy_smtp;
+  take(sink.blacklist, {}, Severity::Warning, "the sink refuses nothing");
+  if (const auto text = config_->texts.find(sink.blacklist); text != config_->texts.end()) {
+    for (const SinkReplies::Problem& one : parse_sink_replies(text->second).problems) {
+      reporter_.add({Severity::Warning, sink.blacklist + ':' + std::to_string(one.line) + ": " + one.why +
+                                            "; the line is left out"});
+    }
+  }
+  if (!sink.blacklist_bounce_method.empty() && !iequals(sink.blacklist_bounce_method, "random")) {
+    reporter_.add({Severity::Warning, "dummy-smtp-blacklist-bounce-method " + sink.blacklist_bounce_method +
+                                          " is not known: random is used"});
   }
   // Without its addresses a suppression list would let mail through that must not go out.
   const bool tolerant = options_.fragment;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "engine/delivery/failure_text.h"
 #include "engine/runtime/file.h"
 #include "net/http/delivery_body.h"
 
@@ -75,6 +74,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::open() {
 }
 
 runtime::Task<LocalWorker::Step> HttpWorker::connect() {
+  tries_ = {};
   const queue::Identity& identity = snapshot_->identity(queue_.vmta);
   routing::StaticHost target;
   if (const auto address = IpAddress::parse(url_->host)) {
@@ -100,7 +100,10 @@ runtime::Task<LocalWorker::Step> HttpWorker::connect() {
     if (is_finishing()) co_return Step::Interrupted;
     if (attempts >= settings_->mx_connection_attempts) break;
     const MonoTime limited_before = limited_until_;
-    const Step step = co_await try_hop(hop);
+    tries_.next_host();
+    Step step = co_await try_hop(hop);
+    while (step == Step::QueueFailed && std::exchange(at_proxy_, false) && !is_finishing())
+      step = co_await try_hop(hop);
     if (step != Step::QueueFailed) co_return step;
     if (limited_until_ == limited_before) ++attempts;
   }
@@ -113,34 +116,38 @@ runtime::Task<LocalWorker::Step> HttpWorker::connect() {
 /// QueueFailed: the next address may do.
 runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& hop) {
   const Endpoint& to = hop.endpoint;
+  const Dispatcher::Pass pass =
+      dispatcher_.pass(queue_, *snapshot_, url_->host, to, tries_, passage_, limited_until_);
+  // With a proxy lost, trouble_ says what became of it.
+  if (pass == Dispatcher::Pass::NoSource && tries_.lost_some()) co_return Step::QueueFailed;
   trouble_ = {.failure = {{4, 4, 1}, "no source address for " + url_->host + " (" + to.address.text() + ')'},
               .kind = QueueFailureKind::Delivery,
               .hop = nullptr};
-  if (dispatcher_.pass(queue_, *snapshot_, url_->host, to, passage_, limited_until_) !=
-      Dispatcher::Pass::Granted) {
-    co_return Step::QueueFailed;
-  }
+  if (pass != Dispatcher::Pass::Granted) co_return Step::QueueFailed;
   if (!std::exchange(has_paid_, false)) {
     const bool may_go_on = co_await dispatcher_.pay_connect(queue_);
     if (!may_go_on) co_return Step::Interrupted;
   }
-  source_ = passage_.source->address;
-  const IpAddress* from = *source_ ? &**source_ : nullptr;
-  Result<runtime::Stream> connected =
-      co_await runtime::Stream::connect(reactor_, to, from, settings_->connect_timeout);
+  const queue::SourceAddress& source = *passage_.source;
+  source_ = source.address;
+  WayOut way = co_await open_way_out(dispatcher_, source, to, url_->host, settings_->connect_timeout);
   hop_ = {.mta = url_->host + " (" + to.address.text() + ')',
-          .source_ip = from != nullptr ? from->text() : "0.0.0.0",
+          .source_ip = source.address ? source.address->text() : "0.0.0.0",
           .destination_ip = to.address.text(),
           .esmtp = {}};
-  if (!connected) {
-    trouble_.failure.diag = connect_failure_text(connected.error(), url_->host, to);
+  if (!way.stream) {
+    trouble_.failure.diag = std::move(way.trouble);
     trouble_.hop = &hop_;
+    if (source.proxy) tries_.lost(source.proxy);
+    at_proxy_ = source.proxy != nullptr;
     passage_.release();
     co_return Step::QueueFailed;
   }
   if (cut_) co_return Step::Interrupted;
-  stream_ = std::move(*connected);
-  if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();
+  stream_ = std::move(way.stream);
+  if (!source.proxy) {
+    if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();
+  }
   established_ = true;
   dispatcher_.established(queue_);
   co_return Step::Done;

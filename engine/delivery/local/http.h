@@ -57,6 +57,7 @@ class HttpWorker final : public LocalWorker {
   queue::SharedBudget& connecting_;
   ConnectGrants paid_;
   bool has_paid_ = true;  // for the next attempt
+  ProxyTries tries_;
   Passage passage_;
   MonoTime limited_until_{};
   std::optional<std::optional<IpAddress>> source_;
@@ -65,6 +66,7 @@ class HttpWorker final : public LocalWorker {
   std::uint64_t messages_ = 0;
   std::uint64_t errors_ = 0;
   bool established_ = false;
+  bool at_proxy_ = false;  // the last attempt ended there: another proxy may do
 };
 
 }  // namespace sluice::delivery

@@ -215,6 +215,48 @@ TEST(Diagnostics, Traps) {
   }
 }
 
+TEST(Diagnostics, Proxies) {
+  struct Case {
+    std::string text;
+    std::string message;
+    Severity severity = Severity::Error;
+  };
+  const std::string good = "<proxy p>\nserver 192.0.2.1:5000\nclient 192.0.2.2 p.example\n</proxy>\n";
+  const Case kCases[] = {
+      {"<proxy p>\nclient 192.0.2.2 p.example\n</proxy>\n", "<proxy p>: server is missing"},
+      {"<proxy p>\nserver 192.0.2.1:5000\n</proxy>\n", "<proxy p>: client is missing"},
+      {"<proxy p>\nserver 192.0.2.1\nclient 192.0.2.2 p.example\n</proxy>\n",
+       "<proxy p>: server 192.0.2.1: not a host with a port"},
+      {"<proxy p>\nserver 192.0.2.1:5000\nclient p.example\n</proxy>\n",
+       "<proxy p>: client p.example: not an address with a host name"},
+      {"<proxy p>\nserver 192.0.2.1:5000\nclient 0.0.0.0:1 p.example\n</proxy>\n",
+       "<proxy p>: client 0.0.0.0:1 p.example: \"0.0.0.0:1\" is not an address to connect from"},
+      {"<virtual-mta v>\nsmtp-proxy-source-host 0/0 192.0.2.1:5000 :: v.example\n</virtual-mta>\n",
+       "smtp-proxy-source-host: :: is not an address to connect from"},
+      {good + "<virtual-mta v>\nuse-proxy p,q\n</virtual-mta>\n", "proxy \"q\" is not defined here",
+       Severity::Warning},
+      {good + "<virtual-mta v>\nuse-proxy p\nsmtp-proxy-source-host 0/0 192.0.2.1:5000 192.0.2.3 v.example\n"
+              "</virtual-mta>\n",
+       "use-proxy beside smtp-proxy-source-host is not used", Severity::Warning},
+      {"<virtual-mta v>\nsmtp-source-host 192.0.2.9 v.example\n"
+       "smtp-proxy-source-host 0/0 192.0.2.1:5000 192.0.2.3 v.example\n</virtual-mta>\n",
+       "smtp-source-host beside smtp-proxy-source-host is not used", Severity::Warning},
+      {good + "<proxy q>\nserver p.example:5000\nclient 192.0.2.4 q.example\n</proxy>\n<virtual-mta v>\n"
+              "</virtual-mta>\n<virtual-mta-pool a>\nvirtual-mta v\nuse-proxy p\n</virtual-mta-pool>\n"
+              "<virtual-mta-pool b>\nvirtual-mta v\nuse-proxy q\n</virtual-mta-pool>\n",
+       "virtual MTA \"v\" is also in pool \"a\" with another use-proxy, which counts", Severity::Warning},
+  };
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    const LoadResult result = load_fragment(c.text);
+    ASSERT_EQ(result.diagnostics.size(), 1u) << format(result.diagnostics);
+    EXPECT_EQ(result.diagnostics[0].message, c.message);
+    EXPECT_EQ(result.diagnostics[0].severity, c.severity);
+    EXPECT_GT(result.diagnostics[0].line, 0u);
+  }
+  EXPECT_TRUE(load_fragment(good + "<virtual-mta v>\nuse-proxy p\n</virtual-mta>\n").diagnostics.empty());
+}
+
 TEST(Diagnostics, TooManyFindingsAreCut) {
   std::string text;
   for (int i = 0; i < 5000; ++i) text += "no-such-directive\n";

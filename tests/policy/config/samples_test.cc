@@ -223,7 +223,10 @@ TEST(Samples, NewsletterLoadsWithoutAComplaint) {
 }
 
 TEST(Samples, SinkLoadsWithNotesOnly) {
-  const LoadResult result = load_whole(kSink);
+  MapFiles files;
+  files.files[std::string(kMain)] = kSink;
+  files.files["/etc/sluice/blacklist.dat"] = "random_bounce:550 5.1.1 no such user\n";
+  const LoadResult result = load_config(kMain, files, {});
   ASSERT_TRUE(result.ok()) << format(result.diagnostics);
   EXPECT_EQ(count(result, Severity::Warning), 0u) << format(result.diagnostics);
   EXPECT_EQ(count(result, Severity::Note), 2u) << format(result.diagnostics);

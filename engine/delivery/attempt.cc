@@ -1,0 +1,109 @@
+// One attempt of a connection to reach a mail host: from which source address, through which proxy, and what its
+// end says about the host.
+#include "engine/delivery/connection.h"
+
+namespace sluice::delivery {
+
+runtime::Task<Connection::After> Connection::try_hop(const resolver::RouteAnswer& route,
+                                                     const resolver::RouteHop& hop) {
+  endpoint_ = hop.endpoint;
+  const std::string name(route.host_of(hop));
+  tries_.next_host();
+  for (;;) {
+    const After after = co_await try_once(name);
+    if (after != After::NextProxy) co_return after;
+    if (dispatcher_.stopping() || finishing_) co_return After::Done;
+  }
+}
+
+/// One attempt to reach the host endpoint_ and speak with it.
+runtime::Task<Connection::After> Connection::try_once(std::string name) {
+  const Endpoint& to = endpoint_;
+  hop_ = std::make_shared<HopFacts>(HopFacts{.mta = name + " (" + to.address.text() + ')',
+                                             .source_ip = "0.0.0.0",
+                                             .destination_ip = to.address.text(),
+                                             .esmtp = {}});
+  snapshot_ = dispatcher_.snapshot();
+  const Dispatcher::Pass pass =
+      dispatcher_.pass(*queue_, *snapshot_, name, to, tries_, passage_, limited_until_);
+  if (pass == Dispatcher::Pass::NoSource) {
+    // failure_ says what became of the last proxy.
+    if (tries_.host_was_tried()) co_return After::NextHop;
+    if (tries_.lost_some()) co_return After::NoProxy;
+    failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
+    co_return After::NextHop;
+  }
+  if (pass == Dispatcher::Pass::Limited) co_return After::Limited;
+  if (!std::exchange(has_paid_, false) && !std::exchange(paid_in_vain_, false)) {
+    const bool may_go_on = co_await dispatcher_.pay_connect(*queue_);
+    if (!may_go_on) co_return After::Done;
+  }
+  const queue::SourceAddress* source = passage_.source;
+  source_ = source->address;
+  source_host_ = source->ehlo;
+  proxy_ = source->proxy;
+  has_source_ = true;
+  if (source->address) hop_->source_ip = source->address->text();
+  if (log_.connections()) {
+    log_.say("connecting from " + source->ehlo + " (" + hop_->source_ip + ") to " + hop_->mta +
+             (proxy_ ? " through proxy " + proxy_->name : ""));
+  }
+  WayOut way = co_await open_way_out(dispatcher_, *source, to, name, settings_->connect_timeout);
+  if (!way.stream) {
+    failure_ = {{4, 4, 1}, std::move(way.trouble)};
+    if (log_.connections()) log_.say(failure_.diag);
+    if (!proxy_) co_return After::NextHop;
+    tries_.lost(proxy_);
+    paid_in_vain_ = true;
+    co_return After::NextProxy;
+  }
+  stream_ = std::move(way.stream);
+  if (!source->address || log_.connections()) {
+    if (const auto local = reactor_.local_endpoint(stream_.fd())) {
+      if (!source->address) hop_->source_ip = local->address.text();
+      log_.connected(*local);
+    }
+  }
+  client_.emplace(client_settings(*settings_, source->ehlo), *this);
+  ready_ = false;
+  heard_host_ = false;
+  quit_said_ = false;
+  fault_ = net::ClientFault::None;
+  lost_why_.clear();
+  finished_ = 0;
+  skip_host_ = false;
+  co_await converse();
+  for (const Guest& guest : guests_) dispatcher_.left(*guest.queue, reactor_.now());
+  guests_.clear();
+  // Before the others are waited for: they may be waiting for the very buffers these hold.
+  for (Active& slot : active_) {
+    if (slot.state == Active::State::Read) give_up(slot);
+  }
+  pay_at_ = {};
+  co_await reads_.join();
+  dispatcher_.spares().leave(seat_);
+  const bool was_ready = ready_;
+  stream_.close();
+  client_.reset();
+  log_.closed(hop_->mta);
+  if (cut_) co_return After::Done;
+  if (skip_host_) co_return lent_ || finishing_ ? After::Done : After::NextHop;
+  if (fault_ == net::ClientFault::None) co_return After::Done;
+  if (fault_reply_.code == 0) {
+    failure_ = {
+        {4, 4, 2},
+        lost_why_ + " in connection to " + hop_->mta + (proxy_ ? " through proxy " + proxy_->name : "")};
+  }
+  if (proxy_ && !heard_host_ && !finishing_) {
+    // The proxy had no way to the host, or would not serve us: it has no words for either.
+    tries_.silent(proxy_);
+    co_return After::NextProxy;
+  }
+  // Mail went through before: this host is fine, and whatever is left takes a new connection.
+  if (was_ready && finished_ > 0) co_return After::Done;
+  if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
+  if (lent_) co_return After::QueueFailed;  // the route was another queue's
+  co_return After::NextHop;
+}
+
+}  // namespace sluice::delivery
