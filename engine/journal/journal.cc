@@ -25,7 +25,7 @@ constexpr std::uint32_t kSparesMax = 8;
 
 log::SegmentStoreOptions store_options(const JournalOptions& options, std::uint32_t shard) {
   log::SegmentStoreOptions out;
-  out.directory = options.directory;
+  out.places = {{.directory = options.directory}};
   out.role = log::Role::Events;
   out.shard = shard;
   out.segment_bytes = options.segment_bytes;

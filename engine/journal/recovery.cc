@@ -47,7 +47,8 @@ std::optional<std::uint32_t> shard_directory_number(std::string_view name) {
   name.remove_prefix(kShardPrefix.size());
   std::uint32_t number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error != std::errc() || end != name.data() + name.size() || number > kDirectoryShardMax) return std::nullopt;
+  if (error != std::errc() || end != name.data() + name.size() || number > kDirectoryShardMax)
+    return std::nullopt;
   return number;
 }
 
@@ -79,93 +80,124 @@ class Recovery {
     Status status = reactor_.make_directories(options_.directory, kDirectoryMode);
     if (status) status = reactor_.make_directories(options_.directory + "/damaged", kDirectoryMode);
     for (std::uint32_t shard = 0; status && shard < options_.shards; ++shard) {
-      status = reactor_.make_directories(options_.directory + "/" + shard_directory_name(shard), kDirectoryMode);
+      status =
+          reactor_.make_directories(options_.directory + "/" + shard_directory_name(shard), kDirectoryMode);
+      for (const std::string& more : options_.more_directories) {
+        if (status)
+          status = reactor_.make_directories(more + "/" + shard_directory_name(shard), kDirectoryMode);
+      }
     }
     return status;
   }
 
   runtime::Task<Status> look_at_directories() {
-    const auto listed = reactor_.list_directory(options_.directory);
+    Status status = co_await look_at_spool(options_.directory, true);
+    for (const std::string& more : options_.more_directories) {
+      if (status) status = co_await look_at_spool(more, false);
+    }
+    co_return status;
+  }
+
+  runtime::Task<Status> look_at_spool(const std::string& root, bool is_main) {
+    if (!options_.read_only) {
+      // The shards' directories, which may be new: what is written into them has to be found again.
+      const Status synced = co_await runtime::sync_directory(reactor_, root);
+      if (!synced) co_return synced;
+    }
+    const auto listed = reactor_.list_directory(root);
     if (!listed) co_return std::unexpected(listed.error());
     for (const auto& entry : *listed) {
       const auto shard = shard_directory_number(entry.name);
       if (!shard || !entry.is_directory) continue;
+      const bool is_new = !found_.contains(*shard);
       Found& found = found_[*shard];
       found.shard = *shard;
       found.path = options_.directory + "/" + entry.name;
-      const Status status = co_await look_at(found);
+      // A shard that is gone may have left messages there only; its journal is looked for here all the same.
+      if (!is_main && is_new && !options_.read_only) {
+        const Status made = reactor_.make_directories(found.path, kDirectoryMode);
+        if (!made) co_return made;
+      }
+      const Status status = co_await look_at(found, root, is_main);
       if (!status) co_return status;
-      if (*shard >= options_.shards) ++out_.report.adopted_directories;
+      if (is_new && *shard >= options_.shards) ++out_.report.adopted_directories;
     }
     co_return Status();
   }
 
-  runtime::Task<Status> look_at(Found& found) {
+  runtime::Task<Status> look_at(Found& found, const std::string& root, bool is_main) {
+    const std::string directory = root + "/" + shard_directory_name(found.shard);
     // Names too: what is found now has to be found next time (log/scan_file.h, sync_first).
     if (!options_.read_only) {
-      const Status synced = co_await runtime::sync_directory(reactor_, found.path);
+      const Status synced = co_await runtime::sync_directory(reactor_, directory);
       if (!synced) co_return synced;
     }
-    const auto listed = reactor_.list_directory(found.path);
+    const auto listed = reactor_.list_directory(directory);
     if (!listed) co_return std::unexpected(listed.error());
     for (const auto& entry : *listed) {
       for (const log::Role role : {log::Role::Messages, log::Role::Events}) {
         const auto number = log::segment_file_number(role, entry.name);
-        if (!number) continue;
-        const Status status = co_await look_at_segment(found, role, *number, entry);
+        if (!number || (role == log::Role::Events && !is_main)) continue;
+        const Status status = co_await look_at_segment(found, root, role, *number, entry);
         if (!status) co_return status;
       }
     }
     co_return Status();
   }
 
-  runtime::Task<Status> look_at_segment(Found& found, log::Role role, std::uint32_t number,
-                                        const runtime::DirectoryEntry& entry) {
+  runtime::Task<Status> look_at_segment(Found& found, const std::string& root, log::Role role,
+                                        std::uint32_t number, const runtime::DirectoryEntry& entry) {
+    const std::string directory = root + "/" + shard_directory_name(found.shard);
     const bool is_message = role == log::Role::Messages;
     std::uint32_t& number_max = is_message ? found.number_max_messages : found.number_max_events;
     auto& unused = is_message ? found.unused_messages : found.unused_events;
     auto& segments = is_message ? found.messages : found.events;
-    const std::string path = found.path + "/" + entry.name;
+    const std::string path = directory + "/" + entry.name;
     number_max = std::max(number_max, number);
     const auto head = co_await log::read_segment_head(reactor_, path, role);
     if (!head) co_return std::unexpected(head.error());
-    // A spare keeps groups of its earlier use behind a blank header; their number is not the one in its name. The
-    // same number means that the header of a live segment was lost.
+    // A spare keeps groups of its earlier use behind a blank header; their number is not the one in its name.
+    // The same number means that the header of a live segment was lost.
     const bool live = head->header && head->header->role == role && head->header->shard == found.shard &&
                       (!head->salvaged || head->header->number == number);
     if (!live) {
       if (head->blank) {
         unused.push_back({path, head->file_bytes, false});
       } else {
-        co_await set_aside_file(found, entry, path, head->file_bytes);
+        co_await set_aside_file(found, root, entry, path, head->file_bytes);
       }
       co_return Status();
     }
     // A blank header in front of groups is what a crash in the segment's very first write leaves.
-    if (head->salvaged && !head->blank) co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
+    if (head->salvaged && !head->blank)
+      co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
     const log::SegmentHeader& header = *head->header;
     number_max = std::max(number_max, header.number);
     found.incarnation_max = std::max(found.incarnation_max, header.incarnation);
     std::uint64_t& sequence = is_message ? found.message_sequence : found.event_sequence;
     sequence = std::max(sequence, header.first_sequence + 1);
     if (!segments.emplace(header.number, SegmentFile{path, header}).second) {
-      co_await set_aside_file(found, entry, path, head->file_bytes);
+      co_await set_aside_file(found, root, entry, path, head->file_bytes);
       co_return Status();
     }
     // A power cut may have kept the header of a new use and the name of the old one.
     if (header.number != number && !options_.read_only) {
-      std::string named = found.path + "/" + log::segment_file_name(role, header.number);
-      if (co_await runtime::rename_file(reactor_, path, named)) segments.at(header.number).path = std::move(named);
+      std::string named = directory + "/" + log::segment_file_name(role, header.number);
+      if (co_await runtime::rename_file(reactor_, path, named))
+        segments.at(header.number).path = std::move(named);
     }
     co_return Status();
   }
 
   // A file that says nothing we understand: moved out of the way as a whole, never deleted.
-  runtime::Task<void> set_aside_file(const Found& found, const runtime::DirectoryEntry& entry, std::string path,
+  runtime::Task<void> set_aside_file(const Found& found, const std::string& root,
+                                     const runtime::DirectoryEntry& entry, std::string path,
                                      std::uint64_t bytes) {
     Damage damage{path, 0, bytes, "not a segment", ""};
-    const std::string to =
-        options_.directory + "/damaged/" + shard_directory_name(found.shard) + "-" + entry.name;
+    // In the same file system: it is renamed. A folder that cannot be made shows in what the rename says.
+    const std::string damaged = root + "/damaged";
+    if (!options_.read_only) (void)reactor_.make_directories(damaged, kDirectoryMode);
+    const std::string to = damaged + "/" + shard_directory_name(found.shard) + "-" + entry.name;
     if (options_.delete_damaged && !options_.read_only) {
       (void)co_await runtime::unlink_file(reactor_, path);  // worst case it is found again
     } else if (!options_.read_only && co_await runtime::rename_file(reactor_, path, to)) {
@@ -176,16 +208,19 @@ class Recovery {
 
   void add_damage(Damage damage) {
     ++out_.report.damage_count;
-    if (out_.report.damage.size() < RecoveryReport::kDamageMax) out_.report.damage.push_back(std::move(damage));
+    if (out_.report.damage.size() < RecoveryReport::kDamageMax)
+      out_.report.damage.push_back(std::move(damage));
   }
 
   runtime::Task<void> report(std::string path, log::DamagedStretch stretch) {
     Damage damage{path, stretch.offset, stretch.bytes, stretch.why, ""};
     const bool keep = !options_.read_only && !options_.delete_damaged;
     if (keep && out_.report.damage.size() < RecoveryReport::kDamageMax) {
-      std::string flat = path.substr(options_.directory.size() + 1);
+      const bool in_main = path.starts_with(options_.directory + "/");
+      std::string flat = path.substr(in_main ? options_.directory.size() + 1 : 1);
       std::ranges::replace(flat, '/', '-');
-      const std::string to = options_.directory + "/damaged/" + flat + "-" + std::to_string(stretch.offset) + ".bin";
+      const std::string to =
+          options_.directory + "/damaged/" + flat + "-" + std::to_string(stretch.offset) + ".bin";
       if (co_await log::keep_aside(reactor_, path, stretch.offset, stretch.bytes, to)) damage.kept_as = to;
     }
     add_damage(std::move(damage));
@@ -205,7 +240,8 @@ class Recovery {
       // What it lost can only be found in the spool itself.
       rescan_everything_ = true;
       for (const log::DamagedStretch& one : loaded->damaged) co_await report(newest.path, one);
-      if (loaded->damaged.empty()) co_await report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete"});
+      if (loaded->damaged.empty())
+        co_await report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete"});
     }
     co_return Status();
   }
@@ -231,8 +267,7 @@ class Recovery {
           return;
         }
         break;
-      default:
-        break;
+      default: break;
     }
     // Whole by its checksum, yet not understood: a newer program's.
     add_damage({"journal", record.offset, record.payload.size(), "unknown record", ""});
@@ -251,8 +286,7 @@ class Recovery {
       const std::uint64_t start =
           number == from.segment ? std::max<std::uint64_t>(from.offset, log::kBlockBytes) : log::kBlockBytes;
       marks_before.push_back(out_.live.marks());
-      const auto scanner =
-          co_await log::scan_file(reactor_, file.path, file.header, start, visit,
+      const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, start, visit,
                                                    !options_.read_only, &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
       found.event_sequence = std::max(found.event_sequence, scanner->next_sequence());
@@ -274,8 +308,8 @@ class Recovery {
     log::SegmentScanner::Later later;
     for (std::size_t i = scanned.size(); i-- > 0;) {
       const auto& [file, scanner] = scanned[i];
-      // Only a run of the same process proves anything: a new start numbers on from what it found, not from what
-      // there was.
+      // Only a run of the same process proves anything: a new start numbers on from what it found, not from
+      // what there was.
       const bool same_run =
           i + 1 < scanned.size() && scanned[i + 1].file->header.incarnation == file->header.incarnation;
       if (!same_run) later = {};
@@ -300,7 +334,8 @@ class Recovery {
   // Journals that begin in the middle of things need the checkpoint that stood for what was before.
   void find_lost_beginnings() {
     for (auto& [shard, found] : found_) {
-      const bool begins_late = !found.events.empty() && found.events.begin()->second.header.first_sequence > 1 &&
+      const bool begins_late = !found.events.empty() &&
+                               found.events.begin()->second.header.first_sequence > 1 &&
                                !positions_.contains(shard);
       const bool no_journal = found.events.empty() && !positions_.contains(shard) && !found.messages.empty();
       if (rescan_everything_ || begins_late || no_journal) found.rescan_from = ReceivedMark{};
@@ -311,7 +346,8 @@ class Recovery {
     const ReceivedMark mark = out_.live.mark(found.shard);
     const ReceivedMark from = found.rescan_from ? std::min(*found.rescan_from, mark) : mark;
     const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
-      for (const log::RecordView& record : group.records) look_at_message(found, group.header.segment, record, mark);
+      for (const log::RecordView& record : group.records)
+        look_at_message(found, group.header.segment, record, mark);
     };
     std::vector<Scanned> scanned;
     for (const auto& [number, file] : found.messages) {
@@ -326,7 +362,8 @@ class Recovery {
     co_return Status();
   }
 
-  void look_at_message(const Found& found, std::uint32_t segment, const log::RecordView& record, ReceivedMark mark) {
+  void look_at_message(const Found& found, std::uint32_t segment, const log::RecordView& record,
+                       ReceivedMark mark) {
     const auto view = spool::MessageView::decode(record.payload);
     if (!view) {
       add_damage({found.path, record.offset, record.payload.size(), "message record", ""});
@@ -334,10 +371,12 @@ class Recovery {
     }
     const auto body_bytes = static_cast<std::uint32_t>(view->body.size());
     const spool::MessagePlace place{found.shard, segment, record.offset,
-                                    static_cast<std::uint32_t>(record.payload.size()) - body_bytes, body_bytes};
+                                    static_cast<std::uint32_t>(record.payload.size()) - body_bytes,
+                                    body_bytes};
     const bool moved = record.type == log::RecordType::MovedMessage;
     const ReceivedMark here{segment, record.offset, 0};
-    // What a received event is known to exist for up to here; with a rescan, for certain only up to its start.
+    // What a received event is known to exist for up to here; with a rescan, for certain only up to its
+    // start.
     const ReceivedMark known = found.rescan_from ? std::min(*found.rescan_from, mark) : mark;
     const ReceivedMark known_message{known.segment, known.offset, 0};
     if (here < known_message) return;
@@ -400,7 +439,8 @@ class Recovery {
     for (const MessageId id : lost) out_.live.drop(id);
   }
 
-  // Every accepted recipient gets one ending, these too: the operator learns of it where he looks for the others.
+  // Every accepted recipient gets one ending, these too: the operator learns of it where he looks for the
+  // others.
   void end_lost(const LiveSet::Message& message) {
     Event event;
     event.kind = EventKind::Bounced;
@@ -417,7 +457,8 @@ class Recovery {
       event.attempts = one.attempts;
       event.vmta = out_.live.names().text(one.vmta);
       event.queue = out_.live.names().text(one.queue);
-      auto& missing = journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
+      auto& missing =
+          journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
       encode(event, missing);
     }
   }
@@ -433,14 +474,16 @@ class Recovery {
     give(out_.spools[home], found.messages, found.unused_messages);
     give(out_.journals[home], found.events, found.unused_events);
     if (!foreign) {
-      // Two above: a run may use one more than it has written (SpoolCore::next_id). Minutes since 2026 keep ids
-      // apart when an operator starts over with an empty directory.
+      // Two above: a run may use one more than it has written (SpoolCore::next_id). Minutes since 2026 keep
+      // ids apart when an operator starts over with an empty directory.
       const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(
           reactor_.wall_now() - WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
-      const auto now = static_cast<std::uint32_t>(std::clamp<std::int64_t>(minutes.count(), 1, (1 << 26) - 1));
+      const auto now =
+          static_cast<std::uint32_t>(std::clamp<std::int64_t>(minutes.count(), 1, (1 << 26) - 1));
       const std::uint32_t incarnation = std::max(incarnation_max() + 2, now);
       out_.spools[home].incarnation = out_.journals[home].incarnation = incarnation;
-      // Numbers are not used again even when an adopter has deleted every file here: marks and cursors know them.
+      // Numbers are not used again even when an adopter has deleted every file here: marks and cursors know
+      // them.
       const auto position = positions_.find(found.shard);
       const std::uint32_t events_passed = position == positions_.end() ? 0 : position->second.segment;
       out_.spools[home].next_segment =

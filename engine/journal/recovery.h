@@ -15,26 +15,28 @@
 namespace sluice::journal {
 
 struct RecoveryOptions {
-  std::string directory;       ///< the spool's root
-  std::uint32_t shards = 1;    ///< data shards of this run; directories of others are adopted by number mod shards
+  std::string directory;                      ///< the spool's root: journals, checkpoints, messages
+  std::vector<std::string> more_directories;  ///< roots of further spools, which hold messages only
+  std::uint32_t shards =
+      1;  ///< data shards of this run; directories of others are adopted by number mod shards
   bool delete_damaged = false;  ///< `spool-delete-corrupted`: what cannot be read is not kept aside
-  bool read_only = false;      ///< tools: report, repair nothing
+  bool read_only = false;       ///< tools: report, repair nothing
 };
 
 /// One live recipient as it was when the process ended. Views live as long as the visit.
 struct RecoveredRecipient {
-  std::uint32_t index = 0;         ///< in the message's envelope
-  std::string_view domain;         ///< of its address, lower case
+  std::uint32_t index = 0;  ///< in the message's envelope
+  std::string_view domain;  ///< of its address, lower case
   std::string_view vmta;
-  std::string_view queue;          ///< "domain/vmta" of its last event; may be empty
+  std::string_view queue;  ///< "domain/vmta" of its last event; may be empty
   std::uint8_t priority = 50;
   std::uint32_t attempts = 0;
   WallTime next_due{};             ///< epoch: at once
   WallTime first_attempt{};        ///< epoch: none yet
 };
 
-/// Receives the recovered messages of one shard. Thread: that shard. Called from start-up, in slices: other work of
-/// the shard goes on in between.
+/// Receives the recovered messages of one shard. Thread: that shard. Called from start-up, in slices: other
+/// work of the shard goes on in between.
 class RecoveredVisitor {
  public:
   virtual ~RecoveredVisitor() = default;
@@ -52,21 +54,22 @@ struct Damage {
 };
 
 struct RecoveryReport {
-  std::uint64_t messages = 0;            ///< live
-  std::uint64_t recipients = 0;          ///< live
+  std::uint64_t messages = 0;    ///< live
+  std::uint64_t recipients = 0;  ///< live
   std::uint64_t events_read = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t received_completed = 0;  ///< durable messages whose received events are written now
   std::uint64_t torn_tails = 0;          ///< unacknowledged ends of logs that were cut
   std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: dropped and counted
   std::uint64_t adopted_directories = 0;
-  std::vector<Damage> damage;            ///< at most kDamageMax are listed
+  std::vector<Damage> damage;  ///< at most kDamageMax are listed
   std::uint64_t damage_count = 0;
   static constexpr std::size_t kDamageMax = 1000;
 };
 
 /// The outcome of recover(): handed to every shard's Storage.
-/// Thread: made on one shard; afterwards each shard only takes its own part (asserted), so no locks are needed.
+/// Thread: made on one shard; afterwards each shard only takes its own part (asserted), so no locks are
+/// needed.
 class Recovered {
  public:
   Recovered();
@@ -77,7 +80,8 @@ class Recovered {
   /// The latest value put under `key` (Journal::put_state); empty when there is none.
   [[nodiscard]] std::string_view state(std::string_view key) const;
   /// Calls `visit(key, value)` for every stored state whose key begins with `prefix`, sorted by key.
-  void for_each_state(std::string_view prefix, void (*visit)(void*, std::string_view key, std::string_view value),
+  void for_each_state(std::string_view prefix,
+                      void (*visit)(void*, std::string_view key, std::string_view value),
                       void* context) const;
 
   struct Impl;
@@ -88,10 +92,10 @@ class Recovered {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Reads the newest valid checkpoint, the journals behind it and the tail of the spools; no bodies. Creates the
-/// directories on the first start. Changes nothing on disk except that damaged stretches are copied to "damaged/".
-/// Errors: Unsupported (a newer format: nothing is touched), Permission, Io. Damage is not an error.
-/// Figures aimed at: 1 M recipients in 5 s.
+/// Reads the newest valid checkpoint, the journals behind it and the tail of the spools; no bodies. Creates
+/// the directories on the first start. Changes nothing on disk except that damaged stretches are copied to
+/// "damaged/". Errors: Unsupported (a newer format: nothing is touched), Permission, Io. Damage is not an
+/// error. Figures aimed at: 1 M recipients in 5 s.
 [[nodiscard]] runtime::Task<Result<Recovered>> recover(runtime::Reactor& reactor, RecoveryOptions options);
 
 }  // namespace sluice::journal

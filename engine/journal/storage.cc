@@ -18,6 +18,9 @@ namespace {
 
 StorageOptions with_directories(StorageOptions options, const std::string& directory) {
   options.spool.directory = directory;
+  // They come as "<spool>" each.
+  for (log::SegmentPlace& place : options.spool.places)
+    place.directory += directory.substr(directory.rfind('/'));
   options.journal.directory = directory;
   return options;
 }

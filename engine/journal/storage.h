@@ -44,7 +44,7 @@ class StorageWorld {
 };
 
 struct StorageOptions {
-  spool::SpoolOptions spool;      ///< `directory` is filled in
+  spool::SpoolOptions spool;      ///< `directory` is filled in, `places` name the spools without the shard
   JournalOptions journal;         ///< `directory` is filled in
   spool::MessageReaderOptions reader;
 };

@@ -14,6 +14,11 @@ constexpr std::string_view kSuffix = ".seg";
 
 std::string_view prefix_of(Role role) { return role == Role::Messages ? "msg-" : "evt-"; }
 
+// Of no further use here: files of vanished shards, and those in places that keep none.
+bool has_to_go(const Segment& segment) {
+  return segment.foreign || segment.place == nullptr || segment.place->closed || segment.place->keep_none;
+}
+
 }  // namespace
 
 std::string segment_file_name(Role role, std::uint32_t number) {
@@ -34,7 +39,8 @@ std::optional<std::uint32_t> segment_file_number(Role role, std::string_view nam
 SegmentStore::RetryTimer::RetryTimer(SegmentStore& store)
     : Timer([](Timer& timer) { static_cast<RetryTimer&>(timer).owner.wakeup_.set(); }), owner(store) {}
 
-SegmentStore::SegmentStore(runtime::Reactor& reactor, SegmentStoreOptions options, std::function<void()> on_change)
+SegmentStore::SegmentStore(runtime::Reactor& reactor, SegmentStoreOptions options,
+                           std::function<void()> on_change)
     : reactor_(reactor),
       options_(std::move(options)),
       on_change_(std::move(on_change)),
@@ -42,7 +48,14 @@ SegmentStore::SegmentStore(runtime::Reactor& reactor, SegmentStoreOptions option
       wakeup_(reactor),
       retry_(*this) {
   SLUICE_ASSERT(options_.segment_bytes % kBlockBytes == 0 && options_.segment_bytes <= kSegmentBytesMax &&
-                options_.segment_bytes >= 4 * kBlockBytes);
+                options_.segment_bytes >= 4 * kBlockBytes && !options_.places.empty());
+  std::vector<SegmentPlace> sorted;  // equal ones as they were given
+  for (SegmentPlace& place : options_.places) {
+    const auto behind =
+        std::ranges::upper_bound(sorted, place.priority, std::ranges::greater(), &SegmentPlace::priority);
+    sorted.insert(behind, std::move(place));
+  }
+  options_.places = std::move(sorted);
 }
 
 SegmentStore::~SegmentStore() { SLUICE_ASSERT(group_.running() == 0); }
@@ -70,6 +83,7 @@ runtime::Task<Result<Segment*>> SegmentStore::adopt(std::string path, SegmentHea
   }
   segment->file = std::move(*file);
   segment->path = std::move(path);
+  segment->place = place_of(segment->path);
   segment->header = header;
   segment->seed = seed_of(header);
   segment->state = Segment::State::Sealed;
@@ -84,6 +98,7 @@ void SegmentStore::adopt_unused(std::string path, std::uint64_t bytes, bool fore
   Segment* segment = new_slot();
   if (segment == nullptr) return;
   segment->path = std::move(path);
+  segment->place = place_of(segment->path);
   segment->header.bytes = bytes;
   segment->foreign = foreign;
   segment->state = Segment::State::Unused;
@@ -151,27 +166,66 @@ runtime::Task<void> SegmentStore::prepare_forever() {
       unused_.pop_front();
       co_await remove(*segment);
     }
-    // Files of vanished shards are of no further use here.
-    const auto foreign = std::find_if(unused_.begin(), unused_.end(), [](Segment* one) { return one->foreign; });
-    if (!stopping_ && foreign != unused_.end()) {
-      Segment* segment = *foreign;
-      unused_.erase(foreign);
+    const auto gone =
+        std::find_if(unused_.begin(), unused_.end(), [](Segment* one) { return has_to_go(*one); });
+    if (!stopping_ && gone != unused_.end()) {
+      Segment* segment = *gone;
+      unused_.erase(gone);
       co_await remove(*segment);
       wakeup_.set();
     }
   }
 }
 
-bool SegmentStore::may_grow() {
-  if (options_.disk_bytes_max != 0 && disk_bytes_ + options_.segment_bytes > options_.disk_bytes_max) return false;
-  const Result<runtime::FileSystemSpace> space = reactor_.space_of(options_.directory);
-  return space && space->free_bytes >= options_.min_free_disk_bytes + options_.segment_bytes;
+const SegmentPlace* SegmentStore::place_of(std::string_view path) const {
+  const std::string_view directory = path.substr(0, path.rfind('/'));
+  for (const SegmentPlace& place : options_.places) {
+    if (place.directory == directory) return &place;
+  }
+  return nullptr;
+}
+
+std::vector<const SegmentPlace*> SegmentStore::places_in_order() const {
+  std::vector<const SegmentPlace*> out;
+  for (const SegmentPlace& place : options_.places) {
+    if (!place.closed) out.push_back(&place);
+  }
+  for (auto first = out.begin(); first != out.end();) {
+    const auto end =
+        std::find_if(first, out.end(), [&](auto* one) { return one->priority != (*first)->priority; });
+    // Behind the one that had the turn; before anyone had it, shards begin at different disks.
+    const auto last = std::find(first, end, last_);
+    std::rotate(first, last == end ? first + options_.shard % (end - first) : last + 1, end);
+    first = end;
+  }
+  return out;
+}
+
+bool SegmentStore::may_grow(const SegmentPlace& place) {
+  if (options_.disk_bytes_max != 0 && disk_bytes_ + options_.segment_bytes > options_.disk_bytes_max)
+    return false;
+  const Result<runtime::FileSystemSpace> space = reactor_.space_of(place.directory);
+  return space && space->free_bytes >= place.min_free_disk_bytes + options_.segment_bytes;
 }
 
 runtime::Task<Status> SegmentStore::prepare_one() {
+  std::optional<Error> why;
+  for (const SegmentPlace* place : places_in_order()) {
+    const Status status = co_await prepare_in(*place);
+    if (status) {
+      last_ = place;
+      co_return status;
+    }
+    // One that is only full is reason enough to wait, whatever is wrong with the others.
+    if (!why || status.error().code == Errc::NoSpace) why = status.error();
+  }
+  co_return std::unexpected(why.value_or(Error{Errc::NoSpace, 0, "spool: no directory takes new mail"}));
+}
+
+runtime::Task<Status> SegmentStore::prepare_in(const SegmentPlace& place) {
   Segment* segment = nullptr;
   const auto fitting = std::find_if(unused_.begin(), unused_.end(), [&](Segment* one) {
-    return !one->foreign && one->header.bytes == options_.segment_bytes;
+    return one->place == &place && !has_to_go(*one) && one->header.bytes == options_.segment_bytes;
   });
   Status status;
   if (fitting != unused_.end()) {
@@ -180,10 +234,10 @@ runtime::Task<Status> SegmentStore::prepare_one() {
     status = co_await use_again(*segment);
     if (status) ++recycled_;
   } else {
-    if (!may_grow()) co_return fail(Errc::NoSpace, "spool: no room for a segment");
+    if (!may_grow(place)) co_return fail(Errc::NoSpace, "spool: no room for a segment");
     segment = new_slot();
     if (segment == nullptr) co_return fail(Errc::NoSpace, "spool: too many segments");
-    status = co_await make_file(*segment);
+    status = co_await make_file(*segment, place);
   }
   if (!status) {
     co_await remove(*segment);
@@ -200,13 +254,14 @@ runtime::Task<Status> SegmentStore::prepare_one() {
   co_return status;
 }
 
-runtime::Task<Status> SegmentStore::make_file(Segment& segment) {
+runtime::Task<Status> SegmentStore::make_file(Segment& segment, const SegmentPlace& place) {
   segment.header = SegmentHeader{};
   segment.header.number = next_number_++;
   segment.foreign = false;
-  segment.path = options_.directory + "/" + segment_file_name(options_.role, segment.header.number);
-  Result<runtime::File> file =
-      co_await runtime::File::open(reactor_, segment.path, {.create = true, .truncate = true, .direct = true});
+  segment.place = &place;
+  segment.path = place.directory + "/" + segment_file_name(options_.role, segment.header.number);
+  Result<runtime::File> file = co_await runtime::File::open(
+      reactor_, segment.path, {.create = true, .truncate = true, .direct = true});
   if (!file) {
     segment.path.clear();
     co_return std::unexpected(file.error());
@@ -216,14 +271,15 @@ runtime::Task<Status> SegmentStore::make_file(Segment& segment) {
   segment.header.bytes = options_.segment_bytes;
   Status status = co_await segment.file.allocate(options_.segment_bytes);
   if (status && options_.prefill) {
-    const AlignedMemory zeros = AlignedMemory::make(std::min<std::size_t>(kFillBytes, options_.segment_bytes));
+    const AlignedMemory zeros =
+        AlignedMemory::make(std::min<std::size_t>(kFillBytes, options_.segment_bytes));
     for (std::uint64_t at = 0; status && at < options_.segment_bytes; at += kFillBytes) {
       const std::uint64_t part = std::min<std::uint64_t>(kFillBytes, options_.segment_bytes - at);
       status = co_await segment.file.write(zeros.bytes().first(part), at);
     }
   }
   if (status) status = co_await segment.file.sync();
-  if (status) status = co_await runtime::sync_directory(reactor_, options_.directory);
+  if (status) status = co_await runtime::sync_directory(reactor_, place.directory);
   co_return status;
 }
 
@@ -239,7 +295,7 @@ runtime::Task<Status> SegmentStore::use_again(Segment& segment) {
   if (status) status = co_await segment.file.allocate(options_.segment_bytes);  // it may have been cut short
   if (!status) co_return status;
   segment.header.number = next_number_++;
-  std::string path = options_.directory + "/" + segment_file_name(options_.role, segment.header.number);
+  std::string path = segment.place->directory + "/" + segment_file_name(options_.role, segment.header.number);
   status = co_await runtime::rename_file(reactor_, segment.path, path);
   if (status) segment.path = std::move(path);
   co_return status;
@@ -248,10 +304,12 @@ runtime::Task<Status> SegmentStore::use_again(Segment& segment) {
 runtime::Task<void> SegmentStore::remove(Segment& segment) {
   segment.file = runtime::File();
   if (!segment.path.empty()) {
-    (void)co_await runtime::unlink_file(reactor_, segment.path);  // worst case it is found unused at the next start
+    (void)co_await runtime::unlink_file(reactor_,
+                                        segment.path);  // worst case it is found unused at the next start
     disk_bytes_ -= std::min(disk_bytes_, segment.header.bytes);
   }
   segment.path.clear();
+  segment.place = nullptr;
   segment.header = SegmentHeader{};
   segment.foreign = false;
   segment.state = Segment::State::Absent;

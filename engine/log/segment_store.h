@@ -1,5 +1,5 @@
 #pragma once
-// The segment files of one log in one directory, and how they are made, used again and dropped.
+// The segment files of one log in its directories, and how they are made, used again and dropped.
 
 #include <atomic>
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/log/format.h"
@@ -17,9 +18,20 @@
 
 namespace sluice::log {
 
+/// One of the directories that new segments may be made in (`<spool>`).
+struct SegmentPlace {
+  std::string directory;
+  std::uint32_t priority = 1;             ///< the highest with room is used; equal ones take turns
+  std::uint64_t min_free_disk_bytes = 0;  ///< no new file when less would stay free
+  bool closed = false;                    ///< `deliver-only`: nothing new; what is unused is deleted
+  bool keep_none = false;  ///< `delete-file-holders`: what is unused is deleted, not kept to be used again
+};
+
 /// One segment file and what it holds at the moment. Its address never changes while the store lives.
-/// Thread: the store's shard; `readers`, `file.fd()`, `seed` and `header` also by whoever has counted itself in
-///         `readers` and found afterwards that the message he looks for still lies here (spool/message_reader.cc).
+/// Thread: the store's shard; `readers`, `file.fd()`, `seed` and `header` also by whoever has counted itself
+/// in
+///         `readers` and found afterwards that the message he looks for still lies here
+///         (spool/message_reader.cc).
 struct Segment {
   enum class State : std::uint8_t {
     Absent,  ///< no file
@@ -32,13 +44,15 @@ struct Segment {
   SegmentSeed seed;
   runtime::File file;
   std::string path;
+  const SegmentPlace* place =
+      nullptr;  ///< null: in a directory that nothing is written to; deleted when unused
   std::uint32_t slot = 0;
   State state = State::Absent;
-  bool unmovable = false;           ///< the user's: emptying it was tried in vain
-  bool foreign = false;             ///< in the directory of a shard that no longer exists: deleted when unused
-  std::uint32_t live_records = 0;   ///< the user's count
-  std::uint64_t live_bytes = 0;     ///< the user's count
-  std::uint64_t end = 0;            ///< offset behind the last group
+  bool unmovable = false;          ///< the user's: emptying it was tried in vain
+  bool foreign = false;            ///< in the directory of a shard that no longer exists: deleted when unused
+  std::uint32_t live_records = 0;  ///< the user's count
+  std::uint64_t live_bytes = 0;    ///< the user's count
+  std::uint64_t end = 0;           ///< offset behind the last group
   std::atomic<std::uint32_t> readers{0};
 };
 
@@ -48,21 +62,22 @@ struct Segment {
 [[nodiscard]] std::optional<std::uint32_t> segment_file_number(Role role, std::string_view name);
 
 struct SegmentStoreOptions {
-  std::string directory;
+  std::vector<SegmentPlace> places;  ///< at least one
   Role role = Role::Messages;
   std::uint32_t shard = 0;
   std::uint64_t segment_bytes = 64 * kMiB;
-  std::uint32_t spares_min = 1;                ///< kept ready
-  std::uint32_t spares_max = 8;                ///< more unused segments than that are deleted
-  std::uint64_t min_free_disk_bytes = 0;       ///< no new file when less would stay free
-  std::uint64_t disk_bytes_max = 0;            ///< of all files; 0: no limit
-  /// New files are written once with zeros: a write into allocated but never written space has to change the file
-  /// system's own books at every sync, which costs several times the write (measured: limits of fdatasync on ext4).
+  std::uint32_t spares_min = 1;      ///< kept ready
+  std::uint32_t spares_max = 8;      ///< more unused segments than that are deleted
+  std::uint64_t disk_bytes_max = 0;  ///< of all files; 0: no limit
+  /// New files are written once with zeros: a write into allocated but never written space has to change the
+  /// file system's own books at every sync, which costs several times the write (measured: limits of
+  /// fdatasync on ext4).
   bool prefill = true;
 };
 
 /// Thread: one shard. Lifetime: stop() has answered before destruction (asserted).
-/// Limits: kSegmentsMax files. Errors: when the disk is full or refuses, has_room() is false and the store tries again
+/// Limits: kSegmentsMax files. Errors: when the disk is full or refuses, has_room() is false and the store
+/// tries again
 ///         every kRetryAfter and whenever a segment becomes unused.
 class SegmentStore {
  public:
@@ -105,10 +120,14 @@ class SegmentStore {
     SegmentStore& owner;
   };
   [[nodiscard]] Segment* new_slot();
-  [[nodiscard]] bool may_grow();
+  [[nodiscard]] bool may_grow(const SegmentPlace& place);
+  [[nodiscard]] const SegmentPlace* place_of(std::string_view path) const;
+  /// The places for the next segment, the best first.
+  [[nodiscard]] std::vector<const SegmentPlace*> places_in_order() const;
   runtime::Task<void> prepare_forever();
   runtime::Task<Status> prepare_one();
-  runtime::Task<Status> make_file(Segment& segment);
+  runtime::Task<Status> prepare_in(const SegmentPlace& place);
+  runtime::Task<Status> make_file(Segment& segment, const SegmentPlace& place);
   runtime::Task<Status> use_again(Segment& segment);
   runtime::Task<void> remove(Segment& segment);
 
@@ -122,6 +141,7 @@ class SegmentStore {
   std::deque<Segment*> spares_;
   std::deque<Segment*> unused_;
   std::uint32_t next_number_ = 1;
+  const SegmentPlace* last_ = nullptr;  // had the turn last, among those with equal priority
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t recycled_ = 0;
   bool stuck_ = false;

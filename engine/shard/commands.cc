@@ -203,7 +203,7 @@ std::shared_ptr<control::Tree> Node::status_tree(const ShardStatus& now) const {
   smtp.add_number("kb", kilobytes(now.queued_bytes));
   control::Tree& spool = status.add("spool");
   spool.add_number("initPct", 100);  // commands are answered once recovery is over
-  spool.add_number("dirs", snapshot_->config->spools.size());
+  spool.add_number("dirs", spools_.places.size());
   control::Tree& files = spool.add("files");
   files.add_number("inUse", now.spool.segments_in_use);
   files.add_number("recycled", now.spool.segments_spare);

@@ -45,14 +45,16 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   shared_.zone = co_await accounting::read_local_zone(control_);
   if (auto opened = co_await open_log(global); !opened) co_return opened;
   log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
-  if (config->spools.empty()) co_return std::unexpected(std::string("no spool directory is configured"));
-  const std::string& root = config->spools.front().dir;
-  if (const Status there = control_.make_directories(root, 0750); !there) {
-    co_return std::unexpected("cannot make the spool directory " + root + ": " + there.error().text());
-  }
+  auto spools = co_await settle_spools(control_, config->spools, settings_.storage.spool.min_free_disk_bytes);
+  if (!spools) co_return std::unexpected(spools.error());
+  spools_ = std::move(*spools);
+  for (const std::string& note : spools_.notes) log_.write(note);
+  const std::string root = spools_.main;
   // Named: g++ 12 destroys temporaries built inside a co_await twice.
-  journal::RecoveryOptions recovery{
-      .directory = root, .shards = settings_.shards, .delete_damaged = global.spool_delete_corrupted};
+  journal::RecoveryOptions recovery{.directory = root,
+                                    .more_directories = spools_.others,
+                                    .shards = settings_.shards,
+                                    .delete_damaged = global.spool_delete_corrupted};
   Result<journal::Recovered> found = co_await journal::recover(control_, std::move(recovery));
   if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
   found_ = std::make_unique<journal::Recovered>(std::move(*found));
@@ -85,9 +87,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   world_->dispatchers.resize(settings_.shards);
   world_->cold_books.resize(settings_.shards);
   journal::StorageOptions storage = settings_.storage;
-  if (config->spools.front().min_free_space) {
-    storage.spool.min_free_disk_bytes = config->spools.front().min_free_space->raw();
-  }
+  storage.spool.places = spools_.places;
   launch(*world_, storage);
   co_await all_ready_.wait();
   if (auto accounted = co_await start_accounting(); !accounted) co_return accounted;

@@ -15,13 +15,14 @@
 #include "engine/runtime/mailbox.h"
 #include "engine/shard/data_shard.h"
 #include "engine/shard/memory_watch.h"
+#include "engine/shard/spool_places.h"
 #include "engine/shard/traffic_history.h"
 #include "policy/config/config.h"
 
 namespace sluice::accounting {
 struct AcctRecord;
 class AccountingWriter;
-}
+}  // namespace sluice::accounting
 namespace sluice::journal {
 class Checkpointer;
 }
@@ -135,6 +136,7 @@ class Node {
   control::Log log_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::unique_ptr<journal::Recovered> found_;
+  SpoolPlaces spools_;
   std::unique_ptr<journal::StorageWorld> storage_;
   std::unique_ptr<DataShard::World> world_;
   std::vector<DataShard*> shards_;

@@ -30,6 +30,8 @@ runtime::Task<control::Answer> Node::load_and_apply(Reload how) {
   auto made = queue::make_snapshot(loaded.config, settings_.shards, control_.local_addresses(),
                                    {control_.now(), control_.wall_now()}, shared_, snapshot_.get());
   if (!made) co_return refuse(made.error());
+  if (const auto behind = mail_left_behind(control_, spools_, loaded.config->spools))
+    co_return refuse(*behind);
   const std::shared_ptr<const queue::Snapshot> next = *made;
   const config::Config& before = *snapshot_->config;
   for (const std::string& one : config::needs_restart(before, *next->config)) {

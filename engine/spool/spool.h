@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "engine/log/segment_store.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
 #include "engine/spool/message.h"
@@ -29,7 +31,10 @@ class DurableSink {
 
 struct SpoolOptions {
   static constexpr std::size_t kCommitBuffersMax = 16'384;
-  std::string directory;                    ///< of this shard: "<spool>/shard-0003"
+  std::string directory;  ///< of this shard: "<spool>/shard-0003"
+  /// All directories of this shard, `directory` among them unless it is closed; empty: `directory` alone, with
+  /// min_free_disk_bytes.
+  std::vector<log::SegmentPlace> places;
   std::uint64_t segment_bytes = 64 * kMiB;  ///< multiple of 4096; a record is at most segment_bytes - 8 KiB
   std::size_t commit_buffers = 256;         ///< of 256 KiB each: 8 .. kCommitBuffersMax
   std::uint64_t large_records_bytes =

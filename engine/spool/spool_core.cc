@@ -9,11 +9,12 @@ namespace {
 
 log::SegmentStoreOptions store_options(const SpoolOptions& options, std::uint32_t shard) {
   log::SegmentStoreOptions out;
-  out.directory = options.directory;
+  out.places = options.places;
+  if (out.places.empty())
+    out.places = {{.directory = options.directory, .min_free_disk_bytes = options.min_free_disk_bytes}};
   out.role = log::Role::Messages;
   out.shard = shard;
   out.segment_bytes = options.segment_bytes;
-  out.min_free_disk_bytes = options.min_free_disk_bytes;
   out.disk_bytes_max = options.disk_bytes_max;
   out.prefill = options.prefill;
   return out;

@@ -9,6 +9,19 @@
 #include "policy/local/macros.h"
 
 namespace sluice::config {
+namespace {
+
+// One name for one directory, as far as the text tells.
+std::string plain_path(std::string_view path) {
+  std::string out;
+  for (const char c : path) {
+    if (c != '/' || !out.ends_with('/')) out += c;
+  }
+  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
+  return out;
+}
+
+}  // namespace
 
 void Finisher::missing(Origin where, std::string_view what, std::string_view name,
                        std::vector<std::string_view> known) {
@@ -45,6 +58,13 @@ void Finisher::check_required() {
   if (globals.control_socket.empty()) globals.control_socket = globals.run_dir + "/control";
   if (reporter_.options().fragment) return;
   if (globals.log_file.empty()) error({}, "No logging file specified", "log-file FILE");
+  for (auto one = config_.spools.begin(); one != config_.spools.end(); ++one) {
+    one->dir = plain_path(one->dir);
+    const auto twice =
+        std::find_if(config_.spools.begin(), one, [&](const Spool& s) { return s.dir == one->dir; });
+    if (twice != one)
+      error(one->origin, "the spool " + one->dir + " is named twice", "one <spool> block per directory");
+  }
   if (config_.spools.empty()) error({}, "no spool specified", "<spool DIR> ... </spool>");
   const bool writable = std::any_of(config_.spools.begin(), config_.spools.end(),
                                     [](const Spool& s) { return !s.deliver_only; });

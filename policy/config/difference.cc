@@ -320,13 +320,23 @@ std::string difference_text(const Config& before, const Config& after) {
 std::vector<std::string> needs_restart(const Config& before, const Config& after) {
   std::vector<std::string> out = changes(Scope::Global, Side{before, before.explain_globals()},
                                          Side{after, after.explain_globals()}, kRestart);
-  if (before.spools.empty() || after.spools.empty()) return out;
-  const Spool& old = before.spools.front();
-  const Spool& now = after.spools.front();
-  if (old.dir != now.dir) {
-    out.push_back("<spool> " + old.dir + " -> " + now.dir + in_parentheses(at(after, now.origin)));
-  } else if (old.min_free_space != now.min_free_space) {
-    out.push_back("min-free-space of <spool " + now.dir + '>');
+  const auto missing_in = [](const Config& in, const Spool& one) {
+    return std::ranges::find(in.spools, one.dir, &Spool::dir) == in.spools.end();
+  };
+  const auto title = [](const Config& config, const Spool& one) {
+    return "<spool " + one.dir + '>' + in_parentheses(at(config, one.origin));
+  };
+  for (const Spool& one : before.spools) {
+    if (missing_in(after, one)) out.push_back(title(before, one) + " is gone");
+  }
+  for (const Spool& one : after.spools) {
+    const auto old = std::ranges::find(before.spools, one.dir, &Spool::dir);
+    if (old == before.spools.end()) {
+      out.push_back(title(after, one) + " is new");
+    } else {
+      for (const std::string& line : changes(Scope::Spool, *old, one))
+        out.push_back(title(after, one) + ' ' + line);
+    }
   }
   return out;
 }

@@ -113,11 +113,13 @@ void append_accounting(std::vector<Directive>& out) {
       one<&A::retry_interval>("retry-interval", "wait before a failed program is started again", {.min = 1}));
   add(out, one<&A::write_timeout>("write-timeout", "time for a program to take a record", {.min = 1}));
   add(out, one<&P::priority>("priority", "the spool of highest priority is used until it is full",
-                             {.min = 1, .max = 100}));
+                             {.flags = kRestart, .min = 1, .max = 100}));
   add(out, one<&P::min_free_space>("min-free-space", "refuse mail below this much free space",
-                                   {.default_text = "0"}));
-  add(out, one<&P::deliver_only>("deliver-only", "deliver what is there, take nothing new"));
-  add(out, one<&P::delete_file_holders>("delete-file-holders", "delete emptied spool files"));
+                                   {.flags = kRestart, .default_text = "0"}));
+  add(out,
+      one<&P::deliver_only>("deliver-only", "deliver what is there, take nothing new", {.flags = kRestart}));
+  add(out,
+      one<&P::delete_file_holders>("delete-file-holders", "delete emptied spool files", {.flags = kRestart}));
   add(out, one<&U::password>("password", "password of the account", {.flags = kSecret}));
   add(out, one<&U::authentication_method>("authentication-method", "how the account proves itself"));
   add(out,

@@ -71,6 +71,7 @@ constexpr auto kUnits = std::to_array<Detail>({
 });
 
 constexpr auto kDifferences = std::to_array<Detail>({
+    {in(Scope::Spool), "deliver-only", "PowerMTA also drains a failed server's spool this way; Sluice does with a second sluiced (docs/manual.md, Spools)"},
     {in(Scope::Global), "include", "a URL is fetched within 10 seconds and no redirect is followed; PowerMTA documents neither"},
     {in(Scope::Global), "http-mgmt-port", "PowerMTA listens on every address, Sluice on http-mgmt-address"},
     {in(Scope::Global), "smtp-source-ip", "PowerMTA knows no EHLO name for it; ehlo-hostname gives one"},

@@ -375,6 +375,50 @@ class Peers(unittest.TestCase):
         finals = [row["rcpt"] for row in self.place.rows("d")]
         self.assertEqual(len(finals), len(set(finals)), "a recipient has two final records")
 
+    def test_two_spools_over_kill_9(self):
+        """Mail lies in both; a start without the second one is refused, and nothing of what was promised is lost."""
+        self.place.start_sink("-w", "1")
+        config = f"{self.place.folder}/sluice.conf"
+        with open(config, encoding="utf-8") as file:
+            one = file.read()
+        second = f"{self.place.folder}/spool2"
+        block = f"<spool {second}>\n    delete-file-holders yes\n</spool>\n"
+        two = one.replace("<virtual-mta tx>", block + "<virtual-mta tx>")
+        self.place.write("sluice.conf", two)
+        promised = []
+        for round_number in range(3):
+            self.place.start_daemon()
+            with self.connect() as client:
+                for number in range(20):
+                    name = f"m{round_number}-{number}@far.test"
+                    client.sendmail("a@e2e.test", [name], self.message(name, "X-Long: " + "x" * 900 + "\r\n"))
+                    promised.append(name)
+                self.place.daemon.kill()
+            self.place.daemon.wait()
+        self.assertTrue(glob.glob(f"{self.place.folder}/spool/shard-*/msg-*.seg"))
+        self.assertTrue(glob.glob(f"{second}/shard-*/msg-*.seg"))
+        sluiced = os.path.join(BIN, "sluiced")
+        self.place.write("sluice.conf", one)
+        left_out = self.run_command(sluiced, "--config", config)
+        self.assertEqual(left_out.returncode, 1)
+        self.assertIn(f"the spool {second} still holds mail and is not in the configuration", left_out.stderr)
+        self.place.write("sluice.conf", two)
+        os.rename(second, second + ".away")
+        unmounted = self.run_command(sluiced, "--config", config)
+        self.assertEqual(unmounted.returncode, 1)
+        self.assertIn(f"the spool {second} was in use and is empty now", unmounted.stderr)
+        os.rename(second + ".away", second)
+        self.place.start_daemon()
+        # A second server on the same spools, with a socket and a port of its own.
+        self.place.write("other.conf", two.replace(f"run-dir {self.place.folder}", f"run-dir {self.place.folder}/other")
+                         .replace(f"127.0.0.1:{self.place.smtp_port}", f"127.0.0.1:{free_port()}"))
+        twice = self.run_command(sluiced, "--config", f"{self.place.folder}/other.conf")
+        self.assertEqual(twice.returncode, 1)
+        self.assertIn("another sluiced is running with the spool", twice.stderr)
+        until(lambda: set(promised) <= {row["rcpt"] for row in self.place.rows("d")}, "delivery of everything promised")
+        finals = [row["rcpt"] for row in self.place.rows("d")]
+        self.assertEqual(len(finals), len(set(finals)), "a recipient has two final records")
+
     def test_signals_reload_and_status(self):
         self.place.start_sink()
         daemon = self.place.start_daemon()

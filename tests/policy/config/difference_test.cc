@@ -73,8 +73,14 @@ TEST(Difference, NamesListsAndWhatNeedsARestart) {
   EXPECT_EQ(restart[0].substr(0, 8), "run-dir ");
   EXPECT_NE(restart[0].find("-> /other (/c:3)"), std::string::npos) << restart[0];
   const auto elsewhere = load(with(kBase, "<spool /var/spool>", "<spool /srv/spool>"));
-  EXPECT_EQ(needs_restart(*before, *elsewhere),
-            std::vector<std::string>{"<spool> /var/spool -> /srv/spool (/c:5)"});
+  EXPECT_EQ(
+      needs_restart(*before, *elsewhere),
+      (std::vector<std::string>{"<spool /var/spool> (/c:5) is gone", "<spool /srv/spool> (/c:5) is new"}));
+  const auto drained = load(with(kBase, "<spool /var/spool>\n",
+                                 "<spool /srv/spool>\n</spool>\n<spool /var/spool/>\n deliver-only yes\n"));
+  EXPECT_EQ(needs_restart(*before, *drained),
+            (std::vector<std::string>{"<spool /srv/spool> (/c:5) is new",
+                                      "<spool /var/spool> (/c:7) deliver-only no -> yes"}));
 }
 
 }  // namespace
