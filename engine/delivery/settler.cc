@@ -311,6 +311,7 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   first_attempts_.note(item.message, item.recipient, event_.time_first_attempt);
   event_.kind = journal::EventKind::Transient;
   event_.dsn_action = "delayed";
+  event_.shut_attempts = item.shut_attempts;
   event_.next_due = reactor_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(decision.wait);
   classify(event_, failure);
   journal_.append(event_);

@@ -43,7 +43,9 @@ struct Event {
   MessageId message;              ///< not for QueueTransient
   std::uint32_t recipient = 0;    ///< index in the message's envelope
   std::uint32_t attempts = 0;     ///< made so far, this one included
-  WallTime next_due{};            ///< Transient: when the next attempt may start
+  std::uint8_t shut_attempts =
+      0;                ///< Transient: of these, the last ones in a row while the queue was shut off
+  WallTime next_due{};  ///< Transient: when the next attempt may start
   std::uint64_t dlv_size_bytes = 0;
   std::uint8_t priority = 50;  ///< recipient-priority, 0 .. 100
 

@@ -13,21 +13,48 @@ constexpr std::uint8_t kVersion = 1;
 
 // Bits of the mask of fields that follow, in this order. Stored: never renumber.
 enum Bit : unsigned {
-  kTimeQueued = 0, kFirstAttempt = 1, kMessage = 2, kRecipient = 3, kAttempts = 4, kNextDue = 5, kDlvSize = 6,
-  kPlace = 7, kRecipientCount = 8, kFlags = 9, kFirstText = 10, kHeaders = 40,
+  kTimeQueued = 0,
+  kFirstAttempt = 1,
+  kMessage = 2,
+  kRecipient = 3,
+  kAttempts = 4,
+  kNextDue = 5,
+  kDlvSize = 6,
+  kPlace = 7,
+  kRecipientCount = 8,
+  kFlags = 9,
+  kFirstText = 10,
+  kHeaders = 40,
+  kShutAttempts = 41,
 };
 
 using Text = std::string_view Event::*;
 // Order is the format: append only, at most kHeaders - kFirstText.
 constexpr Text kTexts[] = {
-    &Event::orig,       &Event::rcpt,          &Event::orcpt,
-    &Event::dsn_action, &Event::dsn_status,    &Event::dsn_diag,
-    &Event::dsn_mta,    &Event::bounce_cat,    &Event::src_type,
-    &Event::src_mta,    &Event::dlv_type,      &Event::dlv_source_ip,
-    &Event::dlv_destination_ip, &Event::dlv_esmtp_available, &Event::dlv_tls_protocol,
-    &Event::dlv_tls_cipher,     &Event::vmta,  &Event::vmta_pool,
-    &Event::job_id,     &Event::env_id,        &Event::queue,
-    &Event::rcv_smtp_user,      &Event::rcv_source_ip, &Event::rcv_destination_ip,
+    &Event::orig,
+    &Event::rcpt,
+    &Event::orcpt,
+    &Event::dsn_action,
+    &Event::dsn_status,
+    &Event::dsn_diag,
+    &Event::dsn_mta,
+    &Event::bounce_cat,
+    &Event::src_type,
+    &Event::src_mta,
+    &Event::dlv_type,
+    &Event::dlv_source_ip,
+    &Event::dlv_destination_ip,
+    &Event::dlv_esmtp_available,
+    &Event::dlv_tls_protocol,
+    &Event::dlv_tls_cipher,
+    &Event::vmta,
+    &Event::vmta_pool,
+    &Event::job_id,
+    &Event::env_id,
+    &Event::queue,
+    &Event::rcv_smtp_user,
+    &Event::rcv_source_ip,
+    &Event::rcv_destination_ip,
 };
 static_assert(std::size(kTexts) <= kHeaders - kFirstText);
 
@@ -82,6 +109,7 @@ void walk(const Event& event, Out& out) {
     given(kFirstText + static_cast<unsigned>(i), !(event.*kTexts[i]).empty());
   }
   given(kHeaders, !event.headers.empty());
+  given(kShutAttempts, event.shut_attempts != 0);
 
   const auto is = [&mask](unsigned bit) { return (mask >> bit & 1) != 0; };
   const std::int64_t logged = ms(event.time_logged);
@@ -112,6 +140,7 @@ void walk(const Event& event, Out& out) {
       out.text(cut(event.headers[i].second));
     }
   }
+  if (is(kShutAttempts)) out.number(event.shut_attempts);
 }
 
 std::uint32_t narrow(log::Decoder& in) {
@@ -147,7 +176,7 @@ Result<Event> decode_event(std::span<const std::byte> bytes) {
   const auto logged = in.number<std::int64_t>();
   event.time_logged = stored_time(logged);
   const std::uint64_t mask = in.varint();
-  if (mask >> (kHeaders + 1) != 0) return fail(Errc::Corrupt, "event: unknown field");
+  if (mask >> (kShutAttempts + 1) != 0) return fail(Errc::Corrupt, "event: unknown field");
   const auto is = [mask](unsigned bit) { return (mask >> bit & 1) != 0; };
   if (is(kTimeQueued)) event.time_queued = stored_time(wrapping_plus(logged, in.signed_varint()));
   if (is(kFirstAttempt)) event.time_first_attempt = stored_time(wrapping_plus(logged, in.signed_varint()));
@@ -174,6 +203,7 @@ Result<Event> decode_event(std::span<const std::byte> bytes) {
       event.headers.emplace_back(name, value);
     }
   }
+  if (is(kShutAttempts)) event.shut_attempts = in.number<std::uint8_t>();
   if (!in.ok() || in.left() != 0) return fail(Errc::Corrupt, "event: length");
   return event;
 }

@@ -72,7 +72,8 @@ void LiveSet::apply(const Event& event) {
         if (!event.vmta.empty()) recipient.vmta = names_.intern(event.vmta);
         if (!event.queue.empty()) recipient.queue = names_.intern(event.queue);
       }
-      merge_attempts(recipient, event.attempts, event.next_due, event.time_first_attempt);
+      merge_attempts(recipient, event.attempts, event.shut_attempts, event.next_due,
+                     event.time_first_attempt);
       break;
     case EventKind::Delivered:
     case EventKind::Bounced:
@@ -101,10 +102,11 @@ void LiveSet::learn(Message& message, WallTime received, const spool::MessagePla
   }
 }
 
-void LiveSet::merge_attempts(Recipient& into, std::uint32_t attempts, WallTime next_due,
-                             WallTime first_attempt) {
+void LiveSet::merge_attempts(Recipient& into, std::uint32_t attempts, std::uint8_t shut_attempts,
+                             WallTime next_due, WallTime first_attempt) {
   if (attempts >= into.attempts) {
     into.attempts = attempts;
+    into.shut_attempts = shut_attempts;
     into.next_due = next_due;
   }
   if (into.first_attempt == WallTime{}) into.first_attempt = first_attempt;
@@ -251,6 +253,7 @@ void LiveSet::drop(MessageId id) {
 namespace {
 constexpr std::uint8_t kReceivedBit = 1;
 constexpr std::uint8_t kEndedBit = 2;
+constexpr std::uint8_t kShutBit = 4;  ///< shut_attempts follow the names
 constexpr std::uint8_t kKnownBit = 1;
 constexpr std::uint8_t kJobBit = 2;  ///< the job's name follows
 
@@ -272,10 +275,12 @@ void walk(const LiveSet& set, const LiveSet::Message& message, auto&& number, au
     number(ms(one.next_due));
     number(ms(one.first_attempt));
     number(one.priority);
-    number(static_cast<std::uint8_t>((one.received ? kReceivedBit : 0) | (one.ended ? kEndedBit : 0)));
+    number(static_cast<std::uint8_t>((one.received ? kReceivedBit : 0) | (one.ended ? kEndedBit : 0) |
+                                     (one.shut_attempts != 0 ? kShutBit : 0)));
     text(set.names().text(one.domain));
     text(set.names().text(one.vmta));
     text(set.names().text(one.queue));
+    if (one.shut_attempts != 0) number(one.shut_attempts);
   }
 }
 }  // namespace
@@ -325,6 +330,7 @@ Status LiveSet::apply_checkpointed(std::span<const std::byte> payload) {
     const std::string_view domain = in.text();
     const std::string_view vmta = in.text();
     const std::string_view queue = in.text();
+    const auto shut_attempts = (bits & kShutBit) != 0 ? in.number<std::uint8_t>() : std::uint8_t{0};
     if (!in.ok()) break;
     Recipient& recipient = recipients_[recipient_for(message, index)];
     const bool was_live = recipient.received && !recipient.ended;
@@ -334,7 +340,7 @@ Status LiveSet::apply_checkpointed(std::span<const std::byte> payload) {
     recipient.domain = names_.intern(domain);
     recipient.vmta = names_.intern(vmta);
     recipient.queue = names_.intern(queue);
-    merge_attempts(recipient, attempts, next_due, first_attempt);
+    merge_attempts(recipient, attempts, shut_attempts, next_due, first_attempt);
     const bool is_live = recipient.received && !recipient.ended;
     if (is_live && !was_live) {
       ++live_recipients_;

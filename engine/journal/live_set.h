@@ -75,6 +75,7 @@ class LiveSet {
     WallTime next_due{};
     WallTime first_attempt{};
     std::uint8_t priority = 50;
+    std::uint8_t shut_attempts = 0;
     bool received = false;
     bool ended = false;
   };
@@ -132,8 +133,8 @@ class LiveSet {
   void learn(Message& message, WallTime received, const spool::MessagePlace& place, std::uint32_t flags,
              std::uint32_t recipient_count);
   void free_message(Message& message);
-  static void merge_attempts(Recipient& into, std::uint32_t attempts, WallTime next_due,
-                             WallTime first_attempt);
+  static void merge_attempts(Recipient& into, std::uint32_t attempts, std::uint8_t shut_attempts,
+                             WallTime next_due, WallTime first_attempt);
 
   Names names_;
   std::vector<Message> messages_;

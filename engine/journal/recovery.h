@@ -31,6 +31,7 @@ struct RecoveredRecipient {
   std::string_view queue;  ///< "domain/vmta" of its last event; may be empty
   std::uint8_t priority = 50;
   std::uint32_t attempts = 0;
+  std::uint8_t shut_attempts = 0;  ///< of these, the last ones in a row while the queue was shut off
   WallTime next_due{};             ///< epoch: at once
   WallTime first_attempt{};        ///< epoch: none yet
 };

@@ -61,6 +61,7 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
       to.queue = impl.live.names().text(recipient.queue);
       to.priority = recipient.priority;
       to.attempts = recipient.attempts;
+      to.shut_attempts = recipient.shut_attempts;
       to.next_due = recipient.next_due;
       to.first_attempt = recipient.first_attempt;
     }

@@ -176,6 +176,33 @@ TEST(Backoff, AttemptsAfterShutoffAreCounted) {
   run.scenario.close();
 }
 
+TEST(Backoff, AttemptsAfterShutoffAreCountedOverRestarts) {
+  // From the journal, then from a checkpoint, which a start after a stop in peace reads.
+  for (const bool peaceful : {false, true}) {
+    Backoff run(std::string(kSlowList) +
+                "<domain *>\n smtp-pattern-list slow\n smtp-retries-after-shutoff 3\n retry-after 30m\n"
+                " backoff-retry-after 30m\n retry-recipients-after 30m\n</domain>\n");
+    run.open([](const Asked& asked) -> std::string {
+      return asked.at == Asked::At::Rcpt ? "450 4.7.0 slow" : "";
+    });
+    run.send(1);
+    for (int start = 0; start < 6; ++start) {
+      run.run(20min);
+      if (peaceful) {
+        EXPECT_TRUE(finish(run.scenario.world, run.scenario.node->stop(), 5min));
+        run.scenario.node.reset();
+      } else {
+        run.scenario.crash(Crash::Kill);
+      }
+      ASSERT_TRUE(run.scenario.boot());
+    }
+    run.run(2h);
+    EXPECT_EQ(run.scenario.ledger.tried.size(), 4u) << "the one that brought backoff, and three more";
+    EXPECT_EQ(run.scenario.queued(), 0u);
+    run.scenario.close();
+  }
+}
+
 TEST(Backoff, MailIsReroutedAlsoToAnotherShard) {
   bool angry = true;
   Backoff run(std::string(kSlowList) + R"(

@@ -27,6 +27,7 @@ Event full() {
   event.message = MessageId(0xfedc'ba98'7654'3210);
   event.recipient = 70'000;
   event.attempts = 17;
+  event.shut_attempts = 3;
   event.next_due = at(1'767'571'900'000);
   event.dlv_size_bytes = 1'234'567;
   event.priority = 99;
@@ -82,6 +83,7 @@ void expect_same(const Event& a, const Event& b) {
   EXPECT_EQ(a.message, b.message);
   EXPECT_EQ(a.recipient, b.recipient);
   EXPECT_EQ(a.attempts, b.attempts);
+  EXPECT_EQ(a.shut_attempts, b.shut_attempts);
   EXPECT_EQ(a.next_due, b.next_due);
   EXPECT_EQ(a.dlv_size_bytes, b.dlv_size_bytes);
   EXPECT_EQ(a.priority, b.priority);
@@ -154,6 +156,7 @@ TEST(LiveSet, TheOrderOfReadingDoesNotMatter) {
         event.kind = EventKind::Transient;
         for (event.attempts = 1; event.attempts <= 3; ++event.attempts) {
           event.next_due = at(event.attempts * 1000);
+          event.shut_attempts = static_cast<std::uint8_t>(event.attempts - 1);
           history.push_back(event);
         }
       }
@@ -190,6 +193,7 @@ TEST(LiveSet, TheOrderOfReadingDoesNotMatter) {
       ASSERT_EQ(one == nullptr, i % 3 == 1) << i;
       if (one == nullptr) continue;
       EXPECT_EQ(one->attempts, i % 2 == 0 ? 3u : 0u);
+      EXPECT_EQ(one->shut_attempts, i % 2 == 0 ? 2u : 0u);
       EXPECT_EQ(back.names().text(one->domain), "x.example");
     }
   }
