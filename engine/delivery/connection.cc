@@ -41,7 +41,8 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::Share
       slots_(slots),
       snapshot_(dispatcher.snapshot()),
       settings_(queue.settings),
-      log_(dispatcher.log(), dispatcher.next_connection_number(), log_wishes(*settings_)),
+      trace_(dispatcher.take_trace(queue)),
+      log_(trace_ ? trace_->line : dispatcher.log(), dispatcher.next_connection_number(), log_wishes()),
       wakeup_(reactor_),
       linger_(
           [](runtime::Timer& timer) {
@@ -60,6 +61,7 @@ Connection::~Connection() {
   reactor_.disarm(pay_timer_);
   if (has_paid_) dispatcher_.refund_connect(paid_);
   if (log_.connections()) log_.say("done " + queue_->name());
+  if (trace_) trace_->over = true;
   for (const Active& slot : active_) SLUICE_ASSERT(slot.state == Active::State::Free);
 }
 
@@ -117,7 +119,7 @@ void Connection::next_guest(bool stays) {
 
 runtime::Task<void> Connection::run() {
   const resolver::RouteAnswer route = co_await find_route();
-  if (settings_->log_resolution) log_route(route);
+  if (settings_->log_resolution || (trace_ && trace_->resolution)) log_route(route);
   if (co_await bounce_without_mx(route)) {
     leave_connecting();
     co_return;

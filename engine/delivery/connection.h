@@ -147,7 +147,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
   // connection_log.cc
-  [[nodiscard]] static SessionLog::Wishes log_wishes(const config::DomainSettings& settings);
+  [[nodiscard]] SessionLog::Wishes log_wishes() const;
   void log_route(const resolver::RouteAnswer& route) const;
   void log_sent(std::span<const net::Bytes> shown);
   void log_broken_transfer(const Active& slot, net::ClientPhase phase, std::string_view why) const;
@@ -173,6 +173,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   // Of the moment the connection began or followed a reload last.
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<const config::DomainSettings> settings_;
+  std::shared_ptr<Trace> trace_;  ///< null: nobody has asked for one
   SessionLog log_;
 
   runtime::Wakeup wakeup_;

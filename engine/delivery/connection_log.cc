@@ -15,9 +15,17 @@ bool lies_in(net::Bytes piece, net::Bytes whole) {
 
 }  // namespace
 
-SessionLog::Wishes Connection::log_wishes(const config::DomainSettings& settings) {
-  return {
-      .connections = settings.log_connections, .commands = settings.log_commands, .data = settings.log_data};
+SessionLog::Wishes Connection::log_wishes() const {
+  SessionLog::Wishes out{.connections = settings_->log_connections,
+                         .commands = settings_->log_commands,
+                         .data = settings_->log_data};
+  if (trace_ == nullptr) return out;
+  // What goes to the log anyway is not kept from it.
+  trace_->to_log = trace_->to_log || out.connections || out.commands || out.data;
+  out.connections = true;
+  out.commands = true;
+  out.data = out.data || trace_->wishes.data;
+  return out;
 }
 
 void Connection::log_route(const resolver::RouteAnswer& route) const {

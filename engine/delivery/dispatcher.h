@@ -19,6 +19,7 @@
 #include "engine/delivery/session_log.h"
 #include "engine/delivery/settler.h"
 #include "engine/delivery/spare_connections.h"
+#include "engine/delivery/trace.h"
 #include "engine/queue/queue_table.h"
 #include "engine/queue/snapshot.h"
 #include "engine/resolver/resolver.h"
@@ -172,6 +173,12 @@ class Dispatcher {
   // --- Commands. `pattern`: "domain[/vmta]" with `*` on either side. They answer how many queues matched.
   std::size_t pause(std::string_view pattern, bool paused);
   std::size_t schedule(std::string_view pattern, bool also_recipients);
+  /// The next connection of a queue that matches writes down what it does; the queues' retry waits end, so
+  /// that there is one soon. nullptr: no queue matches. drop_trace() when nobody reads any more.
+  [[nodiscard]] std::shared_ptr<Trace> trace(Trace wanted, bool also_recipients);
+  void drop_trace(Trace& trace);
+  /// For a connection that begins. nullptr, almost always: nobody wants to know.
+  [[nodiscard]] std::shared_ptr<Trace> take_trace(const queue::Queue& queue);
   std::size_t set_mode(std::string_view pattern, config::QueueMode mode);
   /// These two count only queues for which something changed, or whose virtual MTA has the address.
   std::size_t disable_source(std::string_view pattern, const IpAddress& source,
@@ -443,6 +450,7 @@ class Dispatcher {
   std::uint64_t connections_running_ = 0;
   std::uint64_t connections_begun_ = 0;
   LogLine log_;
+  std::vector<std::shared_ptr<Trace>> traces_;  // that wait for a connection
   std::uint32_t zero_copy_failures_ = 0;
   bool started_ = false;
   bool stopping_ = false;

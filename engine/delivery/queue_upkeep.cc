@@ -280,6 +280,43 @@ std::size_t Dispatcher::schedule(std::string_view pattern, bool also_recipients)
   });
 }
 
+std::shared_ptr<Trace> Dispatcher::trace(Trace wanted, bool also_recipients) {
+  bool has_any = false;
+  queues_.for_each(
+      [&](queue::Queue& queue) { has_any = has_any || matches_queue(wanted.pattern, queue.name()); });
+  if (!has_any) return nullptr;
+  const auto made = std::make_shared<Trace>(std::move(wanted));
+  made->line = [this, trace = made.get()](std::string text) {
+    if (trace->to_log && log_) log_(text);
+    if (!trace->live || trace->over) return;
+    if (trace->lines.size() < Trace::kLinesMax) {
+      trace->lines.push_back(std::move(text));
+    } else {
+      ++trace->left_out;
+    }
+  };
+  // The same asked for again is not wanted twice.
+  std::erase_if(traces_, [&](const auto& one) { return !one->live && one->pattern == made->pattern; });
+  traces_.push_back(made);
+  schedule(made->pattern, also_recipients);
+  return made;
+}
+
+void Dispatcher::drop_trace(Trace& trace) {
+  trace.over = true;
+  std::erase_if(traces_, [&](const auto& one) { return one.get() == &trace; });
+}
+
+std::shared_ptr<Trace> Dispatcher::take_trace(const queue::Queue& queue) {
+  const auto found = std::ranges::find_if(
+      traces_, [&](const auto& one) { return matches_queue(one->pattern, queue.name()); });
+  if (found == traces_.end()) return nullptr;
+  std::shared_ptr<Trace> out = std::move(*found);
+  traces_.erase(found);
+  out->begun = true;
+  return out;
+}
+
 std::size_t Dispatcher::set_mode(std::string_view pattern, config::QueueMode mode) {
   return for_matching(pattern, [this, mode](queue::Queue& queue) { modes_.set_mode(queue, mode); });
 }

@@ -1,6 +1,7 @@
 #include "engine/resolver/precache.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_set>
 
 #include "engine/runtime/file.h"
@@ -75,32 +76,60 @@ Task<void> Precache::round() {
   const Settings settings = settings_;
   const Result<std::string> text = co_await runtime::read_small_file(reactor_, settings.path, kFileBytesMax);
   if (!text) {
-    if (!std::exchange(complained_, true) && complain_)
-      complain_("cannot read precached-domains-file " + settings.path + ": " + text.error().text());
+    const bool is_new = complaint_.empty();
+    complaint_ = "cannot read precached-domains-file " + settings.path + ": " + text.error().text();
+    if (is_new && complain_) complain_(complaint_);
     co_return;
   }
-  complained_ = false;
+  complaint_.clear();
   runtime::Semaphore turns(reactor_, kLookupsMax);
   runtime::TaskGroup lookups;
-  for (std::string& domain : parse_domain_list(*text, settings.domains_max)) {
+  std::vector<std::string> domains = parse_domain_list(*text, settings.domains_max);
+  remember(domains);
+  for (std::size_t i = 0; i < domains.size(); ++i) {
     co_await turns.take(1);
     if (stopping_ || changed_) {
       turns.give(1);
       break;
     }
-    lookups.spawn(keep(std::move(domain), settings.interval + kMargin, settings.families, turns));
+    lookups.spawn(keep(std::move(domains[i]), settings.interval + kMargin, settings.families, turns, i));
   }
   co_await lookups.join();
 }
 
 Task<void> Precache::keep(std::string domain, Duration fresh_for, routing::Families families,
-                          runtime::Semaphore& turns) {
+                          runtime::Semaphore& turns, std::size_t place) {
   RouteOptions options;
   options.families = families;
   options.fresh_for = fresh_for;
-  // Only the cache matters; what the answer says is for the connections that ask later.
-  static_cast<void>(co_await resolver_.resolve_mail_hosts(std::move(domain), options));
+  // The cache is what matters, for the connections that ask later.
+  const RouteAnswer answer = co_await resolver_.resolve_mail_hosts(std::move(domain), options);
+  Seen& seen = seen_[place];  // a round ends before the next one begins
+  seen.hops = answer.hops.size();
+  seen.valid_until = answer.valid_until;
+  seen.status = answer.ok() ? std::string() : answer.error_text();
   turns.give(1);
+}
+
+// What was seen before stays until it is looked at again.
+void Precache::remember(const std::vector<std::string>& domains) {
+  std::map<std::string, Seen, std::less<>> before;
+  for (Seen& one : seen_) before.emplace(one.name, std::move(one));
+  seen_.clear();
+  for (const std::string& name : domains) {
+    const auto known = before.find(name);
+    seen_.push_back(known != before.end() ? known->second : Seen{name, 0, {}, "not looked at yet"});
+  }
+}
+
+Precache::Report Precache::report() const {
+  Report out{settings_.path, rounds_, complaint_, {}};
+  if (settings_.path.empty()) return out;
+  for (const Seen& one : seen_) {
+    out.domains.push_back(
+        {one.name, one.hops, std::max(one.valid_until - reactor_.now(), Duration{0}), one.status});
+  }
+  return out;
 }
 
 Task<void> Precache::stop() {

@@ -50,11 +50,27 @@ class Precache {
   [[nodiscard]] runtime::Task<void> stop();
   [[nodiscard]] std::uint64_t rounds() const { return rounds_; }
 
+  /// How the domains of the file stood when they were looked at last (`show precache`).
+  struct Domain {
+    std::string name;
+    std::size_t hops = 0;
+    Duration valid_for{0};  ///< from now on; 0: over
+    std::string status;     ///< empty: good
+  };
+  struct Report {
+    std::string path;  ///< empty: nothing is precached
+    std::uint64_t rounds = 0;
+    std::string complaint;  ///< the file cannot be read
+    std::vector<Domain> domains;
+  };
+  [[nodiscard]] Report report() const;
+
  private:
   runtime::Task<void> run();
   runtime::Task<void> round();
+  void remember(const std::vector<std::string>& domains);
   runtime::Task<void> keep(std::string domain, Duration fresh_for, routing::Families families,
-                           runtime::Semaphore& turns);
+                           runtime::Semaphore& turns, std::size_t place);
 
   runtime::Reactor& reactor_;
   Resolver& resolver_;
@@ -65,7 +81,14 @@ class Precache {
   bool running_ = false;
   bool changed_ = false;
   bool stopping_ = false;
-  bool complained_ = false;
+  std::string complaint_;  // the last one that still holds
+  struct Seen {
+    std::string name;
+    std::size_t hops = 0;
+    MonoTime valid_until{};
+    std::string status;
+  };
+  std::vector<Seen> seen_;  // in the order of the file
   std::uint64_t rounds_ = 0;
 };
 

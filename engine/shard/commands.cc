@@ -44,7 +44,7 @@ constexpr std::string_view kHelp =
     "set queue --mode=MODE PATTERN    normal or backoff\n"
     "disable source IP PATTERN        not used by these queues; --reenable-after=TIME\n"
     "enable source IP PATTERN\n"
-    "show disabled sources [PATTERN]\n"
+    "show disabled sources [PATTERN]  or disabled-sources\n"
     "show jobs                        jobs with what is queued\n"
     "pause job JOB                    none of its recipients is attempted, in no queue\n"
     "resume job JOB\n"
@@ -58,6 +58,11 @@ constexpr std::string_view kHelp =
     "resume domain DOMAIN             the same for all of a domain's mail, single recipients too\n"
     "test config                      everything wrong with the configuration; nothing changes\n"
     "clear dnscache [DOMAIN]\n"
+    "show precache                    the domains of <dns> and how they resolved\n"
+    "resolve DOMAIN|IP                where its mail goes; --type=a|aaaa|mx|ptr|txt: the records of that "
+    "type\n"
+    "trace PATTERN                    the next connection of a queue, within a minute; --log-data,\n"
+    "                                 --log-resolution, --retry-recipients, --to-log: to the log, at once\n"
     "reset counters                   totals of show status begin at 0\n"
     "reload                           load the configuration again; --dry-run: say what would change\n"
     "shutdown                         finish what is under way, then stop\n"
@@ -107,7 +112,11 @@ runtime::Task<control::Answer> Node::run(const control::Command& command) {
         [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, false); },
         "Queue(s) resumed.\n");
   }
-  if (command.starts_with({"show", "disabled", "sources"})) co_return co_await show_disabled_sources(command);
+  if (command.starts_with({"show", "disabled", "sources"}) ||
+      command.starts_with({"show", "disabled-sources"})) {
+    co_return co_await show_disabled_sources(command);
+  }
+  if (command.starts_with({"show", "precache"})) co_return co_await show_precache();
   if (command.starts_with({"set", "queue"})) co_return co_await set_queue(command);
   if (command.starts_with({"disable", "source"})) co_return co_await switch_source(command, false);
   if (command.starts_with({"enable", "source"})) co_return co_await switch_source(command, true);
@@ -133,6 +142,15 @@ runtime::Task<control::Answer> Node::run(const control::Command& command) {
     co_return co_await reset_counters();
   }
   if (command.starts_with({"clear", "dnscache"})) co_return co_await clear_dns_cache(command);
+  if (command.starts_with({"resolve"})) co_return co_await resolve(command);
+  if (command.starts_with({"trace"})) co_return co_await trace(command);
+  if (command.starts_with({"clear", "secretscache"})) {
+    co_return control::Answer::error(
+        "Sluice caches no secrets: keys and passwords are read at each reload.\n");
+  }
+  if (command.starts_with({"register"}) || command.starts_with({"deregister"})) {
+    co_return control::Answer::error("there is no management console to register with; Sluice needs none\n");
+  }
   if (command.starts_with({"show", "license"}) || command.starts_with({"show", "registration"})) {
     co_return control::Answer{true, "Sluice needs no license and no registration.\n"};
   }

@@ -140,6 +140,7 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] std::vector<ScheduleStatus> schedules(std::string_view pattern) const;
   [[nodiscard]] delivery::Dispatcher& dispatcher() { return dispatcher_; }
   [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
+  [[nodiscard]] const resolver::Precache& precache() const { return precache_; }
   /// Endpoints really bound, with the ports the system chose for port 0.
   [[nodiscard]] std::vector<Endpoint> endpoints() const;
 

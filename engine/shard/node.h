@@ -113,11 +113,15 @@ class Node {
   runtime::Task<control::Answer> reset_counters();
   [[nodiscard]] control::Answer test_configuration();
   runtime::Task<control::Answer> clear_dns_cache(const control::Command& command);
+  // dns_commands.cc
+  runtime::Task<control::Answer> resolve(const control::Command& command);
+  runtime::Task<control::Answer> show_precache();
   // queue_commands.cc
   runtime::Task<std::vector<QueueStatus>> find_queues(std::string pattern);
   runtime::Task<control::Answer> show_domains(const control::Command& command);
   runtime::Task<control::Answer> show_disabled_sources(const control::Command& command);
   runtime::Task<control::Answer> set_queue(const control::Command& command);
+  runtime::Task<control::Answer> trace(const control::Command& command);
   runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
   // recipient_commands.cc
   runtime::Task<control::Answer> show_jobs(const control::Command& command);

@@ -227,7 +227,9 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
 }
 
 runtime::Task<control::Answer> Node::show_disabled_sources(const control::Command& command) {
-  const std::string pattern = command.words.size() > 3 ? command.words[3] : "*";
+  // "disabled sources" or "disabled-sources"
+  const std::size_t at = command.words[1].find('-') == std::string::npos ? 3 : 2;
+  const std::string pattern = command.words.size() > at ? command.words[at] : "*";
   const std::vector<QueueStatus> queues = co_await find_queues(pattern);
   std::string out = fmt::format("{:<40} {:<39} {:>10} {}\n", "queue", "source IP", "enabled in", "reason");
   std::size_t count = 0;
@@ -239,6 +241,66 @@ runtime::Task<control::Answer> Node::show_disabled_sources(const control::Comman
   }
   out += fmt::format("{} disabled source IP(s).\n", count);
   co_return control::Answer{true, std::move(out)};
+}
+
+runtime::Task<control::Answer> Node::trace(const control::Command& command) {
+  static constexpr Duration kAtMost = 60s, kLookEvery = 100ms;
+  if (command.words.size() != 2) {
+    co_return control::Answer::error(
+        "usage: trace QUEUE [--log-data] [--log-resolution] [--retry-recipients] [--to-log]\n");
+  }
+  for (const auto& [name, value] : command.options) {
+    if (name == "log-data" || name == "log-resolution" || name == "retry-recipients" || name == "to-log")
+      continue;
+    co_return control::Answer::error("trace: there is no --" + name + '\n');
+  }
+  delivery::Trace wanted;
+  wanted.pattern = command.words[1];
+  wanted.wishes.data = command.has("log-data");
+  wanted.resolution = command.has("log-resolution");
+  wanted.to_log = command.has("to-log");
+  wanted.live = !wanted.to_log;
+  const bool recipients = command.has("retry-recipients");
+  std::vector<std::pair<DataShard*, std::shared_ptr<delivery::Trace>>> traces;
+  for (DataShard* shard : shards_) {
+    auto one = co_await runtime::call_on(control_, shard->id(),
+                                         [&] { return shard->dispatcher().trace(wanted, recipients); });
+    if (one) traces.emplace_back(shard, std::move(one));
+  }
+  if (traces.empty()) co_return control::Answer::error("no queue matches \"" + wanted.pattern + "\"\n");
+  if (wanted.to_log) co_return control::Answer{true, "The next connection is traced to the log.\n"};
+  // One is enough, the first to end; what it has said by then when none ends in time.
+  std::string text;
+  bool begun = false, over = false;
+  const MonoTime end = control_.now() + kAtMost;
+  while (!over && !stopping_ && !shutdown_.is_open()) {
+    const bool last = control_.now() >= end;
+    for (const auto& [shard, trace] : traces) {
+      text.clear();
+      const delivery::Trace* of = trace.get();
+      begun = co_await runtime::call_on(control_, shard->id(), [of, last, &over, &text] {
+        over = of->over;
+        if (!over && !last) return false;
+        for (const std::string& line : of->lines) text += line + '\n';
+        if (of->left_out != 0) text += fmt::format("({} more lines)\n", of->left_out);
+        return of->begun;
+      });
+      if (over || begun) break;
+    }
+    if (last) break;
+    if (!over) co_await runtime::sleep_for(control_, kLookEvery);
+  }
+  for (const auto& [shard, trace] : traces) {
+    DataShard* const there = shard;
+    delivery::Trace* const of = trace.get();
+    co_await runtime::call_on(control_, there->id(), [there, of] { there->dispatcher().drop_trace(*of); });
+  }
+  if (!begun) {
+    co_return control::Answer::error("no connection began within a minute; `show queues " + wanted.pattern +
+                                     "` says what the queue waits for\n");
+  }
+  if (!over) text += "(the connection goes on)\n";
+  co_return control::Answer{true, std::move(text)};
 }
 
 runtime::Task<control::Answer> Node::set_queue(const control::Command& command) {

@@ -218,5 +218,90 @@ TEST(CommandsSim, SettingsCountersAndTheRest) {
   EXPECT_EQ(rig.rows("d").size(), 7u);
 }
 
+TEST(CommandsSim, ResolveSaysWhatConnectionsFind) {
+  CommandRig rig("<dns>\n    precached-domains-file /etc/domains\n</dns>\n");
+  rig.scenario.extra_zone = [](resolver::TableTransport& dns) {
+    using net::dns::Type;
+    dns.add(
+        {"1.0.1.10.in-addr.arpa", Type::Ptr, net::dns::kClassInternet, 60s, net::dns::NameData{"mx.a.test"}});
+    net::dns::RawData text;
+    for (const char c : std::string("\x05v=one\x05"
+                                    "a\"two"))
+      text.bytes.push_back(static_cast<std::byte>(c));
+    dns.add({"a.test", Type::Txt, net::dns::kClassInternet, 60s, std::move(text)});
+    dns.add_a("bare.test", "10.1.0.7");
+  };
+  rig.scenario.world.disk().put("/etc/domains", "a.test\nnowhere.test\n");
+  ASSERT_TRUE(rig.boot());
+  rig.scenario.world.run_for(5s);
+  const std::string route = rig.text({"resolve", "A.test."});
+  EXPECT_NE(route.find("MX    10 mx.a.test\n"), std::string::npos) << route;
+  EXPECT_NE(route.find("\nstatus = StatusOk\n"), std::string::npos) << route;
+  const std::string row = "  10 mx.a.test" + std::string(32, ' ') + "10.1.0.1";
+  EXPECT_EQ(rig.lines_with({"resolve", "a.test"}, row), 1u) << route;
+  EXPECT_EQ(rig.lines_with({"resolve", "bare.test"}, "no MX record"), 1u);
+  EXPECT_EQ(rig.lines_with({"resolve", "bare.test"}, "10.1.0.7"), 1u);
+  EXPECT_FALSE(rig.ask({"resolve", "nowhere.test"}).ok);
+  EXPECT_EQ(rig.lines_with({"resolve", "10.1.0.1"}, " PTR   mx.a.test"), 1u)
+      << rig.text({"resolve", "10.1.0.1"});
+  EXPECT_EQ(rig.lines_with({"resolve", "a.test", "--type=TXT"}, " TXT   \"v=one\" \"a\\\"two\""), 1u)
+      << rig.text({"resolve", "a.test", "--type=TXT"});
+  EXPECT_EQ(rig.lines_with({"resolve", "mx.a.test", "--type=a"}, " A     10.1.0.1"), 1u);
+  EXPECT_EQ(rig.text({"resolve", "a.test", "--type=aaaa"}), "status = StatusNoData\n");
+  EXPECT_EQ(rig.text({"resolve", "nowhere.test", "--type=mx"}), "status = StatusNoDomain\n");
+  EXPECT_FALSE(rig.ask({"resolve", "a.test", "--type=srv"}).ok);
+  EXPECT_FALSE(rig.ask({"resolve", "a.test", "--connect"}).ok) << "what is not there is not passed over";
+  EXPECT_FALSE(rig.ask({"resolve", "not a name"}).ok);
+  const std::string cached = rig.text({"show", "precache"});
+  EXPECT_EQ(rig.lines_with({"show", "precache"}, "StatusOk"), 1u) << cached;
+  EXPECT_NE(cached.find("precached-domains-file /etc/domains"), std::string::npos) << cached;
+  EXPECT_NE(cached.find("\n1 of 2 domains in the cache.\n"), std::string::npos) << cached;
+}
+
+TEST(CommandsSim, TraceShowsTheNextConnection) {
+  CommandRig rig("");
+  ASSERT_TRUE(rig.boot());
+  for (auto& one : rig.scenario.receivers) one->set_mood({.defer_rcpt = 1});
+  ASSERT_EQ(rig.send("m1", {"a1@a.test", "b1@b.test"}), "250");
+  rig.scenario.world.run_for(2s);
+  EXPECT_FALSE(rig.ask({"trace", "c.test/*"}).ok) << "there is no such queue";
+  EXPECT_FALSE(rig.ask({"trace", "a.test/*", "--source-ip=10.0.0.1"}).ok);
+  const MonoTime before = rig.scenario.world.now();
+  const std::string seen = rig.text({"trace", "a.test/*", "--retry-recipients", "--log-resolution"});
+  EXPECT_LT(rig.scenario.world.now() - before, 61s);
+  for (const char* line : {"starting a.test/", "resolving a.test: 10 mx.a.test (10.1.0.1):2500",
+                           "connecting from ", ">>> 220 ", "<<< RCPT TO:<a1@a.test>", ">>> 4"}) {
+    EXPECT_NE(seen.find(line), std::string::npos) << line << '\n' << seen;
+  }
+  EXPECT_EQ(seen.find("b1@b.test"), std::string::npos) << "another queue's";
+  const auto log = [&rig] { return rig.scenario.world.disk().content("/var/log/sluice.log"); };
+  EXPECT_EQ(log().find("<<< RCPT"), std::string::npos) << "nobody has asked for it in the log";
+  EXPECT_TRUE(rig.ask({"trace", "a.test/*", "--retry-recipients", "--to-log"}).ok);
+  rig.scenario.world.run_for(30s);
+  EXPECT_NE(log().find("<<< RCPT TO:<a1@a.test>"), std::string::npos) << log();
+  ASSERT_TRUE(rig.ask({"pause", "queue", "a.test/*"}).ok);
+  rig.scenario.world.run_for(10min);
+  EXPECT_NE(rig.text({"trace", "a.test/*"}).find("no connection began"), std::string::npos);
+  ASSERT_TRUE(rig.ask({"resume", "queue", "a.test/*"}).ok);
+  for (auto& one : rig.scenario.receivers) one->set_mood({});
+  rig.settle();
+}
+
+TEST(CommandsSim, DisabledSourcesInBothSpellings) {
+  CommandRig rig("");
+  ASSERT_TRUE(rig.boot());
+  for (auto& one : rig.scenario.receivers) one->set_mood({.defer_rcpt = 1});
+  ASSERT_EQ(rig.send("m1", {"a1@a.test"}, {"X-Virtual-MTA: v1"}), "250");
+  rig.scenario.world.run_for(2s);
+  ASSERT_TRUE(rig.ask({"disable", "source", "10.255.0.1", "a.test/v1"}).ok);
+  const std::string both = rig.text({"show", "disabled", "sources", "a.test/*"});
+  EXPECT_NE(both.find("10.255.0.1"), std::string::npos) << both;
+  EXPECT_EQ(rig.text({"show", "disabled-sources", "a.test/*"}), both);
+  EXPECT_NE(rig.text({"show", "disabled-sources", "b.test/*"}).find("\n0 disabled"), std::string::npos);
+  ASSERT_TRUE(rig.ask({"enable", "source", "10.255.0.1", "a.test/v1"}).ok);
+  for (auto& one : rig.scenario.receivers) one->set_mood({});
+  rig.settle();
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -7,6 +7,8 @@ How:  small files in a folder of its own; the programs are started and their ans
 usage: offline_test.py SLUICE SLUICED
 """
 
+import hashlib
+import hmac
 import http.server
 import json
 import os
@@ -234,6 +236,18 @@ class Offline(unittest.TestCase):
         self.assertEqual(self.run_it("fmt", path, "--check"), (0, "", ""))
         self.assertEqual(self.run_it("--config", path, "settings", "gmail.com/news")[1], before)
         self.assertEqual(self.run_it("fmt", str(self.folder / "none"))[0], 1)
+
+    def test_digest_is_what_a_privacy_policy_writes(self):
+        made = hmac.new(b"secret", b"bob", hashlib.sha256).hexdigest().upper()
+        self.assertEqual(self.run_it("digest", "Bob", "--hmac-sha256", "--key=secret"), (0, f"Result: {made}\n", ""))
+        self.assertEqual(self.run_it("digest", "bob", "--hmac-sha256", "--hexkey=736563726574")[1], f"Result: {made}\n")
+        status, text, _ = self.run_it("digest", "bob", "--siphash", "--hexkey=736563726574")
+        self.assertEqual(status, 0)
+        self.assertRegex(text, "^Result: [0-9A-F]{16}\n$")
+        self.assertEqual(self.run_it("digest", "BOB", "--siphash", "--key=secret")[1], text)
+        for wrong in (["x"], ["x", "--siphash"], ["x", "--key=k"], ["x", "--siphash", "--hmac-sha256", "--key=k"],
+                      ["x", "--siphash", "--hexkey=zz"], ["x", "--siphash", "--key=k", "--more"]):
+            self.assertEqual(self.run_it("digest", *wrong)[0], 2, wrong)
 
     def test_bad_commands(self):
         for words in (["check"], ["check", "a", "b"], ["check", "--jsn", "a"], ["fmt"], ["fmt", "--wrte", "a"],

@@ -28,6 +28,8 @@ constexpr const char* kUsage =
     "  sluice --config FILE settings DOMAIN[/VMTA]             effective settings of a queue\n"
     "  sluice --config FILE explain DOMAIN[/VMTA] [DIRECTIVE]  and the file and line of each value\n"
     "  sluice fmt FILE... [--write | --check]                  lay a configuration out evenly\n"
+    "  sluice digest TEXT --hmac-sha256|--siphash --key=KEY|--hexkey=HEX\n"
+    "                  what a privacy-policy of accounting makes of a local part\n"
     "\n"
     "All others go to the running daemon; `sluice help` lists them. Words may be cut short (show stat).\n"
     "  --socket PATH   the daemon's control socket (default: $SLUICE_SOCKET, else /run/sluice/control)\n"

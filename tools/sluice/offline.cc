@@ -8,6 +8,7 @@
 #include <memory>
 #include <string_view>
 
+#include "policy/accounting/privacy.h"
 #include "policy/config/directive.h"
 #include "policy/config/listing.h"
 #include "policy/config/reformat.h"
@@ -160,6 +161,40 @@ int directives(const Words& words) {
 
 }  // namespace
 
+namespace {
+
+/// To find the rows of an address that `privacy-policy` hides.
+int digest(const Words& words) {
+  static constexpr const char* kUsage =
+      "usage: sluice digest TEXT --hmac-sha256|--siphash --key=KEY|--hexkey=HEX\n";
+  std::optional<std::string> key;
+  bool is_hex = false;
+  for (const std::string& option : words.options) {
+    if (option == "--hmac-sha256" || option == "--siphash") continue;
+    is_hex = option.starts_with("--hexkey=");
+    if (key || (!is_hex && !option.starts_with("--key="))) return bad_command(kUsage);
+    key = option.substr(option.find('=') + 1);
+  }
+  const bool siphash = words.has("--siphash");
+  if (words.words.size() != 1 || !key || siphash == words.has("--hmac-sha256")) return bad_command(kUsage);
+  config::PrivacyPolicy policy;
+  policy.argument = *key;
+  policy.kind = siphash ? (is_hex ? config::PrivacyKind::SiphashHexkey : config::PrivacyKind::Siphash)
+                        : (is_hex ? config::PrivacyKind::HmacSha256Hexkey : config::PrivacyKind::HmacSha256);
+  const auto privacy = accounting::Privacy::make(policy);
+  if (!privacy) return bad_command("sluice digest: " + privacy.error() + '\n');
+  std::string made;
+  privacy->address(made, words.words.front() + "@");
+  std::string hex = made.substr(0, made.size() - 1);
+  for (char& c : hex) {
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
+  }
+  std::printf("Result: %s\n", hex.c_str());
+  return kGood;
+}
+
+}  // namespace
+
 std::optional<int> run_offline(const std::vector<std::string>& arguments, const std::string& config) {
   const Words words = split(arguments);
   const std::string& name = arguments.front();
@@ -172,6 +207,7 @@ std::optional<int> run_offline(const std::vector<std::string>& arguments, const 
   }
   if (name == "fmt") return format(words);
   if (name == "directives") return directives(words);
+  if (name == "digest") return digest(words);
   if (config.empty()) return std::nullopt;
   std::vector<std::string> rest = words.words;
   const bool show = name == "show" && !rest.empty() && rest.front() == "settings";
