@@ -1,67 +1,28 @@
 #include "engine/journal/recovery.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 
 #include "engine/journal/event_codec.h"
 #include "engine/journal/received.h"
 #include "engine/journal/recovered_impl.h"
+#include "engine/journal/recovery_files.h"
 #include "engine/log/scan_file.h"
-#include "engine/log/segment_store.h"
-#include "engine/runtime/file.h"
 #include "policy/base/assert.h"
 
 namespace sluice::journal {
 namespace {
 
-constexpr std::string_view kShardPrefix = "shard-";
-constexpr std::uint32_t kDirectoryShardMax = 1023;
-constexpr std::uint32_t kDirectoryMode = 0750;
-
-struct SegmentFile {
-  std::string path;
-  log::SegmentHeader header;
-};
-
-// One shard directory as found.
-struct Found {
-  std::uint32_t shard = 0;
-  std::string path;
-  std::map<std::uint32_t, SegmentFile> messages;
-  std::map<std::uint32_t, SegmentFile> events;
-  std::vector<log::Inheritance::Unused> unused_messages;
-  std::vector<log::Inheritance::Unused> unused_events;
-  std::uint32_t number_max_messages = 0;
-  std::uint32_t number_max_events = 0;
-  std::uint32_t incarnation_max = 0;
-  std::uint64_t message_sequence = 1;
-  std::uint64_t event_sequence = 1;
-  JournalPosition events_end;
-  std::optional<ReceivedMark> rescan_from;  // received events behind it may be missing in the middle
-};
-
-std::optional<std::uint32_t> shard_directory_number(std::string_view name) {
-  if (!name.starts_with(kShardPrefix)) return std::nullopt;
-  name.remove_prefix(kShardPrefix.size());
-  std::uint32_t number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error != std::errc() || end != name.data() + name.size() || number > kDirectoryShardMax)
-    return std::nullopt;
-  return number;
-}
-
 class Recovery {
  public:
   Recovery(runtime::Reactor& reactor, const RecoveryOptions& options, Recovered::Impl& out)
-      : reactor_(reactor), options_(options), out_(out) {}
+      : reactor_(reactor), options_(options), out_(out), files_(reactor, options, found_, out.report) {}
 
   runtime::Task<Status> run() {
     out_.shards = options_.shards;
     out_.live.remember_received();
-    Status status = prepare_directories();
-    if (status) status = co_await look_at_directories();
+    Status status = co_await files_.run();
     if (status) status = co_await load_newest_checkpoint();
     for (auto& [shard, found] : found_) {
       if (status) status = co_await read_journal(found);
@@ -75,157 +36,6 @@ class Recovery {
   }
 
  private:
-  Status prepare_directories() {
-    if (options_.read_only) return {};
-    Status status = reactor_.make_directories(options_.directory, kDirectoryMode);
-    if (status) status = reactor_.make_directories(options_.directory + "/damaged", kDirectoryMode);
-    for (std::uint32_t shard = 0; status && shard < options_.shards; ++shard) {
-      status =
-          reactor_.make_directories(options_.directory + "/" + shard_directory_name(shard), kDirectoryMode);
-      for (const std::string& more : options_.more_directories) {
-        if (status)
-          status = reactor_.make_directories(more + "/" + shard_directory_name(shard), kDirectoryMode);
-      }
-    }
-    return status;
-  }
-
-  runtime::Task<Status> look_at_directories() {
-    Status status = co_await look_at_spool(options_.directory, true);
-    for (const std::string& more : options_.more_directories) {
-      if (status) status = co_await look_at_spool(more, false);
-    }
-    co_return status;
-  }
-
-  runtime::Task<Status> look_at_spool(const std::string& root, bool is_main) {
-    if (!options_.read_only) {
-      // The shards' directories, which may be new: what is written into them has to be found again.
-      const Status synced = co_await runtime::sync_directory(reactor_, root);
-      if (!synced) co_return synced;
-    }
-    const auto listed = reactor_.list_directory(root);
-    if (!listed) co_return std::unexpected(listed.error());
-    for (const auto& entry : *listed) {
-      const auto shard = shard_directory_number(entry.name);
-      if (!shard || !entry.is_directory) continue;
-      const bool is_new = !found_.contains(*shard);
-      Found& found = found_[*shard];
-      found.shard = *shard;
-      found.path = options_.directory + "/" + entry.name;
-      // A shard that is gone may have left messages there only; its journal is looked for here all the same.
-      if (!is_main && is_new && !options_.read_only) {
-        const Status made = reactor_.make_directories(found.path, kDirectoryMode);
-        if (!made) co_return made;
-      }
-      const Status status = co_await look_at(found, root, is_main);
-      if (!status) co_return status;
-      if (is_new && *shard >= options_.shards) ++out_.report.adopted_directories;
-    }
-    co_return Status();
-  }
-
-  runtime::Task<Status> look_at(Found& found, const std::string& root, bool is_main) {
-    const std::string directory = root + "/" + shard_directory_name(found.shard);
-    // Names too: what is found now has to be found next time (log/scan_file.h, sync_first).
-    if (!options_.read_only) {
-      const Status synced = co_await runtime::sync_directory(reactor_, directory);
-      if (!synced) co_return synced;
-    }
-    const auto listed = reactor_.list_directory(directory);
-    if (!listed) co_return std::unexpected(listed.error());
-    for (const auto& entry : *listed) {
-      for (const log::Role role : {log::Role::Messages, log::Role::Events}) {
-        const auto number = log::segment_file_number(role, entry.name);
-        if (!number || (role == log::Role::Events && !is_main)) continue;
-        const Status status = co_await look_at_segment(found, root, role, *number, entry);
-        if (!status) co_return status;
-      }
-    }
-    co_return Status();
-  }
-
-  runtime::Task<Status> look_at_segment(Found& found, const std::string& root, log::Role role,
-                                        std::uint32_t number, const runtime::DirectoryEntry& entry) {
-    const std::string directory = root + "/" + shard_directory_name(found.shard);
-    const bool is_message = role == log::Role::Messages;
-    std::uint32_t& number_max = is_message ? found.number_max_messages : found.number_max_events;
-    auto& unused = is_message ? found.unused_messages : found.unused_events;
-    auto& segments = is_message ? found.messages : found.events;
-    const std::string path = directory + "/" + entry.name;
-    number_max = std::max(number_max, number);
-    const auto head = co_await log::read_segment_head(reactor_, path, role);
-    if (!head) co_return std::unexpected(head.error());
-    // A spare keeps groups of its earlier use behind a blank header; their number is not the one in its name.
-    // The same number means that the header of a live segment was lost.
-    const bool live = head->header && head->header->role == role && head->header->shard == found.shard &&
-                      (!head->salvaged || head->header->number == number);
-    if (!live) {
-      if (head->blank) {
-        unused.push_back({path, head->file_bytes, false});
-      } else {
-        co_await set_aside_file(found, root, entry, path, head->file_bytes);
-      }
-      co_return Status();
-    }
-    // A blank header in front of groups is what a crash in the segment's very first write leaves.
-    if (head->salvaged && !head->blank)
-      co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
-    const log::SegmentHeader& header = *head->header;
-    number_max = std::max(number_max, header.number);
-    found.incarnation_max = std::max(found.incarnation_max, header.incarnation);
-    std::uint64_t& sequence = is_message ? found.message_sequence : found.event_sequence;
-    sequence = std::max(sequence, header.first_sequence + 1);
-    if (!segments.emplace(header.number, SegmentFile{path, header}).second) {
-      co_await set_aside_file(found, root, entry, path, head->file_bytes);
-      co_return Status();
-    }
-    // A power cut may have kept the header of a new use and the name of the old one.
-    if (header.number != number && !options_.read_only) {
-      std::string named = directory + "/" + log::segment_file_name(role, header.number);
-      if (co_await runtime::rename_file(reactor_, path, named))
-        segments.at(header.number).path = std::move(named);
-    }
-    co_return Status();
-  }
-
-  // A file that says nothing we understand: moved out of the way as a whole, never deleted.
-  runtime::Task<void> set_aside_file(const Found& found, const std::string& root,
-                                     const runtime::DirectoryEntry& entry, std::string path,
-                                     std::uint64_t bytes) {
-    Damage damage{path, 0, bytes, "not a segment", ""};
-    // In the same file system: it is renamed. A folder that cannot be made shows in what the rename says.
-    const std::string damaged = root + "/damaged";
-    if (!options_.read_only) (void)reactor_.make_directories(damaged, kDirectoryMode);
-    const std::string to = damaged + "/" + shard_directory_name(found.shard) + "-" + entry.name;
-    if (options_.delete_damaged && !options_.read_only) {
-      (void)co_await runtime::unlink_file(reactor_, path);  // worst case it is found again
-    } else if (!options_.read_only && co_await runtime::rename_file(reactor_, path, to)) {
-      damage.kept_as = to;
-    }
-    add_damage(std::move(damage));
-  }
-
-  void add_damage(Damage damage) {
-    ++out_.report.damage_count;
-    if (out_.report.damage.size() < RecoveryReport::kDamageMax)
-      out_.report.damage.push_back(std::move(damage));
-  }
-
-  runtime::Task<void> report(std::string path, log::DamagedStretch stretch) {
-    Damage damage{path, stretch.offset, stretch.bytes, stretch.why, ""};
-    const bool keep = !options_.read_only && !options_.delete_damaged;
-    if (keep && out_.report.damage.size() < RecoveryReport::kDamageMax) {
-      const bool in_main = path.starts_with(options_.directory + "/");
-      std::string flat = path.substr(in_main ? options_.directory.size() + 1 : 1);
-      std::ranges::replace(flat, '/', '-');
-      const std::string to =
-          options_.directory + "/damaged/" + flat + "-" + std::to_string(stretch.offset) + ".bin";
-      if (co_await log::keep_aside(reactor_, path, stretch.offset, stretch.bytes, to)) damage.kept_as = to;
-    }
-    add_damage(std::move(damage));
-  }
-
   runtime::Task<Status> load_newest_checkpoint() {
     const auto listed = list_checkpoints(reactor_, options_.directory);
     if (!listed) co_return std::unexpected(listed.error());
@@ -239,9 +49,9 @@ class Recovery {
     if (!loaded->complete) {
       // What it lost can only be found in the spool itself.
       rescan_everything_ = true;
-      for (const log::DamagedStretch& one : loaded->damaged) co_await report(newest.path, one);
+      for (const log::DamagedStretch& one : loaded->damaged) co_await files_.report(newest.path, one);
       if (loaded->damaged.empty())
-        co_await report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete"});
+        co_await files_.report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete"});
     }
     co_return Status();
   }
@@ -270,7 +80,7 @@ class Recovery {
       default: break;
     }
     // Whole by its checksum, yet not understood: a newer program's.
-    add_damage({"journal", record.offset, record.payload.size(), "unknown record", ""});
+    files_.add_damage({"journal", record.offset, record.payload.size(), "unknown record", ""});
   }
 
   runtime::Task<Status> read_journal(Found& found) {
@@ -316,7 +126,7 @@ class Recovery {
       const auto verdict = scanner.verdict(later);
       later = {file->header.first_sequence, std::max(later.committed, scanner.committed())};
       if (!verdict.torn.empty()) ++out_.report.torn_tails;
-      for (const log::DamagedStretch& one : verdict.damaged) co_await report(file->path, one);
+      for (const log::DamagedStretch& one : verdict.damaged) co_await files_.report(file->path, one);
       if (!verdict.damaged.empty() || verdict.groups_missing != 0) first_hurt = i;
     }
     co_return first_hurt;
@@ -366,7 +176,7 @@ class Recovery {
                        ReceivedMark mark) {
     const auto view = spool::MessageView::decode(record.payload);
     if (!view) {
-      add_damage({found.path, record.offset, record.payload.size(), "message record", ""});
+      files_.add_damage({found.path, record.offset, record.payload.size(), "message record", ""});
       return;
     }
     const auto body_bytes = static_cast<std::uint32_t>(view->body.size());
@@ -506,17 +316,13 @@ class Recovery {
   const RecoveryOptions& options_;
   Recovered::Impl& out_;
   std::map<std::uint32_t, Found> found_;
+  FileSearch files_;
   JournalPositions positions_;
   bool have_checkpoint_ = false;
   bool rescan_everything_ = false;
 };
 
 }  // namespace
-
-std::string shard_directory_name(std::uint32_t directory_shard) {
-  const std::string digits = std::to_string(directory_shard);
-  return std::string(kShardPrefix) + std::string(4 - std::min<std::size_t>(digits.size(), 4), '0') + digits;
-}
 
 Recovered::Recovered() : impl_(std::make_unique<Impl>()) {}
 Recovered::Recovered(Recovered&&) noexcept = default;

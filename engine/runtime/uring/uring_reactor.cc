@@ -152,23 +152,6 @@ io_uring_sqe* UringReactor::Impl::sqe(Counters& counters) {
   return free;
 }
 
-std::string UringFeatures::text() const {
-  std::string out;
-  const auto add = [&out](bool have, const char* name) {
-    if (!have) return;
-    if (!out.empty()) out += ' ';
-    out += name;
-  };
-  add(single_issuer, "single-issuer");
-  add(defer_taskrun, "defer-taskrun");
-  add(coop_taskrun, "coop-taskrun");
-  add(msg_ring, "msg-ring");
-  add(send_zc, "send-zc");
-  add(fixed_files, "fixed-files");
-  add(fixed_buffers, "fixed-buffers");
-  return out;
-}
-
 Result<std::unique_ptr<UringReactor>> UringReactor::create(ShardId shard, const UringOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
@@ -184,19 +167,6 @@ Result<std::unique_ptr<UringReactor>> UringReactor::create(ShardId shard, const 
   }
   std::unique_ptr<UringReactor> reactor(new UringReactor(shard, std::move(impl)));
   return reactor;
-}
-
-std::string UringReactor::explain(const Error& error) {
-  switch (error.code) {
-    case Errc::Unsupported:
-      return "this kernel lacks a feature Sluice cannot do without; Linux 6.1 or newer is needed";
-    case Errc::NoMemory:
-      return "the locked memory limit is too small: set LimitMEMLOCK=infinity (ulimit -l unlimited)";
-    case Errc::Permission:
-      return "io_uring is forbidden here: check the sysctl kernel.io_uring_disabled and the seccomp profile";
-    case Errc::NoDescriptors: return "too few descriptors: set LimitNOFILE=1048576 (ulimit -n)";
-    default: return "see the kernel log";
-  }
 }
 
 UringReactor::UringReactor(ShardId shard, std::unique_ptr<Impl> impl)

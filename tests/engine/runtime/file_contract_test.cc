@@ -1,6 +1,6 @@
 // Goal: what op.h and file.h promise about files holds in both worlds.
-// How: coroutines on a simulated disk (plainly, and with short writes and delays) and in a temporary directory through
-// io_uring.
+// How: coroutines on a simulated disk (plainly, and with short writes and delays) and in a temporary
+// directory through io_uring.
 #include <fcntl.h>
 
 #include <array>
