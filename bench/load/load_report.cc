@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "policy/base/json_text.h"
+
 namespace sluice::bench {
 namespace {
 
@@ -15,15 +17,6 @@ double cpu_per_message(const CpuTime& cpu, std::uint64_t messages) {
 
 CpuTime used(const WatchedProcess& process) {
   return {process.after.user - process.before.user, process.after.system - process.before.system};
-}
-
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  }
-  return out + "\"";
 }
 
 }  // namespace
@@ -88,7 +81,7 @@ std::string load_result_json(const LoadResult& result) {
       "\"recipients\":{},"
       "\"bytes\":{},\"connects\":{},\"connects_failed\":{},\"connections_lost\":{},\"seconds\":{:.6f},"
       "\"per_second\":{:.1f}",
-      json_text(result.run), result.started, result.accepted, result.refused, result.unknown, result.unsent,
+      json_string(result.run), result.started, result.accepted, result.refused, result.unknown, result.unsent,
       result.recipients, result.bytes, result.connects, result.connects_failed, result.connections_lost,
       static_cast<double>(result.time.count()) / 1e9, result.per_second());
   out += fmt::format(
@@ -107,7 +100,7 @@ std::string load_result_json(const LoadResult& result) {
   out += "],\"refusals\":[";
   for (std::size_t i = 0; i < result.refusals.size(); ++i) {
     out += fmt::format("{}{{\"reply\":{},\"count\":{}}}", i == 0 ? "" : ",",
-                       json_text(result.refusals[i].first), result.refusals[i].second);
+                       json_string(result.refusals[i].first), result.refusals[i].second);
   }
   return out + "]}\n";
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "policy/base/json_text.h"
+
 namespace sluice::bench {
 namespace {
 
@@ -11,15 +13,6 @@ void check(ProviderFigures& figures, std::optional<std::uint64_t> expected, std:
     figures.broken.push_back(
         fmt::format("{}: {} {}, at most {} expected", figures.name, seen, what, *expected));
   }
-}
-
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  }
-  return out + "\"";
 }
 
 }  // namespace
@@ -62,7 +55,7 @@ std::string figures_json(const std::vector<ProviderFigures>& figures, const DnsC
   std::string out = "{\"providers\":[";
   for (std::size_t i = 0; i < figures.size(); ++i) {
     const ProviderFigures& one = figures[i];
-    out += fmt::format("{}{{\"name\":{}", i == 0 ? "" : ",", json_text(one.name));
+    out += fmt::format("{}{{\"name\":{}", i == 0 ? "" : ",", json_string(one.name));
     for (std::size_t c = 0; c < one.values.size(); ++c) {
       out += fmt::format(",\"{}\":{}", kCounterNames[c].name, one.values[c]);
     }

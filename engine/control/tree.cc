@@ -1,5 +1,7 @@
 #include "engine/control/tree.h"
 
+#include "policy/base/json_text.h"
+
 namespace sluice::control {
 namespace {
 
@@ -18,29 +20,6 @@ void append_escaped_xml(std::string& out, std::string_view text) {
       out += '?';  // XML 1.0 has no way to write the others
     }
   }
-}
-
-void append_quoted_json(std::string& out, std::string_view text) {
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20) {
-      out += "\\u00";
-      out += kHex[byte >> 4U];
-      out += kHex[byte & 15U];
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
 }
 
 }  // namespace
@@ -63,7 +42,7 @@ void Tree::append_xml(std::string& out) const {
 }
 
 void Tree::append_json(std::string& out) const {
-  if (const auto* text = std::get_if<std::string>(&value_)) return append_quoted_json(out, *text);
+  if (const auto* text = std::get_if<std::string>(&value_)) return append_json_string(out, *text);
   if (const auto* number = std::get_if<std::uint64_t>(&value_)) {
     out += std::to_string(*number);
     return;
@@ -76,7 +55,7 @@ void Tree::append_json(std::string& out) const {
   for (std::size_t i = 0; i < children_.size(); ++i) {
     const Tree& child = *children_[i];
     if (i > 0) out += ',';
-    append_quoted_json(out, child.name_);
+    append_json_string(out, child.name_);
     out += ':';
     if (!child.item_) {
       child.append_json(out);
@@ -143,9 +122,9 @@ std::string Tree::xml_text(std::string_view text, bool ok) {
 
 std::string Tree::json_text(std::string_view text, bool ok) {
   std::string out = "{\"data\":";
-  append_quoted_json(out, ok ? text : "");
+  append_json_string(out, ok ? text : "");
   out += ok ? ",\"status\":\"success\",\"message\":" : ",\"status\":\"error\",\"message\":";
-  append_quoted_json(out, ok ? "" : text);
+  append_json_string(out, ok ? "" : text);
   return out + "}\n";
 }
 

@@ -1,6 +1,6 @@
 #include "net/http/delivery_body.h"
 
-#include "net/http/json_text.h"
+#include "policy/base/json_text.h"
 #include "net/mime/header_scan.h"
 #include "policy/base/base64.h"
 #include "policy/base/utf8.h"

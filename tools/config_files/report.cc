@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "policy/base/json_text.h"
 #include "policy/config/directive.h"
 #include "policy/config/facts.h"
 #include "policy/config/listing.h"
@@ -13,26 +14,6 @@ namespace {
 
 using config::Diagnostic;
 using config::Severity;
-
-std::string quoted(std::string_view text) {
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      (out += '\\') += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20) {
-      ((out += "\\u00") += kHex[byte >> 4]) += kHex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 std::string_view word_of(Severity severity) {
   switch (severity) {
@@ -60,7 +41,7 @@ std::string sum_of(const std::vector<Diagnostic>& findings) {
 
 std::string json_of(const std::string& path, bool ok, const config::Config* config,
                     const std::vector<Diagnostic>& findings) {
-  std::string out = "{\n  \"file\": " + quoted(path) + ",\n  \"valid\": " + (ok ? "true" : "false") +
+  std::string out = "{\n  \"file\": " + json_string(path) + ",\n  \"valid\": " + (ok ? "true" : "false") +
                     ",\n  \"errors\": " + std::to_string(count(findings, Severity::Error)) +
                     ",\n  \"warnings\": " + std::to_string(count(findings, Severity::Warning)) +
                     ",\n  \"notes\": " + std::to_string(count(findings, Severity::Note)) +
@@ -68,10 +49,10 @@ std::string json_of(const std::string& path, bool ok, const config::Config* conf
   for (std::size_t i = 0; i < findings.size(); ++i) {
     const Diagnostic& d = findings[i];
     out += (i == 0 ? "\n" : ",\n");
-    out += "    {\"severity\": " + quoted(word_of(d.severity)) + ", \"file\": " + quoted(d.file) +
+    out += "    {\"severity\": " + json_string(word_of(d.severity)) + ", \"file\": " + json_string(d.file) +
            ", \"line\": " + std::to_string(d.line) + ", \"column\": " + std::to_string(d.column) +
-           ", \"message\": " + quoted(d.message) + ", \"expected\": " + quoted(d.expected) +
-           ", \"hint\": " + quoted(d.suggestion) + ", \"text\": " + quoted(d.line_text) + "}";
+           ", \"message\": " + json_string(d.message) + ", \"expected\": " + json_string(d.expected) +
+           ", \"hint\": " + json_string(d.suggestion) + ", \"text\": " + json_string(d.line_text) + "}";
   }
   out += "\n  ],\n  \"to_come\": [";
   bool first = true;
@@ -80,9 +61,9 @@ std::string json_of(const std::string& path, bool ok, const config::Config* conf
     for (const config::PendingUse& use : config->pending) {
       const config::Wait* wait = rows[use.row].wait_in(static_cast<config::Scope>(use.scope));
       if (wait == nullptr) continue;
-      out += std::string(first ? "\n" : ",\n") + "    {\"directive\": " + quoted(rows[use.row].name) +
-             ", \"waits_for\": " + quoted(config::name_of(wait->capability)) +
-             ", \"file\": " + quoted(config->files[use.origin.file]) +
+      out += std::string(first ? "\n" : ",\n") + "    {\"directive\": " + json_string(rows[use.row].name) +
+             ", \"waits_for\": " + json_string(config::name_of(wait->capability)) +
+             ", \"file\": " + json_string(config->files[use.origin.file]) +
              ", \"line\": " + std::to_string(use.origin.line) + "}";
       first = false;
     }

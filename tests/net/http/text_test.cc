@@ -1,10 +1,9 @@
-// Goal: addresses, header files and JSON mean what RFC 3986, RFC 9110 and RFC 8259 say, and nothing slips
-// into a request that is not a value. How: tables.
+// Goal: addresses and header files mean what RFC 3986 and RFC 9110 say, and nothing slips into a request that
+// is not a value. How: tables.
 #include <gtest/gtest.h>
 
 #include "net/http/client.h"
 #include "net/http/delivery_body.h"
-#include "net/http/json_text.h"
 #include "net/http/url.h"
 
 namespace sluice::net::http {
@@ -53,16 +52,6 @@ TEST(Fields, ParseAndComplainByLine) {
   EXPECT_EQ(parse_fields(" A: b\n").error, "line 1: bad field name");
   EXPECT_EQ(parse_fields("A : b\n").error, "line 1: bad field name");
   EXPECT_EQ(parse_fields("A: b\rC: d\n").error, "line 1: control character in the value");
-}
-
-TEST(Json, Strings) {
-  std::string out;
-  append_json_string(out, std::string_view("a\"\\\r\n\t\0\x01\x7f", 9));
-  append_json_string(out, "\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80");
-  append_json_string(out, "x\xFFy\xC3");
-  EXPECT_EQ(out,
-            "\"a\\\"\\\\\\r\\n\\t\\u0000\\u0001\\u007f\"\"\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80\""
-            "\"x\xEF\xBF\xBDy\xEF\xBF\xBD\"");
 }
 
 TEST(DeliveryBody, TextAndBytes) {

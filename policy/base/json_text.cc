@@ -1,8 +1,8 @@
-#include "net/http/json_text.h"
+#include "policy/base/json_text.h"
 
 #include "policy/base/utf8.h"
 
-namespace sluice::net::http {
+namespace sluice {
 
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr std::string_view kHex = "0123456789abcdef";
@@ -36,4 +36,10 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-}  // namespace sluice::net::http
+std::string json_string(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+}  // namespace sluice
