@@ -117,6 +117,11 @@ std::string Codec<RecordType>::format(const RecordType& item) { return std::stri
 std::optional<SourceHost> Codec<SourceHost>::parse(std::string_view token, Value& value) {
   const auto words = split_arguments(token, value, 1, 2, kGrammar);
   if (!words) return std::nullopt;
+  if (words->size() == 2 && !Cidr::parse((*words)[0]) && IpAddress::parse((*words)[1])) {
+    value.fail((*words)[0], "the address comes first, then the name", std::string(kGrammar),
+               "smtp-source-host " + std::string((*words)[1]) + ' ' + std::string((*words)[0]));
+    return std::nullopt;
+  }
   const auto source = Codec<Cidr>::parse((*words)[0], value);
   if (!source) return std::nullopt;
   SourceHost out{*source, {}, value.origin()};

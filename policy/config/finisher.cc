@@ -209,8 +209,12 @@ void Finisher::index_domains() {
       for (const std::string& text : expand(block.expression, block.origin, from_macro)) {
         const auto pattern = DomainPattern::parse(trim(text));
         if (!pattern) {
-          error(block.origin, '"' + text + "\" is not a domain pattern",
-                "*, example.com, *.example.com, [*.]example.com or [10/8]");
+          error(
+              block.origin, '"' + text + "\" is not a domain pattern",
+              trim(text).find_first_of(" \t") == std::string_view::npos
+                  ? "*, example.com, *.example.com, [*.]example.com or [10/8]"
+                  : "one block each, or name several by a macro: domain-macro NAME a.example, b.example and "
+                    "<domain $NAME>");
           continue;
         }
         // Settings outside of <domain> rank below the scope's own `<domain *>`, as macros rank below

@@ -117,6 +117,8 @@ class HostCheck {
     if (local.empty()) return;
     const auto check = [&](const std::vector<SourceHost>& hosts) {
       for (const SourceHost& host : hosts) {
+        // All of 127/8 belongs to a Linux host, though its interface shows one address of it.
+        if (host.source.address().is_loopback()) continue;
         const bool here = std::any_of(local.begin(), local.end(), [&](const IpAddress& address) {
           return host.source.contains(address);
         });

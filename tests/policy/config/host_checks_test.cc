@@ -77,6 +77,7 @@ TEST(HostChecks, EveryFinding) {
        "DKIM key \"/missing\" does not exist"},
       {"smtp-source-host 192.0.2.1 a.example", ""},
       {"smtp-source-host 192.0.2.9 a.example", "source IP 192.0.2.9 is not an address of this host"},
+      {"smtp-source-host 127.0.0.9 a.example", ""},
       {"smtp-source-host 192.0.2.0/29 a.example", ""},
       {"smtp-source-host 198.51.100.0/24 a.example", "no address of this host is in 198.51.100.0/24"},
       {"smtp-source-host 2001:db8::1 gone.example", "EHLO name \"gone.example\" does not resolve"},
