@@ -16,6 +16,7 @@ using runtime::Op;
 namespace {
 
 constexpr std::uint32_t kReadable = 0x001;  // POLLIN
+constexpr std::size_t kHeaderBytes = 12;    // RFC 1035 4.1.1
 
 int errno_of(const Error& error) {
   if (error.code == Errc::Timeout) return EWOULDBLOCK;
@@ -119,7 +120,9 @@ ares_ssize_t CaresSockets::receive(ares_socket_t fd, void* into, size_t size, in
       errno = errno_of(got.error());
       return -1;
     }
-    if (got->from != socket.server) {
+    // A message without a whole header would end the query (c-ares 1.34) or be skipped (1.18): skip it
+    // always.
+    if (got->from != socket.server || got->size < kHeaderBytes) {
       ++self.stray_datagrams_;
       continue;
     }

@@ -52,7 +52,7 @@ class CaresTransport final : public DnsTransport {
     std::uint64_t udp_queries = 0;
     std::uint64_t tcp_queries = 0;
     std::uint64_t timeouts = 0;         ///< queries that no server answered
-    std::uint64_t stray_datagrams = 0;  ///< from somebody else than the server asked
+    std::uint64_t stray_datagrams = 0;  ///< not from the server asked, or too short to be an answer
   };
   [[nodiscard]] Counters counters() const;
 

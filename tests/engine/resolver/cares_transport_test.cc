@@ -111,6 +111,7 @@ TEST(CaresTransport, ForgedAnswersAreIgnored) {
                    StubServer::with_address(query, "192.0.2.1")};
   });
   EXPECT_EQ(ask.got, "192.0.2.1");
+  EXPECT_EQ(ask.counters.stray_datagrams, 1u);
 }
 
 TEST(CaresTransport, SilenceEndsInATimeoutAfterAllTries) {
@@ -160,7 +161,8 @@ Task<void> failing_server(Reactor& reactor) {
   CaresOptions options = options_for(failing);
   options.servers.push_back(good.endpoint());
   auto transport = std::move(*CaresTransport::open(reactor, options));
-  for (int i = 0; i < 4; ++i)
+  // Newer versions of c-ares choose the first server by chance.
+  for (int i = 0; i < 20; ++i)
     EXPECT_EQ(address_in(co_await transport->query("mx.example", Type::A)), "192.0.2.1");
   EXPECT_GE(failing.udp_queries(), 1u);
   co_await transport->stop();
@@ -236,7 +238,10 @@ Task<void> many_at_once(Reactor& reactor) {
   std::size_t answered = 0;
   co_await ask_many(reactor, *transport, 400, answered);
   EXPECT_EQ(answered, 400u);
-  EXPECT_EQ(one.udp_queries(), 200u) << "servers take turns";
+  // In turns, or by chance with newer versions of c-ares.
+  EXPECT_EQ(one.udp_queries() + two.udp_queries(), 400u);
+  EXPECT_GT(one.udp_queries(), 100u);
+  EXPECT_GT(two.udp_queries(), 100u);
   co_await transport->stop();
   co_await one.stop();
   co_await two.stop();
