@@ -31,7 +31,7 @@ void append_webhook(std::vector<Directive>& out) {
                                          {.since = Since::GuideR5, .grammar = "FILE"}));
   add(out,
       one<&A::http_webhook_max_interval>("http-webhook-max-interval", "longest time before a batch goes out",
-                                         {.since = Since::GuideR5, .min = 1}));
+                                         {.since = Since::GuideR5, .min = 60}));
   add(out, one<&A::http_webhook_transfer_encoding>("http-webhook-transfer-encoding", "compression",
                                                    {.since = Since::GuideR5, .grammar = "gzip"}));
   add(out, one<&A::http_webhook_connect_timeout>("http-webhook-connect-timeout", "time for the connection",

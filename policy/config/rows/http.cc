@@ -46,10 +46,11 @@ void append_monitor(std::vector<Directive>& out) {
   add(out, more<&G::http_access>(
                "http-access", "who may use the web monitor; the first match counts",
                {.grammar = "CIDR none|monitor[,deny-logs]|operator|admin", .default_text = "none"}));
-  add(out, ignored("http-mgmt-source", in(Scope::Global), "removed",
+  add(out, ignored("http-mgmt-source", in(Scope::Global), "access needs a level now, which has to be chosen",
                    {.flags = kDeprecated, .replacement = "http-access"}));
-  add(out, ignored("no-http-mgmt-source", in(Scope::Global), "removed",
-                   {.flags = kDeprecated, .replacement = "http-access"}));
+  add(out,
+      ignored("no-http-mgmt-source", in(Scope::Global), "access needs a level now, which has to be chosen",
+              {.flags = kDeprecated, .replacement = "http-access"}));
   add(out, read_by<&apply_api_key>(more<&G::http_api_key>("http-api-key",
                                                           "key that gives administrator rights (X-API-Key)",
                                                           {.flags = kSecret, .grammar = "KEY"})));

@@ -92,6 +92,8 @@ TEST(Diagnostics, Places) {
        "unknown action \"explode\"", 2, 19},
       {"regex", "<bounce-category-patterns>\n/abc other\n</bounce-category-patterns>\n",
        "regular expression without its closing slash", 2, 1},
+      {"webhook interval", "<acct-file /a>\nhttp-webhook-max-interval 59s\n</acct-file>\n", "time too short", 2,
+       27},
       {"idle time-out", "<domain *>\nconnection-idle-timeout 11m\n</domain>\n", "time too long", 2, 25},
       {"listener", "smtp-listener host:25\n", "\"host:25\" is not an address to listen on", 1, 15},
       {"source host turned round", "smtp-source-host mail.example 192.0.2.1\n",
