@@ -10,7 +10,8 @@ set(SLUICE_SANITIZE "" CACHE STRING "Comma list for -fsanitize=")
 
 find_program(SLUICE_CCACHE ccache)
 if(SLUICE_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+  # ccache keeps what was compiled with a precompiled header only when told that its macros and time do not matter.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${SLUICE_CCACHE})
 endif()
 
 # Assertions (SLUICE_ASSERT) stay on in release; -O2 -g without NDEBUG.

@@ -3,7 +3,8 @@
 #   sluice_library(net_smtp LAYER net SOURCES a.cc b.cc DEPS base EXTERNAL wolfssl)
 #   sluice_program(sluice-load LAYER bench SOURCES main.cc DEPS engine_runtime)
 #   sluice_test(net_smtp_client SOURCES client_test.cc DEPS net_smtp)          one gtest program, one ctest entry
-#                                                                              (SHARDS N: N entries)
+#                                                                              (SHARDS N: N entries;
+#                                                                              PRECOMPILED h: what all sources share)
 #   sluice_fuzzer(smtp_reply SOURCES reply_fuzz.cc DEPS net_smtp)              built by the fuzz preset
 find_package(Threads REQUIRED)
 
@@ -48,7 +49,7 @@ function(sluice_program name)
 endfunction()
 
 function(sluice_test name)
-  cmake_parse_arguments(A "" "SHARDS" "SOURCES;DEPS;EXTERNAL;LABELS" ${ARGN})
+  cmake_parse_arguments(A "" "SHARDS;PRECOMPILED" "SOURCES;DEPS;EXTERNAL;LABELS" ${ARGN})
   find_package(GTest REQUIRED)
   sluice_check_layers(${name}_test tests ${A_DEPS})
   add_executable(${name}_test ${A_SOURCES})
@@ -62,6 +63,12 @@ function(sluice_test name)
   target_compile_options(${name}_test PRIVATE $<$<CONFIG:Debug>:-O0>)
   target_link_libraries(${name}_test PRIVATE sluice_flags ${A_DEPS} ${A_EXTERNAL} GTest::gmock GTest::gtest
                                              GTest::gtest_main Threads::Threads)
+  if(A_PRECOMPILED)
+    target_precompile_headers(${name}_test PRIVATE ${A_PRECOMPILED})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+      target_compile_options(${name}_test PRIVATE "SHELL:-Xclang -fno-pch-timestamp") # for ccache
+    endif()
+  endif()
   if(NOT A_SHARDS)
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES TIMEOUT 300)
