@@ -15,11 +15,11 @@ void Chooser::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   }
 }
 
-std::expected<Chooser::Chosen, Verdict> Chooser::choose(const Submission& submission,
-                                                        std::optional<std::string_view> merge_variable) {
+std::expected<Chooser::Target, Verdict> Chooser::target_of(const Submission& submission,
+                                                           std::optional<std::string_view> merge_variable) {
   const ClientRules& rules = *submission.rules;
   const HeaderFacts& headers = submission.work.headers;
-  Chosen out;
+  std::optional<std::uint8_t> priority;
   identity::Bids bids{.merge_variable = merge_variable,
                       .header = headers.virtual_mta,
                       .pattern = {},
@@ -35,7 +35,7 @@ std::expected<Chooser::Chosen, Verdict> Chooser::choose(const Submission& submis
         {.mail_from = submission.sender, .recipients = recipients_, .headers = headers.for_patterns});
     if (result) {
       bids.pattern = result->virtual_mta;
-      out.priority = result->priority;
+      priority = result->priority;
     }
   }
   // The session's rules may be of an older configuration; what they name has to exist in this one.
@@ -45,9 +45,24 @@ std::expected<Chooser::Chosen, Verdict> Chooser::choose(const Submission& submis
                                         .fallback = snapshot_->config->globals.invalid_virtual_mta_fallback},
                                        snapshot_->rules->directory());
   if (!target) return std::unexpected(Verdict{target.error().code, target.error().text});
-  if (const auto* vmta = std::get_if<config::VmtaId>(&*target)) {
+  return Target{*target, priority};
+}
+
+std::optional<Verdict> Chooser::fault_of(const Submission& submission) {
+  auto found = target_of(submission, {});
+  if (found) return std::nullopt;
+  return std::move(found.error());
+}
+
+std::expected<Chooser::Chosen, Verdict> Chooser::choose(const Submission& submission,
+                                                        std::optional<std::string_view> merge_variable) {
+  const auto found = target_of(submission, merge_variable);
+  if (!found) return std::unexpected(found.error());
+  Chosen out;
+  out.priority = found->priority;
+  if (const auto* vmta = std::get_if<config::VmtaId>(&found->target)) {
     out.vmta = *vmta;
-  } else if (const auto* pool = std::get_if<config::PoolId>(&*target)) {
+  } else if (const auto* pool = std::get_if<config::PoolId>(&found->target)) {
     out.pool = *pool;
     out.vmta = next_member(*pool, submission.recipients.front().domain);
   } else {

@@ -30,10 +30,19 @@ class Chooser {
   /// `*vmta` of mail merge. Errors: a name that does not exist and must be refused.
   [[nodiscard]] std::expected<Chosen, Verdict> choose(const Submission& submission,
                                                       std::optional<std::string_view> merge_variable = {});
+  /// Why choose() would refuse `submission`; nobody's turn is taken.
+  [[nodiscard]] std::optional<Verdict> fault_of(const Submission& submission);
   /// The member of `pool` whose turn it is for mail to `domain`.
   [[nodiscard]] config::VmtaId next_member(config::PoolId pool, std::string_view domain);
 
  private:
+  struct Target {
+    identity::Target target;
+    std::optional<std::uint8_t> priority;
+  };
+  [[nodiscard]] std::expected<Target, Verdict> target_of(const Submission& submission,
+                                                         std::optional<std::string_view> merge_variable);
+
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::vector<std::optional<identity::PoolTurns>> turns_;  // by PoolId; absent: a pool without members
   std::vector<std::string_view> recipients_;               // scratch

@@ -111,8 +111,9 @@ std::optional<Verdict> Intake::judge_headers(Submission& submission) const {
   if (headers.hops > rules.max_message_hops) {
     return Verdict{554, "5.4.6 too many hops, this message is looping"};
   }
-  // x-job is stronger than another header that sets the job.
-  const std::string_view job = headers.job ? *headers.job : headers.job_header.value_or(std::string_view());
+  // The envelope's job is stronger than x-job, and that than another header that sets the job.
+  std::string_view job = headers.job ? *headers.job : headers.job_header.value_or(std::string_view());
+  if (!submission.job.empty()) job = submission.job;
   if (!is_clean(job)) return Verdict{554, "5.6.0 job id has blanks or control characters"};
   if (rules.jobid_prefix.empty()) {
     work.job.assign(job);
@@ -140,6 +141,11 @@ std::optional<Verdict> Intake::judge_headers(Submission& submission) const {
     }
   }
   return std::nullopt;
+}
+
+std::optional<Verdict> Intake::fault_of(Submission& submission) {
+  if (auto wrong = judge_headers(submission)) return wrong;
+  return chooser_.fault_of(submission);
 }
 
 void Intake::rewrite_sender(Submission& submission, const queue::Snapshot& snapshot,
@@ -217,17 +223,18 @@ void Intake::make_front(Submission& submission, const queue::Snapshot& snapshot,
   const IdText id(draft.id);
   if (rules.add_received_header) {
     const Client& client = *submission.client;
-    net::append_received(
-        out,
-        {.helo = client.name,
-         .client = rules.hide_message_source ? std::nullopt : std::optional(client.address.address),
-         .host = host,
-         .product = kProduct,
-         .id = id.text(),
-         .recipient = submission.recipient_count == 1 ? std::string_view(submission.recipients[0].address)
-                                                      : std::string_view(),
-         .date = date_text(draft.received),
-         .envelope_from = submission.sender});
+    net::append_received(out, {.helo = client.name,
+                               .client = rules.hide_message_source || client.source_ip.empty()
+                                             ? std::nullopt
+                                             : std::optional(client.address.address),
+                               .host = host,
+                               .product = kProduct,
+                               .id = id.text(),
+                               .recipient = submission.recipient_count == 1
+                                                ? std::string_view(submission.recipients[0].address)
+                                                : std::string_view(),
+                               .date = date_text(draft.received),
+                               .envelope_from = submission.sender});
   }
   snapshot.rules->append_headers(out, chosen.vmta, chosen.pool);
   const bool adds_date = rules.add_date_header == config::AddDateHeader::Override ||

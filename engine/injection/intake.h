@@ -51,6 +51,9 @@ class Intake {
   /// May this client send to `domain`? (relaying rules)
   [[nodiscard]] bool may_relay(const ClientRules& rules, std::string_view address,
                                std::string_view domain) const;
+  /// Why submit() would refuse `submission` for what it says, whatever room there is. Afterwards
+  /// submission.work is to be reset.
+  [[nodiscard]] std::optional<Verdict> fault_of(Submission& submission);
   /// Stores `submission` and queues its recipients. `submission` stays untouched by the caller until the
   /// answer.
   [[nodiscard]] runtime::Task<Verdict> submit(Submission& submission);

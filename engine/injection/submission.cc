@@ -27,6 +27,7 @@ void Submission::Work::reset() {
 void Submission::reset() {
   sender.clear();
   env_id.clear();
+  job.clear();
   ret = 0;
   smtp_utf8 = false;
   verp = false;

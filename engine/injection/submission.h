@@ -32,7 +32,7 @@ struct Client {
   Endpoint local_address;
   std::string user;        ///< authenticated; empty: not
   std::string source_mta;  ///< "helo-name (192.0.2.1)"
-  std::string source_ip;
+  std::string source_ip;   ///< empty: no client of the network (pickup)
   std::string local_ip;
 };
 
@@ -56,7 +56,7 @@ struct PlacedRecipient {
   std::string_view refusal;
 };
 
-/// One message as a client handed it over, whatever the way (SMTP, later HTTP and files). Reused: reset()
+/// One message as a client handed it over, whatever the way (SMTP, files, later HTTP). Reused: reset()
 /// keeps memory.
 struct Submission {
   // The session's.
@@ -66,6 +66,7 @@ struct Submission {
   // The envelope.
   std::string sender;  ///< empty: null path
   std::string env_id;
+  std::string job;       ///< named by the envelope (x-job of a pickup file); empty: a header may name it
   std::uint8_t ret = 0;  ///< spool::DsnReturn
   bool smtp_utf8 = false;
   bool verp = false;       ///< asked for by the client

@@ -43,6 +43,7 @@ Task<Result<File>> File::open(Reactor& reactor, std::string path, OpenOptions op
   if (options.append) op.open_flags |= O_APPEND;
   if (options.direct) op.open_flags |= O_DIRECT;
   if (options.no_follow) op.open_flags |= O_NOFOLLOW;
+  if (options.plain_only) op.open_flags |= O_NONBLOCK;
   bool direct = options.direct;
   std::int32_t result = co_await perform(reactor, op);
   if (result == -EINVAL && direct) {
@@ -51,7 +52,11 @@ Task<Result<File>> File::open(Reactor& reactor, std::string path, OpenOptions op
     result = co_await perform(reactor, op);
   }
   if (result < 0) co_return fail_errno(-result, "open");
-  co_return File(reactor, result, direct);
+  File file(reactor, result, direct);
+  if (options.plain_only) {
+    if (const Status plain = reactor.expect_plain(result); !plain) co_return std::unexpected(plain.error());
+  }
+  co_return file;
 }
 
 Task<Result<std::size_t>> File::read(std::span<std::byte> into, std::uint64_t offset,

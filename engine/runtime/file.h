@@ -20,6 +20,7 @@ struct OpenOptions {
   bool read_only = false;
   bool write_only = false;  ///< a device or a file of others may not be readable
   bool no_follow = false;   ///< a symbolic link in the last place is refused (ELOOP)
+  bool plain_only = false;  ///< anything but a plain file is refused (BadInput), without waiting for a pipe
   std::uint32_t mode = 0640;
 };
 

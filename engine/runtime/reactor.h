@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,34 @@ struct DirectoryEntry {
   std::string name;
   bool is_directory = false;
   std::uint64_t size_bytes = 0;
+};
+
+/// What a file is, whatever it is called.
+struct FileState {
+  bool is_plain = false;  ///< no directory, link, pipe, socket or device
+  bool is_directory = false;
+  std::uint64_t size_bytes = 0;
+  WallTime modified{};  ///< last written
+  /// Of the file, not of a name: two names of one file have the same.
+  struct Identity {
+    std::uint64_t device = 0;
+    std::uint64_t number = 0;
+    friend bool operator==(const Identity&, const Identity&) = default;
+  };
+  Identity identity;
+};
+
+/// A directory that is read a part at a time. Thread: any, one after the other.
+class DirectoryCursor {
+ public:
+  struct Entry {
+    std::string name;
+    FileState state;  ///< of a link itself, not of what it leads to
+  };
+  virtual ~DirectoryCursor() = default;
+  /// At most `most` names, in no order, without "." and ".."; none: the end. What comes or goes meanwhile may
+  /// be seen or not. May block, as Reactor::list_directory.
+  [[nodiscard]] virtual Result<std::vector<Entry>> next(std::size_t most) = 0;
 };
 
 struct FileSystemSpace {
@@ -132,10 +161,17 @@ class Reactor {
 
   // --- Files: calls that may block for a moment. At start, at rotation and on the control shard only.
   [[nodiscard]] virtual Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) = 0;
+  /// For directories that may be large.
+  [[nodiscard]] virtual Result<std::unique_ptr<DirectoryCursor>> open_directory(const std::string& path) = 0;
   [[nodiscard]] virtual Result<FileSystemSpace> space_of(const std::string& path) = 0;
   [[nodiscard]] virtual Result<std::uint64_t> size_of(const std::string& path) = 0;
   [[nodiscard]] virtual Result<std::uint64_t> size_of(int fd) = 0;
-  /// An exclusive flock() on an open file, which closing gives back. False: somebody else has it now.
+  [[nodiscard]] virtual Result<FileState> state_of(int fd) = 0;
+  /// Behind an open with O_NONBLOCK, which keeps a pipe from making it wait: takes that flag away again.
+  /// Errors: BadInput: this is no plain file.
+  [[nodiscard]] virtual Status expect_plain(int fd) = 0;
+  /// An exclusive flock() on an open file, which closing gives back. False: somebody else has that, or a lock
+  /// of fcntl(), now.
   [[nodiscard]] virtual Result<bool> try_lock(int fd) = 0;
   [[nodiscard]] virtual Status make_directories(const std::string& path, std::uint32_t mode) = 0;
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "engine/delivery/queue_pattern.h"
+#include "engine/injection/pickup.h"
 #include "policy/base/assert.h"
 #include "policy/limits/mode_limits.h"
 
@@ -64,6 +65,10 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       reports_(reactor, intake_, storage_.journal, world.shared.reports,
                [this](std::string line) { log_.write(std::move(line)); }) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
+  if (reactor.shard().raw() == 0) {
+    pickup_ = std::make_unique<injection::Pickup>(reactor, intake_, world.control,
+                                                  [this](std::string line) { log_.write(std::move(line)); });
+  }
   world.dispatchers[reactor.shard().raw()] = &dispatcher_;
   world.cold_books[reactor.shard().raw()] = &cold_book_;
   if (reactor.shard().raw() == 0)
@@ -246,6 +251,7 @@ void DataShard::listen() {
   prepared_.clear();
   if (sink_) sink_->apply(*intake_.snapshot());
   dispatcher_.start();
+  if (pickup_) pickup_->configure();
 }
 
 void DataShard::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
@@ -266,6 +272,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
     for (const auto& listener : *some) ending.spawn(listener->stop(grace));
   }
   if (sink_) ending.spawn(sink_->stop());
+  if (pickup_) ending.spawn(pickup_->stop());
   ending.spawn(dispatcher_.stop(grace));
   co_await ending.join();
   listeners_.clear();

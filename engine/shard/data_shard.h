@@ -24,6 +24,10 @@
 #include "engine/shard/notices.h"
 #include "engine/shard/reports.h"
 
+namespace sluice::injection {
+class Pickup;
+}
+
 namespace sluice::shard {
 
 /// What a queue looks like to an operator.
@@ -176,6 +180,7 @@ class DataShard final : public journal::RecoveredVisitor {
   Notices notices_;
   Copies copies_;
   Reports reports_;
+  std::unique_ptr<injection::Pickup> pickup_;  // on the first shard only
   std::deque<std::vector<Returning>> unread_;
   runtime::TaskGroup tasks_;
   bool stopping_ = false;
@@ -183,7 +188,7 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] static Listeners::iterator find(Listeners& in, const config::SmtpListener& wanted);
   Listeners listeners_;
   Listeners prepared_;
-  Listeners closed_;  // gone from the configuration, perhaps with sessions
+  Listeners closed_;                          // gone from the configuration, perhaps with sessions
   std::optional<injection::SinkPlace> sink_;  // on the first shard only
   std::unique_ptr<resolver::DnsTransport> prepared_dns_;
 };

@@ -70,6 +70,10 @@ void Finisher::check_required() {
                                     [](const Spool& s) { return !s.deliver_only; });
   if (!config_.spools.empty() && !writable)
     error(config_.spools.front().origin, "every spool is deliver-only: nothing can be accepted");
+  if (globals.pickup && plain_path(globals.pickup->dir) == plain_path(globals.pickup->bad_dir)) {
+    error({}, "pickup: what cannot be taken would go to where it is taken from",
+          "pickup DIR BADDIR, two folders");
+  }
   if (globals.postmaster.empty()) warn({}, "no postmaster specified", "postmaster ADDRESS");
 }
 

@@ -204,6 +204,10 @@ class HostCheck {
     for (const Spool& spool : config_.spools) check_folder(spool.dir, spool.origin, "spool", true);
     for (const AcctFile& file : config_.acct_files) check_folder(file.move_to, file.origin, "move-to", true);
     const GlobalSettings& g = config_.globals;
+    if (g.pickup) {
+      check_folder(g.pickup->dir, {}, "pickup", false);
+      check_folder(g.pickup->bad_dir, {}, "pickup", false);
+    }
     check_readable(g.smtp_server_tls.certificate.path, {}, "smtp-server-tls-certificate");
     check_readable(g.dsn_failed_body_template_from, {}, "dsn-failed-body-template-from");
     for (const std::string& path : g.include_headers_from) check_readable(path, {}, "include-headers-from");

@@ -338,6 +338,11 @@ void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {
   }
   Value value(text, row.rules, here(text));
   SLUICE_ASSERT(frame.record != nullptr);
+  // Of others the last line counts as well; of this one mail would be left lying.
+  if (row.name == "pickup" && config_->globals.pickup) {
+    report(Severity::Warning, text, "a second pickup line: the last one counts", {},
+           "nothing is taken from " + config_->globals.pickup->dir);
+  }
   row.apply(value, frame.record);
   if (!report_value(value, text)) return;
   if (row.has(kSecret | kHoldsPassword) && cut_inside_a_word()) {

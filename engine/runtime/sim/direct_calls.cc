@@ -131,6 +131,63 @@ Result<std::vector<DirectoryEntry>> SimReactor::list_directory(const std::string
   return machine_.disk().list(path);
 }
 
+namespace {
+
+FileState state_from(const Node& node, const World& world) {
+  // Cut to milliseconds as the wall clock is, so that one time is told the same whenever it is asked for.
+  const auto told = [](MonoTime time) {
+    return std::chrono::floor<WallTime::duration>(time.time_since_epoch());
+  };
+  return {.is_plain = !node.is_directory,
+          .is_directory = node.is_directory,
+          .size_bytes = node.image.size(),
+          .modified = world.wall_now() - (told(world.now()) - told(node.modified)),
+          .identity = {1, reinterpret_cast<std::uintptr_t>(&node)}};
+}
+
+/// Names are those of the opening; what they are called by then is looked up when they are asked for.
+class Cursor final : public DirectoryCursor {
+ public:
+  Cursor(Machine& machine, std::string path, std::vector<DirectoryEntry> names)
+      : machine_(machine), path_(std::move(path)), names_(std::move(names)) {}
+  Result<std::vector<Entry>> next(std::size_t most) override {
+    std::vector<Entry> out;
+    for (; out.size() < most && at_ < names_.size(); ++at_) {
+      const NodePtr node = machine_.disk().find(path_ + '/' + names_[at_].name);
+      if (node != nullptr) out.push_back({names_[at_].name, state_from(*node, machine_.world())});
+    }
+    return out;
+  }
+
+ private:
+  Machine& machine_;
+  std::string path_;
+  std::vector<DirectoryEntry> names_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DirectoryCursor>> SimReactor::open_directory(const std::string& path) {
+  auto names = machine_.disk().list(path);
+  if (!names) return std::unexpected(names.error());
+  return std::make_unique<Cursor>(machine_, path, std::move(*names));
+}
+
+Result<FileState> SimReactor::state_of(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr || file->node == nullptr) return fail_errno(EBADF, "fstat");
+  return state_from(*file->node, machine_.world());
+}
+
+Status SimReactor::expect_plain(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr) return fail_errno(EBADF, "fstat");
+  if (file->node == nullptr || file->node->is_directory)
+    return fail(Errc::BadInput, "open: not a plain file");
+  return {};
+}
+
 Result<FileSystemSpace> SimReactor::space_of(const std::string& path) {
   if (!machine_.disk().exists(path)) return fail_errno(ENOENT, "statvfs");
   return machine_.disk().space();

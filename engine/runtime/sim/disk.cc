@@ -107,6 +107,7 @@ Disk::Opened Disk::open(std::string_view path, int flags, MonoTime now) {
     if ((flags & O_CREAT) == 0) return {.error = -ENOENT, .node = nullptr};
     if (pages_used_ >= pages_max()) return {.error = -ENOSPC, .node = nullptr};
     node = std::make_shared<Node>();
+    node->modified = now;
     change({{place.directory, place.name, node}}, now);
     return {.error = 0, .node = node};
   }

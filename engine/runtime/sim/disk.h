@@ -42,6 +42,7 @@ struct Node {
   std::map<std::string, std::shared_ptr<Node>, std::less<>> entries;          // as seen now
   std::map<std::string, std::shared_ptr<Node>, std::less<>> durable_entries;  // as after a power cut
   bool locked = false;  // by flock(), of the open file that holds it
+  MonoTime modified{};  // last written; what tests put there was written long ago
   std::uint32_t opens = 0;
   std::uint32_t links = 0;
 };

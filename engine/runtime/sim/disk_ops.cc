@@ -87,6 +87,7 @@ std::int32_t SimReactor::carry_out_write(InFlight& op) {
   const std::uint64_t offset = (op.file->flags & O_APPEND) != 0 ? image.size() : op.op.offset;
   const std::int32_t written =
       disk.write(*op.file->node, offset, {op.op.data, op.short_size.value_or(op.op.size)});
+  if (written > 0) op.file->node->modified = machine_.world().now();
   if (written > 0 && op.op.durable) image.make_durable(offset, static_cast<std::uint64_t>(written));
   return written;
 }

@@ -61,9 +61,12 @@ class SimReactor final : public Reactor {
   std::vector<IpAddress> local_addresses() override;
   void close_now(int fd) override;
   Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) override;
+  Result<std::unique_ptr<DirectoryCursor>> open_directory(const std::string& path) override;
   Result<FileSystemSpace> space_of(const std::string& path) override;
   Result<std::uint64_t> size_of(const std::string& path) override;
   Result<std::uint64_t> size_of(int fd) override;
+  Result<FileState> state_of(int fd) override;
+  Status expect_plain(int fd) override;
   Result<bool> try_lock(int fd) override;
   Status make_directories(const std::string& path, std::uint32_t mode) override;
   Result<StartedProgram> start_program(const std::vector<std::string>& arguments) override;

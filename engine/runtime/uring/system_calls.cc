@@ -46,6 +46,44 @@ bool set_option(int fd, int level, int name, int value) {
 
 int family_of(bool is_v4) { return is_v4 ? AF_INET : AF_INET6; }
 
+FileState state_from(const struct stat& found) {
+  const auto since_epoch =
+      std::chrono::seconds(found.st_mtim.tv_sec) + std::chrono::nanoseconds(found.st_mtim.tv_nsec);
+  return {.is_plain = S_ISREG(found.st_mode),
+          .is_directory = S_ISDIR(found.st_mode),
+          .size_bytes = static_cast<std::uint64_t>(found.st_size),
+          .modified = WallTime(std::chrono::floor<WallTime::duration>(since_epoch)),
+          .identity = {found.st_dev, found.st_ino}};
+}
+
+class Cursor final : public DirectoryCursor {
+ public:
+  explicit Cursor(DIR* directory) : directory_(directory) {}
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+  ~Cursor() override { ::closedir(directory_); }
+
+  Result<std::vector<Entry>> next(std::size_t most) override {
+    std::vector<Entry> out;
+    while (out.size() < most) {
+      errno = 0;
+      const dirent* entry = ::readdir(directory_);
+      if (entry == nullptr && errno != 0) return fail_errno(errno, "readdir");
+      if (entry == nullptr) break;
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      struct stat found{};
+      if (::fstatat(::dirfd(directory_), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) != 0)
+        continue;  // removed in between
+      out.push_back({std::string(name), state_from(found)});
+    }
+    return out;
+  }
+
+ private:
+  DIR* directory_;
+};
+
 Result<sockaddr_un> unix_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -207,6 +245,12 @@ Result<std::vector<DirectoryEntry>> UringReactor::list_directory(const std::stri
   return out;
 }
 
+Result<std::unique_ptr<DirectoryCursor>> UringReactor::open_directory(const std::string& path) {
+  DIR* directory = ::opendir(path.c_str());
+  if (directory == nullptr) return fail_errno(errno, "opendir");
+  return std::make_unique<Cursor>(directory);
+}
+
 Result<FileSystemSpace> UringReactor::space_of(const std::string& path) {
   struct statvfs found{};
   if (::statvfs(path.c_str(), &found) != 0) return fail_errno(errno, "statvfs");
@@ -226,10 +270,34 @@ Result<std::uint64_t> UringReactor::size_of(int fd) {
   return static_cast<std::uint64_t>(found.st_size);
 }
 
+Result<FileState> UringReactor::state_of(int fd) {
+  struct stat found{};
+  if (::fstat(fd, &found) != 0) return fail_errno(errno, "fstat");
+  return state_from(found);
+}
+
+Status UringReactor::expect_plain(int fd) {
+  struct stat found{};
+  if (::fstat(fd, &found) != 0) return fail_errno(errno, "fstat");
+  if (!S_ISREG(found.st_mode)) return fail(Errc::BadInput, "open: not a plain file");
+  // An operation of the ring on a descriptor that does not wait may answer EAGAIN where others wait.
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) return fail_errno(errno, "fcntl");
+  return {};
+}
+
 Result<bool> UringReactor::try_lock(int fd) {
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-  if (errno == EWOULDBLOCK || errno == EINTR) return false;
-  return fail_errno(errno, "flock");
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK || errno == EINTR) return false;
+    return fail_errno(errno, "flock");
+  }
+  // Programs that lock with fcntl() (Java and others) do not see those of flock(), nor are they seen by it.
+  struct flock other{};
+  other.l_type = F_WRLCK;
+  other.l_whence = SEEK_SET;
+  if (::fcntl(fd, F_OFD_GETLK, &other) != 0 || other.l_type == F_UNLCK) return true;
+  ::flock(fd, LOCK_UN);
+  return false;
 }
 
 Status UringReactor::make_directories(const std::string& path, std::uint32_t mode) {

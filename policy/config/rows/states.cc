@@ -117,8 +117,6 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::HttpSubmission, in(Scope::ApiListener), "tls-ciphers"},
     {C::HttpSubmission, in(Scope::ApiListener), "tls-tlsv1.3-ciphersuites"},
     {C::HttpSubmission, in(Scope::ApiListener), "tls-dh-key-length"},
-    {C::Pickup, in(Scope::Global), "pickup"},
-    {C::Pickup, in(Scope::Global), "pickup-remove-dot"},
     {C::InboundChecks, in(Scope::Source), "check-spf-inbound"},
     {C::InboundChecks, in(Scope::Source), "check-dkim-inbound"},
     {C::InboundChecks, in(Scope::Source), "check-iprev-inbound"},

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Goal: the queue types file, pipe, http-delivery and discard, x-schedule and accounting programs do
-      with real folders, programs and servers what the simulated tests say: what arrives, what is recorded, and what
+"""Goal: the queue types file, pipe, http-delivery and discard, x-schedule, the pickup directory and accounting programs
+      do with real folders, programs and servers what the simulated tests say: what arrives, what is recorded, and what
       a hostile address cannot do.
 How:  a real sluiced on free loopback ports in a folder of its own; Python reads the mailboxes, holds the locks and is
       the HTTP server.
@@ -17,6 +17,7 @@ import os
 import smtplib
 import stat
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -98,9 +99,157 @@ class Local(unittest.TestCase):
         with open(path, "rb") as file:
             self.assertTrue(file.read().startswith(b"x-sender: a@e2e.test\nx-receiver: Three@x.test\nReceived: "))
 
+    def put(self, name, text, at=None):
+        """Into the pickup directory, by rename; as if it had been written at `at`."""
+        self.place.write(f"outside-{name}", text)
+        if at is not None:
+            os.utime(f"{self.folder}/outside-{name}", (at, at))
+        os.rename(f"{self.folder}/outside-{name}", f"{self.folder}/pickup/{name}")
+
+    def waiting(self):
+        return sorted(os.listdir(f"{self.folder}/pickup"))
+
     def read_log(self):
         with open(f"{self.folder}/log", encoding="utf-8") as file:
             return file.read()
+
+    def configure_pickup(self, bad=None, more=""):
+        for name in ["pickup", "bad", "in"]:
+            os.mkdir(f"{self.folder}/{name}")
+        self.configure(f"""
+pickup {self.folder}/pickup {bad or self.folder + "/bad"}
+<domain f.test>
+    type file
+    file-destination {self.folder}/in
+</domain>
+{more}""")
+
+    def delivered(self):
+        return sorted(row["rcpt"] for row in self.place.rows("d"))
+
+    def test_pickup(self):
+        self.configure_pickup()
+        self.put("one", "x-sender: a@e2e.test\nx-receiver: one@f.test\nx-receiver: two@f.test\nx-job: j1\n"
+                        "Subject: from a file\n\nbody\n")
+        self.put("batch", "EHLO app\r\nMAIL FROM:<a@e2e.test>\r\nRCPT TO:<three@f.test>\r\nDATA\r\n"
+                          "Subject: batch\r\n\r\n..dot\r\n.\r\nQUIT\r\n")
+        self.put("wrong", "XMRG FROM:<a@e2e.test>\r\n")
+        rows = self.wait_rows("d", 3)
+        self.assertEqual({row["srcType"] for row in rows}, {"pickup"})
+        self.assertEqual({row["jobId"] for row in rows if row["rcpt"] != "three@f.test"}, {"j1"})
+        until(lambda: self.waiting() == [], "an empty pickup directory")
+        until(lambda: os.listdir(f"{self.folder}/bad") == ["wrong"], "the wrong file in the bad directory")
+        until(lambda: "wrong: line 1: XMRG: mail merge is not supported yet" in self.read_log(), "the reason")
+        with open(f"{self.folder}/pickup/slow", "w", encoding="utf-8") as held, \
+                open(f"{self.folder}/pickup/java", "w", encoding="utf-8") as other:
+            for lock, file, name in [(fcntl.flock, held, "four"), (fcntl.lockf, other, "five")]:
+                lock(file, fcntl.LOCK_EX)
+                file.write(f"x-sender: a@e2e.test\nx-receiver: {name}@f.test\nSubject: slow\n\nfirst\n")
+                file.flush()
+                os.utime(file.name, (1, 1))  # at rest for long, as far as times tell
+            self.put("next", "x-sender: a@e2e.test\nx-receiver: six@f.test\nSubject: next\n\nx\n")
+            self.wait_rows("d", 4)
+            until(lambda: self.waiting() == ["java", "slow"], "the locked ones alone")
+            for file in [held, other]:
+                file.write("last\n")
+        self.wait_rows("d", 6)
+        names = ["five", "four", "one", "six", "three", "two"]
+        self.assertEqual(self.delivered(), [f"{name}@f.test" for name in names])
+        texts = []
+        for path in glob.glob(f"{self.folder}/in/*.msg"):
+            with open(path, encoding="utf-8") as file:
+                texts.append(file.read())
+        self.assertEqual(len(texts), 6)
+        self.assertEqual(sum(text.endswith("first\nlast\n") for text in texts), 2)
+        self.assertEqual(sum(text.endswith("\n\n.dot\n") for text in texts), 1)
+        self.assertFalse(any("x-receiver" in text for text in texts))
+
+    def test_pickup_follows_no_links_and_waits_for_no_pipe(self):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+            self.configure_pickup(bad=elsewhere)
+            folder = f"{self.folder}/pickup"
+            good = "x-sender: a@e2e.test\nx-receiver: {}@f.test\nSubject: x\n\nx\n"
+            self.place.write("foreign", good.format("foreign"))
+            os.symlink(f"{self.folder}/foreign", f"{folder}/link")
+            os.symlink("/dev/zero", f"{folder}/zero")
+            os.mkfifo(f"{folder}/pipe")
+            os.mkdir(f"{folder}/below")
+            self.place.write("pickup/below/file", good.format("below"))
+            self.put("wrong", "nothing of the kind\n")
+            for number in range(20):
+                self.put(f"f{number}", good.format(f"u{number}"))
+            # Somebody who exchanges what was seen for something else, all the time.
+            stop = threading.Event()
+
+            def exchange():
+                while not stop.is_set():
+                    for name in ["race1", "race2"]:
+                        self.put(name, good.format(name), at=1)
+                        time.sleep(0.001)
+                        for trick in [lambda at: os.symlink(f"{self.folder}/foreign", at), os.mkfifo]:
+                            trick(f"{self.folder}/outside-trick")
+                            os.rename(f"{self.folder}/outside-trick", f"{folder}/{name}")
+                            time.sleep(0.001)
+
+            racer = threading.Thread(target=exchange)
+            racer.start()
+            try:
+                until(lambda: {f"u{n}@f.test" for n in range(20)} <= set(self.delivered()), "the good ones")
+                time.sleep(3)
+                self.put("late", good.format("late"))
+                until(lambda: "late@f.test" in self.delivered(), "one behind all the tricks")
+            finally:
+                stop.set()
+                racer.join()
+            self.assertFalse({"foreign@f.test", "below@f.test"} & set(self.delivered()))
+            self.assertTrue(os.path.isfile(f"{self.folder}/foreign"))
+            self.assertEqual(os.listdir(elsewhere), ["wrong"])
+            with open(f"{elsewhere}/wrong", encoding="utf-8") as file:
+                self.assertEqual(file.read(), "nothing of the kind\n")
+            self.assertEqual(stat.S_IMODE(os.stat(f"{elsewhere}/wrong").st_mode), 0o600)
+            log = self.read_log()
+            for name in ["link", "zero", "pipe"]:
+                self.assertEqual(log.count(f"/pickup/{name} is a link, a pipe or the like: left alone"), 1, log)
+                self.assertIn(name, self.waiting())
+            self.assertNotIn("below", log)
+
+    def test_pickup_loses_nothing_to_kill(self):
+        self.configure_pickup()
+        total = 600
+        for number in range(total):
+            self.put(f"f{number}", f"x-sender: a@e2e.test\nx-receiver: u{number}@f.test\nSubject: x\n\nx\n")
+        for _ in range(6):
+            before = len(self.waiting())
+            until(lambda before=before: len(self.waiting()) <= max(0, before - 60), "files taken")
+            self.place.daemon.kill()
+            self.place.daemon.wait()
+            self.place.start_daemon()
+        until(lambda: not self.waiting(), "an empty pickup directory")
+        until(lambda: len(set(self.delivered())) == total, "every one delivered")
+        # Only files under way can come twice: at most 32 for each of the six deaths.
+        self.assertLessEqual(len(self.delivered()) - total, 6 * 32)
+        self.assertEqual(os.listdir(f"{self.folder}/bad"), [])
+
+    def test_pickup_folders_come_and_go(self):
+        self.configure_pickup()
+        text = "x-sender: a@e2e.test\nx-receiver: {}@f.test\nSubject: x\n\nx\n"
+        os.rename(f"{self.folder}/pickup", f"{self.folder}/away")
+        until(lambda: f"cannot use the folder {self.folder}/pickup: " in self.read_log(), "the trouble in the log")
+        os.rename(f"{self.folder}/away", f"{self.folder}/pickup")
+        self.put("one", text.format("one"))
+        self.wait_rows("d", 1)
+        until(lambda: "no longer: cannot use the folder" in self.read_log(), "its end in the log")
+        with open(f"{self.folder}/sluice.conf", encoding="utf-8") as file:
+            before = file.read()
+        self.place.write("sluice.conf", before.replace("\npickup ", "\n# pickup "))
+        self.assertEqual(self.place.sluice("reload")[0], 0)
+        self.put("two", text.format("two"))
+        time.sleep(3)
+        self.assertEqual(self.waiting(), ["two"])
+        self.place.write("sluice.conf", before)
+        self.assertEqual(self.place.sluice("reload")[0], 0)
+        self.wait_rows("d", 2)
+        self.assertEqual(self.read_log().count("cannot use the folder"), 2)
 
     def test_accounting_program(self):
         feed = self.script("feed", f"""

@@ -2,10 +2,13 @@
 // How: coroutines on a simulated disk (plainly, and with short writes and delays) and in a temporary
 // directory through io_uring.
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -136,6 +139,71 @@ Task<void> names(Reactor& reactor, std::string dir) {
   EXPECT_EQ((co_await read_small_file(reactor, dir + "/eleven", 10)).error().code, Errc::NoSpace);
 }
 TEST_P(InEitherWorld, NamesAreMadeReplacedAndRemoved) { run(names(env.reactor(), env.directory())); }
+
+Task<void> directory_in_parts(Reactor& reactor, std::string dir) {
+  EXPECT_TRUE(reactor.make_directories(dir + "/many/below", 0750).has_value());
+  for (int i = 0; i < 20; ++i) {
+    const std::string path = dir + "/many/" + std::to_string(i);
+    Result<File> file = co_await File::open(reactor, path, {.create = true});
+    EXPECT_TRUE((co_await file->write(bytes_of("12345"), 0)).has_value());
+  }
+  auto cursor = reactor.open_directory(dir + "/many");
+  EXPECT_TRUE(cursor.has_value());
+  if (!cursor) co_return;
+  std::map<std::string, FileState> found;
+  for (;;) {
+    const auto part = (*cursor)->next(3);
+    EXPECT_TRUE(part.has_value());
+    if (!part || part->empty()) break;
+    EXPECT_LE(part->size(), 3u);
+    for (const DirectoryCursor::Entry& one : *part) EXPECT_TRUE(found.emplace(one.name, one.state).second);
+    // What went away is not named, and is no reason to stop.
+    (void)co_await unlink_file(reactor, dir + "/many/7");
+  }
+  found.erase("7");
+  EXPECT_EQ(found.size(), 20u);
+  EXPECT_TRUE(found["below"].is_directory && !found["below"].is_plain);
+  const FileState& one = found["3"];
+  EXPECT_TRUE(one.is_plain && !one.is_directory);
+  EXPECT_EQ(one.size_bytes, 5u);
+  EXPECT_LT(std::chrono::abs(reactor.wall_now() - one.modified), 10s);
+
+  EXPECT_TRUE((co_await rename_file(reactor, dir + "/many/3", dir + "/many/three")).has_value());
+  Result<File> file = co_await File::open(reactor, dir + "/many/three", {});
+  const Result<FileState> now = reactor.state_of(file->fd());
+  EXPECT_TRUE(now && now->identity == one.identity && now->modified == one.modified);
+  EXPECT_FALSE(now->identity == found["4"].identity);
+  co_await sleep_for(reactor, 20ms);
+  EXPECT_TRUE((co_await file->write(bytes_of("6"), 5)).has_value());
+  EXPECT_GT(reactor.state_of(file->fd())->modified, one.modified);
+  EXPECT_EQ(reactor.open_directory(dir + "/nothing").error().code, Errc::NotFound);
+  EXPECT_EQ(reactor.open_directory(dir + "/many/4").error().sys_errno, ENOTDIR);
+}
+TEST_P(InEitherWorld, ALargeDirectoryIsReadInParts) {
+  run(directory_in_parts(env.reactor(), env.directory()));
+}
+
+Task<void> plain_only(Reactor& reactor, std::string dir, bool is_real) {
+  constexpr OpenOptions kPlain{.read_only = true, .no_follow = true, .plain_only = true};
+  EXPECT_TRUE((co_await replace_file(reactor, dir + "/plain", "text")).has_value());
+  Result<File> file = co_await File::open(reactor, dir + "/plain", kPlain);
+  EXPECT_TRUE(file.has_value());
+  std::array<std::byte, 10> memory;
+  if (file) EXPECT_EQ(*co_await file->read(memory, 0), 4u);
+  EXPECT_EQ((co_await File::open(reactor, dir, kPlain)).error().code, Errc::BadInput);
+  if (!is_real) co_return;
+  EXPECT_EQ(::fcntl(file->fd(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(::mkfifo((dir + "/pipe").c_str(), 0600), 0);
+  EXPECT_EQ(::symlink((dir + "/plain").c_str(), (dir + "/link").c_str()), 0);
+  EXPECT_EQ((co_await File::open(reactor, dir + "/pipe", kPlain)).error().code, Errc::BadInput);
+  EXPECT_EQ((co_await File::open(reactor, dir + "/link", kPlain)).error().sys_errno, ELOOP);
+  auto cursor = reactor.open_directory(dir);
+  for (const DirectoryCursor::Entry& one : *(*cursor)->next(100))
+    EXPECT_EQ(one.state.is_plain, one.name == "plain") << one.name;
+}
+TEST_P(InEitherWorld, APipeInPlaceOfAFileIsRefusedWithoutWaiting) {
+  run(plain_only(env.reactor(), env.directory(), !env.is_simulated()));
+}
 
 Task<void> removed_but_open(Reactor& reactor, std::string dir) {
   Result<File> file = co_await File::open(reactor, dir + "/gone", {.create = true});

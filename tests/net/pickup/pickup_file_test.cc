@@ -1,11 +1,10 @@
 // Goal: both forms of pickup files are read as their writers meant them, and whatever is wrong refuses the
 // file as a whole, with the line and the reason. How: tables; every beginning of a good file; what file
 // delivery writes (newfile-pickup) is read back.
-#include "net/pickup/pickup_file.h"
-
 #include <gtest/gtest.h>
 
 #include "net/mime/local_form.h"
+#include "tests/net/pickup/read_pickup.h"
 
 namespace sluice::net {
 namespace {
@@ -182,7 +181,7 @@ TEST(PickupFile, WhatIsWrongRefusesTheFile) {
 TEST(PickupFile, TakesFiveThousandRecipients) {
   for (const bool batch : {false, true}) {
     std::string text = batch ? "MAIL FROM:<a@b.test>\n" : "x-sender: a@b.test\n";
-    for (std::size_t i = 0; i < kPickupRecipientsMax; ++i) {
+    for (std::size_t i = 0; i < PickupReader::kRecipientsMax; ++i) {
       const std::string address = "u" + std::to_string(i) + "@d.test";
       text += batch ? "RCPT TO:<" + address + ">\n" : "x-receiver: " + address + "\n";
     }
@@ -190,10 +189,44 @@ TEST(PickupFile, TakesFiveThousandRecipients) {
     const std::string rest = batch ? "DATA\nx\n.\n" : "\nx\n";
     const auto file = parse_pickup(text + rest, {});
     ASSERT_TRUE(file) << file.error().text;
-    EXPECT_EQ(file->messages[0].recipients.size(), kPickupRecipientsMax);
+    EXPECT_EQ(file->messages[0].recipients.size(), PickupReader::kRecipientsMax);
     const auto over = parse_pickup(text + one_more + rest, {});
     ASSERT_FALSE(over);
-    EXPECT_EQ(over.error().line, kPickupRecipientsMax + 2);
+    EXPECT_EQ(over.error().line, PickupReader::kRecipientsMax + 2);
+  }
+}
+
+TEST(PickupFile, TheRestOfABatchIsABatch) {
+  const std::string text =
+      "EHLO app.test\nXACK OFF\nMAIL FROM:<a@b.test>\nRCPT TO:<c@d.test>\nDATA\n1\n.\n\nRSET\nMAIL "
+      "FROM:<>\nRCPT TO:<no good>\nDATA\n..2\n.\nMAIL FROM:<>\nRCPT TO:<e@f.test>\nDATA\n3\n.\nQUIT\n";
+  PickupReader reader(text, {});
+  ASSERT_EQ(*reader.step(), PickupReader::Step::Message);
+  EXPECT_EQ(reader.take_message().text, "1\r\n");
+  const std::string rest = reader.rest();
+  const auto file = parse_pickup(rest, {});
+  ASSERT_TRUE(file) << file.error().text;
+  EXPECT_EQ(file->hello, "app.test");
+  ASSERT_EQ(file->messages.size(), 2u);
+  EXPECT_EQ(recipients(file->messages[0]), "!<no good>");
+  EXPECT_EQ(file->messages[0].text, ".2\r\n");
+  EXPECT_EQ(file->messages[1].text, "3\r\n");
+  EXPECT_TRUE(PickupReader("MAIL FROM:<>\n", {}).rest().starts_with("XACK ON\r\nMAIL"));
+}
+
+TEST(PickupFile, ALargeFileIsReadInSteps) {
+  const std::string line = std::string(99, 'x') + '\n';
+  for (const bool batch : {false, true}) {
+    std::string text = batch ? "MAIL FROM:<a@b.test>\nRCPT TO:<c@d.test>\nDATA\n"
+                             : "x-sender: a@b.test\nx-receiver: c@d.test\n\n";
+    for (int i = 0; i < 100'000; ++i) text += line;
+    if (batch) text += ".\n";
+    PickupReader reader(text, {});
+    std::size_t steps = 1;
+    for (auto step = reader.step(); step && *step == PickupReader::Step::More; step = reader.step()) ++steps;
+    EXPECT_GE(steps, text.size() / PickupReader::kStepBytes);
+    EXPECT_EQ(reader.take_message().facts.bytes, 10'100'000u + (batch ? 0 : 2));
+    EXPECT_EQ(*reader.step(), PickupReader::Step::End);
   }
 }
 

@@ -164,6 +164,28 @@ TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
                   .ok());
 }
 
+TEST(Diagnostics, PickupNeedsTwoFolders) {
+  const LoadResult result =
+      load_whole("log-file /l\n<spool /s>\n</spool>\npostmaster a@b.c\npickup /in /in/\n");
+  EXPECT_EQ(format(result.diagnostics),
+            R"(Error in /etc/sluice/config: pickup: what cannot be taken would go to where it is taken from
+    hint: pickup DIR BADDIR, two folders
+)");
+}
+
+TEST(Diagnostics, OfTwoPickupLinesTheLastCounts) {
+  const LoadResult result =
+      load_whole("log-file /l\n<spool /s>\n</spool>\npostmaster a@b.c\npickup /in /bad\npickup /in2 /bad\n");
+  EXPECT_EQ(format(result.diagnostics),
+            R"(Warning in line 6 of /etc/sluice/config: a second pickup line: the last one counts
+    pickup /in2 /bad
+           ^
+    hint: nothing is taken from /in
+)");
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result.config->globals.pickup->dir, "/in2");
+}
+
 TEST(Diagnostics, RequiredDirectives) {
   const LoadResult result = load_whole("total-max-smtp-in 5\n");
   EXPECT_EQ(format(result.diagnostics), R"(Error in /etc/sluice/config: No logging file specified

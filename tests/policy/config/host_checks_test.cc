@@ -87,6 +87,9 @@ TEST(HostChecks, EveryFinding) {
       {"spool /spool-ro", "spool \"/spool-ro\" cannot be written by the user that runs this check"},
       {"spool /k512", "spool \"/k512\" is not a folder"},
       {"spool /made-at-start", ""},
+      {"pickup /spool /spool-ro", "pickup \"/spool-ro\" cannot be written by the user that runs this check"},
+      {"pickup /nowhere /spool", "pickup \"/nowhere\" does not exist"},
+      {"pickup /spool /k512", "pickup \"/k512\" is not a folder"},
   };
   for (const Row& row : kRows) {
     SCOPED_TRACE(row.line);

@@ -1,0 +1,293 @@
+// One file of `pickup` on its way: taken, stored, removed or set aside.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "engine/injection/pickup.h"
+#include "policy/base/assert.h"
+
+namespace sluice::injection {
+
+using net::PickupReader;
+using runtime::File;
+using runtime::Task;
+
+namespace {
+
+constexpr std::size_t kNameBytesMax = 255;
+constexpr runtime::OpenOptions kToRead{.read_only = true, .no_follow = true, .plain_only = true};
+constexpr runtime::OpenOptions kToMake{.create = true, .exclusive = true, .mode = 0600};
+
+bool is_same(const runtime::FileState& a, const runtime::FileState& b) {
+  return a.identity == b.identity && a.size_bytes == b.size_bytes && a.modified == b.modified;
+}
+
+}  // namespace
+
+Task<std::optional<File>> Pickup::open_at_rest(const std::string& path, const Entry& entry) {
+  Result<File> opened = co_await File::open(reactor_, path, kToRead);
+  if (!opened) {
+    const Error error = opened.error();
+    // Its owner took it back, or put something else in its place.
+    const bool is_gone =
+        error.code == Errc::NotFound || error.code == Errc::BadInput || error.sys_errno == ELOOP;
+    if (error.code == Errc::Permission) {
+      co_await reject(path, original_name(entry.name), "cannot be read: " + error.text());
+    } else if (!is_gone) {
+      trouble("cannot open " + path + ": " + error.text());
+    }
+    co_return std::nullopt;
+  }
+  const Result<runtime::FileState> now = reactor_.state_of(opened->fd());
+  if (!now || !is_same(*now, entry.state)) co_return std::nullopt;  // still being written
+  // Where the file system knows no locks (an error), nobody can hold one.
+  const Result<bool> locked = reactor_.try_lock(opened->fd());
+  if (locked && !*locked) co_return std::nullopt;
+  co_return std::optional<File>(std::move(*opened));
+}
+
+Task<std::optional<Pickup::Taken>> Pickup::get(const Entry& entry, const std::string& own) {
+  Taken out;
+  out.name = original_name(entry.name);
+  out.path = path_of(entry.name);
+  out.state = entry.state;
+  std::optional<File> file = co_await open_at_rest(out.path, entry);
+  if (!file) co_return std::nullopt;
+  out.file = std::move(*file);
+  if (entry.state.size_bytes > kFileBytesMax) {
+    co_await reject(out.path, out.name, fmt::format("larger than {} bytes", kFileBytesMax));
+    co_return std::nullopt;
+  }
+  if (entry.name != own && !co_await rename_to(out, own)) co_return std::nullopt;
+  out.bytes.resize(static_cast<std::size_t>(entry.state.size_bytes));
+  const Result<std::size_t> read = co_await out.file.read(std::as_writable_bytes(std::span(out.bytes)), 0);
+  const Result<runtime::FileState> now = reactor_.state_of(out.file.fd());
+  if (!read || !now) {
+    trouble("cannot read " + out.path + ": " + (read ? now.error() : read.error()).text());
+    co_return std::nullopt;
+  }
+  // Written to after all: the next pass's.
+  if (*read != out.bytes.size() || !is_same(*now, out.state)) co_return std::nullopt;
+  co_return std::optional<Taken>(std::move(out));
+}
+
+Task<bool> Pickup::rename_to(Taken& file, const std::string& own) {
+  // A name of its own: another file that comes under the same name meanwhile is not removed in its place.
+  const std::string to = path_of(own);
+  const Status renamed = co_await runtime::rename_file(reactor_, file.path, to);
+  bool ours = false;
+  if (renamed) {
+    changed_ = true;
+    file.path = to;
+    // What was renamed may be another that was put in the place of the one that is open: the next pass's.
+    Result<File> again = co_await File::open(reactor_, to, kToRead);
+    const Result<runtime::FileState> state =
+        again ? reactor_.state_of(again->fd()) : std::unexpected(again.error());
+    ours = state && is_same(*state, file.state);
+  } else if (renamed.error().code != Errc::NotFound) {
+    trouble("cannot rename files in " + dirs_->dir +
+            ", which needs write permission for it: " + renamed.error().text());
+  }
+  co_return ours;
+}
+
+Task<std::expected<std::size_t, std::string>> Pickup::check(const Taken& file, const PickupMail& mail,
+                                                            std::optional<net::PickupMessage>& only) {
+  PickupReader reader(file.bytes, mail.reader_rules());
+  Submission submission;
+  std::size_t messages = 0;
+  for (;;) {
+    const auto step = reader.step();
+    if (!step) co_return std::unexpected(fmt::format("line {}: {}", step.error().line, step.error().text));
+    if (*step == PickupReader::Step::End) co_return messages;
+    if (*step == PickupReader::Step::Message) {
+      net::PickupMessage message = reader.take_message();
+      ++messages;
+      std::optional<std::string> wrong = co_await mail.fault_of(message);
+      if (!wrong && reader.is_batch()) {
+        // All or nothing: what only storing it would find wrong is looked for before any is stored.
+        mail.fill(submission, message);
+        submission.text = std::move(message.text);
+        if (const auto verdict = intake_.fault_of(submission))
+          wrong = fmt::format("{} {}", verdict->code, verdict->text);
+        submission.reset();
+      }
+      if (wrong && reader.is_batch()) wrong = fmt::format("message {}: {}", messages, *wrong);
+      if (wrong) co_return std::unexpected(std::move(*wrong));
+      if (!reader.is_batch()) only = std::move(message);
+    }
+    if (reader.is_batch() || *step == PickupReader::Step::More) co_await runtime::yield(reactor_);
+  }
+}
+
+Task<void> Pickup::take_messages(Taken& file) {
+  const PickupMail mail(reactor_, intake_, rules_);
+  std::optional<net::PickupMessage> only;  // of a file that is no batch
+  const auto checked = co_await check(file, mail, only);
+  if (!checked) {
+    co_await reject(file.path, file.name, checked.error());
+    co_return;
+  }
+  if (only) file.bytes = {};
+  PickupReader reader(file.bytes, mail.reader_rules());
+  Submission submission;
+  for (std::size_t i = 0; i < *checked; ++i) {
+    const PickupReader before = reader;
+    if (i > 0 && stopping_) {
+      co_await keep_rest(file, before.rest(), i);
+      co_return;
+    }
+    net::PickupMessage message;
+    if (only) {
+      message = std::move(*only);
+    } else {
+      auto step = reader.step();
+      for (; step && *step == PickupReader::Step::More; step = reader.step())
+        co_await runtime::yield(reactor_);
+      SLUICE_ASSERT(step && *step == PickupReader::Step::Message);  // as it was read before
+      message = reader.take_message();
+    }
+    submission.reset();
+    submission.text = std::move(message.text);
+    const Verdict verdict = co_await store(submission, mail, message, i == 0);
+    if (verdict.accepted()) continue;
+    if (i > 0) co_await keep_rest(file, before.rest(), i);
+    if (verdict.code / 100 == 4) co_return;  // a later pass's, or the next start's
+    std::string why = fmt::format("{} {}", verdict.code, verdict.text);
+    if (i > 0) why = fmt::format("message {} of {}: {}; those before it were taken", i + 1, *checked, why);
+    co_await reject(file.path, file.name, std::move(why));
+    co_return;
+  }
+  co_await finish(file);
+}
+
+Task<Verdict> Pickup::store(Submission& submission, const PickupMail& mail, const net::PickupMessage& message,
+                            bool is_first) {
+  for (;;) {
+    mail.fill(submission, message);
+    Verdict verdict = co_await intake_.submit(submission);
+    if (verdict.accepted() || verdict.code / 100 != 4) co_return verdict;
+    trouble(fmt::format("files wait: {} {}", verdict.code, verdict.text));
+    full_ = true;
+    // Nothing of the file is stored: it can wait like those that nobody has looked at yet.
+    if (is_first || stopping_) co_return verdict;
+    co_await runtime::sleep_for(reactor_, kAgain);
+  }
+}
+
+Task<void> Pickup::keep_rest(Taken& file, std::string rest, std::size_t stored) {
+  const std::string own = own_name(kRestOf, file.name);
+  const std::string temporary = path_of(own);
+  own_names_.insert(own);
+  Status done;
+  {
+    Result<File> place = co_await File::open(reactor_, temporary, kToMake);
+    if (place) {
+      done = co_await place->write(std::as_bytes(std::span(rest)), 0);
+      if (done) done = co_await place->sync();
+    } else {
+      done = std::unexpected(place.error());
+    }
+  }
+  if (done) done = co_await runtime::rename_file(reactor_, temporary, file.path);
+  if (done) {
+    done = co_await runtime::sync_directory(reactor_, dirs_->dir);
+  } else {
+    static_cast<void>(co_await runtime::unlink_file(reactor_, temporary));
+  }
+  own_names_.erase(own);
+  if (!done)
+    trouble(fmt::format("{}: its first {} messages are stored and will be sent again: {}", file.path, stored,
+                        done.error().text()));
+}
+
+Task<void> Pickup::finish(Taken& file) {
+  const Result<runtime::FileState> now = reactor_.state_of(file.file.fd());
+  if (now && !is_same(*now, file.state)) {
+    co_await reject(file.path, file.name, "was written to after it was read: what it held then is sent");
+  } else {
+    co_await remove(file.path);
+  }
+}
+
+Task<void> Pickup::remove(std::string path) {
+  const Status gone = co_await runtime::unlink_file(reactor_, path);
+  if (gone || gone.error().code == Errc::NotFound) {
+    stored_.erase(path);
+    changed_ = true;
+    co_return;
+  }
+  // Nothing more is taken before it is gone: a start would send it again.
+  trouble(fmt::format("cannot remove {}, whose messages are stored: {}", path, gone.error().text()));
+  stored_.insert(std::move(path));
+}
+
+Task<void> Pickup::reject(const std::string& path, std::string name, std::string why) {
+  std::string to;
+  const Status moved = co_await move_away(path, name, to);
+  if (moved) {
+    changed_ = true;
+    log_(fmt::format("Pickup: {}/{} moved to {}: {}", dirs_->dir, name, to, why));
+    co_return;
+  }
+  trouble(fmt::format("{} cannot be taken ({}) nor be moved to {}: {}", path, why, dirs_->bad,
+                      moved.error().text()));
+}
+
+Task<Status> Pickup::move_away(const std::string& from, std::string name, std::string& to) {
+  if (name.size() > kNameBytesMax - 17) name.resize(kNameBytesMax - 17);
+  to = dirs_->bad + '/' + name;
+  for (int tries = 0; tries < 3; ++tries) {
+    // The name is reserved by an empty file first, so that nothing of somebody else is replaced.
+    Result<File> place = co_await File::open(reactor_, to, kToMake);
+    if (!place && place.error().code == Errc::Exists) {
+      to = dirs_->bad + '/' + name + '.' + random_text();
+      continue;
+    }
+    if (!place) co_return std::unexpected(place.error());
+    Status moved = co_await runtime::rename_file(reactor_, from, to);
+    if (moved) co_return co_await runtime::sync_directory(reactor_, dirs_->bad);
+    if (moved.error().sys_errno == EXDEV) {
+      moved = co_await copy_away(from, *place);
+      if (moved) moved = co_await runtime::unlink_file(reactor_, from);
+    }
+    // Also where only the last step failed: otherwise every pass would add a copy.
+    if (!moved) static_cast<void>(co_await runtime::unlink_file(reactor_, to));
+    co_return moved;
+  }
+  co_return fail(Errc::Exists, "open");
+}
+
+Task<Status> Pickup::copy_away(const std::string& from, File& place) {
+  Result<File> source = co_await File::open(reactor_, from, kToRead);
+  if (!source) co_return std::unexpected(source.error());
+  std::string bytes(256 * kKiB, '\0');
+  for (std::uint64_t at = 0;;) {
+    const Result<std::size_t> read = co_await source->read(std::as_writable_bytes(std::span(bytes)), at);
+    if (!read) co_return std::unexpected(read.error());
+    if (*read == 0) break;
+    const Status written = co_await place.write(std::as_bytes(std::span(bytes)).first(*read), at);
+    if (!written) co_return written;
+    at += *read;
+  }
+  if (const Status synced = co_await place.sync(); !synced) co_return synced;
+  // Before the other name goes away: on another file system nothing orders the two.
+  co_return co_await runtime::sync_directory(reactor_, dirs_->bad);
+}
+
+std::string Pickup::own_name(std::string_view front, std::string_view name) {
+  std::string out = std::string(front) + random_text() + '-' + std::string(name);
+  if (out.size() > kNameBytesMax) out.resize(kNameBytesMax);
+  return out;
+}
+
+std::string Pickup::random_text() const { return fmt::format("{:016x}", reactor_.random()); }
+
+std::string Pickup::original_name(const std::string& name) {
+  const std::size_t front = kTaken.size() + 17;  // 16 digits and '-'
+  return name.starts_with(kTaken) && name.size() > front ? name.substr(front) : name;
+}
+
+}  // namespace sluice::injection
