@@ -1,5 +1,5 @@
-// One attempt of a connection to reach a mail host: from which source address, through which proxy, and what its
-// end says about the host.
+// One attempt of a connection to reach a mail host: from which source address, through which proxy, and what
+// its end says about the host.
 #include "engine/delivery/connection.h"
 
 namespace sluice::delivery {
@@ -80,6 +80,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     if (slot.state == Active::State::Read) give_up(slot);
   }
   pay_at_ = {};
+  stop_checks();
   co_await reads_.join();
   dispatcher_.spares().leave(seat_);
   const bool was_ready = ready_;

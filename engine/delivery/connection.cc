@@ -5,7 +5,6 @@
 
 #include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
-#include "policy/identity/envelope.h"
 
 namespace sluice::delivery {
 namespace {
@@ -72,6 +71,7 @@ void Connection::leave_connecting() {
 void Connection::finish() {
   finishing_ = true;
   dispatcher_.withdraw(*this);  // nobody hands it work any more
+  stop_checks();
   wakeup_.set();
 }
 
@@ -79,6 +79,7 @@ void Connection::cut() {
   finishing_ = true;
   cut_ = true;
   if (stream_) stream_.abort();
+  stop_checks();
   wakeup_.set();
 }
 
@@ -284,11 +285,15 @@ bool Connection::take_one(Active& slot) {
   ++messages_;
   if (auto lease = dispatcher_.reader().try_open(message)) {
     slot.lease = std::move(*lease);
-    slot.state = Active::State::Read;
-    if (offer_paid(slot)) return true;
-    give_up(slot);
-    return false;
+    if (!settings_->check_spf_outbound || is_cleared(slot)) {
+      slot.state = Active::State::Read;
+      if (offer_paid(slot)) return true;
+      give_up(slot);
+      return false;
+    }
+    slot.lease.reset();
   }
+  slot.stop.renew();
   slot.state = Active::State::Reading;
   ++reads_pending_;
   reads_.spawn(read(slot));
@@ -310,11 +315,17 @@ bool Connection::offer_paid(Active& slot) {
 // may be what holds the buffers.
 runtime::Task<void> Connection::read(Active& slot) {
   Result<spool::MessageLease> lease = co_await dispatcher_.reader().open(*slot.items.front()->message);
+  SpfGate::Verdict verdict;
+  if (lease && settings_->check_spf_outbound) verdict = co_await clear_sender(slot, lease);
   --reads_pending_;
   if (lease) {
     slot.lease = std::move(*lease);
     slot.state = Active::State::Read;
-    if (client_->is_over()) give_up(slot);
+    if (client_->is_over() || verdict.stopped) {
+      give_up(slot);
+    } else if (verdict.result != spf::Result::Pass) {
+      refuse_sender(slot, verdict);
+    }
   } else {
     for (queue::Item* item : slot.items) dispatcher_.settler().lost(*slot.queue, *item, lease.error());
     release(slot);
@@ -340,15 +351,9 @@ bool Connection::offer(Active& slot) {
   make_outgoing(slot.text, message.body, message.flags, slot.queue->vmta_name(), reactor_.wall_now(),
                 settings_->remove_header);
   const std::array<net::Bytes, 2> parts{std::as_bytes(std::span(slot.text.front)), slot.text.rest};
-  std::string_view sender = message.orig;
-  if (message.flags.has(spool::MessageFlags::kVerp)) {
-    slot.sender.clear();
-    identity::append_verp(slot.sender, message.orig, recipients_.front().address);
-    sender = slot.sender;
-  }
   net::Transaction transaction{
       .tag = net::TransactionTag{static_cast<std::uint64_t>(&slot - active_.data())},
-      .sender = sender,
+      .sender = sender_of(slot, message, slot.sender),
       .ret = to_net(message.ret),
       .envid = message.env_id.size() <= net::kEnvidBytesMax ? message.env_id : std::string_view(),
       .recipients = recipients_,

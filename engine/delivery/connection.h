@@ -91,8 +91,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     queue::Queue* queue = nullptr;
     std::shared_ptr<const HopFacts> hop;
     spool::MessageLease lease;
-    Outgoing text;       // what is sent of the lease
-    std::string sender;  // VERP
+    Outgoing text;              // what is sent of the lease
+    std::string sender;         // VERP
+    resolver::LookupStop stop;  // of the check of its sender, while Reading
     VolumeTicket volumes;
     queue::Batch items;  // an entry becomes null when its recipient has its outcome
   };
@@ -146,6 +147,14 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Task<void> give_up_carried();
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
+  // sender_clearance.cc
+  [[nodiscard]] static std::string_view sender_of(const Active& slot, const spool::MessageView& message,
+                                                  std::string& into);
+  [[nodiscard]] SpfGate::Exit exit() const;
+  [[nodiscard]] bool is_cleared(Active& slot) const;
+  runtime::Task<SpfGate::Verdict> clear_sender(Active& slot, Result<spool::MessageLease>& lease);
+  void refuse_sender(Active& slot, const SpfGate::Verdict& verdict);
+  void stop_checks();
   // connection_log.cc
   [[nodiscard]] SessionLog::Wishes log_wishes() const;
   void log_route(const resolver::RouteAnswer& route) const;

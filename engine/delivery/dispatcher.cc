@@ -19,6 +19,7 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       items_(items),
       shared_(shared),
       modes_(*this),
+      spf_gate_(reactor, resolver),
       rollups_(resolver),
       slot_timer_(&on_slot_timer, *this),
       programs_(reactor, PipeWorker::kProgramsMax) {}

@@ -19,6 +19,7 @@
 #include "engine/delivery/session_log.h"
 #include "engine/delivery/settler.h"
 #include "engine/delivery/spare_connections.h"
+#include "engine/delivery/spf_gate.h"
 #include "engine/delivery/trace.h"
 #include "engine/queue/queue_table.h"
 #include "engine/queue/snapshot.h"
@@ -256,6 +257,7 @@ class Dispatcher {
   [[nodiscard]] bool may_come_back(const queue::Queue& queue, const queue::SourceGate* gate,
                                    MonoTime at) const;
   [[nodiscard]] SpareConnections& spares() { return spares_; }
+  [[nodiscard]] SpfGate& spf_gate() { return spf_gate_; }
   /// Lets a connection with room to where `route` leads take from `queue` too, whose settings are `settings`.
   /// False: there is none.
   [[nodiscard]] bool borrow(queue::Queue& queue, const config::DomainSettings& settings,
@@ -436,6 +438,7 @@ class Dispatcher {
   std::uint64_t reroute_turn_ = 0;
   SpareConnections spares_;
   Proxies proxies_;
+  SpfGate spf_gate_;
   Rollups rollups_;
   std::span<Dispatcher* const> peers_;
   std::deque<queue::Queue*> placing_line_;

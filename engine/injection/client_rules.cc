@@ -54,6 +54,8 @@ ClientRules::ClientRules(std::shared_ptr<const queue::Snapshot> made_from, confi
   }
   if (s.add_message_id_header) headers.add("message-id", U::kMessageId);
   headers.add("from", U::kFrom);
+  checks_sender = s.check_spf_inbound || s.check_iprev_inbound;
+  if (checks_sender) headers.add("authentication-results", U::kAuthResults);
   for (const std::string& name : s.remove_header) headers.add(name, U::kRemove);
   for (const std::string& name : snapshot->accounted_headers)
     headers.add(name, U::kAccounted).accounted = name;

@@ -24,9 +24,10 @@ struct HeaderUse {
   static constexpr std::uint32_t kDate = 64;
   static constexpr std::uint32_t kMessageId = 128;
   static constexpr std::uint32_t kFrom = 256;
-  static constexpr std::uint32_t kPattern = 512;     ///< the pattern list looks at it
-  static constexpr std::uint32_t kAccounted = 1024;  ///< an accounting file shows it
-  static constexpr std::uint32_t kRemove = 2048;     ///< does not travel on
+  static constexpr std::uint32_t kPattern = 512;       ///< the pattern list looks at it
+  static constexpr std::uint32_t kAccounted = 1024;    ///< an accounting file shows it
+  static constexpr std::uint32_t kAuthResults = 4096;  ///< does not travel on when it claims to be ours
+  static constexpr std::uint32_t kRemove = 2048;       ///< does not travel on
 };
 
 /// The header fields somebody wants something of. Most fields of a message are none of them: that is one
@@ -61,6 +62,7 @@ struct ClientRules {
   std::shared_ptr<const queue::Snapshot> snapshot;
   config::SourceSettings settings;
   std::string listener_virtual_mta;  ///< default of the listener; empty: none
+  bool checks_sender = false;        ///< check-spf-inbound or check-iprev-inbound: MAIL waits for DNS
   HeaderTable headers;
   std::optional<identity::PatternLists::ListId> patterns;
   const identity::RewriteList* rewrite = nullptr;

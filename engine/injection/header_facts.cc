@@ -22,6 +22,7 @@ void HeaderFacts::reset() {
   has_date = has_message_id = too_large = false;
   cuts.clear();
   froms.clear();
+  auth_results.clear();
   for_patterns.clear();
   accounted.clear();
 }
@@ -44,6 +45,7 @@ void HeaderFacts::read(const HeaderTable& table, std::string_view text) {
     if ((use & U::kDate) != 0) has_date = true;
     if ((use & U::kMessageId) != 0) has_message_id = true;
     if ((use & U::kFrom) != 0 && (use & U::kRemove) == 0) froms.push_back(field);
+    if ((use & U::kAuthResults) != 0 && (use & U::kRemove) == 0) auth_results.push_back(field);
     if ((use & U::kPattern) != 0) for_patterns.push_back({entry->name, raw_body(field)});
     if ((use & U::kAccounted) != 0 && accounted.size() < spool::MessageDraft::kHeadersMax) {
       accounted.emplace_back(entry->accounted, field.value);

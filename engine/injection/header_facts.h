@@ -32,6 +32,7 @@ struct HeaderFacts {
   bool too_large = false;  ///< net::HeaderScan's limits
   std::vector<Cut> cuts;
   std::vector<net::HeaderField> froms;
+  std::vector<net::HeaderField> auth_results;
   std::vector<identity::HeaderText> for_patterns;
   std::vector<spool::HeaderField> accounted;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "net/mime/auth_results.h"
 #include "net/mime/received.h"
 #include "net/smtp/dsn.h"
 #include "policy/base/ascii.h"
@@ -62,6 +63,7 @@ Intake::Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolve
       dispatchers_(dispatchers),
       zone_(zone),
       pressure_(pressure),
+      resolver_(resolver),
       cold_(reactor, resolver, cold_books) {}
 
 void Intake::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
@@ -108,6 +110,12 @@ std::optional<Verdict> Intake::judge_headers(Submission& submission) const {
   HeaderFacts& headers = work.headers;
   headers.read(submission.rules->headers, submission.text);
   if (headers.too_large) return Verdict{552, "5.3.4 header section too large"};
+  // RFC 8601 5: nobody else speaks in our name.
+  for (const net::HeaderField& field : headers.auth_results) {
+    if (!submission.auth_host.empty() && net::is_auth_results_of(field.value, submission.auth_host)) {
+      headers.cuts.push_back({field.offset, field.whole.size(), {}});
+    }
+  }
   if (headers.hops > rules.max_message_hops) {
     return Verdict{554, "5.4.6 too many hops, this message is looping"};
   }
@@ -221,6 +229,7 @@ void Intake::make_front(Submission& submission, const queue::Snapshot& snapshot,
   std::string& out = work.front;
   const std::string& host = snapshot.identity(chosen.vmta).sources.front().ehlo;
   const IdText id(draft.id);
+  out += submission.auth_results;
   if (rules.add_received_header) {
     const Client& client = *submission.client;
     net::append_received(out, {.helo = client.name,

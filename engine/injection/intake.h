@@ -58,6 +58,7 @@ class Intake {
   /// answer.
   [[nodiscard]] runtime::Task<Verdict> submit(Submission& submission);
 
+  [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
   /// Memory for message bytes: taken while a message is on its way in.
   [[nodiscard]] bool try_take_memory(std::uint64_t bytes);
   void give_back_memory(std::uint64_t bytes);
@@ -86,6 +87,7 @@ class Intake {
   std::shared_ptr<const queue::Snapshot> snapshot_;
   const accounting::TimeZone& zone_;
   const queue::Pressure& pressure_;
+  resolver::Resolver& resolver_;
   Chooser chooser_;
   ColdChooser cold_;
   std::int64_t date_second_ = -1;  // of date_text_

@@ -32,6 +32,7 @@ SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Str
       client_(client),
       local_(local),
       rules_(std::move(rules)),
+      host_(host),
       log_(std::move(log)),
       wakeup_(reactor),
       server_(server_settings(rules_->settings, std::move(host)), *this) {
@@ -95,6 +96,8 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
   stream_.notify(nullptr);
   stream_.close();
   server_.on_closed();
+  over_ = true;
+  stop_checks();
   log_.closed(delivery::SessionLog::bracketed(client_));
   co_await submissions_.join();  // they refer to this session; what they store stays stored
 }
@@ -134,6 +137,7 @@ void SmtpSession::feed_logged(std::span<const std::byte> bytes) {
 
 void SmtpSession::hang_up() {
   server_.hang_up(net::Answer::hang_up(421, "4.3.2 server is shutting down"));
+  stop_checks();
   wakeup_.set();
 }
 
@@ -164,7 +168,49 @@ net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
   current_->ret = to_spool(mail.ret);
   current_->smtp_utf8 = mail.smtp_utf8;
   current_->verp = mail.verp;
-  return net::Answer::accept();
+  if (!rules_->checks_sender) return net::Answer::accept();
+  submissions_.spawn(check_sender(current_->sender));
+  return net::Answer::later();
+}
+
+/// Answers MAIL; what is pipelined behind it waits in the machine. A slow name server delays this client
+/// only.
+runtime::Task<void> SmtpSession::check_sender(std::string sender) {
+  // Not in the turn of on_mail: the machine is in the middle of its input there.
+  co_await runtime::yield(reactor_);
+  const config::SourceSettings& settings = rules_->settings;
+  runtime::TaskGroup beside;  // both have their 20 s: together, not one after the other
+  if (settings.check_iprev_inbound && !iprev_) beside.spawn(check_address());
+  std::optional<SpfFound> spf;
+  if (settings.check_spf_inbound) {
+    const authentication::Asking asking{reactor_, intake_.resolver(), &stop_spf_};
+    spf::Identity identity = spf::identity_of(who_->name, sender);
+    spf = co_await find_spf(asking, client_.address, std::move(identity), settings, host_);
+  }
+  co_await beside.join();
+  if (over_ || server_.phase() == net::Server::Phase::Closing) co_return;
+  const SenderVerdict verdict = judge_sender(settings, client_.address, host_, sender, iprev_, spf);
+  // What DNS could not say now it may say at the next message.
+  if (iprev_ && iprev_->outcome.result == spf::Result::TempError) iprev_.reset();
+  if (verdict.refusal.accepted()) {
+    current_->auth_results = verdict.header;
+    current_->auth_host = host_;
+    server_.answer(net::Answer::accept());
+  } else {
+    server_.answer(net::Answer::reply(verdict.refusal.code, verdict.refusal.text));
+  }
+  wakeup_.set();
+}
+
+runtime::Task<void> SmtpSession::check_address() {
+  const authentication::Asking asking{reactor_, intake_.resolver(), &stop_iprev_};
+  iprev_ = co_await find_iprev(asking, client_.address, rules_->settings);
+}
+
+/// Nobody waits for the answer to MAIL any more.
+void SmtpSession::stop_checks() {
+  stop_spf_.stop();
+  stop_iprev_.stop();
 }
 
 net::Answer SmtpSession::add_invalid(const net::RcptCommand& rcpt) {

@@ -6,6 +6,7 @@
 
 #include "engine/delivery/session_log.h"
 #include "engine/injection/intake.h"
+#include "engine/injection/sender_verdict.h"
 #include "engine/injection/submission.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
@@ -20,7 +21,8 @@ namespace sluice::injection {
 class SmtpSession final : public net::ServerOwner {
  public:
   SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Stream stream, Endpoint client,
-              Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host, delivery::SessionLog log);
+              Endpoint local, std::shared_ptr<const ClientRules> rules, std::string host,
+              delivery::SessionLog log);
   SmtpSession(const SmtpSession&) = delete;
   SmtpSession& operator=(const SmtpSession&) = delete;
   ~SmtpSession();
@@ -47,6 +49,9 @@ class SmtpSession final : public net::ServerOwner {
   void on_message_dropped(net::Dropped why) override;
   void on_reset() override;
 
+  runtime::Task<void> check_sender(std::string sender);
+  runtime::Task<void> check_address();
+  void stop_checks();
   runtime::Task<void> submit(std::unique_ptr<Submission> submission, net::MessageSeq seq);
   void recycle(std::unique_ptr<Submission> submission);
   void feed_input();
@@ -60,14 +65,19 @@ class SmtpSession final : public net::ServerOwner {
   Endpoint client_;
   Endpoint local_;
   std::shared_ptr<const ClientRules> rules_;
+  std::string host_;
+  std::optional<IprevFound> iprev_;  // asked once in a session
+  resolver::LookupStop stop_spf_;
+  resolver::LookupStop stop_iprev_;
   delivery::SessionLog log_;
   runtime::Wakeup wakeup_;
-  runtime::TaskGroup submissions_;
+  runtime::TaskGroup submissions_;  // and checks of senders
   net::Server server_;
   std::shared_ptr<const Client> who_;  // made when it greets
   std::unique_ptr<Submission> current_;
   std::vector<std::unique_ptr<Submission>> spare_;
-  bool gone_ = false;
+  bool gone_ = false;  // the client is
+  bool over_ = false;  // run() only waits for what is under way
 };
 
 }  // namespace sluice::injection

@@ -26,6 +26,8 @@ void Submission::Work::reset() {
 
 void Submission::reset() {
   sender.clear();
+  auth_results.clear();
+  auth_host = {};
   env_id.clear();
   job.clear();
   ret = 0;

@@ -64,7 +64,9 @@ struct Submission {
   std::shared_ptr<const Client> client;
   std::string_view source_type = "smtp";
   // The envelope.
-  std::string sender;  ///< empty: null path
+  std::string sender;          ///< empty: null path
+  std::string auth_results;    ///< header with what checks of the sender found; empty: there were none
+  std::string_view auth_host;  ///< who says so in it; the session's
   std::string env_id;
   std::string job;       ///< named by the envelope (x-job of a pickup file); empty: a header may name it
   std::uint8_t ret = 0;  ///< spool::DsnReturn

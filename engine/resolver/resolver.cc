@@ -83,7 +83,7 @@ class Resolver::State {
   }
 
   Task<RouteAnswer> route(std::span<const StaticHost> elements, bool is_domain, const RouteOptions& options);
-  Task<RrsetRef> lookup(std::string name, Type type);
+  Task<RrsetRef> lookup(std::string name, Type type, Duration within, LookupStop* stop);
 
   Task<void> stop() {
     stopping_ = true;
@@ -207,12 +207,12 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
   co_return gathering.compose(reactor_.random());
 }
 
-Task<RrsetRef> Resolver::State::lookup(std::string name, Type type) {
+Task<RrsetRef> Resolver::State::lookup(std::string name, Type type, Duration within, LookupStop* stop) {
   ++counters_.asked;
   if (name.size() > 1 && name.back() == '.') name.pop_back();
   for (char& c : name) c = to_lower(c);
   const MonoTime now = reactor_.now();
-  if (!net::dns::is_host_name(name))
+  if (!net::dns::is_plain_name(name))
     co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
   if (RrsetRef found = cache_.find(name, type, now)) {
     ++counters_.answered_cached;
@@ -221,10 +221,14 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type) {
   if (!enter()) co_return Rrset::of_nothing(name, type, Rrset::Kind::Failure, now);
   Asker asker(reactor_, cache_.is_known(name, type) ? Asker::Class::Known : Asker::Class::New);
   Alarm limit(asker.wakeup);
-  reactor_.arm_in(limit, options_.answer_within);
+  reactor_.arm_in(limit, std::min(within, options_.answer_within));
   flights_.want(asker, name, type);
   flights_.depart();
-  while (!asker.all_landed() && !limit.rang) co_await asker.wakeup.wait();
+  if (stop != nullptr) stop->watch(&asker.wakeup);
+  while (!asker.all_landed() && !limit.rang && (stop == nullptr || !stop->stopped())) {
+    co_await asker.wakeup.wait();
+  }
+  if (stop != nullptr) stop->watch(nullptr);
   reactor_.disarm(limit);
   RrsetRef result = asker.wants[0].result;
   leave(asker);
@@ -264,13 +268,16 @@ Task<RouteAnswer> Resolver::resolve_static_hosts(const routing::HostList& hosts,
   co_return co_await state_->route(hosts.hosts, false, options);
 }
 
-Task<RrsetRef> Resolver::lookup(std::string name, Type type) { return state_->lookup(std::move(name), type); }
+Task<RrsetRef> Resolver::lookup(std::string name, Type type, Duration within, LookupStop* stop) {
+  return state_->lookup(std::move(name), type, within, stop);
+}
 
 void Resolver::clear_cache() { state_->cache_.clear(); }
 
 void Resolver::clear_cache(std::string_view domain) {
   const std::string name = to_lower(domain);
-  for (const Type type : {Type::Mx, Type::A, Type::Aaaa}) state_->cache_.erase(name, type);
+  for (const Type type : {Type::Mx, Type::A, Type::Aaaa, Type::Txt, Type::Ptr})
+    state_->cache_.erase(name, type);
 }
 
 Task<void> Resolver::stop() { return state_->stop(); }

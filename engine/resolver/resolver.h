@@ -13,6 +13,7 @@
 #include "engine/resolver/route_answer.h"
 #include "engine/resolver/rrset.h"
 #include "engine/runtime/reactor.h"
+#include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"
 #include "policy/routing/host_list.h"
 #include "policy/routing/mx.h"
@@ -48,6 +49,27 @@ struct RouteOptions {
   std::span<const std::string> own_names;
   /// What is known for a shorter time than this is asked for again now: keeps busy names from running out.
   Duration fresh_for{0};
+};
+
+/// Ends look-ups early, because who asked is gone. What name servers were asked goes on, for the cache.
+/// Thread: the resolver's shard. Lifetime: outlives the look-ups it is given to. Limits: one look-up at a
+/// time.
+class LookupStop {
+ public:
+  /// The look-up under way answers Failure at once, a later one unless the cache knows better.
+  void stop() {
+    stopped_ = true;
+    if (waiting_ != nullptr) waiting_->set();
+  }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+  /// For another use. Requires that no look-up is under way.
+  void renew() { stopped_ = false; }
+  /// The resolver's: who waits; null: nobody.
+  void watch(runtime::Wakeup* waiting) { waiting_ = waiting; }
+
+ private:
+  runtime::Wakeup* waiting_ = nullptr;
+  bool stopped_ = false;
 };
 
 /// Thread:   one shard.
@@ -87,16 +109,19 @@ class Resolver {
   [[nodiscard]] runtime::Task<RouteAnswer> resolve_static_hosts(const routing::HostList& hosts,
                                                                 RouteOptions options);
 
-  /// One question, for rollups (MX), DANE (TLSA), MTA-STS (TXT). Never empty. CNAMEs are followed.
-  [[nodiscard]] runtime::Task<RrsetRef> lookup(std::string name, net::dns::Type type);
+  /// One question, for rollups (MX), SPF (TXT, A, MX, PTR), DANE (TLSA), MTA-STS (TXT). Never empty. CNAMEs
+  /// are followed. `within`: a Failure after this time, or ResolverOptions::answer_within when that is
+  /// shorter. `stop` (may be null) ends it with a Failure.
+  [[nodiscard]] runtime::Task<RrsetRef> lookup(std::string name, net::dns::Type type,
+                                               Duration within = Duration::max(), LookupStop* stop = nullptr);
 
   /// What the cache says about one question, `name` in lower case: find() while it holds, find_any() also
   /// when its time is over. Empty: nothing is known. CNAMEs have been followed.
   [[nodiscard]] RrsetRef find(std::string_view name, net::dns::Type type) const;
   [[nodiscard]] RrsetRef find_any(std::string_view name, net::dns::Type type) const;
 
-  /// Forgets everything cached (`pmta clear dnscache`); what is under way goes on. `domain`: only the MX, A
-  /// and AAAA of it.
+  /// Forgets everything cached (`pmta clear dnscache`); what is under way goes on. `domain`: only the MX, A,
+  /// AAAA, TXT and PTR of it.
   void clear_cache();
   void clear_cache(std::string_view domain);
 

@@ -34,6 +34,22 @@ void TableTransport::add_alias(std::string name, std::string target, std::chrono
   add({std::move(name), Type::Cname, net::dns::kClassInternet, ttl, net::dns::NameData{std::move(target)}});
 }
 
+void TableTransport::add_txt(std::string name, std::string_view text, std::chrono::seconds ttl) {
+  static constexpr std::size_t kStringMax = 255;  // RFC 1035 3.3
+  net::dns::RawData data;
+  do {
+    const std::string_view one = text.substr(0, kStringMax);
+    text.remove_prefix(one.size());
+    data.bytes.push_back(static_cast<std::byte>(one.size()));
+    for (const char c : one) data.bytes.push_back(static_cast<std::byte>(c));
+  } while (!text.empty());
+  add({std::move(name), Type::Txt, net::dns::kClassInternet, ttl, std::move(data)});
+}
+
+void TableTransport::add_ptr(std::string reverse, std::string target, std::chrono::seconds ttl) {
+  add({std::move(reverse), Type::Ptr, net::dns::kClassInternet, ttl, net::dns::NameData{std::move(target)}});
+}
+
 void TableTransport::remove(std::string_view name, Type type) { zone_.erase(Key{std::string(name), type}); }
 
 void TableTransport::script(std::string name, Type type, Script answer) {

@@ -31,6 +31,10 @@ class TableTransport final : public DnsTransport {
               std::chrono::seconds ttl = std::chrono::seconds{300});
   void add_alias(std::string name, std::string target, std::chrono::seconds ttl = std::chrono::seconds{300});
   void add(net::dns::Record record);
+  /// A TXT record of strings of 255 bytes and the rest.
+  void add_txt(std::string name, std::string_view text, std::chrono::seconds ttl = std::chrono::seconds{300});
+  /// `reverse`: "1.2.0.192.in-addr.arpa".
+  void add_ptr(std::string reverse, std::string target, std::chrono::seconds ttl = std::chrono::seconds{300});
   /// Forgets what the zone says about (name, type).
   void remove(std::string_view name, net::dns::Type type);
 

@@ -63,6 +63,8 @@ constexpr std::string_view kHelp =
     "type\n"
     "trace PATTERN                    the next connection of a queue, within a minute; --log-data,\n"
     "                                 --log-resolution, --retry-recipients, --to-log: to the log, at once\n"
+    "check spf IP HELO [FROM]         what SPF says about mail from there; --dumppackets: each question to "
+    "DNS\n"
     "reset counters                   totals of show status begin at 0\n"
     "reload                           load the configuration again; --dry-run: say what would change\n"
     "shutdown                         finish what is under way, then stop\n"
@@ -151,6 +153,7 @@ runtime::Task<control::Answer> Node::run(const control::Command& command) {
   if (command.starts_with({"register"}) || command.starts_with({"deregister"})) {
     co_return control::Answer::error("there is no management console to register with; Sluice needs none\n");
   }
+  if (command.starts_with({"check", "spf"})) co_return co_await check_spf(command);
   if (command.starts_with({"show", "license"}) || command.starts_with({"show", "registration"})) {
     co_return control::Answer{true, "Sluice needs no license and no registration.\n"};
   }

@@ -7,22 +7,13 @@
 #include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
 #include "policy/base/ascii.h"
+#include "policy/spf/dns.h"
 
 namespace sluice::shard {
 namespace {
 
 using net::dns::Type;
 using resolver::Rrset;
-
-/// The name that PTR records of an address have (RFC 1035 3.5, RFC 3596 2.5).
-std::string reverse_name(const IpAddress& address) {
-  std::string out;
-  for (unsigned i = address.bit_count() / 8; i-- > 0;) {
-    const unsigned value = address.octets()[i];
-    out += address.is_v4() ? fmt::format("{}.", value) : fmt::format("{:x}.{:x}.", value % 16, value / 16);
-  }
-  return out + (address.is_v4() ? "in-addr.arpa" : "ip6.arpa");
-}
 
 std::string text_strings(std::span<const std::byte> raw) {
   std::string out;
@@ -145,7 +136,7 @@ runtime::Task<control::Answer> Node::resolve(const control::Command& command) {
     type = found->second;
   }
   if (const auto address = IpAddress::parse(name)) {
-    name = reverse_name(*address);
+    name = spf::reverse_name(*address);
     type = Type::Ptr;
   }
   if (!net::dns::is_host_name(name) && (type || !name.starts_with('['))) {

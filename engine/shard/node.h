@@ -116,6 +116,7 @@ class Node {
   // dns_commands.cc
   runtime::Task<control::Answer> resolve(const control::Command& command);
   runtime::Task<control::Answer> show_precache();
+  runtime::Task<control::Answer> check_spf(const control::Command& command);
   // queue_commands.cc
   runtime::Task<std::vector<QueueStatus>> find_queues(std::string pattern);
   runtime::Task<control::Answer> show_domains(const control::Command& command);

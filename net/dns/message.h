@@ -63,6 +63,8 @@ inline constexpr std::uint16_t kClassInternet = 1;
 /// at the end
 /// is refused: strip it before.
 [[nodiscard]] bool is_host_name(std::string_view name);
+/// The same with labels of any printable ASCII but the backslash: what macros of SPF records make.
+[[nodiscard]] bool is_plain_name(std::string_view name);
 
 /// Flags and id of a message. `rcode` is the 4 bits of the header: extended codes are only used by EDNS
 /// itself.

@@ -210,7 +210,10 @@ Result<std::string> txt_text(std::span<const std::byte> raw) {
   return out;
 }
 
-bool is_host_name(std::string_view name) {
+namespace {
+
+template <class Allowed>
+bool is_name_of(std::string_view name, Allowed allowed) {
   if (name.empty() || name.size() > kNameWireMax - 2) return false;
   std::size_t label = 0;
   for (const char c : name) {
@@ -219,10 +222,20 @@ bool is_host_name(std::string_view name) {
       label = 0;
       continue;
     }
-    if (!is_alpha(c) && !is_digit(c) && c != '-' && c != '_') return false;
+    if (!allowed(c)) return false;
     if (++label > kLabelBytesMax) return false;
   }
   return label != 0;
+}
+
+}  // namespace
+
+bool is_host_name(std::string_view name) {
+  return is_name_of(name, [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '_'; });
+}
+
+bool is_plain_name(std::string_view name) {
+  return is_name_of(name, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
 }
 
 std::string text_of(Type type) {

@@ -308,8 +308,8 @@ std::optional<VmtaId> Finisher::identity_of_layer(std::size_t l) const {
 void Finisher::check_domain_traps() {
   // Only blocks that set one of these are flattened: a large file has thousands of others.
   static constexpr std::string_view kSuspects[] = {
-      "require-starttls",  "type",     "http-delivery-url",       "command",
-      "bcc-upon-delivery", "queue-to", "max-cold-virtual-mta-msg"};
+      "require-starttls",  "type",     "http-delivery-url",        "command",
+      "bcc-upon-delivery", "queue-to", "max-cold-virtual-mta-msg", "check-spf-outbound"};
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
     const auto vmta = identity_of_layer(l);
     if (!vmta) continue;
@@ -353,6 +353,25 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment,
       for (const Vmta& any : config_.vmtas) cold = cold || !any.settings.cold_virtual_mta.empty();
     }
     if (!cold) warn(assignment.origin, "max-cold-virtual-mta-msg has no effect without cold-virtual-mta");
+  } else if (name == "check-spf-outbound" && effective.check_spf_outbound) {
+    const auto gives_one = [](const auto& settings) {
+      return !settings.smtp_source_host.empty() || !settings.smtp_proxy_source_host.empty() ||
+             !settings.use_proxy.empty();
+    };
+    bool fixed = gives_one(config_.globals) || gives_one(config_.vmta(vmta).settings);
+    // Blocks of the top level are everybody's.
+    for (const Vmta& any : config_.vmtas) fixed = fixed || (vmta == kDefaultVmta && gives_one(any.settings));
+    for (const Pool& pool : config_.pools) {
+      const bool has_it = std::ranges::any_of(pool.settings.members,
+                                              [vmta](const PoolMember& one) { return one.id == vmta; });
+      fixed = fixed || ((has_it || vmta == kDefaultVmta) && !pool.settings.use_proxy.empty());
+    }
+    if (!fixed) {
+      warn(assignment.origin,
+           "check-spf-outbound needs a source address, but virtual MTA \"" + config_.vmta(vmta).name +
+               "\" has none: the one the system chooses is checked",
+           "smtp-source-host IP NAME");
+    }
   } else if (name == "type") {
     if (effective.type == QueueType::File && effective.file_destination.empty()) {
       warn(assignment.origin, "type file without file-destination");

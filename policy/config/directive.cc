@@ -124,7 +124,6 @@ std::string_view name_of(Capability capability) {
     case Capability::MailMerge: return "mail merge";
     case Capability::HttpSubmission: return "HTTP submission";
     case Capability::Pickup: return "the pickup folder";
-    case Capability::InboundChecks: return "SPF, DKIM and reverse DNS checks";
     case Capability::MessageChanges: return "changes to messages";
     case Capability::Reports: return "reports to senders and operators by mail";
     case Capability::BounceProcessor: return "the bounce processor";

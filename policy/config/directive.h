@@ -86,7 +86,6 @@ enum class Capability : std::uint8_t {
   MailMerge,
   HttpSubmission,
   Pickup,
-  InboundChecks,
   MessageChanges,
   Reports,
   BounceProcessor,

@@ -339,7 +339,10 @@ std::string Check::client_name() const {
   return names.front();
 }
 
-std::optional<std::string> Check::expand(std::string_view text) const {
+std::optional<std::string> Check::expand(std::string_view text) {
+  const auto facts =
+      scan_macros(text, MacroPlace::Explanation);  // which takes all that a domain-spec may have
+  if (facts && facts->uses_local_part) outcome_.used_local_part = true;
   const std::string name = client_name();
   return expand_macros(text, {.local = identity_.local,
                               .sender_domain = identity_.domain,
@@ -352,7 +355,7 @@ std::optional<std::string> Check::expand(std::string_view text) const {
 }
 
 /// RFC 7208 4.8 and 7.3: labels on the left go until it fits. May be no askable name: then nothing is there.
-std::string Check::target_of(std::string_view spec) const {
+std::string Check::target_of(std::string_view spec) {
   if (spec.empty()) return frames_.back().domain;
   auto expanded = expand(spec);
   if (!expanded) return {};

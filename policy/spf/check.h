@@ -37,6 +37,9 @@ struct Outcome {
   std::string matched;      ///< the directive that decided, as written: "-all"; empty: none matched
   std::string why;          ///< of an error or None: what is wrong and where
   std::string explanation;  ///< of the sender's domain, for a Fail; printable ASCII, may be empty
+  /// The local part has been part of a question or text: without it, the outcome is that of every sender at
+  /// the domain, from this address with this HELO name.
+  bool used_local_part = false;
 };
 
 /// One check. Ask question(), give its answer(), until question() is null; then outcome().
@@ -94,8 +97,8 @@ class Check {
   void conclude(Result result, std::string why = {});
   [[nodiscard]] bool is_error(const DnsAnswer& answer);
   [[nodiscard]] bool count_lookup();
-  [[nodiscard]] std::optional<std::string> expand(std::string_view text) const;
-  [[nodiscard]] std::string target_of(std::string_view spec) const;
+  [[nodiscard]] std::optional<std::string> expand(std::string_view text);
+  [[nodiscard]] std::string target_of(std::string_view spec);
   [[nodiscard]] std::string client_name() const;
   [[nodiscard]] const Directive& current() const;
 

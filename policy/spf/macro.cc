@@ -139,6 +139,7 @@ std::optional<MacroFacts> scan_macros(std::string_view text, MacroPlace place) {
     const bool only_explains = macro->letter == 'c' || macro->letter == 'r' || macro->letter == 't';
     if (only_explains && place == MacroPlace::Domain) return std::nullopt;
     if (macro->letter == 'p') facts.uses_client_name = true;
+    if (macro->letter == 'l' || macro->letter == 's') facts.uses_local_part = true;
     at += macro->size;
   }
   return facts;

@@ -17,6 +17,7 @@ enum class MacroPlace : std::uint8_t { Domain, Explanation };
 struct MacroFacts {
   bool uses_client_name = false;  ///< %{p}: DNS has to be asked before
   bool ends_with_macro = false;
+  bool uses_local_part = false;  ///< %{l} or %{s}: mailboxes of one domain may get different answers
 };
 /// nullopt: not a macro-string.
 [[nodiscard]] std::optional<MacroFacts> scan_macros(std::string_view text, MacroPlace place);

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include "engine/authentication/sender_checks.h"
 #include "engine/resolver/cares_transport.h"
 #include "engine/resolver/resolver.h"
 #include "tests/e2e/dns/knot_server.h"
@@ -39,6 +40,9 @@ plain    A     127.0.0.20
 six      AAAA  fd00::21
 nullmx   MX    0 .
 text     TXT   "v=spf1 -all"
+sender   TXT   "v=spf1 ip4:192.0.2.1 exists:%{l}.list.exa" "mple.test mx -all"
+sender   MX    10 mx1
+joe\043x.list A 127.0.0.2
 alias    CNAME example.test.
 short    MX    10 mx1
 )";
@@ -166,6 +170,29 @@ Task<void> cached(World& setup) {
 }
 
 TEST_F(Knot, SecondTimeIsCached) { run(cached); }
+
+Task<spf::Result> spf_of(World& setup, std::string client, std::string sender) {
+  spf::Identity identity = spf::identity_of("h.test", sender);
+  spf::CheckSettings settings;
+  const IpAddress address = *IpAddress::parse(client);
+  const authentication::Asking asking{setup.reactor, *setup.resolver};
+  const spf::Outcome outcome =
+      co_await authentication::check_spf(asking, address, std::move(identity), std::move(settings));
+  co_return outcome.result;
+}
+
+Task<void> sender_policies(World& setup) {
+  EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@sender.example.test"), spf::Result::Pass);
+  EXPECT_EQ(co_await spf_of(setup, "192.0.2.2", "joe@sender.example.test"), spf::Result::Fail);
+  EXPECT_EQ(co_await spf_of(setup, "192.0.2.2", "joe+x@sender.example.test"), spf::Result::Pass) << "exists";
+  EXPECT_EQ(co_await spf_of(setup, "127.0.0.11", "joe@sender.example.test"), spf::Result::Pass) << "mx";
+  EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@text.example.test"), spf::Result::Fail);
+  EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@plain.example.test"), spf::Result::None);
+  EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@elsewhere.invalid"), spf::Result::TempError)
+      << "REFUSED";
+}
+
+TEST_F(Knot, SenderPolicies) { run(sender_policies); }
 
 Task<void> server_dies(World& setup) {
   EXPECT_TRUE((co_await setup.ask("short.example.test")).ok());

@@ -1,10 +1,12 @@
 // Goal: fields lie one behind the other, limits hold, fields and body together are the message. Addresses and
-// command arguments ride along: what is read as an address reads again as the same one.
-// How: any bytes as a message, an address and a command.
+// command arguments ride along: what is read as an address reads again as the same one. No text of a stranger
+// gets out of an Authentication-Results header. How: any bytes as a message, an address and a command.
 
 #include <cstdint>
+#include <span>
 #include <string>
 
+#include "net/mime/auth_results.h"
 #include "net/mime/header_scan.h"
 #include "net/smtp/command.h"
 #include "policy/base/assert.h"
@@ -28,6 +30,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   SLUICE_ASSERT(scan.header_bytes() == at && at <= HeaderScan::kHeaderBytesMax);
   SLUICE_ASSERT(scan.body_offset() >= at && scan.body_offset() <= text.size());
+
+  const std::string stranger(text);
+  const AuthResult result{.method = "spf",
+                          .result = "fail",
+                          .comment = text,
+                          .trace = std::span(&stranger, 1),
+                          .property = "smtp.mailfrom",
+                          .value = text};
+  std::string header;
+  append_auth_results(header, "mx.test", std::span(&result, 1));
+  HeaderScan own(header);
+  SLUICE_ASSERT(own.next(field) && field.whole.size() == header.size());
+  SLUICE_ASSERT(is_auth_results_of(field.value, "mx.test"));
+  (void)is_auth_results_of(text, "mx.test");
 
   for (const bool utf8 : {false, true}) {
     AddressRules rules{.allow_null = true, .allow_no_domain = true, .allow_utf8 = utf8};

@@ -215,6 +215,9 @@ TEST(Diagnostics, Traps) {
        "never reached: the empty pattern above matches everything"},
       {"<domain *>\nmax-smtp-out 0\n</domain>\n",
        "max-smtp-out 0 opens no connection: the mail stays queued"},
+      {"<virtual-mta v>\n<domain *>\ncheck-spf-outbound yes\n</domain>\n</virtual-mta>\n",
+       "check-spf-outbound needs a source address, but virtual MTA \"v\" has none: the one the system "
+       "chooses is checked"},
       {"<virtual-mta v>\n<domain *>\nmax-cold-virtual-mta-msg 100/d\n</domain>\n</virtual-mta>\n",
        "max-cold-virtual-mta-msg has no effect without cold-virtual-mta"},
       {"<domain x.rollup>\n</domain>\n<mx-rollup-list>\nmx *.mail.example y.rollup\n</mx-rollup-list>\n",
@@ -240,6 +243,25 @@ TEST(Diagnostics, Traps) {
     ASSERT_EQ(result.diagnostics.size(), 1u) << format(result.diagnostics);
     EXPECT_EQ(result.diagnostics[0].message, c.message);
     EXPECT_GT(result.diagnostics[0].line, 0u);
+  }
+}
+
+TEST(Diagnostics, NoTrapForOutboundSpfWhereTheSourceIsKnown) {
+  const std::string proxy = "<proxy p>\nserver 192.0.2.1:5000\nclient 198.51.100.1 p.test\n</proxy>\n";
+  const std::string check = "<domain *>\ncheck-spf-outbound yes\n</domain>\n";
+  const std::string cases[] = {
+      "smtp-source-host 192.0.2.9 a.test\n" + check,
+      "<virtual-mta v>\nsmtp-source-host 192.0.2.9 a.test\n" + check + "</virtual-mta>\n",
+      "<virtual-mta v>\nsmtp-source-host 192.0.2.9 a.test\n</virtual-mta>\n" + check,
+      proxy + "<virtual-mta v>\nuse-proxy p\n" + check + "</virtual-mta>\n",
+      proxy + "<virtual-mta v>\n" + check +
+          "</virtual-mta>\n<virtual-mta-pool w>\nvirtual-mta v\nuse-proxy p\n" + "</virtual-mta-pool>\n",
+      "<virtual-mta v>\n<domain *>\ncheck-spf-outbound no\n</domain>\n</virtual-mta>\n",
+  };
+  for (const std::string& text : cases) {
+    const LoadResult result = load_fragment(text);
+    ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+    for (const auto& one : result.diagnostics) EXPECT_FALSE(one.message.starts_with("check-spf")) << text;
   }
 }
 

@@ -113,6 +113,27 @@ TEST(Spf, WhoIsChecked) {
             "pass");
 }
 
+// Who keeps outcomes may keep them for a domain only where this is false.
+TEST(Spf, TheLocalPartMattersWhereARecordAsksForIt) {
+  const struct {
+    const char* zone;
+    bool expected;
+  } kCases[] = {
+      {"example.com TXT v=spf1 a:%{d} include:%{o} exists:%{i}.%{h}.test -all", false},
+      {"example.com TXT v=spf1 exists:%{l}.test -all", true},
+      {"example.com TXT v=spf1 exists:%{L1r-}.test -all", true},
+      {"example.com TXT v=spf1 exists:%{s}.test -all", true},
+      {"example.com TXT v=spf1 include:b.test -all\nb.test TXT v=spf1 redirect=%{l}.test", true},
+      {"example.com TXT v=spf1 +all exists:%{l}.test", false},
+      {"example.com TXT v=spf1 exists:%%{l}.test -all", false},
+      {"example.com TXT v=spf1 -all exp=%{l}.test", false},
+  };
+  for (const auto& one : kCases) {
+    const Ran ran = run(Zone(one.zone), "192.0.2.1", "h.test", "joe@example.com");
+    EXPECT_EQ(ran.outcome.used_local_part, one.expected) << one.zone << ": " << ran.outcome.why;
+  }
+}
+
 TEST(Spf, Families) {
   const std::string zone =
       R"(example.com TXT v=spf1 a/24//64 ip6:2001:db8:5::/48 ip6:::ffff:192.0.2.0/120 mx -all
