@@ -119,32 +119,16 @@ std::string_view name_of(State state) {
 std::string_view name_of(Capability capability) {
   switch (capability) {
     case Capability::Tls: return "TLS";
-    case Capability::Dkim: return "DKIM signing";
+    case Capability::Dkim: return "DKIM";
     case Capability::Auth: return "SMTP AUTH";
     case Capability::MailMerge: return "mail merge";
     case Capability::HttpSubmission: return "HTTP submission";
-    case Capability::Pickup: return "the pickup folder";
-    case Capability::MessageChanges: return "changes to messages";
-    case Capability::Reports: return "reports to senders and operators by mail";
     case Capability::BounceProcessor: return "the bounce processor";
     case Capability::FeedbackProcessor: return "the feedback loop processor";
     case Capability::Suppression: return "bounce actions and suppression";
     case Capability::Monitor: return "the web monitor";
     case Capability::Webhooks: return "webhooks";
-    case Capability::AccountingOptions: return "accounting pipes and options";
     case Capability::Alerts: return "alerts";
-    case Capability::KeyStore: return "the external key store";
-    case Capability::Proxies: return "proxies";
-    case Capability::Sink: return "the built-in sink";
-    case Capability::Logging: return "traces and log rotation";
-    case Capability::SpoolOptions: return "spool and memory limits";
-    case Capability::Rights: return "running without root";
-    case Capability::Identity: return "identity selection, aliases and priorities";
-    case Capability::Backoff: return "queue modes and reply patterns";
-    case Capability::Routing: return "rollup and routing";
-    case Capability::Limits: return "further limits";
-    case Capability::QueueTypes: return "deliveries other than SMTP";
-    case Capability::Schedules: return "schedules";
   }
   return "";
 }

@@ -85,31 +85,15 @@ enum class Capability : std::uint8_t {
   Auth,
   MailMerge,
   HttpSubmission,
-  Pickup,
-  MessageChanges,
-  Reports,
   BounceProcessor,
   FeedbackProcessor,
   Suppression,
   Monitor,
   Webhooks,
-  AccountingOptions,
   Alerts,
-  KeyStore,
-  Proxies,
-  Sink,
-  Logging,
-  SpoolOptions,
-  Rights,
-  Identity,
-  Backoff,
-  Routing,
-  Limits,
-  QueueTypes,
-  Schedules,
 };
-inline constexpr std::size_t kCapabilityCount = static_cast<std::size_t>(Capability::Schedules) + 1;
-/// "TLS", "DKIM signing".
+inline constexpr std::size_t kCapabilityCount = static_cast<std::size_t>(Capability::Alerts) + 1;
+/// "TLS", "DKIM".
 [[nodiscard]] std::string_view name_of(Capability capability);
 /// "works", "to come", "out".
 [[nodiscard]] std::string_view name_of(State state);
