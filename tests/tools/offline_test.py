@@ -213,6 +213,8 @@ class Offline(unittest.TestCase):
         self.assertTrue(out.startswith('VirtualMTA settings for "news":\n'), out)
         self.assertIn('\nQueue settings for "gmail.com/news":\n\nmax-smtp-out 12\n', out)
         self.assertEqual(self.run_it("--config", path, "show", "settings", "gmail.com/news")[1], out)
+        self.assertEqual(self.run_it("settings", "gmail.com/news", "--config", path)[1], out)
+        self.assertEqual(self.run_it("settings", "gmail.com/news", "--config")[0], 2)
         status, out, _ = self.run_it("--config", path, "explain", "gmail.com/news", "max-smtp-out")
         self.assertEqual(status, 0)
         self.assertIn(f"{path}:11  <domain gmail.com> in <virtual-mta news>\n", out)

@@ -87,13 +87,18 @@ int main(int argc, char** argv) {
   const char* environment = std::getenv("SLUICE_SOCKET");
   std::string socket = environment != nullptr ? environment : "/run/sluice/control";
   std::string config;
-  while (!arguments.empty() && (arguments[0] == "--socket" || arguments[0] == "--config")) {
-    if (arguments.size() < 2) {
+  // Wherever they stand: behind a command is where many hands put them.
+  for (auto at = arguments.begin(); at != arguments.end();) {
+    if (*at != "--socket" && *at != "--config") {
+      ++at;
+      continue;
+    }
+    if (at + 1 == arguments.end()) {
       std::fputs(kUsage, stderr);
       return 2;
     }
-    (arguments[0] == "--socket" ? socket : config) = arguments[1];
-    arguments.erase(arguments.begin(), arguments.begin() + 2);
+    (*at == "--socket" ? socket : config) = at[1];
+    at = arguments.erase(at, at + 2);
   }
   if (arguments.empty() || arguments[0] == "--help") {
     std::fputs(kUsage, arguments.empty() ? stderr : stdout);
