@@ -117,21 +117,12 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] const queue::SourceAddress* source_in_force() const;
   void follow_settings();
   void read_input();
-  void add_transactions();
   void next_guest(bool stays);
-  bool take_one(Active& slot);
-  bool offer_paid(Active& slot);
-  runtime::Task<void> read(Active& slot);
-  void give_up(Active& slot);
-  bool offer(Active& slot);
   runtime::Task<void> send_output();
   runtime::Task<Status> send_parts();
   runtime::Task<void> wait_for_events();
   [[nodiscard]] Duration phase_timeout() const;
   void release(Active& slot);
-  [[nodiscard]] std::size_t recipients_at_most() const;
-  [[nodiscard]] std::size_t errors_left() const;
-  [[nodiscard]] bool may_take_more() const;
   void connection_ended(std::string why);
   void put_back(Active& slot);
   void end_all_items(Active& slot, const Failure& failure, bool permanent);
@@ -147,6 +138,16 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Task<void> give_up_carried();
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
+  // transactions.cc
+  [[nodiscard]] std::size_t recipients_at_most() const;
+  [[nodiscard]] std::size_t errors_left() const;
+  [[nodiscard]] bool may_take_more() const;
+  void add_transactions();
+  bool take_one(Active& slot);
+  bool offer_paid(Active& slot);
+  runtime::Task<void> read(Active& slot);
+  void give_up(Active& slot);
+  bool offer(Active& slot);
   // sender_clearance.cc
   [[nodiscard]] static std::string_view sender_of(const Active& slot, const spool::MessageView& message,
                                                   std::string& into);
