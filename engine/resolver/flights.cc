@@ -5,6 +5,7 @@
 #include "net/dns/answer.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
+#include "policy/base/dns_name.h"
 
 namespace sluice::resolver {
 
@@ -207,7 +208,7 @@ Task<RrsetRef> Flights::ask(std::string question, Type type) {
         co_return Rrset::of_nothing(question, type, Rrset::Kind::NxDomain, expires_of_nothing());
       case Answer::Kind::Failure: co_return failure(question, type);
       case Answer::Kind::Alias:
-        if (!net::dns::is_host_name(answer.alias)) {
+        if (!is_host_name(answer.alias)) {
           co_return Rrset::of_nothing(question, type, Rrset::Kind::NoData, expires_of_nothing());
         }
         name = std::move(answer.alias);

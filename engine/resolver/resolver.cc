@@ -9,6 +9,7 @@
 #include "engine/resolver/rrset_cache.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
+#include "policy/base/dns_name.h"
 
 namespace sluice::resolver {
 
@@ -212,8 +213,7 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type, Duration wit
   if (name.size() > 1 && name.back() == '.') name.pop_back();
   for (char& c : name) c = to_lower(c);
   const MonoTime now = reactor_.now();
-  if (!net::dns::is_plain_name(name))
-    co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
+  if (!is_plain_dns_name(name)) co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
   if (RrsetRef found = cache_.find(name, type, now)) {
     ++counters_.answered_cached;
     co_return found;

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "policy/base/assert.h"
+#include "policy/base/dns_name.h"
 
 namespace sluice::resolver {
 
@@ -31,7 +32,7 @@ std::size_t packed_bytes(const Record& record) {
 /// A name that fits the packed form and may be asked for; the empty one is the null MX.
 bool is_usable(const Record& record) {
   const auto* mx = std::get_if<net::dns::MxData>(&record.data);
-  return mx == nullptr || mx->host.empty() || net::dns::is_host_name(mx->host);
+  return mx == nullptr || mx->host.empty() || is_host_name(mx->host);
 }
 
 std::byte* put_u16(std::byte* at, std::size_t value) {

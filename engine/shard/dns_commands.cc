@@ -7,6 +7,7 @@
 #include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
 #include "policy/base/ascii.h"
+#include "policy/base/dns_name.h"
 #include "policy/spf/dns.h"
 
 namespace sluice::shard {
@@ -83,7 +84,7 @@ runtime::Task<control::Answer> resolve_records(resolver::Resolver& resolver, run
 runtime::Task<control::Answer> resolve_route(resolver::Resolver& resolver, runtime::Reactor& reactor,
                                              std::string domain, routing::Families families) {
   std::string text;
-  if (net::dns::is_host_name(domain)) {
+  if (is_host_name(domain)) {
     const resolver::RrsetRef mx = co_await resolver.lookup(domain, Type::Mx);
     text += mx->kind() == Rrset::Kind::Records
                 ? records_text(*mx, reactor.now())
@@ -139,7 +140,7 @@ runtime::Task<control::Answer> Node::resolve(const control::Command& command) {
     name = spf::reverse_name(*address);
     type = Type::Ptr;
   }
-  if (!net::dns::is_host_name(name) && (type || !name.starts_with('['))) {
+  if (!is_host_name(name) && (type || !name.starts_with('['))) {
     co_return control::Answer::error("resolve: \"" + name + "\" is no name that can be asked for\n");
   }
   // By the cache that connections use: what it knows is what they do. `clear dnscache` comes first for news.

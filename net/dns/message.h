@@ -59,13 +59,6 @@ inline constexpr std::uint16_t kClassInternet = 1;
 // Names are text: labels joined by dots, no dot at the end, lower case when parsed, "" is the root. Bytes
 // outside printable ASCII, dots inside labels and backslashes are written \DDD (RFC 1035 5.1).
 
-/// True for a host name that may be asked for: 1 to 253 bytes, labels of letters, digits, '-' and '_'. A dot
-/// at the end
-/// is refused: strip it before.
-[[nodiscard]] bool is_host_name(std::string_view name);
-/// The same with labels of any printable ASCII but the backslash: what macros of SPF records make.
-[[nodiscard]] bool is_plain_name(std::string_view name);
-
 /// Flags and id of a message. `rcode` is the 4 bits of the header: extended codes are only used by EDNS
 /// itself.
 struct Header {

@@ -3,7 +3,6 @@
 
 #include "net/dns/message.h"
 #include "net/dns/wire_name.h"
-#include "policy/base/ascii.h"
 
 namespace sluice::net::dns {
 namespace {
@@ -208,34 +207,6 @@ Result<std::string> txt_text(std::span<const std::byte> raw) {
     raw = raw.subspan(1 + length);
   }
   return out;
-}
-
-namespace {
-
-template <class Allowed>
-bool is_name_of(std::string_view name, Allowed allowed) {
-  if (name.empty() || name.size() > kNameWireMax - 2) return false;
-  std::size_t label = 0;
-  for (const char c : name) {
-    if (c == '.') {
-      if (label == 0) return false;
-      label = 0;
-      continue;
-    }
-    if (!allowed(c)) return false;
-    if (++label > kLabelBytesMax) return false;
-  }
-  return label != 0;
-}
-
-}  // namespace
-
-bool is_host_name(std::string_view name) {
-  return is_name_of(name, [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '_'; });
-}
-
-bool is_plain_name(std::string_view name) {
-  return is_name_of(name, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
 }
 
 std::string text_of(Type type) {

@@ -5,6 +5,7 @@
 
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
+#include "policy/base/dns_name.h"
 
 namespace sluice::spf {
 namespace {
@@ -18,7 +19,7 @@ std::string without_dot(std::string name) {
 
 /// RFC 7208 4.3: a multi-label name that DNS can be asked for.
 bool is_checkable(std::string_view domain) {
-  return is_askable(domain) && domain.find('.') != std::string_view::npos && domain.front() != '[';
+  return is_plain_dns_name(domain) && domain.find('.') != std::string_view::npos && domain.front() != '[';
 }
 
 bool is_below(std::string_view name, std::string_view domain) {
@@ -170,15 +171,15 @@ bool Check::evaluate(const Directive& directive) {
       }
       return true;
     case Kind::A:
-      if (!is_askable(target)) return false;
+      if (!is_plain_dns_name(target)) return false;
       ask(Step::Addresses, family_of(client_), std::move(target));
       return true;
     case Kind::Mx:
-      if (!is_askable(target)) return false;
+      if (!is_plain_dns_name(target)) return false;
       ask(Step::MxHosts, RecordType::Mx, std::move(target));
       return true;
     case Kind::Exists:
-      if (!is_askable(target)) return false;
+      if (!is_plain_dns_name(target)) return false;
       ask(Step::Exists, RecordType::A, std::move(target));  // of IPv6 clients too (RFC 7208 5.7)
       return true;
   }
@@ -225,7 +226,7 @@ void Check::take_mx_hosts(const DnsAnswer& answer) {
   mx_hosts_.clear();
   next_host_ = 0;
   for (const std::string& host : answer.texts) {
-    if (is_askable(host)) mx_hosts_.push_back(host);  // the root of a null MX is not
+    if (is_plain_dns_name(host)) mx_hosts_.push_back(host);  // the root of a null MX is not
   }
   ask_mx_host();
 }
@@ -300,7 +301,7 @@ void Check::explain() {
   if (explanation_.empty()) {
     if (record.explanation_uses_client_name && need_names()) return;
     std::string target = target_of(record.explanation);
-    if (is_askable(target)) ask(Step::Explanation, RecordType::Txt, std::move(target));
+    if (is_plain_dns_name(target)) ask(Step::Explanation, RecordType::Txt, std::move(target));
     return;
   }
   const auto facts = scan_macros(explanation_, MacroPlace::Explanation);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/base/assert.h"
+#include "policy/base/dns_name.h"
 
 namespace sluice::spf {
 
@@ -15,22 +16,6 @@ std::string_view name_of(RecordType type) {
     case RecordType::Ptr: return "PTR";
   }
   return "";
-}
-
-bool is_askable(std::string_view name) {
-  static constexpr std::size_t kNameMax = 253;
-  static constexpr std::size_t kLabelMax = 63;
-  if (name.empty() || name.size() > kNameMax) return false;
-  std::size_t label = 0;
-  for (const char c : name) {
-    if (c == '.') {
-      if (label == 0) return false;
-      label = 0;
-      continue;
-    }
-    if (c <= ' ' || c > '~' || c == '\\' || ++label > kLabelMax) return false;
-  }
-  return label != 0;
 }
 
 std::string reverse_name(const IpAddress& address) {
@@ -69,7 +54,7 @@ void ClientNames::answer(const DnsAnswer& answer) {
     reverse_ = answer.kind;
     for (const std::string& name : answer.texts) {
       if (names_.size() == kNamesMax) break;
-      if (is_askable(name)) names_.push_back(name);
+      if (is_plain_dns_name(name)) names_.push_back(name);
     }
     return ask_next();
   }

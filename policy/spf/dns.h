@@ -13,7 +13,7 @@ namespace sluice::spf {
 enum class RecordType : std::uint8_t { Txt, A, Aaaa, Mx, Ptr };
 [[nodiscard]] std::string_view name_of(RecordType type);
 
-/// `name` is askable (is_askable()), in the spelling of whoever wrote it.
+/// `name` can be asked for (is_plain_dns_name()), in the spelling of whoever wrote it.
 struct Question {
   RecordType type = RecordType::Txt;
   std::string name;
@@ -33,8 +33,6 @@ struct DnsAnswer {
   [[nodiscard]] bool is_void() const { return kind == Kind::NoData || kind == Kind::NoDomain; }
 };
 
-/// Can be asked for: at most 253 bytes, labels of 1 to 63 printable ASCII characters without the backslash.
-[[nodiscard]] bool is_askable(std::string_view name);
 /// "1.2.0.192.in-addr.arpa", or the nibbles under ip6.arpa.
 [[nodiscard]] std::string reverse_name(const IpAddress& address);
 /// A or AAAA, by the family of `address`.

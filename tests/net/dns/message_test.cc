@@ -168,19 +168,6 @@ TEST(DnsName, Encoding) {
   EXPECT_FALSE(encode_name(longest + "ab"));
 }
 
-TEST(DnsName, HostNames) {
-  for (const char* good : {"a", "a.b", "mx-1.example.com", "_25._tcp.mx", "1.2", "xn--bcher-kva.example"}) {
-    EXPECT_TRUE(is_host_name(good)) << good;
-  }
-  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a b", "a\\046b",
-                          "b\xc3\xbc"
-                          "cher"})
-    EXPECT_FALSE(is_host_name(bad)) << bad;
-  EXPECT_TRUE(is_host_name(std::string(63, 'x')));
-  EXPECT_FALSE(is_host_name(std::string(64, 'x')));
-  EXPECT_FALSE(is_host_name(std::string(254, 'x')));
-}
-
 Message sample() {
   Message message;
   message.header = {7, true, 0, true, false, true, true, true, false, Rcode::NoError};

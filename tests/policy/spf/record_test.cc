@@ -215,15 +215,7 @@ TEST(SpfMacro, Expands) {
   EXPECT_FALSE(expand_macros(endless, values).has_value());
 }
 
-TEST(SpfDns, NamesThatCanBeAskedFor) {
-  EXPECT_TRUE(is_askable("user+tag=x._spf.example.com"));
-  EXPECT_TRUE(is_askable(std::string(63, 'a') + ".test"));
-  for (const std::string& name :
-       {std::string(), std::string("a..b"), std::string(".a"), std::string("a."), std::string("a b.test"),
-        std::string("a\\b.test"), std::string("\xc3\xa4.test"), std::string(64, 'a') + ".test",
-        std::string(250, '.') + "a.test"}) {
-    EXPECT_FALSE(is_askable(name)) << name;
-  }
+TEST(SpfDns, ReverseNames) {
   EXPECT_EQ(reverse_name(*IpAddress::parse("192.0.2.10")), "10.2.0.192.in-addr.arpa");
   EXPECT_EQ(reverse_name(*IpAddress::parse("2001:db8::1")),
             "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
