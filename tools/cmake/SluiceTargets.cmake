@@ -5,7 +5,8 @@
 #   sluice_test(net_smtp_client SOURCES client_test.cc DEPS net_smtp)          one gtest program, one ctest entry
 #                                                                              (SHARDS N: N entries;
 #                                                                              PRECOMPILED h: what all sources share)
-#   sluice_fuzzer(smtp_reply SOURCES reply_fuzz.cc DEPS net_smtp)              built by the fuzz preset
+#   sluice_fuzzer(smtp_reply SOURCES reply_fuzz.cc DEPS net_smtp)              with libFuzzer where a preset has it;
+#                                                                              else a test with a few fixed inputs
 find_package(Threads REQUIRED)
 
 set(SLUICE_MAY_USE_base base)
@@ -89,13 +90,19 @@ function(sluice_test name)
 endfunction()
 
 function(sluice_fuzzer name)
-  if(NOT SLUICE_FUZZ)
-    return()
-  endif()
   cmake_parse_arguments(A "" "" "SOURCES;DEPS;EXTERNAL" ${ARGN})
   sluice_check_layers(${name}_fuzz tests ${A_DEPS})
   add_executable(${name}_fuzz ${A_SOURCES})
   set_target_properties(${name}_fuzz PROPERTIES SLUICE_LAYER tests RUNTIME_OUTPUT_DIRECTORY
                                                                    ${CMAKE_BINARY_DIR}/fuzz)
-  target_link_libraries(${name}_fuzz PRIVATE sluice_flags ${A_DEPS} ${A_EXTERNAL} -fsanitize=fuzzer)
+  target_link_libraries(${name}_fuzz PRIVATE sluice_flags ${A_DEPS} ${A_EXTERNAL})
+  if(SLUICE_FUZZ)
+    target_link_libraries(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  else()
+    # Compiled by every preset and compiler: what breaks one shows where the change is made.
+    target_link_libraries(${name}_fuzz PRIVATE fuzz_replay)
+    target_compile_options(${name}_fuzz PRIVATE $<$<CONFIG:Debug>:-O0>)
+    add_test(NAME fuzz_${name} COMMAND ${name}_fuzz)
+    set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 60)
+  endif()
 endfunction()

@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Check check(client, identity_of("mail.example", sender), {.wants_explanation = true, .receiver = "us"});
     std::size_t asked = 0;
     while (const Question* question = check.question()) {
-      SLUICE_ASSERT(++asked <= Check::kQuestionsMax && is_plain_dns_name(question->name));
+      SLUICE_ASSERT(++asked <= Check::kQuestionsMax && sluice::is_plain_dns_name(question->name));
       if (asked == 50 && (input.front() & 4) != 0) {
         check.give_up();
         break;
