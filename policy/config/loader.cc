@@ -141,7 +141,8 @@ void Loader::read_lines(std::uint32_t file) {
   }
 }
 
-/// Joins lines that continue: lists behind a comma, seeds behind a backslash, regexes wrapped by a paste.
+/// Joins lines that continue: lists behind a comma, seeds behind a backslash, regexes and macros wrapped by a
+/// paste.
 void Loader::complete_line(LineReader& reader, LogicalLine& line) {
   static constexpr std::size_t kWrappedRegexLinesMax = 4;
   const auto trimmed = [&] { return trim(line.text); };
@@ -157,6 +158,14 @@ void Loader::complete_line(LineReader& reader, LogicalLine& line) {
   if (row == nullptr && (scope == Scope::Vmta || scope == Scope::Pool))
     row = table_.find(name, Scope::Domain);
   if (row == nullptr) return;
+  if (row->action == LoaderAction::DomainMacro && split_words(trimmed()).size() == 2) {
+    const std::string_view next = reader.peek();
+    const auto is_word = [](std::string_view item) { return split_words(item).size() == 1; };
+    if (!next.empty() && !next.starts_with('<') && std::ranges::all_of(split_list(next), is_word) &&
+        reader.extend(line, true))
+      report(Severity::Warning, trimmed(), "the macro's domains stand on the line below its name", {},
+             "write them on one line");
+  }
   if (row->has(kList)) {
     while (trimmed().ends_with(',')) {
       const std::string_view next = reader.peek();

@@ -57,6 +57,26 @@ TEST(Grammar, ACommaBeforeATagDoesNotSwallowTheTag) {
   EXPECT_EQ(config->flatten("a.example", kDefaultVmta).max_smtp_out, 3u);
 }
 
+TEST(Grammar, DomainsOfAMacroMayStandOnTheLineBelow) {
+  const LoadResult result = load_fragment(
+      "domain-macro orange \n"
+      "orange.example,wanadoo.example,\n"
+      "third.example\n"
+      "<domain $orange>\nmax-smtp-out 3\n</domain>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  EXPECT_EQ(count(result, Severity::Warning), 1u);
+  EXPECT_EQ(result.config->domain_macros.at("orange"),
+            (std::vector<std::string>{"orange.example", "wanadoo.example", "third.example"}));
+  for (const std::string_view below :
+       {"postmaster a@b.example", "run-as-root yes", "", "<domain a.example>\n</domain>"}) {
+    SCOPED_TRACE(below);
+    const LoadResult empty = load_fragment("domain-macro m\n" + std::string(below) + "\n");
+    ASSERT_FALSE(empty.ok());
+    EXPECT_EQ(empty.diagnostics.front().message, "argument missing");
+    EXPECT_EQ(count(empty, Severity::Error), 1u) << format(empty.diagnostics);
+  }
+}
+
 TEST(Grammar, WrappedRegexIsJoinedWithAWarning) {
   const LoadResult result = load_fragment(
       "<bounce-category-patterns>\n"

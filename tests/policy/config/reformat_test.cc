@@ -93,6 +93,7 @@ TEST(Reformat, OddLinesKeepTheirMeaning) {
       "<smtp-user u>\npassword   ab#cd\n</smtp-user>\n",
       "<domain *>\nretry-after 1m, # first\n\n   2m,\n  # why\n 3m\nmax-smtp-out 3\n</domain>\n",
       "domain-macro m a.example,\n<domain $m>\n</domain>\n",
+      "domain-macro m \n  a.example,b.example\n<domain $m>\n</domain>\n",
       "</domain>\n</domain>\nmax-smtp-out 1\n",
       "<domain x\n",
       "smtp-listener 0/0:25 {{   default-virtual-mta   x   }}\n",
