@@ -20,12 +20,10 @@ namespace sluice::accounting {
 /// What a program is promised:
 ///   while it lives        every row once, in the order of the journals; the header row first
 ///   it ends or is ended   its successor gets the header row and goes on with the first row that was not
-///   wholly
-///                         written. What stood in the pipe and was not read is lost with the program (64 KiB
-///                         at most)
+///                         wholly written. What stood in the pipe and was not read is lost with the program
+///                         (64 KiB at most)
 ///   the daemon dies       rows written since the cursor was stored last (a commit of AccountingWriter) come
-///   again;
-///                         none is left out
+///                         again; none is left out
 ///   it is away for long   the journals keep kLagBytesMax for it; older rows are dropped, counted and logged
 /// It is ended and started again after `retry-interval` when it takes nothing for `write-timeout`.
 ///

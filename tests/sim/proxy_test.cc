@@ -1,7 +1,6 @@
 // Goal: mail goes through proxies as the configuration says: what mail hosts, limits, disabled sources and
-// accounting
-//       see is the client address behind the proxy; proxies fail over in their order; a proxy's trouble is
-//       its own.
+//       accounting see is the client address behind the proxy; proxies fail over in their order; a proxy's
+//       trouble is its own.
 // How:  a whole node, proxies that understand the header, and mail hosts that note who came.
 #include <gtest/gtest.h>
 
@@ -223,6 +222,28 @@ TEST(Proxies, OneThatRefusesUsIsPassedOver) {
   mail.send("a@a.test");
   mail.run(10s);
   EXPECT_EQ(second.served.size(), 1u);
+  EXPECT_EQ(mail.hosts_saw(), std::vector<std::string>{"10.9.0.21"});
+}
+
+TEST(Proxies, WhatAHostSaysIsNotTheProxysTrouble) {
+  Proxied mail(kTwoProxies);
+  ProxyHost& first = mail.proxy(1);
+  ProxyHost& second = mail.proxy(2);
+  mail.open();
+  for (auto& one : mail.scenario.receivers) one->set_mood({.drop_anywhere = 1});
+  mail.send("a@a.test");
+  mail.run(10s);
+  EXPECT_EQ(first.served.size(), 1u);
+  EXPECT_TRUE(second.served.empty()) << "another way to the same host, which greeted us, would end the same";
+  EXPECT_EQ(mail.column("tq", "dsnDiag").size(), 1u);
+}
+
+TEST(Proxies, AConnectionThatEndsAtAProxyIsNotPaidForTwice) {
+  Proxied mail(std::string(kTwoProxies) + "<domain *>\n max-connect-rate 1/h\n</domain>\n");
+  mail.proxy(2);  // nobody listens at the first
+  mail.open();
+  mail.send("a@a.test");
+  mail.run(10s);
   EXPECT_EQ(mail.hosts_saw(), std::vector<std::string>{"10.9.0.21"});
 }
 

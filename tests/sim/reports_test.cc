@@ -141,27 +141,31 @@ TEST(Reports, SuccessIsReportedByWhoeverIsTheLastToKnow) {
 }
 
 TEST(Reports, ReturnTheMessageAndGoToTheVerpSender) {
-  ReportRun run(
-      "dsn-failed-subject-template \"${recipient} of ${subject}\"\n"
-      "<source 0/0>\n verp-default yes\n dsn-return-default full\n</source>\n"
-      "<domain sim.test>\n dsn-format plain-text\n</domain>\n");
-  run.tell("<list@sim.test>", {"<no1@a.test>", "<no2@a.test>"}, "verp");
-  ASSERT_TRUE(run.scenario.drain(5min));
-  const auto reports = run.reports();
-  ASSERT_EQ(reports.size(), 2u);
-  std::set<std::string> to;
-  for (const auto& [key, times] : run.scenario.ledger.delivered) {
-    EXPECT_EQ(times, 1);
-    to.insert(key.substr(key.find(' ') + 1));
+  for (const bool own_subject : {true, false}) {
+    SCOPED_TRACE(own_subject);
+    ReportRun run(
+        std::string(own_subject ? "dsn-failed-subject-template \"${recipient} of ${subject}\"\n" : "") +
+        "<source 0/0>\n verp-default yes\n dsn-return-default full\n</source>\n"
+        "<domain sim.test>\n dsn-format plain-text\n</domain>\n");
+    run.tell("<list@sim.test>", {"<no1@a.test>", "<no2@a.test>"}, "verp");
+    ASSERT_TRUE(run.scenario.drain(5min));
+    const auto reports = run.reports();
+    ASSERT_EQ(reports.size(), 2u);
+    std::set<std::string> to;
+    for (const auto& [key, times] : run.scenario.ledger.delivered) {
+      EXPECT_EQ(times, 1);
+      to.insert(key.substr(key.find(' ') + 1));
+    }
+    EXPECT_EQ(to, (std::set<std::string>{"list-no1=a.test@sim.test", "list-no2=a.test@sim.test"}));
+    for (const std::string& text : reports) {
+      EXPECT_EQ(text.find("@a.test of about verp\r\n") != std::string::npos, own_subject) << text;
+      EXPECT_NE(text.find("Content-Type: text/plain\r\n\r\nReporting-MTA"), std::string::npos) << text;
+      EXPECT_NE(text.find("Content-Type: message/rfc822\r\n\r\nReceived: "), std::string::npos) << text;
+      EXPECT_NE(text.find("\r\n\r\nthe body\r\n"), std::string::npos) << text;
+      EXPECT_EQ(count(text, "\r\nFinal-Recipient: rfc822;"), 1u) << text;
+    }
+    run.close();
   }
-  EXPECT_EQ(to, (std::set<std::string>{"list-no1=a.test@sim.test", "list-no2=a.test@sim.test"}));
-  for (const std::string& text : reports) {
-    EXPECT_NE(text.find("@a.test of about verp\r\n"), std::string::npos) << text;
-    EXPECT_NE(text.find("Content-Type: text/plain\r\n\r\nReporting-MTA"), std::string::npos) << text;
-    EXPECT_NE(text.find("Content-Type: message/rfc822\r\n\r\nReceived: "), std::string::npos) << text;
-    EXPECT_NE(text.find("\r\n\r\nthe body\r\n"), std::string::npos) << text;
-  }
-  run.close();
 }
 
 TEST(Reports, DelaysEveryNowAndThenForWhoAsks) {
@@ -260,6 +264,43 @@ TEST(Reports, NoCrashLosesOne) {
     }
     run.close();
     if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Reports, AFullSpoolDelaysThemAndAStopLosesNone) {
+  for (const bool stopped_meanwhile : {true, false}) {
+    SCOPED_TRACE(stopped_meanwhile);
+    ReportRun run("<domain *>\n retry-after 10m\n</domain>\n");
+    bool gone = false, refused = false;
+    Mood mood;
+    mood.judge = [&](const Asked& asked) -> std::string {
+      if (asked.at != Asked::At::Rcpt || !asked.recipient.starts_with("no")) return "";
+      refused = gone;
+      return gone ? "550 5.1.1 gone" : "450 4.2.1 later";
+    };
+    for (auto& one : run.scenario.receivers) one->set_mood(mood);
+    run.tell("<sender@sim.test>", {"<no1@a.test>"}, "m");
+    run.scenario.world.run_for(5s);
+    auto& faults = run.scenario.world.faults();
+    const auto full = faults.add({.kind = runtime::OpKind::Write,
+                                  .path_contains = "/msg-",
+                                  .times = runtime::sim::FaultRule::kForever,
+                                  .sys_errno = 28});
+    gone = true;
+    ASSERT_EQ(run.scenario.world.run_until([&] { return refused; }, 1h), runtime::sim::Ended::Reached);
+    run.scenario.world.run_for(10s);
+    EXPECT_TRUE(run.rows("b").empty()) << "its report is not stored";
+    if (!stopped_meanwhile) run.scenario.world.run_for(2min);
+    EXPECT_TRUE(finish(run.scenario.world, run.scenario.node->stop(), 5min));
+    run.scenario.node.reset();
+    faults.remove(full);
+    ASSERT_TRUE(run.scenario.boot());
+    ASSERT_TRUE(run.scenario.drain(1h));
+    EXPECT_EQ(run.rows("b").size(), 1u);
+    EXPECT_EQ(run.reports().size(), stopped_meanwhile ? 1u : 0u);
+    const std::string log = run.scenario.world.disk().content("/var/log/sluice.log");
+    EXPECT_EQ(log.find("Reports to senders left out: 1: 452") == std::string::npos, stopped_meanwhile) << log;
+    run.close();
   }
 }
 

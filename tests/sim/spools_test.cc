@@ -1,6 +1,6 @@
 // Goal: several <spool> blocks: mail spreads by priority, survives kill and power cut wherever it lies,
-// drains out of
-//       what is deliver-only; and no start mistakes a missing, foreign or forgotten spool for an empty one.
+//       drains out of what is deliver-only; and no start mistakes a missing, foreign or forgotten spool for
+//       an empty one.
 // How:  a whole node in the simulated world whose configuration changes between its starts.
 #include <gtest/gtest.h>
 
@@ -173,15 +173,21 @@ TEST(SpoolsSim, WhatIsNotThereOrNotOursIsNotTakenForEmpty) {
   disk.put("/mnt/b/spool-id", main_id);
   refused("are the same directory, or one is a copy");
   disk.put("/mnt/b/spool-id", id);
+  disk.put("/mnt/c/spool-id", id);
+  constexpr const char* kThird = "<spool /mnt/c>\n</spool>\n";
+  at.change(kSecond, std::string(kSecond) + kThird);
+  refused("the spools /mnt/b and /mnt/c are the same directory, or one is a copy");
+  at.change(kThird, "");
   at.rename("/mnt/b", "/unmounted");
   refused("is its disk mounted?");
   // Not mounted and taken out of the configuration: an empty mount point proves nothing.
   disk.put("/mnt/b/lost+found/x", "");
   at.change(kSecond, "");
   refused("the spool /mnt/b may still hold mail");
-  // Mounted elsewhere: known again by its id.
+  // Mounted elsewhere and named first: known again by its id, and the other is still the one with the
+  // journal.
   at.rename("/unmounted", "/srv/b");
-  at.change(kFirst, std::string(kFirst) + "<spool /srv//b/>\n</spool>\n");
+  at.change(kFirst, std::string("<spool /srv//b/>\n</spool>\n") + kFirst);
   ASSERT_TRUE(at.boot());
   for (auto& one : at.receivers) one->set_mood({});
   EXPECT_TRUE(at.drain(6h));

@@ -33,6 +33,7 @@ std::pair<std::shared_ptr<StreamSocket>, std::shared_ptr<StreamSocket>> Network:
   auto ours = make<StreamSocket>(machine.index(), true);
   auto theirs = make<StreamSocket>(machine.index(), true);
   join(ours, theirs);
+  ours->link.window_bytes = theirs->link.window_bytes = 64 * kKiB;  // as Linux's pipes
   return {ours, theirs};
 }
 

@@ -132,6 +132,41 @@ TEST_F(AcctPipeTest, ASuccessorGoesOnAfterRetryInterval) {
   EXPECT_GE(got.size(), 40u) << "those published while it was away are all there";
 }
 
+TEST_F(AcctPipeTest, ASuccessorGoesOnWithinABatch) {
+  at.files = {pipe("/bin/feed")};
+  heard.ends_after = 200'000;
+  start();
+  constexpr std::size_t kRows = 20'000;  // of one batch, many times what a pipe holds
+  at.journals.publish(0, kRows);
+  at.world.run_for(5s);
+  heard.ends_after = 0;
+  at.world.run_for(10min);
+  at.stop();
+  ASSERT_EQ(heard.lives.size(), 2u);
+  ASSERT_GE(heard.lives[0].size(), 200'000u);
+  const auto got = rows(heard);
+  EXPECT_TRUE(once_each(got));
+  const std::size_t second_rows = rows({.lives = {heard.lives[1]}}).size();
+  ASSERT_GT(second_rows, 0u);
+  const std::size_t row_bytes = heard.lives[1].size() / second_rows;
+  EXPECT_GE(got.size() + 64 * kKiB / row_bytes + 2, kRows) << "more is lost than the pipe held";
+}
+
+TEST_F(AcctPipeTest, WhatAStuckProgramWasNotGivenOutlivesTheDaemon) {
+  at.files = {pipe("/bin/feed"), AccountingWorld::file("/log/acct.csv")};
+  heard.stuck_lives = 1;
+  start();
+  constexpr std::size_t kRows = 20'000;
+  at.journals.publish(0, kRows);
+  at.world.run_for(8s);  // the state is stored
+  at.crash(Crash::Kill);
+  start();
+  at.world.run_for(5s);
+  at.stop();
+  ASSERT_EQ(heard.lives.size(), 2u);
+  EXPECT_EQ(rows({.lives = {heard.lives[1]}}).size(), kRows);
+}
+
 TEST_F(AcctPipeTest, AStuckProgramIsEndedAndHoldsUpNothing) {
   at.files = {pipe("/bin/feed"), AccountingWorld::file("/log/acct.csv")};
   at.files[0].write_timeout = 30s;
