@@ -48,8 +48,7 @@ struct AccountingOptions {
 /// first of them and its
 ///           commit; kReplayBytesMax of events held while a tail is matched.
 /// Errors:   after start(), none are passed up: what fails is repeated every kRetryGap, the journals keep the
-/// events
-///           meanwhile, and alarm() says what is wrong.
+///           events meanwhile, and alarm() says what is wrong.
 class AccountingWriter {
  public:
   static constexpr std::size_t kWriteBytes = 256 * kKiB;

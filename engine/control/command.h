@@ -41,8 +41,7 @@ struct Answer {
 [[nodiscard]] Answer in_format(const Command& command, Answer answer);
 
 /// The wire: the client sends its arguments, each ended by NUL, then closes its direction; the server answers
-/// with "+" or
-/// "-", the text, and closes.
+/// with "+" or "-", the text, and closes.
 /// Limits: a command has at most kRequestBytesMax bytes.
 inline constexpr std::size_t kRequestBytesMax = 64 * 1024;
 [[nodiscard]] std::string encode_request(const std::vector<std::string>& arguments);

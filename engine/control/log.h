@@ -38,11 +38,9 @@ class LineWriter {
 /// Thread:   the control shard's; other shards go through ShardLog.
 /// Lifetime: stop() before destruction (asserted). `zone` outlives it and may be set until open().
 /// Limits:   kBacklogBytesMax wait to be written; more lines are counted and the count is logged when there
-/// is room,
-///           so that a storm of errors costs neither memory nor the disk's time.
+///           is room, so that a storm of errors costs neither memory nor the disk's time.
 /// Errors:   what cannot be written is lost, mail goes on; a rotation that fails is said in the log and the
-/// old file
-///           goes on.
+///           old file goes on.
 class Log {
  public:
   static constexpr std::size_t kBacklogBytesMax = 4 * kMiB;

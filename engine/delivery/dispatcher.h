@@ -120,8 +120,7 @@ class Passage {
 /// rates.
 ///           Queues that want a connection and get no slot stand in line and are served in turn.
 /// Fairness: a queue has work in hand for its own connections only; connecting ones of all queues together
-/// hold at
-///           most half of the daemon's connections, so dead hosts leave room for living ones.
+///           hold at most half of the daemon's connections, so dead hosts leave room for living ones.
 class Dispatcher {
  public:
   /// A queue without mail and connections is forgotten after this time (its rate state with it: longer than

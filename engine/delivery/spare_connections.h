@@ -20,8 +20,7 @@ class Connection;
 /// The established connections of one shard that could take more than their own queue has, by where they
 /// lead. Thread:   one shard. Lifetime: a connection leaves before it ends, and gives its Seat back. Rule: a
 /// connection serves another domain only of its virtual MTA and under the very same settings object: the same
-/// blocks of one
-///           snapshot, so the same time-outs, limits and (later) TLS rules. What the receiver
+///           blocks of one snapshot, so the same time-outs, limits and (later) TLS rules. What the receiver
 ///           sees is one client that sends it several messages, as RFC 5321 4.1.4 allows it.
 /// Cost:     park and withdraw a few instructions, find O(1) for each address asked for.
 class SpareConnections {

@@ -31,8 +31,7 @@ namespace sluice::injection {
 ///           looking at it took long.
 /// Thread:   one data shard. Lifetime: stop() has answered before destruction (asserted).
 /// Limits:   kAtOnce files of kFileBytesMax; kMemoryMax of them, out of what the intake has for all. While
-/// the
-///           intake takes nothing, files stay where they are.
+///           the intake takes nothing, files stay where they are.
 /// Errors:   in the log, once until they are over; it goes on trying.
 class Pickup {
  public:

@@ -29,8 +29,7 @@ struct SegmentPlace {
 
 /// One segment file and what it holds at the moment. Its address never changes while the store lives.
 /// Thread: the store's shard; `readers`, `file.fd()`, `seed` and `header` also by whoever has counted itself
-/// in
-///         `readers` and found afterwards that the message he looks for still lies here
+///         in `readers` and found afterwards that the message he looks for still lies here
 ///         (spool/message_reader.cc).
 struct Segment {
   enum class State : std::uint8_t {
@@ -77,8 +76,7 @@ struct SegmentStoreOptions {
 
 /// Thread: one shard. Lifetime: stop() has answered before destruction (asserted).
 /// Limits: kSegmentsMax files. Errors: when the disk is full or refuses, has_room() is false and the store
-/// tries again
-///         every kRetryAfter and whenever a segment becomes unused.
+///         tries again every kRetryAfter and whenever a segment becomes unused.
 class SegmentStore {
  public:
   static constexpr std::uint32_t kSegmentsMax = 65'535;

@@ -75,8 +75,7 @@ struct Gates {
 
 /// Limits that several queues share by a name: those of a domain over all virtual MTAs.
 /// Thread:   any, without a lock. Lifetime: entries stay until the end; there is one for each domain that a
-/// block with
-///           `share-limits-over-vmtas` covers and that has had mail.
+///           block with `share-limits-over-vmtas` covers and that has had mail.
 class SharedGates {
  public:
   struct Entry {

@@ -10,19 +10,19 @@
 namespace sluice::queue {
 
 /// Counts by key, with a limit given at every take, shared by all shards: connections per mail host and
-/// source address
-/// (`mx-connection-limit`), per destination address (`ip-connection-limit`), per source address of a queue.
+/// source address (`mx-connection-limit`), per destination address (`ip-connection-limit`), per source
+/// address of a queue.
 ///
 /// Thread: any, without a lock.
 /// Exact:  never above the limit at the moment of a take, and a key at rest takes no room.
 /// How:    a key belongs to one cache line of kWays words, each a fingerprint of the key with its count.
-/// Whoever adds a
-///         unit looks over the line again: should the key stand there twice, because two shards put it in at
-///         the same moment, the unit goes back and the take begins anew. So units that were granted always
-///         lie in one word: for two grants in different words each would have had to look before the other
-///         wrote. A take that keeps meeting others, or a line full of other keys (less than once in a million
-///         with 7,500 connections), is refused as if the limit were reached: the caller asks again a moment
-///         later. Two keys of one fingerprint (48 bits) share a count: safe, and never seen in practice.
+///         Whoever adds a unit looks over the line again: should the key stand there twice, because two
+///         shards put it in at the same moment, the unit goes back and the take begins anew. So units that
+///         were granted always lie in one word: for two grants in different words each would have had to look
+///         before the other wrote. A take that keeps meeting others, or a line full of other keys (less than
+///         once in a million with 7,500 connections), is refused as if the limit were reached: the caller
+///         asks again a moment later. Two keys of one fingerprint (48 bits) share a count: safe, and never
+///         seen in practice.
 class KeyedBudget {
  public:
   static constexpr std::size_t kWays = 8;

@@ -19,8 +19,7 @@ namespace sluice::runtime {
 /// Thread:   send() on the sender's, deliver() on the receiver's; the rest before the shards run.
 /// Lifetime: outlives all reactors that joined.
 /// Limits:   kRingMax jobs in a ring; more wait in the sender's own list, in order (bounded by what the
-/// layers above
-///           allow to be under way).
+///           layers above allow to be under way).
 class Mailboxes {
  public:
   static constexpr std::size_t kRingMax = 1024;

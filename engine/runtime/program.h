@@ -30,8 +30,7 @@ struct ProgramOutcome {
 /// One run of a program: started on the shard that may block, fed and waited for on this one.
 /// Thread:   `reactor`'s shard. Lifetime: run() has ended before destruction.
 /// Limits:   ProgramLimits. At a limit: SIGTERM to the program's group, kKillAfter later SIGKILL. A program
-/// that has
-///           ended while others hold its output open is left output_grace to say the rest.
+///           that has ended while others hold its output open is left output_grace to say the rest.
 class Program {
  public:
   static constexpr std::size_t kPipeBytes = 65536;  ///< written at a time: the size of a pipe

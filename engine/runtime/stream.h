@@ -45,13 +45,11 @@ class ReceivedBytes {
 /// A connected socket. Receives by multishot into provided buffers, sends what it is given in full.
 /// Thread:   its reactor's shard.
 /// Lifetime: closing or destroying never waits: what the kernel still holds stays alive behind the scenes
-/// until it is
-///           released. But a send that is being awaited keeps its caller's memory: call abort() and let it
-///           finish.
+///           until it is released. But a send that is being awaited keeps its caller's memory: call abort()
+///           and let it finish.
 /// Limits:   at most kInputQueueMax buffers wait unread; then receiving pauses, and TCP tells the peer to.
 /// Errors:   after the deadline every operation answers Timeout; after abort() Cancelled; after the peer's
-/// reset
-///           PeerClosed. One receiver and one sender at a time.
+///           reset PeerClosed. One receiver and one sender at a time.
 class Stream {
  public:
   static constexpr std::size_t kInputQueueMax = 4;

@@ -56,8 +56,7 @@ struct Promise<void> : PromiseBase {
 /// A lazily started coroutine that answers with a T.
 /// Thread:   starts, resumes and ends on the shard that awaits it.
 /// Lifetime: owns the frame. Destroyed only before it was started or after it ended (asserted): what the
-/// kernel still
-///           writes into may live in the frame. To end one early, cancel what it waits for.
+///           kernel still writes into may live in the frame. To end one early, cancel what it waits for.
 /// Arguments: values, or references that outlive the task. Never make one from a lambda with captures.
 template <class T>
 class [[nodiscard]] Task {

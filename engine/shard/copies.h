@@ -19,8 +19,7 @@ namespace sluice::shard {
 /// Limits:   kAtOnceMax are being stored, so that they share commits; kWaitingBytesMax wait for that or are
 ///           stored, then has_room() says no and queues that want copies wait.
 /// Errors:   a copy the spool has no room for is tried again every kAgain, and given up at the end with a
-/// line
-///           in the log; so is one that cannot be accepted at all.
+///           line in the log; so is one that cannot be accepted at all.
 class Copies final : public delivery::CopySink {
  public:
   static constexpr std::size_t kAtOnceMax = 64;

@@ -14,8 +14,8 @@ namespace sluice::shard {
 /// postmaster, by the virtual MTA {default}. Stored and accounted for like all mail.
 /// Thread:   one shard. Lifetime: stop() before destruction (asserted).
 /// Limits:   kPerHourMax begun in an hour, and kWaitingMax waiting to be stored; more are counted and the
-/// next notice
-///           says how many: a provider that pushes thousands of queues back at once must not fill a mailbox.
+///           next notice says how many: a provider that pushes thousands of queues back at once must not fill
+///           a mailbox.
 /// Errors:   a notice the intake refuses (no space) counts as left out.
 class Notices {
  public:

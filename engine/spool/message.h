@@ -60,8 +60,7 @@ using HeaderField = std::pair<std::string_view, std::string_view>;
 
 /// A message to be stored. All views are borrowed until append() has answered.
 /// Limits: every string at most kStringBytesMax, recipients at most kRecipientsMax, headers at most
-/// kHeadersMax
-///         (append answers BadInput beyond).
+///         kHeadersMax (append answers BadInput beyond).
 struct MessageDraft {
   static constexpr std::size_t kStringBytesMax = 65'535;
   static constexpr std::size_t kRecipientsMax = 1'000'000;

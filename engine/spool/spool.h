@@ -55,11 +55,10 @@ struct SpoolInheritance;  // inheritance.h: what recovery found in the directori
 /// Thread:   home shard only, except what message_lease.h says. Lifetime: start() before use, stop() before
 ///           destruction (asserted); outlives every StoredMessage pointer and lease.
 /// Durable:  append() answers after the message and all earlier ones are on stable storage. What arrives
-/// while a
-///           commit is under way is the next group; no timers; at most kCommitsInFlightMax writes under way.
+///           while a commit is under way is the next group; no timers; at most kCommitsInFlightMax writes
+///           under way.
 /// Limits:   memory: commit_buffers * 256 KiB + large_records_bytes + 48 bytes a message. kAppendsWaitingMax
-/// appends
-///           wait for a buffer, then NoMemory.
+///           appends wait for a buffer, then NoMemory.
 /// Errors:   after a failed write or sync nothing of that group or a later one is acknowledged, the spool is
 ///           failed() for the rest of the process's life and never trusts that disk again without a recovery.
 class Spool {

@@ -32,8 +32,7 @@ struct Response {
 ///   begin() -> send output(), feed on_bytes() -> state() Done or Failed -> begin() again when reusable().
 /// Thread:   one at a time.
 /// Limits:   kHeaderBytesMax of a response's header section, kBodyBytesMax of its body; a longer body is not
-/// read: its
-///           status counts and the connection ends.
+///           read: its status counts and the connection ends.
 /// Errors:   Failed with fault() in words: the connection broke or what came is not HTTP.
 class Client {
  public:

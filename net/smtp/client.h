@@ -151,8 +151,7 @@ struct ClientSettings {
 ///
 /// Thread:   one at a time.
 /// Lifetime: `events` and `auth` outlive the machine. What output() returned stays valid until it is
-/// consumed, whatever is
-///   called in between: an asynchronous send may hold it. Neither copied nor moved.
+///   consumed, whatever is called in between: an asynchronous send may hold it. Neither copied nor moved.
 /// Limits:   kWindowMax, kRecipientsMax, kBodySpansMax; replies as ReplyParser.
 /// Errors:   everything a server can do is an event. Misuse by the caller is asserted.
 /// Memory:   buffers keep their capacity: no allocation per message in the steady state.

@@ -26,9 +26,8 @@ enum class ReplyFault : std::uint8_t {
 /// Limits:   below; kept text is SmtpReply::kTextBytesMax, everything else is scanned and forgotten.
 /// Errors:   ReplyFault; afterwards only reset() or destruction.
 /// Tolerance: lines may end with a bare LF. A bare CR, NUL and other control bytes become '?', a TAB a blank,
-/// bytes
-///   that are not UTF-8 '?'. An enhanced status code that later lines repeat from the first line is left out
-///   of the text.
+///   bytes that are not UTF-8 '?'. An enhanced status code that later lines repeat from the first line is
+///   left out of the text.
 class ReplyParser {
  public:
   static constexpr std::size_t kLineBytesMax = 4096;  // RFC 5321 4.5.3.1.5 says 512; real servers exceed it

@@ -23,8 +23,7 @@ struct SmtpReply {
   std::uint16_t code = 0;  ///< 200 .. 599; 0 = no reply (connection lost, time-out)
   std::optional<EnhancedStatus> enhanced;
   /// All lines joined by one blank, without codes, enhanced codes of the first line kept, control bytes
-  /// replaced by
-  /// '?'. At most kTextBytesMax bytes; more was cut.
+  /// replaced by '?'. At most kTextBytesMax bytes; more was cut.
   std::string text;
   static constexpr std::size_t kTextBytesMax = 1024;
 

@@ -40,11 +40,9 @@ struct ShippedBounceRule {
 /// Sorts failures into bounce categories: the first rule that matches `STATUS;DIAG`, for example
 /// "5.1.1;smtp;550 5.1.1 user unknown", gives its category; "other" when none does.
 /// Thread:  immutable once made; classify() may be called from any shard (RE2 locks briefly when its
-/// automaton grows,
-///          so call it for failures only, never for deliveries).
+///          automaton grows, so call it for failures only, never for deliveries).
 /// Limits:  kSubjectBytesMax of the subject are looked at. Time is linear in it for all rules together, and
-/// memory is
-///          bounded: see PatternSet.
+///          memory is bounded: see PatternSet.
 class BounceClassifier {
  public:
   static constexpr std::size_t kSubjectBytesMax = PatternSet::kTextBytesMax;

@@ -15,8 +15,7 @@ namespace sluice {
 /// linear in the text; the few patterns RE2 cannot express go through LimitedPcre, one by one.
 /// Case-insensitive unless a pattern says (?-i); `.` meets everything; an empty pattern matches every text.
 /// Thread:  add() and seal() by one thread; afterwards immutable, find_*() from any shard (RE2 locks briefly
-/// when its
-///          automaton grows: ask for failures, not for every delivery).
+///          when its automaton grows: ask for failures, not for every delivery).
 /// Limits:  kTextBytesMax of the text are looked at.
 /// Memory:  automatons grow with the variety of texts up to kAutomatonBytesMax.
 class PatternSet {

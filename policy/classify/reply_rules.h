@@ -46,8 +46,7 @@ void add_actions(ReplyActions& into, const config::ReplyRule& rule);
 /// The compiled rules of one list, or those written into one `<domain>` block.
 /// Thread: immutable once made; find() from any shard, for refusals only (see PatternSet).
 /// Order:  rules written as plain text come first, and of those that match only the longest counts; then the
-/// rules
-///         written as /regex/, in file order.
+///         rules written as /regex/, in file order.
 class ReplyRules {
  public:
   struct RuleError {

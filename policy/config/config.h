@@ -166,8 +166,7 @@ class Config {
 /// Effective settings of queues, remembered. One object per shard.
 /// Thread:   one. Lifetime: keeps the snapshot alive; references stay valid as long as the cache.
 /// Limits:   kQueuesMax remembered queue names; a lookup beyond that walks the patterns (about 1 us) instead
-/// of one
-///           hash probe. Settings are held once per distinct chain of blocks, not per domain.
+///           of one hash probe. Settings are held once per distinct chain of blocks, not per domain.
 class DomainSettingsCache {
  public:
   static constexpr std::size_t kQueuesMax = 1u << 16;

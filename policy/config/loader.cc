@@ -365,8 +365,7 @@ void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {
 }
 
 /// A <domain> directive that stands in a virtual MTA or pool itself holds for all domains of it, below its
-/// own
-/// `<domain *>`.
+/// own `<domain *>`.
 void Loader::apply_implicit(const Directive& row, std::string_view text, Frame& frame) {
   const std::uint32_t layer = layer_of(frame);
   auto& blocks = config_->layers_.layers[layer].blocks;

@@ -9,8 +9,7 @@
 namespace sluice::config {
 
 /// One of its lines, "random_bounce:550 5.1.1 user unknown". Placeholders that such files have in place of
-/// names
-/// (<RCPT_USER>) are said as they stand.
+/// names (<RCPT_USER>) are said as they stand.
 struct SinkReply {
   std::uint16_t code = 0;  ///< 400 .. 599
   std::string text;        ///< with its enhanced code, if it has one

@@ -13,9 +13,8 @@
 namespace sluice::identity {
 
 /// Where mail for an address goes instead. `a@d` is looked up first, then `a` for domains that are this
-/// host's
-/// (`host-name`), then `*@d`. Destinations may be aliases themselves. `postmaster` and `abuse` of this host's
-/// names go to the `postmaster` addresses unless an alias says otherwise. Thread: immutable once made.
+/// host's (`host-name`), then `*@d`. Destinations may be aliases themselves. `postmaster` and `abuse` of this
+/// host's names go to the `postmaster` addresses unless an alias says otherwise. Thread: immutable once made.
 /// Limits: kDepthMax aliases in a row, kDestinationsMax addresses one address becomes; what is beyond is not
 /// followed.
 class AliasTable {

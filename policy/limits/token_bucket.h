@@ -32,8 +32,7 @@ namespace sluice {
 /// configured rate as long as timers are less than tau late (5 ms for every `per` of a second or longer).
 ///
 /// Thread: every member may be called from any shard, without a lock; set_rate() and restore() are meant for
-/// one caller
-///         at a time and take effect for takes that begin later.
+///         one caller at a time and take effect for takes that begin later.
 /// Limits: rates above kAccurateRateMax per second stay safe but lose accuracy, as gap is counted in whole
 /// ns.
 class TokenBucket {

@@ -1,6 +1,5 @@
 // Goal: a provider answers as its file says, at every phase; what it takes over is in the ledger first;
-// nothing
-//       depends on how the client's bytes are cut.
+//       nothing depends on how the client's bytes are cut.
 // How: conversations as scripts without a socket: bytes in, replies out, and a clock that is told.
 #include "bench/sink/sink_session.h"
 

@@ -1,6 +1,6 @@
 // Goal: what a configuration says about records holds for a whole node: kinds left out by domain, the time of
-// the first
-//       attempt over retries and restarts, hidden recipients, and what `show status` says of accounting.
+//       the first attempt over retries and restarts, hidden recipients, and what `show status` says of
+//       accounting.
 // How:  a node in the simulated world whose receivers defer first; its accounting files are read.
 #include <gtest/gtest.h>
 

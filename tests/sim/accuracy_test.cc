@@ -1,10 +1,9 @@
 // Goal: what is configured is what receivers see, from one a day to 50,000 a second: never more in any
-// window, and
-//       less by half a percent at most. Also the table of it for people: `bench/figures --only limits` prints
-//       what this test saw.
+//       window, and less by half a percent at most. Also the table of it for people: `bench/figures --only
+//       limits` prints what this test saw.
 // How:  a whole node with a backlog in the simulated world, a link without jitter; rates are measured between
-// the
-//       first and the last event a receiver saw, the largest count in windows that include both their ends.
+//       the first and the last event a receiver saw, the largest count in windows that include both their
+//       ends.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -1,9 +1,7 @@
 // Goal: backoff mode comes and goes as configured, disabled sources stay unused, age and attempts end
-// recipients,
-//       mail is rerouted; all of it over crashes.
+//       recipients, mail is rerouted; all of it over crashes.
 // How:  a whole node in the simulated world against receivers with a mind of their own; what they saw and
-// what
-//       commands answer is compared.
+//       what commands answer is compared.
 #include "tests/sim/backoff_rig.h"
 
 namespace sluice::test {

@@ -1,6 +1,5 @@
 // Goal: the limits of backoff mode replace the normal ones, and adaptive pacing finds what a receiver takes
-// without
-//       ever passing the configured rate.
+//       without ever passing the configured rate.
 // How:  a whole node in the simulated world; the times at which receivers saw each recipient and connection.
 #include "tests/sim/backoff_rig.h"
 

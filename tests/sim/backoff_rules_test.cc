@@ -1,6 +1,5 @@
 // Goal: every action of `<smtp-pattern-list>`, of inline rules and of `<bounce-actions>` does what it says,
-// and
-//       whatever receivers say every recipient ends once.
+//       and whatever receivers say every recipient ends once.
 // How:  a whole node in the simulated world; what receivers saw, what commands answer and what accounting
 // says.
 #include "tests/sim/backoff_rig.h"

@@ -1,6 +1,5 @@
 // Goal: commands about queued recipients and sums over queues say what is there, change what is meant and
-// nothing
-//       else, and answer programs as PowerMTA does.
+//       nothing else, and answer programs as PowerMTA does.
 // How: a whole node in the simulated world whose queues are paused, with its commands.
 #include "tests/sim/identity_rig.h"
 

@@ -1,6 +1,5 @@
 // Goal: every answer of a mail host, at every phase, has the outcome it should have: the accounting row, and
-// what becomes
-//       of the recipient.
+//       what becomes of the recipient.
 // How:  a whole node in the simulated world; mail hosts play scripts; one message is injected; the rows are
 // compared.
 #include <gtest/gtest.h>

@@ -1,6 +1,5 @@
 // Goal: limits beyond a queue's own rate: volumes, source addresses, pools, mail hosts, shared domains,
-// ramp-up, errors,
-//       priorities; exact over shards, reloads and crashes.
+//       ramp-up, errors, priorities; exact over shards, reloads and crashes.
 // How:  a whole node with a backlog in the simulated world; what the receivers saw, by EHLO name, host and
 // time.
 #include <gtest/gtest.h>

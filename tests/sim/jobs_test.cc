@@ -1,6 +1,5 @@
 // Goal: jobs can be listed, paused, resumed and deleted over all queues, also over a restart; priorities go
-// first; cold
-//       virtual MTAs get what their limits say, day by day, and a restart gives nothing twice.
+//       first; cold virtual MTAs get what their limits say, day by day, and a restart gives nothing twice.
 // How:  a whole node in the simulated world with its commands.
 #include "tests/sim/identity_rig.h"
 

@@ -1,7 +1,6 @@
 // Goal: no rate, volume or count begins anew at a restart, a crash or a reload: every kind of limit, in every
 // scope. How:  a whole node in the simulated world with a backlog; it is killed, stopped, cut from power and
-// reloaded in turn,
-//       and the receivers' view of all of it together is held against the limit.
+//       reloaded in turn, and the receivers' view of all of it together is held against the limit.
 #include <gtest/gtest.h>
 
 #include "tests/sim/limited.h"

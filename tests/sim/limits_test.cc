@@ -1,7 +1,6 @@
 // Goal: limits are limits: never exceeded in any window, and used up to within one percent.
 // How:  a whole node with a backlog in the simulated world, a link without jitter, and the times at which the
-// receiver
-//       saw each RCPT and each connection.
+//       receiver saw each RCPT and each connection.
 #include <gtest/gtest.h>
 
 #include "tests/sim/limited.h"

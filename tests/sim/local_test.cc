@@ -1,6 +1,5 @@
 // Goal: queues of the types discard, file and http-delivery deliver within the same limits as SMTP queues,
-// have the
-//       accounting rows they should have, retry what failed, and lose nothing over a crash.
+//       have the accounting rows they should have, retry what failed, and lose nothing over a crash.
 // How:  a whole node in the simulated world, whose disk and HTTP hosts the tests can look at. Pipes:
 // pipe_test.cc.
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
 // Goal: the promises, for a whole node in a world that misbehaves: nothing accepted is lost, every recipient
-// ends in
-//       exactly one final record, what is delivered twice had a reason, bodies arrive as they were sent.
+//       ends in exactly one final record, what is delivered twice had a reason, bodies arrive as they were
+//       sent.
 // How:  two data shards and a control shard on one simulated machine, three providers with moods on another,
-// injectors
-//       that remember every 250. Each seed draws its own faults and crash times; a failure names the seed,
-//       and the seed replays it. SLUICE_SIM_SEEDS and SLUICE_SIM_FIRST choose how many and from where.
+//       injectors that remember every 250. Each seed draws its own faults and crash times; a failure names
+//       the seed, and the seed replays it. SLUICE_SIM_SEEDS and SLUICE_SIM_FIRST choose how many and from
+//       where.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,6 +1,5 @@
 // Goal: queues of the type pipe deliver within the same limits as SMTP queues, have the accounting rows they
-// should
-//       have, and retry what failed.
+//       should have, and retry what failed.
 // How:  a whole node in the simulated world, whose programs the tests write and look at.
 #include <gtest/gtest.h>
 

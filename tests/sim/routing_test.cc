@@ -1,6 +1,6 @@
 // Goal: mail enters the queue its MX records, its rollup list or its `queue-to` say, before anything is sent;
-// over DNS
-//       failures, reloads and crashes it stays there or finds its way back, each recipient exactly once.
+//       over DNS failures, reloads and crashes it stays there or finds its way back, each recipient exactly
+//       once.
 // How:  a whole node in the simulated world with hosted domains in its zone; the queue is read from the
 // accounting rows.
 #include <gtest/gtest.h>

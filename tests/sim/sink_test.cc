@@ -1,6 +1,5 @@
 // Goal: the built-in sink takes mail and keeps nothing, refuses the share it is told to with the replies of
-// its file,
-//       offers what it is told to, comes and goes with the configuration.
+//       its file, offers what it is told to, comes and goes with the configuration.
 // How:  a whole node in the simulated world; a client that talks to the sink line by line.
 #include <gtest/gtest.h>
 

@@ -18,8 +18,7 @@ class Machine;
 /// One shard of a simulated machine. Made by Machine; contracts as in reactor.h and op.h.
 /// Thread:   the world's only one.
 /// Lifetime: until its machine crashes or the world ends. After a crash the object stays (coroutines of the
-/// dead
-///           incarnation point to it) but does nothing any more.
+///           dead incarnation point to it) but does nothing any more.
 /// Misuse that a kernel would not notice is asserted: memory of a zero-copy send changed too early, buffers
 /// returned twice, descriptors closed with an operation in flight, direct I/O off the grid, fixed buffers and
 /// files that do not belong to the operation.

@@ -1,6 +1,5 @@
 // Goal: a count by key never passes its limit, whoever takes and gives back at the same moment, and keys at
-// rest take no
-//       room.
+//       rest take no room.
 // How:  one thread with more keys than fit a line; then four threads on few keys, counting what they hold.
 #include "engine/queue/keyed_budget.h"
 

@@ -1,6 +1,5 @@
 // Goal: the listed domains' mail hosts are in the cache at every moment after the first round, whatever their
-// TTL, and
-//       the file may change under way.
+//       TTL, and the file may change under way.
 // How:  a Resolver over a table in the simulated world, the list on the simulated disk, days of virtual time.
 #include "engine/resolver/precache.h"
 

@@ -1,6 +1,5 @@
 // Goal: no form of a recipient's local part survives `privacy-policy`, equal recipients stay equal, and
-// nothing else of
-//       a row changes.
+//       nothing else of a row changes.
 // How:  published vectors for the hashes; tables of texts; rows.
 #include "policy/accounting/privacy.h"
 

@@ -1,9 +1,7 @@
 // Goal: configurations as operators write them load without an error, warn about what deserves it and about
-// nothing
-//       else, mean what they mean in PowerMTA, and mean the same after `sluice fmt`.
+//       nothing else, mean what they mean in PowerMTA, and mean the same after `sluice fmt`.
 // How: each folder of data/real is one installation: `config` and its other files stand in /etc/pmta;
-// `expect` says
-//      what has to come out, in sections:
+//      `expect` says what has to come out, in sections:
 //        [text]           crlf, bom, latin-1, no-final-newline: how the files are changed before they are
 //        read [warnings]       LINE TEXT or FILE:LINE TEXT of every warning; also [notes] [count] how many of
 //        a thing there are [globals] [queue DOMAIN/VMTA] [source IP-OR-NAME] [vmta NAME] [pool NAME] [acct

@@ -1,6 +1,5 @@
 // Goal: every directive PowerMTA's guide and its users' files know is read in the block it belongs to, and
-// the
-//       table knows nothing else but what is Sluice's own.
+//       the table knows nothing else but what is Sluice's own.
 // How: data/everything.conf has all of them and has to load without an error; then the table is held against
 // it.
 #include <gtest/gtest.h>

@@ -1,7 +1,6 @@
 // Goal: a file is laid out evenly, keeps its comments, and says what it said; a second pass changes nothing.
 // How: one text with everything a layout may break, held against its golden form; then a table of odd lines,
-// each laid
-//      out twice and loaded before and after.
+//      each laid out twice and loaded before and after.
 #include "policy/config/reformat.h"
 
 #include <gtest/gtest.h>

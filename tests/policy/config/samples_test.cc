@@ -1,6 +1,5 @@
 // Goal: whole configurations load, in PowerMTA's spelling and in the second spelling; each row of the second
-// spelling
-//       means the same as its native line.
+//       spelling means the same as its native line.
 // How: two complete files of our own in the style of real installations, then one test per second spelling.
 #include <gtest/gtest.h>
 

@@ -1,6 +1,5 @@
 // Goal: the directive table is whole: every row is documented, its default reads back as itself, and the
-// members of the
-//       flattened structs are all reachable.
+//       members of the flattened structs are all reachable.
 // How: walks the table; feeds each row the text it prints for a default-made record.
 #include <gtest/gtest.h>
 

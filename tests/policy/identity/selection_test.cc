@@ -1,6 +1,5 @@
 // Goal: the virtual MTA is the one the order of selection names, unknown names are refused or replaced as
-// told, and
-//       pools give every member exactly its share.
+//       told, and pools give every member exactly its share.
 // How:  every combination of who names one, a table of names and rules, and counted turns.
 #include <gtest/gtest.h>
 

@@ -3,8 +3,7 @@
 //       the limit is used within one percent, from bytes per day to gigabytes per minute, over changes and
 //       restarts.
 // How:  a virtual loop starts messages as the budget lets it, on many connections with transfer times of its
-// own; all
-//       windows between two deliveries are then summed up. Threads draw from one budget at once.
+//       own; all windows between two deliveries are then summed up. Threads draw from one budget at once.
 #include "policy/limits/volume_budget.h"
 
 #include <gtest/gtest.h>

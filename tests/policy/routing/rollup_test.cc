@@ -1,6 +1,5 @@
 // Goal: domains share a queue exactly when PowerMTA's rules say so, and automatic site names are the same for
-// the same
-//       MX records and different for others.
+//       the same MX records and different for others.
 // How:  the table of the guide's chapter on MX rollup, then one table per rule beyond it.
 #include "policy/routing/rollup.h"
 
