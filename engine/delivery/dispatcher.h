@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/delivery/passage.h"
 #include "engine/delivery/proxies.h"
 #include "engine/delivery/queue_modes.h"
 #include "engine/delivery/recipient_walk.h"
@@ -73,44 +74,6 @@ struct Slots {
     bool ending = false;  ///< SharedBudget::must_end() has said so
   };
   std::vector<Held> held;
-};
-
-/// What a connection holds while it is open: its source, and its units of the counts by host and source.
-/// Lifetime: released before the dispatcher's shared state ends.
-class Passage {
- public:
-  Passage() = default;
-  Passage(const Passage&) = delete;
-  Passage& operator=(const Passage&) = delete;
-  ~Passage() { release(); }
-  void release() {
-    for (std::size_t i = 0; i < unit_count; ++i) hosts->give_back(units[i]);
-    unit_count = 0;
-    count_by(nullptr);
-    source = nullptr;
-  }
-  /// Counted by another gate of its source from now on; null: by none.
-  void count_by(std::shared_ptr<queue::SourceGate> other) {
-    if (gate == other) return;
-    if (gate) --gate->connections;
-    if (gate && std::exchange(ending, false)) --gate->ending;
-    gate = std::move(other);
-    if (gate) ++gate->connections;
-  }
-  /// One too many for its gate, and no other one has been told so in its place.
-  [[nodiscard]] bool must_end() {
-    if (!gate || ending || !gate->max_connections ||
-        gate->connections - gate->ending <= *gate->max_connections)
-      return false;
-    ++gate->ending;
-    return ending = true;
-  }
-  const queue::SourceAddress* source = nullptr;
-  std::shared_ptr<queue::SourceGate> gate;
-  bool ending = false;
-  queue::KeyedBudget* hosts = nullptr;
-  std::array<queue::KeyedBudget::Unit, 2> units{};
-  std::size_t unit_count = 0;
 };
 
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
@@ -228,6 +191,8 @@ class Dispatcher {
   /// A connection of `queue` goes on under a new configuration: it is counted where that says. True: it is
   /// one too many.
   [[nodiscard]] bool recount(const queue::Queue& queue, Slots& slots);
+  /// The same for what it holds of the counts by host and by destination.
+  [[nodiscard]] bool recount(Passage& passage);
   enum class Pass : std::uint8_t { Granted, Limited, NoSource };
   /// Chooses the source address for a connection to `to`, the next in rotation that no limit forbids, and
   /// takes what it needs of the counts by host, destination and source into `out`. Behind proxies the first
@@ -379,7 +344,7 @@ class Dispatcher {
   [[nodiscard]] bool counts_for(const queue::Queue& queue, const queue::SharedBudget* budget) const;
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   [[nodiscard]] bool take_source(const queue::SourceAddress& source, std::optional<std::uint32_t> mx_limit,
-                                 std::string_view host, queue::Queue& queue, Passage& out, MonoTime& soonest);
+                                 queue::Queue& queue, Passage& out, MonoTime& soonest);
   bool open_local(queue::Queue& queue);
   bool borrow_known(queue::Queue& queue);
   runtime::Task<void> run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,

@@ -204,7 +204,9 @@ void Connection::renew() {
 
 void Connection::count_anew() {
   if (!queue_->vmta_exists) return;
-  if (!dispatcher_.recount(*queue_, slots_) || finishing_) return;
+  const bool among_ours = dispatcher_.recount(*queue_, slots_);
+  const bool at_the_host = dispatcher_.recount(passage_);
+  if (!(among_ours || at_the_host) || finishing_) return;
   dispatcher_.withdraw(*this);
   finish();
 }

@@ -34,6 +34,10 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 std::uint64_t hash_of(const std::optional<IpAddress>& address) {
   return address ? std::hash<IpAddress>{}(*address) : 0;
 }
+std::uint64_t key_of(const IpAddress& to) { return mix(1, std::hash<IpAddress>{}(to)); }
+std::uint64_t key_of(std::string_view host, const queue::SourceAddress& from) {
+  return mix(std::hash<std::string_view>{}(host), hash_of(from.address));
+}
 
 }  // namespace
 
@@ -80,6 +84,15 @@ bool Dispatcher::recount(const queue::Queue& queue, Slots& slots) {
     surplus = surplus || one.ending;
   }
   return surplus;
+}
+
+bool Dispatcher::recount(Passage& passage) {
+  if (passage.source == nullptr) return false;
+  const bool at_address =
+      passage.at_address.renew(shared_.hosts, key_of(passage.to), snapshot_->ip_limit(passage.to));
+  const bool at_host = passage.at_host.renew(shared_.hosts, key_of(passage.host, *passage.source),
+                                             snapshot_->mx_limit(passage.host));
+  return at_address || at_host;
 }
 
 void Dispatcher::give_back(Slots& slots) {
@@ -260,7 +273,7 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
 
 /// False: not now, or `soonest` says when at the latest.
 bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<std::uint32_t> mx_limit,
-                             std::string_view host, queue::Queue& queue, Passage& out, MonoTime& soonest) {
+                             queue::Queue& queue, Passage& out, MonoTime& soonest) {
   const MonoTime now = reactor_.now();
   std::shared_ptr<queue::SourceGate> gate = queue.gates.of_source(source.address);
   if (gate && gate->max_connections && gate->connections >= *gate->max_connections) {
@@ -279,14 +292,9 @@ bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<s
     soonest = std::min(soonest, mail - kRateWaitMax);
     return false;
   }
-  if (mx_limit) {
-    const std::uint64_t key = mix(std::hash<std::string_view>{}(host), hash_of(source.address));
-    const auto unit = shared_.hosts.try_take(key, *mx_limit);
-    if (!unit) {
-      soonest = std::min(soonest, now + kHostRetry);
-      return false;
-    }
-    out.units[out.unit_count++] = *unit;
+  if (mx_limit && !out.at_host.try_take(shared_.hosts, key_of(out.host, source), *mx_limit)) {
+    soonest = std::min(soonest, now + kHostRetry);
+    return false;
   }
   if (gate) {
     if (gate->connects) {
@@ -306,17 +314,16 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
   const MonoTime now = reactor_.now();
   const queue::Identity& identity = snapshot.identity(queue.vmta);
   out.release();
-  out.hosts = &shared_.hosts;
+  out.host = host;
+  out.to = to.address;
   const auto limited = [&again, &out](MonoTime at) {
     out.release();
     again = again == MonoTime{} ? at : std::min(again, at);
     return Pass::Limited;
   };
-  if (const auto limit = snapshot.ip_limit(to.address)) {
-    const auto unit = shared_.hosts.try_take(mix(1, std::hash<IpAddress>{}(to.address)), *limit);
-    if (!unit) return limited(now + kHostRetry);
-    out.units[out.unit_count++] = *unit;
-  }
+  const auto ip_limit = snapshot.ip_limit(to.address);
+  if (ip_limit && !out.at_address.try_take(shared_.hosts, key_of(to.address), *ip_limit))
+    return limited(now + kHostRetry);
   const auto mx_limit = snapshot.mx_limit(host);
   // A proxy that was lost a moment ago is asked again when no other is left.
   for (const bool also_lost : {false, true}) {
@@ -331,7 +338,7 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
       for (std::size_t left = among.size(); left > 0; --left) {
         const queue::SourceAddress* source = identity.next_source(among, to.address.is_v4(), usable);
         if (source == nullptr) break;
-        if (take_source(*source, mx_limit, host, queue, out, soonest)) return Pass::Granted;
+        if (take_source(*source, mx_limit, queue, out, soonest)) return Pass::Granted;
       }
       if (soonest != MonoTime::max()) return limited(soonest);
       at += among.size();

@@ -9,9 +9,7 @@
 
 namespace sluice::queue {
 
-/// Counts by key, with a limit given at every take, shared by all shards: connections per mail host and
-/// source address (`mx-connection-limit`), per destination address (`ip-connection-limit`), per source
-/// address of a queue.
+/// Counts by key, with a limit given at every take, shared by all shards: see host_counts.h.
 ///
 /// Thread: any, without a lock.
 /// Exact:  never above the limit at the moment of a take, and a key at rest takes no room.

@@ -12,9 +12,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/queue/host_counts.h"
 #include "engine/queue/identity.h"
 #include "engine/queue/inbound_slots.h"
-#include "engine/queue/keyed_budget.h"
 #include "engine/queue/pressure.h"
 #include "engine/queue/remembered.h"
 #include "engine/queue/report_budget.h"
@@ -57,7 +57,7 @@ struct Snapshot {
   std::vector<std::string> rollup_providers;                  ///< domains some `mx-rollup` names
   InboundSlots::Groups source_groups;
   std::shared_ptr<JoinedDomains> joined;  ///< never null; the same for all snapshots
-  std::uint64_t number = 1;           ///< counts reloads
+  std::uint64_t number = 1;               ///< counts reloads
   std::vector<config::VmtaId> moved;  ///< those with another home than in the snapshot before, or new in this
 
   [[nodiscard]] const Identity& identity(config::VmtaId id) const { return identities[id.raw()]; }
@@ -90,8 +90,8 @@ struct SharedState {
   InboundSlots inbound;     ///< total-max-smtp-in, source groups
   SharedBudget files;       ///< total-max-file
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
-  KeyedBudget hosts;  ///< connections by mail host and source (mx-connection-limit), by destination (ip-...)
-  SharedGates domains;  ///< share-limits-over-vmtas
+  HostCounts hosts;         ///< mx-connection-limit, ip-connection-limit
+  SharedGates domains;      ///< share-limits-over-vmtas
   std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only

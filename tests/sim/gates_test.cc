@@ -298,6 +298,37 @@ TEST(Gates, ALoweredLimitHoldsAtOnceForWhatIsNew) {
   run.scenario.close();
 }
 
+TEST(Gates, ALoweredOrNewLimitByHostEndsWhatIsTooMuch) {
+  const std::string rest =
+      "<domain a.test>\n max-rcpt-per-message 1\n max-smtp-out 8\n max-msg-rate 100/s\n</domain>\n";
+  for (const char* limit : {"mx-connection-limit mx.a.test ", "ip-connection-limit 10.1.0.1 "}) {
+    for (const char* before : {"8", "", "3"}) {
+      SCOPED_TRACE(std::string(limit) + before);
+      const auto with = [&](const std::string& count) {
+        return count.empty() ? rest : limit + count + "\n" + rest;
+      };
+      const std::size_t had = *before == '3' ? 3 : 8;
+      Limited run(with(before));
+      run.fill(9000, 10);
+      run.run_for(5s);
+      EXPECT_EQ(run.seen().connections, had);
+      for (const std::size_t now : {2u, 6u}) {
+        run.reload(with(std::to_string(now)));
+        run.run_for(2s);  // what is under way ends
+        run.seen().connections_top = run.seen().connections;
+        const std::size_t sent = run.seen().rcpts.size();
+        const std::size_t opened = run.seen().hellos.size();
+        run.run_for(10s);
+        EXPECT_EQ(run.seen().connections, now);
+        EXPECT_EQ(run.seen().connections_top, now);
+        EXPECT_GE(run.seen().rcpts.size() - sent, 900u);
+        EXPECT_LE(run.seen().hellos.size() - opened, now) << "no more ended than had to";
+      }
+      run.scenario.close();
+    }
+  }
+}
+
 TEST(Gates, ADaysRateWarmsUpEvenly) {
   Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-msg-rate 500/d\n bounce-after 5d\n</domain>\n");
   run.fill(1000);

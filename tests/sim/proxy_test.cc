@@ -42,6 +42,7 @@ struct Proxied {
   explicit Proxied(const std::string& extra, std::uint64_t seed = 5) : scenario(seed, kRecords + extra) {
     scenario.extra_zone = [](resolver::TableTransport& dns) {
       dns.add_a("proxy2.test", "10.9.0.2");
+      dns.add_a("proxy6.test", "2001:db8::9");
       dns.add_mx("both.test", 10, "mx.both.test");
       dns.add_a("mx.both.test", "2001:db8::1");
       dns.add_a("mx.both.test", "10.1.0.1");
@@ -257,6 +258,19 @@ TEST(Proxies, OnlyAddressesOfTheClientsFamilyAreTried) {
   ASSERT_EQ(first.served.size(), 1u);
   EXPECT_EQ(first.served[0].target.text(), "10.1.0.1:2500");
   EXPECT_EQ(mail.hosts_saw().size(), 1u);
+}
+
+TEST(Proxies, AProxyIsReachedFromAnAddressOfItsFamilyOnly) {
+  Proxied mail(
+      "<proxy six>\n server proxy6.test:5000\n client 10.9.0.11 p1.sim\n</proxy>\n"
+      "<virtual-mta edge>\n smtp-source-host 10.255.0.7 local.sim\n use-proxy six\n</virtual-mta>\n");
+  mail.open();
+  mail.send("a@a.test");
+  mail.run(10s);
+  const std::vector<std::string> said = mail.column("tq", "dsnDiag");
+  ASSERT_FALSE(said.empty());
+  EXPECT_EQ(said.front(),
+            "unable to route: no mail hosts for domain, proxy six, on the way to mx.a.test (10.1.0.1)");
 }
 
 TEST(Proxies, SmtpProxySourceHost) {
