@@ -16,21 +16,7 @@ struct Accounted : IdentityRig {
         scenario.world, scenario.node->node().execute(*control::Command::of({"show", "status"})), 1min);
     return answer ? answer->text : "hangs";
   }
-  /// Rows of the kind in /var/log/NAME-*.csv.
-  std::vector<std::vector<std::string>> rows_of(const std::string& name, const std::string& kind) {
-    std::vector<std::vector<std::string>> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (path.find('/' + name + '-') == std::string::npos) continue;
-      const std::string text = scenario.world.disk().content(path);
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find("\r\n", at), text.size());
-        auto fields = Scenario::split(text.substr(at, end - at));
-        if (fields[0] == kind) out.push_back(std::move(fields));
-        at = end + 2;
-      }
-    }
-    return out;
-  }
+  std::vector<Row> all(const std::string& type) { return acct_rows(scenario.world.disk(), "all", type); }
 };
 
 constexpr const char* kFiles = R"(
@@ -50,12 +36,12 @@ TEST(AccountingOptionsSim, RecordsAreLeftOutByDomain) {
   rig.scenario.world.run_for(10s);
   for (auto& one : rig.scenario.receivers) one->set_mood({});
   rig.settle();
-  const auto deferred = rig.rows_of("all", "t");
+  auto deferred = rig.all("t");
   ASSERT_FALSE(deferred.empty());
-  for (const auto& row : deferred) EXPECT_EQ(row[1], "y@b.test");
-  const auto delivered = rig.rows_of("all", "d");
+  for (Row& row : deferred) EXPECT_EQ(row["rcpt"], "y@b.test");
+  auto delivered = rig.all("d");
   ASSERT_EQ(delivered.size(), 1u);
-  EXPECT_EQ(delivered[0][1], "y@b.test");
+  EXPECT_EQ(delivered[0]["rcpt"], "y@b.test");
   EXPECT_NE(rig.status().find("Accounting  lag 0 kbytes\n"), std::string::npos) << rig.status();
   EXPECT_EQ(rig.status().find("ALARM"), std::string::npos);
 }
@@ -73,15 +59,16 @@ TEST(AccountingOptionsSim, TheFirstAttemptIsRememberedOverRetriesAndRestarts) {
     rig.settle();
     ASSERT_EQ(rig.send("n", {"y@a.test"}), "250");
     rig.settle();
-    const auto deferred = rig.rows_of("all", "t");
-    const auto delivered = rig.rows_of("all", "d");
+    auto deferred = rig.all("t");
+    auto delivered = rig.all("d");
     ASSERT_GE(deferred.size(), 2u);
     ASSERT_EQ(delivered.size(), 2u);
-    const std::string first = tracked ? deferred[0][3] : "";  // when the first was logged
-    for (const auto& row : deferred) EXPECT_EQ(row[2], first);
-    EXPECT_EQ(delivered[0][2], first);
-    EXPECT_NE(delivered[0][3], first);
-    EXPECT_EQ(delivered[1][2], tracked ? delivered[1][3] : "") << "delivered at once";
+    const std::string first = tracked ? deferred[0]["timeLogged"] : "";  // when the first was logged
+    for (Row& row : deferred) EXPECT_EQ(row["timeFirstAttempt"], first);
+    EXPECT_EQ(delivered[0]["timeFirstAttempt"], first);
+    EXPECT_NE(delivered[0]["timeLogged"], first);
+    EXPECT_EQ(delivered[1]["timeFirstAttempt"], tracked ? delivered[1]["timeLogged"] : "")
+        << "delivered at once";
   }
 }
 
@@ -96,9 +83,9 @@ TEST(AccountingOptionsSim, RecipientsAreHidden) {
   ASSERT_TRUE(rig.boot());
   ASSERT_EQ(rig.send("m", {"x@a.test"}), "250");
   rig.settle();
-  const auto rows = rig.rows_of("hidden", "d");
+  auto rows = acct_rows(rig.scenario.world.disk(), "hidden", "d");
   ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0][1], "-@a.test");
+  EXPECT_EQ(rows[0]["rcpt"], "-@a.test");
 }
 
 TEST(AccountingOptionsSim, StatusSaysWhatKeepsAccountingBack) {

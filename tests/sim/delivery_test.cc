@@ -10,8 +10,6 @@
 namespace sluice::test {
 namespace {
 
-using Row = std::map<std::string, std::string>;
-
 /// A node with one message to x@a.test, whose mail host plays scripts.
 struct OneMessage {
   explicit OneMessage(const std::string& extra = {}) : scenario(1, kAccounting + extra) {}
@@ -48,25 +46,7 @@ struct OneMessage {
       EXPECT_EQ(one->failure(), "");
       if (!one->idle()) scenario.peers.bury(std::move(one));
     }
-    std::vector<Row> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (path.find("/all-") == std::string::npos) continue;
-      const std::string text = scenario.world.disk().content(path);
-      std::vector<std::string> names;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = text.find("\r\n", at);
-        const auto fields = Scenario::split(text.substr(at, end - at));
-        at = end + 2;
-        if (names.empty()) {
-          names = fields;
-          continue;
-        }
-        Row row;
-        for (std::size_t i = 0; i < fields.size(); ++i) row[names[i]] = fields[i];
-        out.push_back(std::move(row));
-      }
-    }
-    return out;
+    return acct_rows(scenario.world.disk(), "all");
   }
 
   Scenario scenario;

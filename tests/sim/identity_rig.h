@@ -11,9 +11,6 @@
 
 namespace sluice::test {
 
-/// One row of an accounting file, by column name.
-using Row = std::map<std::string, std::string>;
-
 struct IdentityRig {
   static constexpr const char* kAccounting = R"(
 <acct-file /var/log/identity.csv>
@@ -65,24 +62,7 @@ struct IdentityRig {
   }
 
   std::vector<Row> rows(const std::string& type) {
-    std::vector<Row> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (path.find("/identity-") == std::string::npos) continue;
-      const std::string text = scenario.world.disk().content(path);
-      std::vector<std::string> names;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find("\r\n", at), text.size());
-        const std::vector<std::string> fields = Scenario::split(text.substr(at, end - at));
-        at = end + 2;
-        if (fields.front() == "type") {
-          names = fields;
-        } else if (fields.front() == type) {
-          Row& row = out.emplace_back();
-          for (std::size_t i = 0; i < names.size() && i < fields.size(); ++i) row[names[i]] = fields[i];
-        }
-      }
-    }
-    return out;
+    return acct_rows(scenario.world.disk(), "identity", type);
   }
   /// The rows of one message, by recipient.
   std::map<std::string, Row> rows_of(const std::string& id, const std::string& type) {

@@ -85,20 +85,7 @@ struct Proxied {
   /// Column `name` of the records of that type, one after the other.
   std::vector<std::string> column(const std::string& type, const std::string& name) {
     std::vector<std::string> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (path.find("/identity-") == std::string::npos) continue;
-      const std::string text = scenario.world.disk().content(path);
-      std::vector<std::string> names;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find("\r\n", at), text.size());
-        const std::vector<std::string> fields = Scenario::split(text.substr(at, end - at));
-        at = end + 2;
-        if (fields.front() == "type") names = fields;
-        if (fields.front() != type) continue;
-        const auto place = std::ranges::find(names, name);
-        out.push_back(fields.at(static_cast<std::size_t>(place - names.begin())));
-      }
-    }
+    for (Row& row : acct_rows(scenario.world.disk(), "identity", type)) out.push_back(row.at(name));
     return out;
   }
   std::vector<std::string> hosts_saw() {

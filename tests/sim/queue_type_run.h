@@ -9,8 +9,6 @@
 
 namespace sluice::test {
 
-using Row = std::map<std::string, std::string>;
-
 /// The scenario, mail into it, and accounting rows out of it.
 struct QueueTypeRun {
   static constexpr const char* kRows = R"(
@@ -41,26 +39,7 @@ struct QueueTypeRun {
   /// All rows so far; the run goes on.
   std::vector<Row> rows(const std::string& type = {}) {
     scenario.world.run_for(5s);  // accounting follows within a second
-    std::vector<Row> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (path.find("/all-") == std::string::npos) continue;
-      const std::string text = scenario.world.disk().content(path);
-      std::vector<std::string> names;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = text.find("\r\n", at);
-        if (end == std::string::npos) break;
-        const auto fields = Scenario::split(text.substr(at, end - at));
-        at = end + 2;
-        if (names.empty()) {
-          names = fields;
-          continue;
-        }
-        Row row;
-        for (std::size_t i = 0; i < fields.size(); ++i) row[names[i]] = fields[i];
-        if (type.empty() || row["type"] == type) out.push_back(std::move(row));
-      }
-    }
-    return out;
+    return acct_rows(scenario.world.disk(), "all", type);
   }
   /// The answer of a command.
   std::string command(std::initializer_list<std::string> words) {

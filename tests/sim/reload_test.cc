@@ -60,25 +60,7 @@ struct ReloadRun {
   /// All rows so far of a type; the run goes on.
   std::vector<Row> rows(const std::string& type) {
     scenario.world.run_for(5s);  // accounting follows within a second
-    std::vector<Row> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (path.find("/all-") == std::string::npos) continue;
-      const std::string text = scenario.world.disk().content(path);
-      std::vector<std::string> names;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = text.find("\r\n", at);
-        if (end == std::string::npos) break;
-        const auto fields = Scenario::split(text.substr(at, end - at));
-        at = end + 2;
-        if (fields.front() == "type") {
-          names = fields;
-        } else if (fields.front() == type) {
-          Row& row = out.emplace_back();
-          for (std::size_t i = 0; i < fields.size() && i < names.size(); ++i) row[names[i]] = fields[i];
-        }
-      }
-    }
-    return out;
+    return acct_rows(scenario.world.disk(), "all", type);
   }
   void close() { scenario.close(); }
 

@@ -48,17 +48,8 @@ struct Routed {
   /// Queue of every delivered recipient's domain, from the accounting rows.
   std::map<std::string, std::string> queues() {
     std::map<std::string, std::string> out;
-    for (const std::string& path : scenario.world.disk().files_below("/var/log")) {
-      if (!path.ends_with(".csv")) continue;
-      const std::string text = scenario.world.disk().content(path);
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find("\r\n", at), text.size());
-        const auto fields = Scenario::split(text.substr(at, end - at));
-        if (fields.size() == 9 && fields[0] != "type")
-          out[fields[3].substr(fields[3].find('@') + 1)] = fields[0] + ' ' + fields[7];
-        at = end + 2;
-      }
-    }
+    for (Row& row : acct_rows(scenario.world.disk(), "acct"))
+      out[row["rcpt"].substr(row["rcpt"].find('@') + 1)] = row["type"] + ' ' + row["queue"];
     return out;
   }
   void reload(const std::string& extra) { scenario.reload(extra); }

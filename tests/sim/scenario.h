@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/acct_rows.h"
 #include "tests/sim/injector.h"
 #include "tests/sim/receiver.h"
 #include "tests/sim/sim_node.h"
@@ -173,35 +174,11 @@ struct Scenario {
     for (const std::string& path : world.disk().files_below("/var/log")) {
       if (path.find("/acct-") == std::string::npos || !path.ends_with(".csv")) continue;
       const std::string text = world.disk().content(path);
-      std::size_t at = text.find("\r\n");
-      if (at == std::string::npos) continue;
-      for (at += 2; at < text.size();) {
-        const std::size_t end = text.find("\r\n", at);
-        EXPECT_NE(end, std::string::npos) << "cut line in " << path;
-        if (end == std::string::npos) break;
-        const std::vector<std::string> fields = split(text.substr(at, end - at));
-        EXPECT_EQ(fields.size(), 9u) << text.substr(at, end - at);
-        if (fields.size() == 9) ++out[fields[8] + ' ' + fields[3]];
-        at = end + 2;
-      }
+      EXPECT_TRUE(text.empty() || text.ends_with("\r\n")) << "cut line in " << path;
     }
+    for (Row& row : acct_rows(world.disk(), "acct")) ++out[row["header_Message-ID"] + ' ' + row["rcpt"]];
     return out;
   }
-  static std::vector<std::string> split(const std::string& line) {
-    std::vector<std::string> out(1);
-    bool quoted = false;
-    for (const char c : line) {
-      if (c == '"') {
-        quoted = !quoted;
-      } else if (c == ',' && !quoted) {
-        out.emplace_back();
-      } else {
-        out.back() += c;
-      }
-    }
-    return out;
-  }
-
   void check_promises(const Injected& injected, bool crashed) {
     const auto finals_of = finals();
     for (const Mail& mail : injected.accepted) {
