@@ -9,8 +9,10 @@ import os
 import sys
 import unittest
 
-import rig
-from rig import Place, until
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from daemon import main, until  # noqa: E402  the folder is known only now
+from rig import Place, Seen  # noqa: E402
 
 # A receiver that is kept waiting by a busy machine sees things so much closer together than they were sent.
 SLACK = 0.5
@@ -249,13 +251,13 @@ class EveryLimit(unittest.TestCase):
         self.rate(sorted(one.time for one in of_vm), 20)
         came = [line for name in ("vmtaa", "vmtab") for kind in ("came", "ended")
                 for line in getattr(self.seen(name), kind)]
-        self.assertLessEqual(rig.Seen(came).at_once(), 2)
+        self.assertLessEqual(Seen(came).at_once(), 2)
         self.volume(self.seen("vmtavol").taken, 60 * 1024)
 
     def test_totals_of_a_pool(self):
         seen = [self.seen(name) for name in ("poola", "poolb")]
         self.rate(sorted(time for one in seen for time in one.times()), 20)
-        self.assertLessEqual(rig.Seen([line for one in seen for line in one.came + one.ended]).at_once(), 3)
+        self.assertLessEqual(Seen([line for one in seen for line in one.came + one.ended]).at_once(), 3)
         self.assertEqual({source for one in seen for source in one.sources()}, {"127.0.4.5", "127.0.4.6"})
         self.volume(self.seen("poolvol").taken, 60 * 1024)
 
@@ -318,7 +320,7 @@ class OverRestartsAndReloads(unittest.TestCase):
         for round_number in range(3):
             until(lambda: len(place.seen("quick").taken) > 60 * (round_number + 1), "quick mail")
             place.kill()
-            place.start()
+            place.start_daemon()
             if round_number == 1:
                 place.send("cold", 10, "warm", each=1)
         until(lambda: len(place.seen("quick").taken) >= 300, "quick mail")
@@ -361,5 +363,4 @@ class OverRestartsAndReloads(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    rig.BIN = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    main()

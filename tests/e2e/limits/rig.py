@@ -2,34 +2,11 @@
 
 import collections
 import contextlib
-import os
-import shutil
 import smtplib
 import socket
 import subprocess
-import tempfile
-import time
 
-WAIT_SECONDS_MAX = 60
-BIN = ""
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until(condition, what, seconds=WAIT_SECONDS_MAX):
-    """Waits, asking again, until `condition` holds; no fixed pauses decide a result."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        answer = condition()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"no {what} within {seconds} s")
-
+from daemon import Daemon, free_port, program, until
 
 Line = collections.namedtuple("Line", "kind time session provider source message rcpt mark bytes hash reply")
 
@@ -69,16 +46,13 @@ class Seen:
         return collections.Counter(one.reply for one in self.taken)
 
 
-class Place:
+class Place(Daemon):
     """`domains`: {name: (lines of its provider, lines of its <domain> block)}; mail to `name.test` goes to provider
     `name` at an address of its own."""
 
     def __init__(self, test_class, domains, config=""):
-        self.folder = tempfile.mkdtemp(prefix="sluice-limits-")
-        test_class.addClassCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.children = []
-        test_class.addClassCleanup(self.stop_all)
-        self.smtp, self.dns, self.port = free_port(), free_port(socket.SOCK_DGRAM), free_port()
+        super().__init__(test_class.addClassCleanup, free_port())
+        self.dns, self.port = free_port(socket.SOCK_DGRAM), free_port()
         self.address = {name: f"127.0.3.{number + 1}" for number, name in enumerate(domains)}
         providers = "".join(
             f"provider {name}\n domain {name}.test\n mx 10 mx.{name}.test {self.address[name]}\n {lines}\nend\n"
@@ -86,16 +60,12 @@ class Place:
         self.write("providers.txt", f"port {self.port}\n{providers}")
         self.blocks = "".join(f"<domain {name}.test>\n {lines}\n</domain>\n" for name, (_, lines) in domains.items())
         self.configure(config)
-        self.sink = self.spawn("sluice-sink", "--providers", f"{self.folder}/providers.txt", "--dns",
+        self.sink = self.spawn(program("sluice-sink"), "--providers", f"{self.folder}/providers.txt", "--dns",
                                f"127.0.0.1:{self.dns}", "--ledger", f"{self.folder}/sink", stdout=subprocess.PIPE)
         for line in self.sink.stdout:
             if line.strip() == b"ready":
                 break
-        self.start()
-
-    def write(self, name, text):
-        with open(f"{self.folder}/{name}", "w", encoding="utf-8") as file:
-            file.write(text)
+        self.start_daemon()
 
     def configure(self, config):
         self.write("sluice.conf", f"""
@@ -103,7 +73,7 @@ host-name mail.limits.test
 postmaster ops@limits.test
 log-file {self.folder}/log
 run-dir {self.folder}
-smtp-listener 127.0.0.1:{self.smtp}
+smtp-listener 127.0.0.1:{self.smtp_port}
 name-server 127.0.0.1:{self.dns}
 <source 127/8>
     always-allow-relaying yes
@@ -122,35 +92,9 @@ name-server 127.0.0.1:{self.dns}
 {self.blocks}
 """)
 
-    def spawn(self, program, *arguments, **options):
-        child = subprocess.Popen([os.path.join(BIN, program), *arguments], **options)
-        self.children.append(child)
-        return child
-
-    def start(self):
-        self.daemon = self.spawn("sluiced", "--config", f"{self.folder}/sluice.conf")
-
-        def listens():
-            assert self.daemon.poll() is None, self.log()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.smtp), 1):
-                return True
-            return False
-
-        until(listens, "listener")
-
     def kill(self):
         self.daemon.kill()
         self.daemon.wait()
-
-    def log(self):
-        with contextlib.suppress(FileNotFoundError), open(f"{self.folder}/log", encoding="utf-8") as file:
-            return file.read()[-2000:]
-        return ""
-
-    def sluice(self, *words):
-        done = subprocess.run([os.path.join(BIN, "sluice"), "--socket", f"{self.folder}/control", *words],
-                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
-        return done.returncode, done.stdout + done.stderr
 
     def send(self, name, count, vmta=None, each=100, body=300):
         """`count` recipients of one domain, `each` of them to a message."""
@@ -160,7 +104,7 @@ name-server 127.0.0.1:{self.dns}
         def connected():
             # Right after a kill -9 the kernel may hold the dead process's listening socket for a moment.
             with contextlib.suppress(smtplib.SMTPException, OSError):
-                return smtplib.SMTP("127.0.0.1", self.smtp)
+                return smtplib.SMTP("127.0.0.1", self.smtp_port)
             return None
 
         with until(connected, "connection") as client:
@@ -179,16 +123,3 @@ name-server 127.0.0.1:{self.dns}
                 out.append(Line(fields[0], int(fields[1]) / 1e6, fields[2], fields[3], fields[4], fields[5], fields[6],
                                 fields[7], int(fields[8]), fields[9], fields[10]))
         return Seen(out)
-
-    def stop_all(self):
-        for child in reversed(self.children):
-            if child.poll() is None:
-                child.terminate()
-        for child in self.children:
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            if child.stdout:
-                child.stdout.close()

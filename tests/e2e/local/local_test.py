@@ -22,9 +22,10 @@ import threading
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
-import peers_test  # noqa: E402  the folder is known only now
-from peers_test import Installation, until  # noqa: E402
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from daemon import main, until  # noqa: E402  the folder is known only now
+from installation import Installation  # noqa: E402
 
 
 class Hook(http.server.BaseHTTPRequestHandler):
@@ -109,10 +110,6 @@ class Local(unittest.TestCase):
     def waiting(self):
         return sorted(os.listdir(f"{self.folder}/pickup"))
 
-    def read_log(self):
-        with open(f"{self.folder}/log", encoding="utf-8") as file:
-            return file.read()
-
     def configure_pickup(self, bad=None, more=""):
         for name in ["pickup", "bad", "in"]:
             os.mkdir(f"{self.folder}/{name}")
@@ -139,7 +136,7 @@ pickup {self.folder}/pickup {bad or self.folder + "/bad"}
         self.assertEqual({row["jobId"] for row in rows if row["rcpt"] != "three@f.test"}, {"j1"})
         until(lambda: self.waiting() == [], "an empty pickup directory")
         until(lambda: os.listdir(f"{self.folder}/bad") == ["wrong"], "the wrong file in the bad directory")
-        until(lambda: "wrong: line 1: XMRG: mail merge is not supported yet" in self.read_log(), "the reason")
+        until(lambda: "wrong: line 1: XMRG: mail merge is not supported yet" in self.place.log(), "the reason")
         with open(f"{self.folder}/pickup/slow", "w", encoding="utf-8") as held, \
                 open(f"{self.folder}/pickup/java", "w", encoding="utf-8") as other:
             for lock, file, name in [(fcntl.flock, held, "four"), (fcntl.lockf, other, "five")]:
@@ -207,7 +204,7 @@ pickup {self.folder}/pickup {bad or self.folder + "/bad"}
             with open(f"{elsewhere}/wrong", encoding="utf-8") as file:
                 self.assertEqual(file.read(), "nothing of the kind\n")
             self.assertEqual(stat.S_IMODE(os.stat(f"{elsewhere}/wrong").st_mode), 0o600)
-            log = self.read_log()
+            log = self.place.log()
             for name in ["link", "zero", "pipe"]:
                 self.assertEqual(log.count(f"/pickup/{name} is a link, a pipe or the like: left alone"), 1, log)
                 self.assertIn(name, self.waiting())
@@ -234,11 +231,11 @@ pickup {self.folder}/pickup {bad or self.folder + "/bad"}
         self.configure_pickup()
         text = "x-sender: a@e2e.test\nx-receiver: {}@f.test\nSubject: x\n\nx\n"
         os.rename(f"{self.folder}/pickup", f"{self.folder}/away")
-        until(lambda: f"cannot use the folder {self.folder}/pickup: " in self.read_log(), "the trouble in the log")
+        until(lambda: f"cannot use the folder {self.folder}/pickup: " in self.place.log(), "the trouble in the log")
         os.rename(f"{self.folder}/away", f"{self.folder}/pickup")
         self.put("one", text.format("one"))
         self.wait_rows("d", 1)
-        until(lambda: "no longer: cannot use the folder" in self.read_log(), "its end in the log")
+        until(lambda: "no longer: cannot use the folder" in self.place.log(), "its end in the log")
         with open(f"{self.folder}/sluice.conf", encoding="utf-8") as file:
             before = file.read()
         self.place.write("sluice.conf", before.replace("\npickup ", "\n# pickup "))
@@ -249,7 +246,7 @@ pickup {self.folder}/pickup {bad or self.folder + "/bad"}
         self.place.write("sluice.conf", before)
         self.assertEqual(self.place.sluice("reload")[0], 0)
         self.wait_rows("d", 2)
-        self.assertEqual(self.read_log().count("cannot use the folder"), 2)
+        self.assertEqual(self.place.log().count("cannot use the folder"), 2)
 
     def test_accounting_program(self):
         feed = self.script("feed", f"""
@@ -281,7 +278,7 @@ done
         self.send(["one@x.test", "two@x.test"])
         until(lambda: len(fed()[0]) == 3, "two rows")
         self.send(["die@x.test"])
-        until(lambda: f'Error executing "{feed} now": ended with exit status 3: cannot go on' in self.read_log(),
+        until(lambda: f'Error executing "{feed} now": ended with exit status 3: cannot go on' in self.place.log(),
               "the program's end in the log")
         self.send(["three@x.test"])
         until(lambda: len(fed()) == 2 and len(fed()[1]) == 2, "the next program")
@@ -428,5 +425,4 @@ exit 0
 
 
 if __name__ == "__main__":
-    peers_test.BIN = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    main()

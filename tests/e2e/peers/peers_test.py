@@ -7,165 +7,21 @@ How:  every test runs a real sluiced on free loopback ports in a folder of its o
 usage: peers_test.py BIN_FOLDER"""
 
 import contextlib
-import csv
 import email
 import email.policy
 import glob
 import os
-import shutil
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
-BIN = ""
-WAIT_SECONDS_MAX = 60
-
-
-def free_port(kind=socket.SOCK_STREAM, address="127.0.0.1"):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
-
-
-def until(condition, what):
-    """Waits, asking again, until `condition` holds; no fixed pauses decide a result."""
-    end = time.monotonic() + WAIT_SECONDS_MAX
-    while time.monotonic() < end:
-        answer = condition()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"no {what} within {WAIT_SECONDS_MAX} s")
-
-
-def can_connect(address, port):
-    with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
-        return True
-    return False
-
-
-class Installation:
-    """A folder with a configuration, a zone, a mail host and the daemon."""
-
-    def __init__(self, test):
-        self.folder = tempfile.mkdtemp(prefix="sluice-e2e-")
-        test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.test = test
-        self.smtp_port = free_port()
-        self.sink_port = free_port(address="127.0.2.1")
-        self.dns_port = free_port()
-        self.children = []
-        test.addCleanup(self.stop_all)
-        self.write("sluice.conf", f"""
-host-name mail.e2e.test
-postmaster ops@e2e.test
-log-file {self.folder}/log
-run-dir {self.folder}
-smtp-listener 127.0.0.1:{self.smtp_port}
-name-server 127.0.0.1:{self.dns_port}
-total-max-smtp-in 500
-<source 127/8>
-    always-allow-relaying yes
-    process-x-virtual-mta yes
-    process-x-job yes
-    suppress-local-dsn yes
-</source>
-<spool {self.folder}/spool>
-</spool>
-<virtual-mta tx>
-    smtp-source-host 127.0.1.1 tx.e2e.test
-</virtual-mta>
-<domain *>
-    default-smtp-port {self.sink_port}
-    retry-after 1s
-    retry-recipients-after 1s
-</domain>
-<acct-file {self.folder}/acct.csv>
-    records d,b,t,r
-    record-fields d *,header_Subject
-</acct-file>
-""")
-
-    def write(self, name, text):
-        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def spawn(self, *command, **options):
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
-        self.children.append(child)
-        return child
-
-    def start_dns(self):
-        """Knot as the authority for far.test: an MX, a null MX, and a name with an address only."""
-        self.write("far.zone", """$ORIGIN far.test.
-$TTL 60
-@ SOA ns hostmaster 1 3600 600 86400 60
-@ NS ns
-ns A 127.0.0.1
-@ MX 10 mx
-mx A 127.0.2.1
-null MX 0 .
-plain A 127.0.2.1
-""")
-        self.write("knot.conf", f"""server:
-    listen: 127.0.0.1@{self.dns_port}
-    rundir: {self.folder}
-database:
-    storage: {self.folder}
-zone:
-  - domain: far.test
-    file: {self.folder}/far.zone
-""")
-        self.spawn("/usr/sbin/knotd", "-c", f"{self.folder}/knot.conf")
-        until(lambda: can_connect("127.0.0.1", self.dns_port), "name server")
-
-    def start_sink(self, *options):
-        """Postfix's smtp-sink; as root it wants to become somebody else."""
-        user = ["-u", "nobody"] if os.getuid() == 0 else []
-        child = self.spawn("/usr/sbin/smtp-sink", *user, *options, f"127.0.2.1:{self.sink_port}", "100", cwd="/tmp")
-        until(lambda: can_connect("127.0.2.1", self.sink_port), "smtp-sink")
-        return child
-
-    def start_daemon(self):
-        self.daemon = self.spawn(os.path.join(BIN, "sluiced"), "--config", f"{self.folder}/sluice.conf")
-        until(lambda: self.daemon.poll() is not None or can_connect("127.0.0.1", self.smtp_port), "listener")
-        self.test.assertIsNone(self.daemon.poll(), self.log())
-        return self.daemon
-
-    def sluice(self, *words):
-        done = subprocess.run([os.path.join(BIN, "sluice"), "--socket", f"{self.folder}/control", *words],
-                              capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False)
-        return done.returncode, done.stdout + done.stderr
-
-    def log(self):
-        with contextlib.suppress(FileNotFoundError), open(f"{self.folder}/log", encoding="utf-8") as file:
-            return file.read()
-        return ""
-
-    def rows(self, kind):
-        out = []
-        for path in sorted(glob.glob(f"{self.folder}/acct-*.csv")):
-            with open(path, newline="", encoding="utf-8") as file:
-                whole = file.read().rpartition("\r\n")[0]  # once: a file may grow while it is read, its header included
-            out += [row for row in csv.DictReader(whole.splitlines()) if row["type"] == kind]
-        return out
-
-    def stop_all(self):
-        for child in reversed(self.children):
-            if child.poll() is None:
-                child.terminate()
-        for child in self.children:
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            child.stderr.close()
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from daemon import WAIT_SECONDS_MAX, free_port, main, program, until  # noqa: E402  the folder is known only now
+from installation import Installation  # noqa: E402
 
 
 class Peers(unittest.TestCase):
@@ -397,7 +253,7 @@ class Peers(unittest.TestCase):
             self.place.daemon.wait()
         self.assertTrue(glob.glob(f"{self.place.folder}/spool/shard-*/msg-*.seg"))
         self.assertTrue(glob.glob(f"{second}/shard-*/msg-*.seg"))
-        sluiced = os.path.join(BIN, "sluiced")
+        sluiced = program("sluiced")
         self.place.write("sluice.conf", one)
         left_out = self.run_command(sluiced, "--config", config)
         self.assertEqual(left_out.returncode, 1)
@@ -433,7 +289,7 @@ class Peers(unittest.TestCase):
         status, text = self.place.sluice("reload")
         self.assertEqual(status, 1)
         self.assertIn("no-such-directive", text)
-        checked = self.run_command(os.path.join(BIN, "sluiced"), "--check", config)
+        checked = self.run_command(program("sluiced"), "--check", config)
         self.assertEqual(checked.returncode, 1)
         self.assertIn("Error in line", checked.stderr)
         late = "\n<virtual-mta late>\n smtp-source-host 127.0.1.9 late.e2e.test\n</virtual-mta>\n"
@@ -449,7 +305,7 @@ class Peers(unittest.TestCase):
     def test_a_start_that_fails_says_why_and_ends(self):
         """Whatever the start has got to: one line for the operator and exit status 1, not a crash."""
         def start():
-            return self.run_command(os.path.join(BIN, "sluiced"), "--config", f"{self.place.folder}/sluice.conf")
+            return self.run_command(program("sluiced"), "--config", f"{self.place.folder}/sluice.conf")
 
         with socket.socket() as other:
             other.bind(("127.0.0.1", self.place.smtp_port))
@@ -485,5 +341,4 @@ class Peers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    BIN = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    main()

@@ -16,9 +16,10 @@ import sys
 import threading
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
-import peers_test  # noqa: E402  the folder is known only now
-from peers_test import Installation, until  # noqa: E402
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from daemon import main, until  # noqa: E402  the folder is known only now
+from installation import Installation  # noqa: E402
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
@@ -168,5 +169,4 @@ class Proxies(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    peers_test.BIN = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    main()

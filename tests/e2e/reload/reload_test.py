@@ -15,9 +15,10 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "limits"))
-import rig  # noqa: E402
-from rig import Place, free_port, until  # noqa: E402
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "limits")]
+from daemon import free_port, main, program, until  # noqa: E402  the folders are known only now
+from rig import Place  # noqa: E402
 
 RELOADS = int(os.environ.get("SLUICE_RELOADS", "200"))
 SEED = int(os.environ.get("SLUICE_SEED", "1"))
@@ -59,7 +60,7 @@ name-server 127.0.0.1:{dns}
 
 class Reloaded(Place):
     def configure(self, config):
-        always = ALWAYS.format(folder=self.folder, smtp=self.smtp, dns=self.dns, port=self.port)
+        always = ALWAYS.format(folder=self.folder, smtp=self.smtp_port, dns=self.dns, port=self.port)
         self.write("sluice.conf", always + config)
 
     def variation(self, chance, listener_port):
@@ -129,7 +130,7 @@ class Reload(unittest.TestCase):
         place.configure(place.variation(chance, listener_port))
         self.assertEqual(place.sluice("reload")[0], 0)
         quiet = place.descriptors()
-        load = place.spawn("sluice-load", "--to", f"127.0.0.1:{place.smtp}",
+        load = place.spawn(program("sluice-load"), "--to", f"127.0.0.1:{place.smtp_port}",
                            "--messages", str(RELOADS * MESSAGES_A_RELOAD),
                            "--rate", f"{int(MESSAGES_A_RELOAD / PAUSE_SECONDS_MAX)}/s", "--connections", "8",
                            "--messages-per-connection", "50", "--size", "1k..8k",
@@ -171,7 +172,7 @@ class Reload(unittest.TestCase):
         for option, pattern in (("--injected", "load.*"), ("--received", "sink.*"), ("--accounting", "acct-*.csv")):
             for path in sorted(glob.glob(f"{place.folder}/{pattern}")):
                 arguments += [option, path]
-        audit = subprocess.run([os.path.join(rig.BIN, "sluice-audit"), *arguments], capture_output=True, text=True,
+        audit = subprocess.run([program("sluice-audit"), *arguments], capture_output=True, text=True,
                                timeout=120, check=False)
         early_files = max(open_files[:len(open_files) // 4 + 1])
         print(f"{RELOADS} reloads, {refused} refused; {audit.stdout}sockets {quiet[0]} before, {sockets} after; "
@@ -181,12 +182,9 @@ class Reload(unittest.TestCase):
         self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
         for promise in ("bounced 0 ", "lost 0", "duplicates 0"):
             self.assertIn(promise, audit.stdout)
-        if not is_sanitized(os.path.join(rig.BIN, "sluiced")):
+        if not is_sanitized(program("sluiced")):
             self.assertLess(late, early + MEMORY_KB_MAX)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    rig.BIN = sys.argv.pop(1)
-    unittest.main(verbosity=2)
+    main()
