@@ -86,7 +86,6 @@ Status CommandServer::open(const std::string& path) {
   Result<runtime::Listener> opened = runtime::Listener::open_unix(reactor_, path, 0660);
   if (!opened) return std::unexpected(opened.error());
   listener_ = std::move(*opened);
-  tasks_.spawn(accept_all());
   return {};
 }
 

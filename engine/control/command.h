@@ -60,7 +60,9 @@ class CommandServer {
   static constexpr Duration kClientTimeout = 10s;
   CommandServer(runtime::Reactor& reactor, CommandHandler handler);
   ~CommandServer();
+  /// Clients can connect from now on; they are answered after start().
   [[nodiscard]] Status open(const std::string& path);
+  void start() { tasks_.spawn(accept_all()); }
   [[nodiscard]] runtime::Task<void> stop();
 
  private:

@@ -97,17 +97,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (auto started = co_await start_shards(); !started) co_return started;
   tasks_.spawn(checkpointer_->run());
   tasks_.spawn(sample_traffic());
-  if (settings_.command_socket) {
-    if (const Status there = control_.make_directories(global.run_dir, 0755); !there) {
-      co_return std::unexpected("cannot make run-dir " + global.run_dir + ": " + there.error().text());
-    }
-    commands_ = std::make_unique<control::CommandServer>(
-        control_, [this](control::Command command) { return execute(std::move(command)); });
-    if (const Status opened = commands_->open(socket_path()); !opened) {
-      co_return std::unexpected("cannot open the control socket " + socket_path() + ": " +
-                                opened.error().text());
-    }
-  }
+  if (commands_) commands_->start();
   log_.write("Ready");
   co_return std::expected<void, std::string>();
 }
@@ -119,6 +109,17 @@ runtime::Task<std::expected<void, std::string>> Node::open_log(const config::Glo
   co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
 }
 
+std::expected<void, std::string> Node::open_commands() {
+  const std::string& folder = snapshot_->config->globals.run_dir;
+  if (const Status there = control_.make_directories(folder, 0755); !there)
+    return std::unexpected("cannot make run-dir " + folder + ": " + there.error().text());
+  commands_ = std::make_unique<control::CommandServer>(
+      control_, [this](control::Command command) { return execute(std::move(command)); });
+  const Status opened = commands_->open(socket_path());
+  if (opened) return {};
+  return std::unexpected("cannot open the control socket " + socket_path() + ": " + opened.error().text());
+}
+
 runtime::Task<std::expected<void, std::string>> Node::start_shards() {
   storage_started_ = true;
   co_await spread_snapshot();
@@ -128,6 +129,10 @@ runtime::Task<std::expected<void, std::string>> Node::start_shards() {
   co_await starting.join();
   for (const Status& one : started) {
     if (!one) co_return std::unexpected("cannot start the spool: " + one.error().text());
+  }
+  // Whoever sees a listener finds the socket, too; and no mail is taken by a node that cannot start.
+  if (settings_.command_socket) {
+    if (auto opened = open_commands(); !opened) co_return opened;
   }
   // Listeners last: with every queue in place, the first new message already finds its home.
   if (auto prepared = co_await prepare_shards(snapshot_); !prepared) co_return prepared;

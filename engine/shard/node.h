@@ -78,6 +78,7 @@ class Node {
   [[nodiscard]] std::string socket_path() const;
   runtime::Task<std::expected<void, std::string>> open_log(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> start_shards();
+  std::expected<void, std::string> open_commands();
   runtime::Task<std::expected<void, std::string>> start_accounting();
   runtime::Task<void> stop_accounting();
   /// `disable-acct-records` of the record's queue.

@@ -60,6 +60,27 @@ void fill(CommandRig& rig) {
   rig.scenario.world.run_for(1s);
 }
 
+runtime::Task<bool> can_connect(runtime::Reactor& from, Endpoint to) {
+  const Result<runtime::Stream> stream = co_await runtime::Stream::connect(from, to, nullptr, 10s);
+  co_return stream.has_value();
+}
+
+TEST(CommandsSim, WithoutTheirSocketNoMailIsTaken) {
+  Scenario scenario(1, "");
+  std::string& config = scenario.files.files["/etc/config"];
+  const std::string run_dir = "run-dir /run/sluice";
+  config.replace(config.find(run_dir), run_dir.size(), "run-dir /blocked/run");
+  scenario.world.disk().put("/blocked", "a file\n");
+  scenario.node = std::make_unique<SimNode>(scenario.world.machine(), scenario.files, Scenario::zone);
+  const auto started = finish(scenario.world, scenario.node->start(), 10min);
+  ASSERT_TRUE(started && !*started);
+  EXPECT_TRUE(started->error().starts_with("cannot make run-dir /blocked/run: ")) << started->error();
+  EXPECT_EQ(finish(scenario.world, can_connect(scenario.peers.reactor(0), Scenario::listener()), 1min),
+            false);
+  EXPECT_TRUE(finish(scenario.world, scenario.node->stop(), 5min));
+  scenario.node.reset();
+}
+
 TEST(CommandsSim, ListShowsWhatIsMeantAndChangesNothing) {
   CommandRig rig(kSettings);
   ASSERT_TRUE(rig.boot());

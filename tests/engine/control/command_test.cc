@@ -49,6 +49,7 @@ runtime::Task<Answer> echo(Command command) {
 runtime::Task<bool> converse(runtime::Reactor& reactor) {
   CommandServer server(reactor, &echo);
   EXPECT_TRUE(server.open("/run/test"));
+  server.start();
   // Named: g++ 12 cannot build lists of strings inside a co_await.
   const std::vector<std::string> show{"show", "x"};
   const std::vector<std::string> failing{"fail"};
