@@ -247,17 +247,32 @@ TEST(Proxies, OnlyAddressesOfTheClientsFamilyAreTried) {
   EXPECT_EQ(mail.hosts_saw().size(), 1u);
 }
 
-TEST(Proxies, AProxyIsReachedFromAnAddressOfItsFamilyOnly) {
-  Proxied mail(
-      "<proxy six>\n server proxy6.test:5000\n client 10.9.0.11 p1.sim\n</proxy>\n"
-      "<virtual-mta edge>\n smtp-source-host 10.255.0.7 local.sim\n use-proxy six\n</virtual-mta>\n");
-  mail.open();
-  mail.send("a@a.test");
-  mail.run(10s);
-  const std::vector<std::string> said = mail.column("tq", "dsnDiag");
-  ASSERT_FALSE(said.empty());
-  EXPECT_EQ(said.front(),
-            "unable to route: no mail hosts for domain, proxy six, on the way to mx.a.test (10.1.0.1)");
+TEST(Proxies, AProxyIsReachedFromAnAddressOfItsFamily) {
+  for (const char* local : {"10.255.0.7", "2001:db8::7"}) {
+    SCOPED_TRACE(local);
+    Proxied mail(
+        "<proxy six>\n server proxy6.test:5000\n client 10.9.0.11 p1.sim\n</proxy>\n"
+        "<virtual-mta edge>\n smtp-source-host " +
+        std::string(local) + " local.sim\n use-proxy six\n</virtual-mta>\n");
+    mail.scenario.world.machine().options.addresses.push_back(*Cidr::parse("2001:db8::7"));
+    mail.proxies.push_back(std::make_unique<ProxyHost>(mail.scenario.peers.reactor(1),
+                                                       Endpoint{*IpAddress::parse("2001:db8::9"), 5000}));
+    mail.open();
+    mail.send("a@a.test");
+    mail.run(10s);
+    const std::vector<ProxyHost::Served>& served = mail.proxies.front()->served;
+    if (IpAddress::parse(local)->is_v4()) {
+      EXPECT_TRUE(served.empty());
+      const std::vector<std::string> said = mail.column("tq", "dsnDiag");
+      ASSERT_FALSE(said.empty());
+      EXPECT_EQ(said.front(),
+                "unable to route: no mail hosts for domain, proxy six, on the way to mx.a.test (10.1.0.1)");
+    } else {
+      ASSERT_EQ(served.size(), 1u);
+      EXPECT_EQ(served.front().from.text(), local);
+      EXPECT_EQ(mail.hosts_saw(), std::vector<std::string>{"10.9.0.11"});
+    }
+  }
 }
 
 TEST(Proxies, SmtpProxySourceHost) {
