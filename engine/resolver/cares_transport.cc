@@ -10,6 +10,7 @@
 #include "engine/resolver/cares_sockets.h"
 #include "engine/resolver/tcp_query.h"
 #include "engine/runtime/sync.h"
+#include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 
 namespace sluice::resolver {
@@ -26,6 +27,12 @@ constexpr std::uint16_t kEdnsBytesMax = 2048;
 constexpr std::size_t kPlainUdpBytes = 512;  // RFC 1035 4.2.1
 constexpr std::size_t kFlagsByte = 2;
 constexpr std::byte kTruncatedBit{0x02};
+
+/// Newer versions of c-ares ask for no other names. SPF does: its macros may put anything into one.
+bool is_host_text(std::string_view name) {
+  return std::ranges::all_of(
+      name, [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_'; });
+}
 
 Errc errc_of(int status) {
   switch (status) {
@@ -111,6 +118,8 @@ class CaresTransport::State {
   };
 
   Status set_servers();
+  Task<Result<std::vector<std::byte>>> ask_udp(const std::vector<std::byte>& wire, const std::string& name,
+                                               Type type, bool has_edns);
   Task<Result<std::vector<std::byte>>> ask_tcp(const std::vector<std::byte>& wire);
   void arm_alarm();
   void on_alarm();
@@ -259,9 +268,22 @@ Task<Result<std::vector<std::byte>>> CaresTransport::State::query(std::string na
   const auto wire = net::dns::build_query(static_cast<std::uint16_t>(reactor_.random()), name, type, edns);
   if (!wire) co_return std::unexpected(wire.error());
   ++under_way_;
+  Result<std::vector<std::byte>> out = fail(Errc::Cancelled, "dns");
+  if (is_host_text(name)) {
+    out = co_await ask_udp(*wire, name, type, edns.has_value());
+  } else {
+    out = co_await ask_tcp(*wire);
+  }
+  if (--under_way_ == 0 && stopping_) idle_.set();
+  co_return out;
+}
+
+Task<Result<std::vector<std::byte>>> CaresTransport::State::ask_udp(const std::vector<std::byte>& wire,
+                                                                    const std::string& name, Type type,
+                                                                    bool has_edns) {
   ++counters_.udp_queries;
   Pending pending{reactor_, nullptr, false, ARES_SUCCESS, {}};
-  ares_send(channel_, reinterpret_cast<const unsigned char*>(wire->data()), static_cast<int>(wire->size()),
+  ares_send(channel_, reinterpret_cast<const unsigned char*>(wire.data()), static_cast<int>(wire.size()),
             &State::on_answer, &pending);
   arm_alarm();
   co_await pending;
@@ -275,11 +297,10 @@ Task<Result<std::vector<std::byte>>> CaresTransport::State::query(std::string na
   } else {
     // A server without EDNS makes c-ares 1.18 forget EDNS for all servers and cut what is longer than 512
     // bytes.
-    const bool cut = edns && out->size() == kPlainUdpBytes;
+    const bool cut = has_edns && out->size() == kPlainUdpBytes;
     const bool truncated = out->size() > kFlagsByte && ((*out)[kFlagsByte] & kTruncatedBit) != std::byte{0};
-    if (cut || truncated) out = co_await ask_tcp(*wire);
+    if (cut || truncated) out = co_await ask_tcp(wire);
   }
-  if (--under_way_ == 0 && stopping_) idle_.set();
   co_return out;
 }
 

@@ -25,8 +25,9 @@ struct CaresOptions {
 };
 
 /// c-ares over the shard's reactor: its sockets are the reactor's, its waiting is Poll operations and one
-/// timer. UDP is c-ares' (retries, server choice, matching of answers); a truncated answer is fetched by TCP
-/// with a runtime::Stream.
+/// timer. UDP is c-ares' (retries, server choice, matching of answers). By TCP, with a runtime::Stream, come
+/// truncated answers, and those about names c-ares may refuse to ask for: with other bytes than letters,
+/// digits, '-' and '_'.
 /// Thread:   one shard.
 /// Lifetime: `reactor` outlives it; stop() has been awaited before destruction (asserted).
 /// Limits:   kTcpQueriesMax TCP exchanges at once, later ones wait; one UDP socket for each server, closed

@@ -184,7 +184,9 @@ Task<spf::Result> spf_of(World& setup, std::string client, std::string sender) {
 Task<void> sender_policies(World& setup) {
   EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@sender.example.test"), spf::Result::Pass);
   EXPECT_EQ(co_await spf_of(setup, "192.0.2.2", "joe@sender.example.test"), spf::Result::Fail);
+  const std::uint64_t by_tcp = setup.transport->counters().tcp_queries;
   EXPECT_EQ(co_await spf_of(setup, "192.0.2.2", "joe+x@sender.example.test"), spf::Result::Pass) << "exists";
+  EXPECT_EQ(setup.transport->counters().tcp_queries, by_tcp + 1) << "a name c-ares may refuse to ask for";
   EXPECT_EQ(co_await spf_of(setup, "127.0.0.11", "joe@sender.example.test"), spf::Result::Pass) << "mx";
   EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@text.example.test"), spf::Result::Fail);
   EXPECT_EQ(co_await spf_of(setup, "192.0.2.1", "joe@plain.example.test"), spf::Result::None);
