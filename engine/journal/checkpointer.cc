@@ -40,6 +40,7 @@ struct Checkpointer::State {
   runtime::Wakeup wakeup;
   bool running = false;
   bool stopping = false;
+  bool failing = false;
   Stats stats;
 };
 
@@ -76,6 +77,10 @@ runtime::Task<Status> Checkpointer::State::write() {
     from = loaded->positions;
     number = loaded->number + 1;
   }
+  for (const auto& track : directory.tracks()) {
+    if (!track->settled.load())
+      co_return fail(Errc::NoSpace, "checkpoint: what recovery made good is not durable");
+  }
   JournalPositions ends = from;
   for (const auto& track : directory.tracks()) {
     const auto found = from.find(track->directory_shard);
@@ -86,6 +91,10 @@ runtime::Task<Status> Checkpointer::State::write() {
       const auto batch = co_await reader.next(end);
       if (!batch) co_return std::unexpected(batch.error());
       if (!*batch) break;
+      // The last position, not the batch's: a finished segment names the next one.
+      if ((*batch)->holes != 0 && reader.segment_read() > track->judged_segment) {
+        co_return fail(Errc::Corrupt, "checkpoint: a journal is damaged");
+      }
       for (const log::RecordView& record : (*batch)->records) {
         if (record.type == log::RecordType::Event) {
           if (const auto event = decode_event(record.payload)) live.apply(*event);
@@ -115,8 +124,15 @@ Checkpointer::Checkpointer(runtime::Reactor& reactor, JournalDirectory& director
 Checkpointer::~Checkpointer() { SLUICE_ASSERT(!state_->running); }
 
 runtime::Task<Status> Checkpointer::write_now() {
-  const Status status = co_await state_->write();
-  if (!status && status.error().code != Errc::Cancelled) ++state_->stats.failed;
+  State& state = *state_;
+  const Status status = co_await state.write();
+  const bool failed = !status && status.error().code != Errc::Cancelled;
+  if (failed) ++state.stats.failed;
+  if (failed && !std::exchange(state.failing, true) && state.options.note) {
+    state.options.note("Cannot write a checkpoint: " + status.error().text() +
+                       "; the journals are kept, and the next start reads them");
+  }
+  if (status) state.failing = false;
   co_return status;
 }
 
@@ -126,8 +142,10 @@ runtime::Task<void> Checkpointer::run() {
   Alarm alarm(state.wakeup);
   while (!state.stopping) {
     // A failure (disk full) is tried again at the next look; until then the journals just grow.
-    if (state.growth() >= std::max(state.options.growth_bytes_min, 2 * state.stats.last_bytes)) {
-      (void)co_await write_now();
+    const bool grown = state.growth() >= std::max(state.options.growth_bytes_min, 2 * state.stats.last_bytes);
+    if (grown || state.options.due_at_once) {
+      const Status written = co_await write_now();
+      if (written) state.options.due_at_once = false;
     }
     if (state.stopping) break;
     state.reactor.arm_in(alarm, kLookEvery);

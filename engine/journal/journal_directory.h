@@ -16,13 +16,17 @@ namespace sluice::journal {
 class JournalReader;
 
 /// One shard directory's journal as others see it.
-/// Thread: `durable` by any shard; the rest is constant while the shards run.
+/// Thread: `durable` and `settled` by any shard; the rest is constant while the shards run.
 struct JournalTrack {
   std::uint32_t directory_shard = 0;
   std::string path;                ///< of the directory
   bool has_writer = false;         ///< false: left by a shard that no longer exists
   ShardId owner;                   ///< the shard that writes or has adopted it
   std::uint32_t first_segment = 1; ///< oldest on disk at start
+  std::uint32_t judged_segment =
+      0;  ///< holes up to it are known to recovery, which has made good what can be
+  /// What recovery has made good is durable; before, no checkpoint may pass the holes it found.
+  std::atomic<bool> settled{true};
   /// Segment number << 32 | offset behind the last durable group.
   std::atomic<std::uint64_t> durable{0};
 

@@ -113,7 +113,9 @@ runtime::Task<Result<std::optional<EventBatch>>> JournalReader::next_if_any() {
     EventBatch out;
     out.directory_shard = track.directory_shard;
     out.after = (*batch)->after;
-    out.damaged = (*batch)->damaged;
+    // What was written since the start is read up to its durable end: nothing in it can be torn.
+    const bool judged = state.readers[at].segment_read() <= track.judged_segment;
+    out.damaged = judged ? (*batch)->damaged : (*batch)->holes;
     for (const log::RecordView& record : (*batch)->records) {
       if (record.type != log::RecordType::Event) continue;
       Result<Event> event = decode_event(record.payload);

@@ -205,7 +205,11 @@ std::uint32_t LiveSet::recipient_for(Message& message, std::uint32_t index) {
 
 // Received and ended: nothing more to remember.
 void LiveSet::settle(Message& message, std::uint32_t at) {
-  if (recipients_[at].received && recipients_[at].ended) unlink(message, at);
+  if (recipients_[at].received && recipients_[at].ended) {
+    // Its received event may stand in the checkpoint alone.
+    if (remember_received_) received_.insert(fingerprint(message.id, recipients_[at].index));
+    unlink(message, at);
+  }
   if (message.first == kNone) free_message(message);
 }
 

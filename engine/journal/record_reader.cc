@@ -100,6 +100,8 @@ runtime::Task<Result<std::optional<RecordBatch>>> RecordReader::next(JournalPosi
     }
     const auto verdict = scanner.verdict();
     batch.damaged = verdict.damaged.size();
+    batch.holes = verdict.damaged.size() + verdict.torn.size();
+    segment_read_ = header_->number;
     position_.offset = static_cast<std::uint32_t>(scanner.end());
     if (finished && header_->number == end.segment) position_ = end;
     if (finished && header_->number != end.segment) {

@@ -19,7 +19,8 @@ namespace sluice::journal {
 struct RecordBatch {
   std::vector<log::RecordView> records;
   JournalPosition after;
-  std::uint64_t damaged = 0;
+  std::uint64_t damaged = 0;  ///< stretches that had been durable and are not whole
+  std::uint64_t holes = 0;    ///< these, and those of which nothing proves that they had been
   log::AlignedMemory bytes;
 };
 
@@ -31,6 +32,8 @@ class RecordReader {
 
   RecordReader(runtime::Reactor& reactor, std::string path, JournalPosition from);
   [[nodiscard]] const JournalPosition& position() const { return position_; }
+  /// The segment the last batch is from.
+  [[nodiscard]] std::uint32_t segment_read() const { return segment_read_; }
   /// What lies between position() and `end`, at most a window; an empty optional: nothing. A batch may hold no records
   /// and still move the position. Errors: Io.
   [[nodiscard]] runtime::Task<Result<std::optional<RecordBatch>>> next(JournalPosition end);
@@ -40,6 +43,7 @@ class RecordReader {
   runtime::Reactor& reactor_;
   std::string path_;
   JournalPosition position_;
+  std::uint32_t segment_read_ = 0;
   runtime::File file_;
   std::optional<log::SegmentHeader> header_;
 };

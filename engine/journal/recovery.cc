@@ -24,6 +24,7 @@ class Recovery {
     out_.live.remember_received();
     Status status = co_await files_.run();
     if (status) status = co_await load_newest_checkpoint();
+    for (auto& [shard, found] : found_) found.received = out_.live.mark(shard);
     for (auto& [shard, found] : found_) {
       if (status) status = co_await read_journal(found);
     }
@@ -43,7 +44,6 @@ class Recovery {
     const CheckpointFile& newest = listed->back();
     const auto loaded = co_await load_checkpoint(reactor_, newest, out_.live);
     if (!loaded) co_return std::unexpected(loaded.error());
-    have_checkpoint_ = true;
     out_.report.bytes_read += newest.bytes;
     positions_ = loaded->positions;
     if (!loaded->complete) {
@@ -51,17 +51,21 @@ class Recovery {
       rescan_everything_ = true;
       for (const log::DamagedStretch& one : loaded->damaged) co_await files_.report(newest.path, one);
       if (loaded->damaged.empty())
-        co_await files_.report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete"});
+        co_await files_.report(newest.path, {0, newest.bytes, 0, "checkpoint incomplete", {}});
     }
     co_return Status();
   }
 
-  void take(const log::RecordView& record) {
+  void take(Found& found, const log::RecordView& record) {
     ++out_.report.events_read;
     switch (record.type) {
       case log::RecordType::Event:
         if (const auto event = decode_event(record.payload)) {
           out_.live.apply(*event);
+          if (event->kind == EventKind::Received && event->place.directory_shard == found.shard) {
+            found.received =
+                std::max(found.received, {event->place.segment, event->place.offset, event->recipient});
+          }
           return;
         }
         break;
@@ -86,16 +90,18 @@ class Recovery {
   runtime::Task<Status> read_journal(Found& found) {
     const auto position = positions_.find(found.shard);
     const JournalPosition from = position == positions_.end() ? JournalPosition{} : position->second;
-    const std::function<void(const log::ScannedGroup&)> visit = [this](const log::ScannedGroup& group) {
-      for (const log::RecordView& record : group.records) take(record);
+    std::uint64_t next_sequence = 0;
+    const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
+      const bool follows = next_sequence == 0 || group.header.sequence == next_sequence;
+      if (!group.unbroken || !follows) note_hole(found);
+      next_sequence = group.header.sequence + 1;
+      for (const log::RecordView& record : group.records) take(found, record);
     };
     std::vector<Scanned> scanned;
-    std::vector<std::map<std::uint32_t, ReceivedMark>> marks_before;
     for (const auto& [number, file] : found.events) {
       if (number < from.segment) continue;
       const std::uint64_t start =
           number == from.segment ? std::max<std::uint64_t>(from.offset, log::kBlockBytes) : log::kBlockBytes;
-      marks_before.push_back(out_.live.marks());
       const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, start, visit,
                                                    !options_.read_only, &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
@@ -103,18 +109,24 @@ class Recovery {
       found.events_end = {number, static_cast<std::uint32_t>(scanner->end())};
       scanned.push_back({&file, *scanner});
     }
-    const auto first_hurt = co_await judge(scanned);
-    if (first_hurt) rescan_behind(marks_before[*first_hurt]);
+    co_await judge(scanned);
     co_return Status();
+  }
+
+  // Received events of this directory come in the order of its message log: those that the hole has swallowed lie
+  // behind the last one before it. What a hole has swallowed of another directory's, which this journal looked after
+  // for a while, lies behind the last one in that directory's own journal, where read_spool_tail() begins anyway.
+  void note_hole(Found& found) {
+    out_.report.journal_holes = true;
+    found.rescan_from = std::min(found.rescan_from.value_or(found.received), found.received);
   }
 
   struct Scanned {
     const SegmentFile* file;
     log::SegmentScanner scanner;
   };
-  // Reports what scans of one log found; answers the first segment in which something durable is missing.
-  runtime::Task<std::optional<std::size_t>> judge(const std::vector<Scanned>& scanned) {
-    std::optional<std::size_t> first_hurt;
+  // Reports what scans of one log found.
+  runtime::Task<void> judge(const std::vector<Scanned>& scanned) {
     log::SegmentScanner::Later later;
     for (std::size_t i = scanned.size(); i-- > 0;) {
       const auto& [file, scanner] = scanned[i];
@@ -125,19 +137,8 @@ class Recovery {
       if (!same_run) later = {};
       const auto verdict = scanner.verdict(later);
       later = {file->header.first_sequence, std::max(later.committed, scanner.committed())};
-      if (!verdict.torn.empty()) ++out_.report.torn_tails;
+      for (const log::DamagedStretch& one : verdict.torn) files_.add_torn(file->path, one);
       for (const log::DamagedStretch& one : verdict.damaged) co_await files_.report(file->path, one);
-      if (!verdict.damaged.empty() || verdict.groups_missing != 0) first_hurt = i;
-    }
-    co_return first_hurt;
-  }
-
-  // Received events after these marks may have been lost: look for their messages in the spools.
-  void rescan_behind(const std::map<std::uint32_t, ReceivedMark>& marks) {
-    for (auto& [shard, found] : found_) {
-      const auto mark = marks.find(shard);
-      const ReceivedMark from = mark == marks.end() ? ReceivedMark{} : mark->second;
-      found.rescan_from = found.rescan_from ? std::min(*found.rescan_from, from) : from;
     }
   }
 
@@ -148,16 +149,19 @@ class Recovery {
                                found.events.begin()->second.header.first_sequence > 1 &&
                                !positions_.contains(shard);
       const bool no_journal = found.events.empty() && !positions_.contains(shard) && !found.messages.empty();
-      if (rescan_everything_ || begins_late || no_journal) found.rescan_from = ReceivedMark{};
+      if (!rescan_everything_ && !begins_late && !no_journal) continue;
+      found.rescan_from = ReceivedMark{};
+      found.lost_beginning = true;
     }
   }
 
+  // Every recipient from the last received event on that no journal knows is received now: behind the end of the
+  // journal, and in its holes.
   runtime::Task<Status> read_spool_tail(Found& found) {
-    const ReceivedMark mark = out_.live.mark(found.shard);
-    const ReceivedMark from = found.rescan_from ? std::min(*found.rescan_from, mark) : mark;
+    const ReceivedMark from = found.rescan_from.value_or(found.received);
     const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
       for (const log::RecordView& record : group.records)
-        look_at_message(found, group.header.segment, record, mark);
+        look_at_message(found, group.header.segment, record, from);
     };
     std::vector<Scanned> scanned;
     for (const auto& [number, file] : found.messages) {
@@ -168,12 +172,12 @@ class Recovery {
       found.message_sequence = std::max(found.message_sequence, scanner->next_sequence());
       scanned.push_back({&file, *scanner});
     }
-    (void)co_await judge(scanned);
+    co_await judge(scanned);
     co_return Status();
   }
 
   void look_at_message(const Found& found, std::uint32_t segment, const log::RecordView& record,
-                       ReceivedMark mark) {
+                       ReceivedMark from) {
     const auto view = spool::MessageView::decode(record.payload);
     if (!view) {
       files_.add_damage({found.path, record.offset, record.payload.size(), "message record", ""});
@@ -183,22 +187,21 @@ class Recovery {
     const spool::MessagePlace place{found.shard, segment, record.offset,
                                     static_cast<std::uint32_t>(record.payload.size()) - body_bytes,
                                     body_bytes};
-    const bool moved = record.type == log::RecordType::MovedMessage;
     const ReceivedMark here{segment, record.offset, 0};
-    // What a received event is known to exist for up to here; with a rescan, for certain only up to its
-    // start.
-    const ReceivedMark known = found.rescan_from ? std::min(*found.rescan_from, mark) : mark;
-    const ReceivedMark known_message{known.segment, known.offset, 0};
-    if (here < known_message) return;
-    const std::uint32_t first = here == known_message && known != ReceivedMark{} ? known.recipient + 1 : 0;
-    // The message of a copy was received elsewhere, unless everything has to be looked for.
-    if (moved && !found.rescan_from) return;
+    const ReceivedMark from_message{from.segment, from.offset, 0};
+    if (here < from_message) return;
+    const std::uint32_t first = here == from_message && from != ReceivedMark{} ? from.recipient + 1 : 0;
+    // The message of a copy was received at its first place, and may have ended before the checkpoint: only where
+    // nothing tells what was before is a copy as good as a message.
+    if (record.type == log::RecordType::MovedMessage && !found.lost_beginning) return;
     const auto complete = [&](const Event& event) {
       if (out_.live.remembers(event.message, event.recipient)) return;
       const LiveSet::Recipient* there = out_.live.find(event.message, event.recipient);
       if (there != nullptr && there->received) return;
       auto& missing = journal_of(found.shard).events_missing.emplace_back(encoded_bytes(event));
       encode(event, missing);
+      if (ReceivedMark{segment, record.offset, event.recipient} < found.received)
+        ++out_.report.received_found_again;
       out_.live.apply(event);
       ++out_.report.received_completed;
     };
@@ -308,6 +311,8 @@ class Recovery {
     track->has_writer = !foreign;
     track->owner = ShardId(home);
     track->first_segment = found.events.empty() ? found.number_max_events + 1 : found.events.begin()->first;
+    track->judged_segment = found.events_end.segment;
+    track->settled.store(!out_.report.journal_holes || foreign || out_.journals[home].events_missing.empty());
     track->durable.store(std::uint64_t{found.events_end.segment} << 32 | found.events_end.offset);
     out_.tracks.push_back(std::move(track));
   }
@@ -318,7 +323,6 @@ class Recovery {
   std::map<std::uint32_t, Found> found_;
   FileSearch files_;
   JournalPositions positions_;
-  bool have_checkpoint_ = false;
   bool rescan_everything_ = false;
 };
 

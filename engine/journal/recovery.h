@@ -60,7 +60,10 @@ struct RecoveryReport {
   std::uint64_t events_read = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t received_completed = 0;  ///< durable messages whose received events are written now
-  std::uint64_t torn_tails = 0;          ///< unacknowledged ends of logs that were cut
+  std::uint64_t received_found_again = 0;  ///< of these, those that a hole in a journal has swallowed
+  std::uint64_t torn_tails = 0;            ///< stretches of writes that were not completed
+  std::vector<Damage> torn;                ///< these; at most kDamageMax are listed, none is kept aside
+  bool journal_holes = false;  ///< journals have holes: the next checkpoint is due as soon as the shards run
   std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: dropped and counted
   std::uint64_t adopted_directories = 0;
   std::vector<Damage> damage;  ///< at most kDamageMax are listed

@@ -125,7 +125,8 @@ runtime::Task<Status> FileSearch::look_at_segment(Found& found, const std::strin
     co_return Status();
   }
   // A blank header in front of groups is what a crash in the segment's very first write leaves.
-  if (head->salvaged && !head->blank) co_await report(path, {0, log::kBlockBytes, 0, "segment header lost"});
+  if (head->salvaged && (!head->blank || head->front_lost))
+    co_await report(path, {0, log::kBlockBytes, 0, "segment header lost", 0});
   const log::SegmentHeader& header = *head->header;
   number_max = std::max(number_max, header.number);
   found.incarnation_max = std::max(found.incarnation_max, header.incarnation);
@@ -164,6 +165,12 @@ runtime::Task<void> FileSearch::set_aside_file(const Found& found, const std::st
 void FileSearch::add_damage(Damage damage) {
   ++report_.damage_count;
   if (report_.damage.size() < RecoveryReport::kDamageMax) report_.damage.push_back(std::move(damage));
+}
+
+void FileSearch::add_torn(std::string path, const log::DamagedStretch& stretch) {
+  ++report_.torn_tails;
+  if (report_.torn.size() == RecoveryReport::kDamageMax) return;
+  report_.torn.push_back({std::move(path), stretch.offset, stretch.bytes, stretch.why, ""});
 }
 
 runtime::Task<void> FileSearch::report(std::string path, log::DamagedStretch stretch) {

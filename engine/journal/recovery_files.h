@@ -41,7 +41,9 @@ struct Found {
   std::uint64_t message_sequence = 1;
   std::uint64_t event_sequence = 1;
   JournalPosition events_end;
+  ReceivedMark received;  // the last received event in its own journal, or in the checkpoint
   std::optional<ReceivedMark> rescan_from;  // received events behind it may be missing in the middle
+  bool lost_beginning = false;              // what stood before the journals is lost
 };
 
 /// Looks through the directories and takes note of what is damaged, there and later.
@@ -57,6 +59,8 @@ class FileSearch {
   void add_damage(Damage damage);
   /// Copies the stretch aside, if it is to be kept, and adds it to the report.
   [[nodiscard]] runtime::Task<void> report(std::string path, log::DamagedStretch stretch);
+  /// A write that was not completed, as far as anything tells.
+  void add_torn(std::string path, const log::DamagedStretch& stretch);
 
  private:
   Status prepare_directories();

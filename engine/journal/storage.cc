@@ -96,6 +96,9 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
     }
   }
   spool.all_adopted();
+  JournalTrack& track = *world_.directory().find(shard);
+  // With a full disk it waits in memory, and the holes stay in the way of checkpoints.
+  if (!track.settled.load() && co_await journal.flush()) track.settled.store(true);
   co_return Status();
 }
 

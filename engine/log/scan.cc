@@ -44,10 +44,13 @@ SegmentScanner::Step SegmentScanner::step(std::span<const std::byte> window) {
     }
     // The file ends inside the group: keep what is there of it.
   }
-  if (gap_from_) close_gap(at, false);
+  const bool behind_gap = gap_from_.has_value();
+  if (behind_gap) close_gap(at, false);
   group_.offset = at;
   group_.header = *found;
   parse_group(window.first(std::min<std::size_t>(found->bytes, window.size())));
+  group_.unbroken = !behind_gap && group_.records.size() == found->records &&
+                    (!sequence_known_ || found->sequence == next_sequence_);
   next_sequence_ = found->sequence + 1;
   sequence_known_ = true;
   committed_ = std::max(committed_, found->committed);
@@ -59,10 +62,12 @@ SegmentScanner::Step SegmentScanner::step(std::span<const std::byte> window) {
 // Records one by one; a bad one is passed over to the next place where one passes its check.
 void SegmentScanner::parse_group(std::span<const std::byte> bytes) {
   group_.records.clear();
+  const std::size_t first_stretch = stretches_.size();
   std::optional<std::size_t> bad_from;
   const auto close = [&](std::size_t until) {
     if (!bad_from) return;
-    stretches_.push_back({group_.offset + *bad_from, until - *bad_from, group_.header.sequence, "record checksum"});
+    stretches_.push_back(
+        {group_.offset + *bad_from, until - *bad_from, group_.header.sequence, "record checksum", 0});
     bad_from.reset();
   };
   std::size_t at = kGroupHeaderBytes;
@@ -82,6 +87,11 @@ void SegmentScanner::parse_group(std::span<const std::byte> bytes) {
   }
   if (!bad_from && group_.header.bytes > bytes.size()) bad_from = std::min(at, bytes.size());
   close(std::max<std::size_t>(group_.header.bytes, at));
+  // How they are spread over the stretches cannot be told.
+  if (stretches_.size() > first_stretch) {
+    const auto found = static_cast<std::uint32_t>(group_.records.size());
+    stretches_[first_stretch].records = group_.header.records - std::min(found, group_.header.records);
+  }
 }
 
 SegmentScanner::Step SegmentScanner::search(std::span<const std::byte> window) {
@@ -103,14 +113,24 @@ SegmentScanner::Step SegmentScanner::search(std::span<const std::byte> window) {
 // At the end of the log the rest of the file is blank or of an earlier use; only what shows our mark is torn.
 void SegmentScanner::close_gap(std::uint64_t until, bool at_end) {
   if (until > *gap_from_ && (!at_end || gap_is_ours_)) {
-    stretches_.push_back({*gap_from_, until - *gap_from_, next_sequence_, gap_why_});
+    stretches_.push_back({*gap_from_, until - *gap_from_, next_sequence_, gap_why_, std::nullopt});
   }
   gap_from_.reset();
 }
 
+// Every group up to the answer was acknowledged.
+std::uint64_t SegmentScanner::proven(Later later) const {
+  std::uint64_t durable = std::max(committed_, later.committed);
+  if (header_.role != Role::Events) return durable;
+  // The group found last was written after the one before it was done, and so was the next segment's first.
+  if (next_sequence_ > header_.first_sequence) durable = std::max(durable, next_sequence_ - 2);
+  if (later.first_sequence != 0) durable = std::max(durable, later.first_sequence - 1);
+  return durable;
+}
+
 SegmentScanner::Verdict SegmentScanner::verdict(Later later) const {
   Verdict out;
-  const std::uint64_t durable = std::max(committed_, later.committed);
+  const std::uint64_t durable = proven(later);
   for (const DamagedStretch& one : stretches_) {
     (one.first_sequence <= durable ? out.damaged : out.torn).push_back(one);
   }
@@ -119,7 +139,8 @@ SegmentScanner::Verdict SegmentScanner::verdict(Later later) const {
     out.groups_missing = ours_end - next_sequence_;
     const bool known = !out.damaged.empty() && out.damaged.back().offset >= end_;
     if (!known && end_ < header_.bytes) {
-      out.damaged.push_back({end_, header_.bytes - end_, next_sequence_, "groups missing at the end"});
+      out.damaged.push_back(
+          {end_, header_.bytes - end_, next_sequence_, "groups missing at the end", std::nullopt});
     }
   }
   return out;

@@ -18,6 +18,7 @@ struct DamagedStretch {
   std::uint64_t bytes = 0;
   std::uint64_t first_sequence = 0;  ///< first group that is missing or hurt
   const char* why = "";
+  std::optional<std::uint32_t> records;  ///< how many are missing; nullopt: the group's header is lost too
 };
 
 /// A group that was found, with those of its records that pass their check.
@@ -25,6 +26,8 @@ struct ScannedGroup {
   std::uint64_t offset = 0;  ///< in the segment
   GroupHeader header;
   std::vector<RecordView> records;
+  /// False: some of its records are missing, or a group before it in this segment.
+  bool unbroken = true;
 };
 
 /// Walks one segment. The caller shows it windows of the file; it asks for more when a group does not fit.
@@ -32,7 +35,8 @@ struct ScannedGroup {
 /// Thread: any. Lifetime: record views point into the last window.
 /// Rule: after something invalid it goes on at the next block that begins with a valid header of this segment and a
 /// sequence above the last one. What it passed over is damaged if a later group proves that it had been durable, and
-/// torn otherwise: then nobody was told that it was there.
+/// torn otherwise. A later group proves what its `committed` says; in a journal, whose writer has one group under way
+/// at a time, it proves all groups before it.
 class SegmentScanner {
  public:
   enum class Step : std::uint8_t { Group, Again, End };
@@ -75,6 +79,7 @@ class SegmentScanner {
   void parse_group(std::span<const std::byte> bytes);
   Step search(std::span<const std::byte> window);
   void close_gap(std::uint64_t until, bool at_end);
+  [[nodiscard]] std::uint64_t proven(Later later) const;
 
   SegmentHeader header_;
   SegmentSeed seed_;

@@ -34,6 +34,16 @@ runtime::Task<Result<SegmentHead>> read_segment_head(runtime::Reactor& reactor, 
     co_return std::unexpected(header.error());
   } else if (bytes.size() > kBlockBytes) {
     out.header = salvage_segment_header(bytes.subspan(kBlockBytes), role, *size);
+    if (!out.header) {
+      const AlignedMemory more = AlignedMemory::make(kHeadSearchBytes);
+      const auto found = co_await file->read(more.bytes(), 0);
+      if (!found) co_return std::unexpected(found.error());
+      for (std::size_t at = 2 * kBlockBytes; !out.header && at < *found; at += kBlockBytes) {
+        out.header = salvage_segment_header(
+            std::span<const std::byte>(more.bytes()).first(*found).subspan(at), role, *size);
+      }
+      out.front_lost = out.header.has_value();
+    }
     out.salvaged = out.header.has_value();
   }
   co_return out;

@@ -17,10 +17,13 @@ struct SegmentHead {
   /// nullopt: neither the header nor the first group tells what this is.
   std::optional<SegmentHeader> header;
   bool salvaged = false;          ///< the header itself was lost
+  bool front_lost = false;        ///< ... and the first group's with it: told from a later one
   bool blank = false;             ///< the first block is all zero
   std::uint64_t file_bytes = 0;
 };
+/// Where header and first group are lost, it looks for a later group among the first kHeadSearchBytes.
 /// Errors: Unsupported (a newer format), Io and others of opening.
+inline constexpr std::size_t kHeadSearchBytes = 256 * kKiB;
 [[nodiscard]] runtime::Task<Result<SegmentHead>> read_segment_head(runtime::Reactor& reactor, std::string path,
                                                                    Role role);
 

@@ -2,6 +2,7 @@
 
 #include "engine/accounting/accounting_writer.h"
 #include "engine/journal/checkpointer.h"
+#include "engine/shard/recovery_texts.h"
 #include "policy/base/assert.h"
 
 namespace sluice::shard {
@@ -73,13 +74,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   snapshot_ = *made;
   queue::apply_limits(*snapshot_, shared_, control_.now());
   const journal::RecoveryReport& report = found_->report();
-  log_.write("Recovered " + std::to_string(report.recipients) + " recipients of " +
-             std::to_string(report.messages) + " messages from " + root);
-  for (const journal::Damage& damage : report.damage) {
-    log_.write("Damaged: " + std::to_string(damage.bytes) + " bytes at " + std::to_string(damage.offset) +
-               " of " + damage.file + " (" + damage.why + ")" +
-               (damage.kept_as.empty() ? ", not kept" : ", kept as " + damage.kept_as));
-  }
+  for (std::string& line : recovery_lines(report, root)) log_.write(std::move(line));
   storage_ = std::make_unique<journal::StorageWorld>(root, *found_);
   world_ = std::make_unique<DataShard::World>(DataShard::World{
       .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
@@ -91,8 +86,11 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   launch(*world_, storage);
   co_await all_ready_.wait();
   if (auto accounted = co_await start_accounting(); !accounted) co_return accounted;
-  checkpointer_ = std::make_unique<journal::Checkpointer>(control_, storage_->directory(),
-                                                          journal::CheckpointerOptions{.root = root});
+  journal::CheckpointerOptions checkpoints{.root = root,
+                                           .due_at_once = report.journal_holes,
+                                           .note = [this](std::string line) { log_.write(std::move(line)); }};
+  checkpointer_ =
+      std::make_unique<journal::Checkpointer>(control_, storage_->directory(), std::move(checkpoints));
   co_await watch_memory();  // before the first MAIL
   if (auto started = co_await start_shards(); !started) co_return started;
   tasks_.spawn(checkpointer_->run());

@@ -108,6 +108,7 @@ Disk::Opened Disk::open(std::string_view path, int flags, MonoTime now) {
     if (pages_used_ >= pages_max()) return {.error = -ENOSPC, .node = nullptr};
     node = std::make_shared<Node>();
     node->modified = now;
+    node->image.keep_before(options.keep_before);
     change({{place.directory, place.name, node}}, now);
     return {.error = 0, .node = node};
   }
@@ -267,6 +268,27 @@ void Disk::cut(std::string_view path, std::uint64_t size) {
   SLUICE_ASSERT(node != nullptr && size <= node->image.size());
   static_cast<void>(truncate(*node, size));
   node->image.make_all_durable();
+}
+
+std::vector<Disk::Block> Disk::written(std::string_view path) const {
+  std::vector<Block> out;
+  for (const std::string& file : files_below(path)) {
+    for (const FileImage::Before& one : find(file)->image.before())
+      out.push_back({file, one.page, one.content});
+  }
+  return out;
+}
+
+void Disk::forget_written(std::string_view path) {
+  for (const std::string& file : files_below(path)) find(file)->image.forget_before();
+}
+
+void Disk::lose(Block& block) {
+  const NodePtr node = find(block.path);
+  SLUICE_ASSERT(node != nullptr);
+  const std::uint64_t before = node->image.pages_used();
+  block.before = node->image.exchange(block.page, std::move(block.before));
+  static_cast<void>(account(*node, before));
 }
 
 void Disk::make_all_durable() {

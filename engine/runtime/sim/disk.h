@@ -33,6 +33,8 @@ struct DiskOptions {
   std::optional<Duration> names_commit_after = 5s;
   /// nullopt: drawn anew for every power cut.
   std::optional<Loss> loss = std::nullopt;
+  /// Files made from now on remember what durable writes replace: see Disk::written().
+  bool keep_before = false;
 };
 
 /// A file or directory.
@@ -91,6 +93,18 @@ class Disk {
   void flip_bit(std::string_view path, std::uint64_t offset, unsigned bit);
   /// Cuts a file, durably, as a broken file system check would.
   void cut(std::string_view path, std::uint64_t size);
+  /// One 4-KiB block that a durable write or sync has put on the disk, with what it replaced.
+  struct Block {
+    std::string path;
+    std::uint64_t page = 0;
+    FileImage::PagePtr before;
+  };
+  /// Those below `path` since the files were made (options.keep_before) or forget_written(), by file, the oldest first.
+  [[nodiscard]] std::vector<Block> written(std::string_view path) const;
+  void forget_written(std::string_view path);
+  /// A disk that lied: the block is as it was before, all along. Swaps, so that a second call takes it back; `block`
+  /// has to be the last one written to its page. Requires that its file is clean (after a crash).
+  void lose(Block& block);
   /// Everything is on the platter now.
   void make_all_durable();
   /// All files below `path`, sorted.

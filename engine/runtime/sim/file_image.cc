@@ -117,6 +117,7 @@ void FileImage::finish_sync(const SyncPoint& point) {
     if (dirty == dirty_.end()) continue;
     const auto page = pages_.find(index);
     const PagePtr current = page == pages_.end() ? nullptr : page->second;
+    if (keep_before_) before_.push_back({index, dirty->second.durable});
     if (current == synced) {
       dirty_.erase(dirty);
     } else {
@@ -134,6 +135,10 @@ void FileImage::fail_sync(const SyncPoint& point) {
 
 void FileImage::make_durable(std::uint64_t offset, std::uint64_t size) {
   if (size == 0) return;
+  for (auto it = dirty_.lower_bound(page_of(offset)); keep_before_ && it != dirty_.end(); ++it) {
+    if (it->first > page_of(offset + size - 1)) break;
+    before_.push_back({it->first, it->second.durable});
+  }
   dirty_.erase(dirty_.lower_bound(page_of(offset)), dirty_.upper_bound(page_of(offset + size - 1)));
   set_durable_size(size_);
 }
@@ -156,6 +161,20 @@ void FileImage::set_durable_size(std::uint64_t size) {
 void FileImage::make_all_durable() {
   dirty_.clear();
   durable_size_ = size_;
+}
+
+FileImage::PagePtr FileImage::exchange(std::uint64_t page, PagePtr content) {
+  SLUICE_ASSERT(is_clean());
+  const auto found = pages_.find(page);
+  PagePtr old = found == pages_.end() ? nullptr : found->second;
+  if (old == nullptr && content != nullptr && page >= reserved_) ++used_;
+  if (old != nullptr && content == nullptr && page >= reserved_) --used_;
+  if (content == nullptr) {
+    pages_.erase(page);
+  } else {
+    pages_[page] = std::move(content);
+  }
+  return old;
 }
 
 FileImage::PagePtr FileImage::mixed(const PagePtr& from, const PagePtr& to, Loss loss, Random& random) const {

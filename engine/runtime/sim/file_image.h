@@ -55,6 +55,19 @@ class FileImage {
   /// [offset, offset + size) as it is now, and the file's size, are durable.
   void make_durable(std::uint64_t offset, std::uint64_t size);
 
+  /// A page that was made durable, and what the disk held there before.
+  struct Before {
+    std::uint64_t page = 0;
+    PagePtr content;  ///< null: a hole
+  };
+  /// From here on what durable writes and syncs replace is kept, for a disk that lied about them.
+  void keep_before(bool keep) { keep_before_ = keep; }
+  /// Oldest first.
+  [[nodiscard]] std::span<const Before> before() const { return before_; }
+  void forget_before() { before_.clear(); }
+  /// Puts `content` there, as found on the disk, and answers what was there.
+  PagePtr exchange(std::uint64_t page, PagePtr content);
+
   /// Turns the current contents into what is found after a power cut.
   void cut_power(Loss loss, Random& random);
   /// A write that was under way when the power went: each of its sectors is there or not.
@@ -80,6 +93,8 @@ class FileImage {
   std::uint64_t used_ = 0;
   std::map<std::uint64_t, PagePtr> pages_;
   std::map<std::uint64_t, Dirty> dirty_;
+  bool keep_before_ = false;
+  std::vector<Before> before_;
 };
 
 }  // namespace sluice::runtime::sim

@@ -116,16 +116,22 @@ TEST(Scan, ABodyThatImitatesOurRecordsIsNotTaken) {
 }
 
 TEST(Scan, MissingGroupsShowByTheNextSegment) {
-  const auto file = segment_of(header_for_test(), kGroups);
-  const SegmentHeader header = header_of(file);
-  SegmentScanner scanner(header);
-  const auto part = std::span(file).first(16384);  // the third group is gone without a trace
-  while (scanner.step(part.subspan(std::min<std::size_t>(scanner.need().offset, part.size()))) !=
-         SegmentScanner::Step::End) {
+  for (const Role role : {Role::Events, Role::Messages}) {
+    SegmentHeader written = header_for_test();
+    written.role = role;
+    const auto file = segment_of(written, kGroups);
+    const SegmentHeader header = header_of(file);
+    SegmentScanner scanner(header);
+    const auto part = std::span(file).first(16384);  // the third group is gone without a trace
+    while (scanner.step(part.subspan(std::min<std::size_t>(scanner.need().offset, part.size()))) !=
+           SegmentScanner::Step::End) {
+    }
+    EXPECT_EQ(scanner.verdict().groups_missing, 0u);
+    EXPECT_EQ(scanner.verdict({.first_sequence = 4, .committed = 3}).groups_missing, 1u);
+    // A journal has one group under way at a time, so the next segment proves this one; of messages there are several.
+    EXPECT_EQ(scanner.verdict({.first_sequence = 4, .committed = 2}).groups_missing,
+              role == Role::Events ? 1u : 0u);
   }
-  EXPECT_EQ(scanner.verdict().groups_missing, 0u);
-  EXPECT_EQ(scanner.verdict({.first_sequence = 4, .committed = 3}).groups_missing, 1u);
-  EXPECT_EQ(scanner.verdict({.first_sequence = 4, .committed = 2}).groups_missing, 0u) << "it was never acknowledged";
 }
 
 TEST(Format, SegmentHeaders) {

@@ -1,0 +1,33 @@
+#include "engine/shard/recovery_texts.h"
+
+#include <fmt/format.h>
+
+namespace sluice::shard {
+
+std::vector<std::string> recovery_lines(const journal::RecoveryReport& report, std::string_view root) {
+  std::vector<std::string> out;
+  out.push_back(fmt::format("Recovered {} recipients of {} messages from {}", report.recipients,
+                            report.messages, root));
+  for (const journal::Damage& one : report.damage) {
+    out.push_back(fmt::format("Damaged: {} bytes at {} of {} ({}){}{}", one.bytes, one.offset, one.file,
+                              one.why, one.kept_as.empty() ? ", not kept" : ", kept as ", one.kept_as));
+  }
+  if (report.damage_count > report.damage.size())
+    out.push_back(fmt::format("Damaged: {} more stretches", report.damage_count - report.damage.size()));
+  for (const journal::Damage& one : report.torn) {
+    out.push_back(fmt::format("Not written to its end: {} bytes at {} of {} ({})", one.bytes, one.offset,
+                              one.file, one.why));
+  }
+  if (report.received_found_again > 0) {
+    out.push_back(
+        fmt::format("Found again in the messages: {} recipients whose reception the journal has lost",
+                    report.received_found_again));
+  }
+  if (report.lost_segment > 0) {
+    out.push_back(fmt::format("Lost: {} recipients whose message segment is gone; they end with 5.3.0",
+                              report.lost_segment));
+  }
+  return out;
+}
+
+}  // namespace sluice::shard
