@@ -91,6 +91,7 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
       case net::Server::Phase::Answer:
       case net::Server::Phase::Closing: stream_.clear_deadline(); break;
     }
+    if (!server_.wants_input()) stream_.pause();  // a check may take long: what comes stays with the kernel
     co_await wakeup_.wait();
   }
   stream_.notify(nullptr);

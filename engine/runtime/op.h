@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "policy/base/ip_address.h"
 #include "policy/base/units.h"
@@ -15,6 +16,7 @@ namespace sluice::runtime {
 
 enum class OpKind : std::uint8_t {
   Accept,      ///< fd: listener. Multishot: every completion is a new descriptor (close-on-exec) until !more.
+               ///< With `once`, one descriptor and no more.
   Connect,     ///< fd, peer
   Recv,        ///< fd, data, size: one read of at most size bytes; 0 = orderly end
   RecvMulti,   ///< fd. Multishot into the reactor's provided buffers; result > 0 comes with a buffer id
@@ -50,15 +52,21 @@ struct Completion {
 /// world from submit() to the completion with more == false, also after cancel(): cancelling asks, the
 /// completion answers. An Op is neither copied nor moved while submitted. `done` is called from the loop,
 /// never from inside submit().
+/// Errors: EINTR does not reach the submitter, nor does EAGAIN of an operation on a socket or a pipe: the
+/// reactor does the operation again, and goes on where a send stopped (try_again()).
 struct Op {
   using Done = void (*)(Op&, Completion);
   static constexpr std::int32_t kCopied = 1;  ///< SendZeroCopy: the kernel copied after all
   static constexpr std::uint16_t kNoFixedBuffer = 0xffff;
+  static constexpr std::uint8_t kTriesMax = 100;
 
   OpKind kind = OpKind::Poll;
   bool durable = false;       ///< Write: RWF_DSYNC. Sync: with everything about the file
   bool in_flight = false;     ///< kept by the reactor
   bool cancel_asked = false;  ///< kept by the reactor
+  bool once = false;          ///< Accept: not multishot
+  std::uint8_t tries = 0;     ///< kept by the reactor: in a row, without progress
+  bool sends_rest = false;    ///< kept by the reactor: SendZeroCopy that stopped half-way
   std::uint16_t fixed_buffer =
       kNoFixedBuffer;  ///< Read, Write: index from register_buffer() that holds `data`
   int fd = -1;
@@ -81,5 +89,18 @@ struct Op {
   std::uint64_t world_word = 0;
   alignas(8) std::byte world_bytes[72] = {};
 };
+
+/// Whether a reactor does `op` again after `result` instead of answering it. Counts the tries: an operation
+/// that is turned away kTriesMax times in a row gets its answer, so that nothing spins for ever.
+[[nodiscard]] bool try_again(Op& op, std::int32_t result);
+
+/// What is left of a send of which `sent` bytes are gone.
+struct SendRest {
+  std::span<const std::byte> piece;  ///< the rest of the part in which it stopped; empty: none
+  std::span<const iovec> parts;      ///< SendVector: the whole parts behind it
+};
+[[nodiscard]] SendRest rest_of_send(const Op& op, std::uint64_t sent);
+/// All that a Send, SendVector or SendZeroCopy is to send.
+[[nodiscard]] std::uint64_t send_size(const Op& op);
 
 }  // namespace sluice::runtime

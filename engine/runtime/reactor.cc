@@ -14,6 +14,30 @@ Reactor::Reactor(ShardId shard, MonoTime start) : shard_(shard), now_(start), ti
 
 Reactor::~Reactor() = default;
 
+void BufferKeeper::keeps_buffers(Reactor& reactor) {
+  if (is_keeper()) return;
+  next_ = reactor.keepers_;
+  if (next_ != nullptr) next_->list_ = &next_;
+  list_ = &reactor.keepers_;
+  reactor.keepers_ = this;
+}
+
+void BufferKeeper::keeps_none() {
+  if (!is_keeper()) return;
+  *list_ = next_;
+  if (next_ != nullptr) next_->list_ = list_;
+  list_ = nullptr;
+  next_ = nullptr;
+}
+
+void Reactor::reclaim_buffers() {
+  while (keepers_ != nullptr) {
+    BufferKeeper& keeper = *keepers_;
+    keeper.keeps_none();
+    keeper.give_buffers_back();
+  }
+}
+
 void Reactor::join_world(Mailboxes& boxes) {
   boxes_ = &boxes;
   boxes.attach(*this);

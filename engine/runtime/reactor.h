@@ -82,6 +82,31 @@ struct ProgramEnd {
   int signal = 0;     ///< it was killed by this one
 };
 
+class Reactor;
+
+/// Somebody who keeps received bytes in provided buffers until a reader comes. When buffers run short the
+/// reactor asks for them back, so that nobody's unread input can stop all the others.
+/// Thread: the reactor's. Lifetime: not destroyed between keeps_buffers() and keeps_none().
+class BufferKeeper {
+ public:
+  BufferKeeper(const BufferKeeper&) = delete;
+  BufferKeeper& operator=(const BufferKeeper&) = delete;
+
+ protected:
+  BufferKeeper() = default;
+  ~BufferKeeper() = default;
+  void keeps_buffers(Reactor& reactor);
+  void keeps_none();
+  [[nodiscard]] bool is_keeper() const { return list_ != nullptr; }
+  /// Gives all its buffers back. It counts as a keeper no more. Neither waits nor throws.
+  virtual void give_buffers_back() noexcept = 0;
+
+ private:
+  friend class Reactor;
+  BufferKeeper** list_ = nullptr;  // the link that points here
+  BufferKeeper* next_ = nullptr;
+};
+
 /// One shard's event loop and its only way to the outside: time, chance, sockets, files, other shards.
 /// Thread:   everything but wake() is called on the thread that runs run(), or before run() by the thread
 /// that will. Lifetime: outlives every object that was given a reference to it. Order of a turn: mail from
@@ -156,6 +181,12 @@ class Reactor {
   virtual void end_output(int fd) = 0;
   /// Addresses of this host's interfaces that are up, loopback included.
   [[nodiscard]] virtual std::vector<IpAddress> local_addresses() = 0;
+  /// How many more descriptors this process may open, judged by the one that was opened last. May be too
+  /// high while descriptors below it are free.
+  [[nodiscard]] virtual std::size_t descriptors_left(int newest) = 0;
+  /// The last descriptors are not for connections: files, the control socket and the 421 to a client need
+  /// them. tcp_socket() and udp_socket() answer EMFILE instead of taking one; who accepts says no to it.
+  [[nodiscard]] virtual std::size_t descriptor_reserve() = 0;
   /// Closes at once, without a completion. For descriptors with no operation in flight.
   virtual void close_now(int fd) = 0;
 
@@ -207,9 +238,13 @@ class Reactor {
     std::uint64_t submitted = 0;     ///< operations
     std::uint64_t system_calls = 0;  ///< entries into the kernel for submission or waiting
     std::uint64_t completions = 0;
-    std::uint64_t mails = 0;  ///< jobs that came from other shards
+    std::uint64_t mails = 0;      ///< jobs that came from other shards
+    std::uint64_t contained = 0;  ///< exceptions that ended one conversation, command or delivery
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  /// A boundary has turned an exception into the failure of one thing; see contained(). Who calls says it in
+  /// the log.
+  void count_contained() { ++counters_.contained; }
 
  protected:
   /// One turn without waiting; true when anything was done or is ready to be done. Worlds call it.
@@ -228,9 +263,14 @@ class Reactor {
   }
   [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
   [[nodiscard]] const TimerWheel& timers() const { return timers_; }
+  [[nodiscard]] bool has_keepers() const { return keepers_ != nullptr; }
+  /// Takes back all provided buffers with bytes that nobody has read yet.
+  void reclaim_buffers();
   Counters counters_;
 
  private:
+  friend class BufferKeeper;
+  BufferKeeper* keepers_ = nullptr;
   ShardId shard_;
   MonoTime now_;
   WallTime wall_now_{};

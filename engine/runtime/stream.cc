@@ -1,13 +1,23 @@
 #include "engine/runtime/stream.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "policy/base/assert.h"
 
 namespace sluice::runtime {
 
+void ReceivedBytes::move_out() noexcept {
+  if (reactor_ == nullptr) return;
+  own_.reset(new (std::nothrow) std::byte[size_]);
+  if (!own_) return;
+  std::ranges::copy(reactor_->provided_buffer(buffer_).first(size_), own_.get());
+  std::exchange(reactor_, nullptr)->return_buffer(buffer_);
+}
+
 // Outlives its Stream until the kernel has let go of `receive_op` and `send_op`.
-struct Stream::State {
+struct Stream::State final : BufferKeeper {
   State(Reactor& the_reactor, int descriptor)
       : reactor(the_reactor), fd(descriptor), deadline([](Timer& timer) { on_deadline(timer); }, *this) {
     receive_op.kind = OpKind::RecvMulti;
@@ -30,8 +40,10 @@ struct Stream::State {
   Deadline deadline;
   MonoTime deadline_at{};  // the wanted one; the armed timer may be earlier and is then moved when it fires
   std::deque<ReceivedBytes> input;
-  std::optional<Error> ended;    // the reason no more input comes
-  std::optional<Error> aborted;  // deadline or abort(): every later operation answers this
+  bool wanted = false;             // a reader has asked and got nothing yet
+  std::uint64_t told_in_turn = 0;  // the turn whose end told it; it comes in the next one
+  std::optional<Error> ended;      // the reason no more input comes
+  std::optional<Error> aborted;    // deadline or abort(): every later operation answers this
   std::coroutine_handle<> receiver;
   std::coroutine_handle<> sender;
   std::int32_t send_result = 0;
@@ -40,10 +52,48 @@ struct Stream::State {
   Wakeup* wakeup = nullptr;
   bool orphaned = false;
   bool at_end = false;  // orderly end seen
+  bool paused = false;
 
   void start_receiving() {
     if (receive_op.in_flight || at_end || ended || aborted || orphaned) return;
     reactor.submit(receive_op);
+  }
+
+  /// Somebody asked for input, or was told of some just now.
+  [[nodiscard]] bool has_reader() const { return wanted || told_in_turn == reactor.counters().turns; }
+  [[nodiscard]] bool has_room() const {
+    return input.size() < (has_reader() ? kInputQueueMax : 1) && !paused;
+  }
+
+  void add_input(ReceivedBytes bytes) {
+    if (std::exchange(wanted, false)) told_in_turn = reactor.counters().turns;
+    input.push_back(std::move(bytes));
+    if (has_reader()) {
+      keeps_buffers(reactor);
+    } else {
+      free_buffers();  // more use to others
+    }
+  }
+
+  void free_buffers() {
+    give_buffers_back();
+    keeps_none();
+  }
+
+  void pause() {
+    paused = true;
+    wanted = false;
+    free_buffers();
+    if (receive_op.in_flight) reactor.cancel(receive_op);
+  }
+
+  void give_buffers_back() noexcept override {
+    for (ReceivedBytes& one : input) one.move_out();
+  }
+
+  void forget_input() {
+    input.clear();
+    keeps_none();
   }
 
   void tell_receiver() {
@@ -59,7 +109,7 @@ struct Stream::State {
                             completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0);
     }
     if (completion.result > 0) {
-      if (!self->orphaned) self->input.push_back(std::move(bytes));
+      if (!self->orphaned) self->add_input(std::move(bytes));
     } else if (completion.result == 0) {
       self->at_end = true;
     } else if (completion.result != -ENOBUFS && completion.result != -ECANCELED) {
@@ -69,9 +119,9 @@ struct Stream::State {
       self->free_if_idle();
       return;
     }
-    if (self->input.size() >= kInputQueueMax && completion.more) self->reactor.cancel(op);
-    // Buffers ran out, or the kernel ended the multishot: go on as soon as the reader has room.
-    if (!completion.more && self->input.size() < kInputQueueMax) self->start_receiving();
+    if (completion.more && !self->has_room()) self->reactor.cancel(op);
+    // The kernel ended the multishot: go on as soon as there is room.
+    if (!completion.more && self->has_room()) self->start_receiving();
     self->tell_receiver();
   }
 
@@ -111,7 +161,7 @@ struct Stream::State {
     reactor.disarm(deadline);
     SLUICE_ASSERT(!receiver);
     wakeup = nullptr;
-    input.clear();
+    forget_input();
     if (receive_op.in_flight) reactor.cancel(receive_op);
     if (send_op.in_flight) reactor.cancel(send_op);
     free_if_idle();
@@ -125,14 +175,17 @@ struct Stream::State {
 
   std::optional<Result<ReceivedBytes>> take_input() {
     if (aborted) return std::unexpected(*aborted);
+    paused = false;
     if (!input.empty()) {
       ReceivedBytes bytes = std::move(input.front());
       input.pop_front();
+      if (input.empty()) keeps_none();
       if (input.size() < kInputQueueMax / 2) start_receiving();
       return bytes;
     }
     if (ended) return std::unexpected(*ended);
     if (at_end) return ReceivedBytes();
+    wanted = true;
     start_receiving();
     return std::nullopt;
   }
@@ -196,6 +249,8 @@ Task<Result<ReceivedBytes>> Stream::receive() {
     co_await ParkIn{state->receiver};
   }
 }
+
+void Stream::pause() { state_->pause(); }
 
 void Stream::notify(Wakeup* wakeup) {
   state_->wakeup = wakeup;
@@ -290,6 +345,8 @@ struct Listener::State {
   static void on_accepted(Op& op, Completion completion) {
     auto* self = static_cast<State*>(op.user);
     if (completion.result >= 0) {
+      self->op.once = self->reactor.descriptors_left(completion.result) < kManyDescriptors;
+      if (self->op.once && completion.more) self->reactor.cancel(op);
       if (self->stopped) {
         self->reactor.close_now(completion.result);
       } else {

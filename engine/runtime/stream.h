@@ -12,17 +12,22 @@
 
 namespace sluice::runtime {
 
-/// Bytes in a provided buffer; gives the buffer back when destroyed. Movable. Buffers are few and shared by
-/// all connections of a shard: use the bytes and let go before waiting for anything.
+/// Bytes in a provided buffer, or in memory of their own when nobody read them for a while; gives the buffer
+/// back when destroyed. Movable. Buffers are few and shared by all connections of a shard: use the bytes and
+/// let go before waiting for anything.
 class ReceivedBytes {
  public:
   ReceivedBytes() = default;
   ReceivedBytes(Reactor& reactor, std::uint16_t buffer, std::size_t size)
       : reactor_(&reactor), buffer_(buffer), size_(size) {}
   ReceivedBytes(ReceivedBytes&& other) noexcept
-      : reactor_(std::exchange(other.reactor_, nullptr)), buffer_(other.buffer_), size_(other.size_) {}
+      : reactor_(std::exchange(other.reactor_, nullptr)),
+        own_(std::move(other.own_)),
+        buffer_(other.buffer_),
+        size_(other.size_) {}
   ReceivedBytes& operator=(ReceivedBytes&& other) noexcept {
     std::swap(reactor_, other.reactor_);
+    std::swap(own_, other.own_);
     std::swap(buffer_, other.buffer_);
     std::swap(size_, other.size_);
     return *this;
@@ -32,12 +37,15 @@ class ReceivedBytes {
   }
   /// Empty: the peer has ended its direction.
   [[nodiscard]] std::span<const std::byte> bytes() const {
-    return reactor_ == nullptr ? std::span<const std::byte>()
-                               : reactor_->provided_buffer(buffer_).first(size_);
+    if (reactor_ != nullptr) return reactor_->provided_buffer(buffer_).first(size_);
+    return own_ ? std::span<const std::byte>(own_.get(), size_) : std::span<const std::byte>();
   }
+  /// Gives the buffer back and keeps a copy. Without memory for one everything stays as it is.
+  void move_out() noexcept;
 
  private:
   Reactor* reactor_ = nullptr;
+  std::unique_ptr<std::byte[]> own_;
   std::uint16_t buffer_ = 0;
   std::size_t size_ = 0;
 };
@@ -47,7 +55,10 @@ class ReceivedBytes {
 /// Lifetime: closing or destroying never waits: what the kernel still holds stays alive behind the scenes
 ///           until it is released. But a send that is being awaited keeps its caller's memory: call abort()
 ///           and let it finish.
-/// Limits:   at most kInputQueueMax buffers wait unread; then receiving pauses, and TCP tells the peer to.
+/// Limits:   at most kInputQueueMax buffers wait for a reader who asked for input; then receiving pauses, and
+///           TCP tells the peer to. What comes while nobody reads (nothing was asked for since the last bytes
+///           were taken) is moved out of its buffer at once, and receiving pauses behind it. So the pool is
+///           never held by connections that nobody reads from, whoever they are and however many.
 /// Errors:   after the deadline every operation answers Timeout; after abort() Cancelled; after the peer's
 ///           reset PeerClosed. One receiver and one sender at a time.
 class Stream {
@@ -73,6 +84,8 @@ class Stream {
   [[nodiscard]] Task<Result<ReceivedBytes>> receive();
   /// As receive(), but only what is there already; nullopt: nothing yet (the wakeup of notify() will be set).
   [[nodiscard]] std::optional<Result<ReceivedBytes>> try_receive();
+  /// Nothing is wanted before the next receive() or try_receive(): what comes stays with the kernel.
+  void pause();
   /// Sets `wakeup` whenever try_receive() has something new to say. nullptr ends it.
   void notify(Wakeup* wakeup);
 
@@ -102,10 +115,12 @@ class Stream {
   State* state_ = nullptr;
 };
 
-/// Accepts connections by multishot.
+/// Accepts connections by multishot; one by one when fewer than kManyDescriptors are left, so that a full
+/// backlog does not take the last of them.
 /// Thread and lifetime as Stream. Errors: NoDescriptors is answered and accepting goes on at the next call.
 class Listener {
  public:
+  static constexpr std::size_t kManyDescriptors = 8192;
   Listener() = default;
   Listener(Reactor& reactor, int fd);
   Listener(Listener&&) noexcept;

@@ -3,7 +3,9 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "policy/base/assert.h"
@@ -27,10 +29,8 @@ struct PromiseBase {
   };
   std::suspend_always initial_suspend() const noexcept { return {}; }
   Final final_suspend() const noexcept { return {}; }
-  // Exceptions do not cross functions in this project; one that gets here is a bug or memory is gone.
-  [[noreturn]] void unhandled_exception() const noexcept {
-    assertion_failed("exception left a coroutine", __FILE__, __LINE__);
-  }
+  std::exception_ptr failure;  // what left the coroutine; goes on in whoever awaits it
+  void unhandled_exception() noexcept { failure = std::current_exception(); }
 };
 
 template <class T>
@@ -41,14 +41,21 @@ struct Promise : PromiseBase {
   void return_value(U&& result) {
     value.emplace(std::forward<U>(result));
   }
-  T take() { return std::move(*value); }
+  T take() {
+    if (failure) [[unlikely]]
+      std::rethrow_exception(std::exchange(failure, nullptr));
+    return std::move(*value);
+  }
 };
 
 template <>
 struct Promise<void> : PromiseBase {
   Task<void> get_return_object();
   void return_void() const noexcept {}
-  void take() const noexcept {}
+  void take() {
+    if (failure) [[unlikely]]
+      std::rethrow_exception(std::exchange(failure, nullptr));
+  }
 };
 
 }  // namespace detail
@@ -58,6 +65,8 @@ struct Promise<void> : PromiseBase {
 /// Lifetime: owns the frame. Destroyed only before it was started or after it ended (asserted): what the
 ///           kernel still writes into may live in the frame. To end one early, cancel what it waits for.
 /// Arguments: values, or references that outlive the task. Never make one from a lambda with captures.
+/// Errors: this project answers with Result, but libraries throw, and so does a lack of memory. An exception
+///         goes on in whoever awaits the task, up to a boundary: contained().
 template <class T>
 class [[nodiscard]] Task {
  public:
@@ -96,6 +105,9 @@ inline Task<void> Promise<void>::get_return_object() {
   return Task<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
 }
 
+/// Ends the process: the exception being handled met no boundary.
+[[noreturn]] void exception_left() noexcept;
+
 /// A frame that nobody awaits and that frees itself.
 struct Detached {
   struct promise_type {
@@ -103,14 +115,20 @@ struct Detached {
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
-    [[noreturn]] void unhandled_exception() const noexcept {
-      assertion_failed("exception left a coroutine", __FILE__, __LINE__);
-    }
+    [[noreturn]] void unhandled_exception() const noexcept { exception_left(); }
   };
 };
 }  // namespace detail
 
-/// Runs tasks beside each other and waits for all of them.
+/// The words of the exception being handled.
+[[nodiscard]] std::string current_exception_text();
+
+/// The boundary around one thing that may fail without taking others along: a conversation, a command, a
+/// delivery. Answers nothing when `task` ended well, else the words of the exception that ended it. What the
+/// task held is given back by its destructors; what it had promised to others is for the caller to say.
+[[nodiscard]] Task<std::optional<std::string>> contained(Task<void> task);
+
+/// Runs tasks beside each other and waits for all of them. An exception that leaves one ends the process.
 /// Thread: one shard. Lifetime: join() has answered before destruction (asserted), unless nothing was ever
 /// spawned.
 class TaskGroup {
@@ -121,10 +139,7 @@ class TaskGroup {
   ~TaskGroup() { SLUICE_ASSERT(running_ == 0); }
 
   /// Starts `task` at once, up to its first suspension.
-  void spawn(Task<void> task) {
-    ++running_;
-    run(this, std::move(task));
-  }
+  void spawn(Task<void> task) { run(this, std::move(task)); }
   [[nodiscard]] std::uint64_t running() const { return running_; }
 
   /// Resolves once no task runs. One waiter at a time; what it waits for may still spawn more.
@@ -143,6 +158,7 @@ class TaskGroup {
 
  private:
   static detail::Detached run(TaskGroup* group, Task<void> task) {
+    ++group->running_;  // here: when there is no memory for the frame, nothing has begun
     {
       Task<void> owned = std::move(task);
       co_await owned;

@@ -1,14 +1,13 @@
 #include "net/http/client.h"
 
 #include <algorithm>
-#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/message.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/span_body.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <exception>
 #include <optional>
 
+#include "net/http/answer_parser.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 
@@ -27,15 +26,7 @@ bool is_token_char(char c) {
 struct Client::Impl {
   std::optional<beast::request<Body>> request;
   std::optional<beast::request_serializer<Body>> serializer;
-  std::optional<beast::response_parser<beast::string_body>> parser;
-  std::string pending;  // received and not yet taken by the parser
-
-  void new_parser() {
-    parser.emplace();
-    parser->eager(true);
-    parser->header_limit(kHeaderBytesMax);
-    parser->body_limit(kBodyBytesMax);
-  }
+  std::optional<AnswerParser> parser;
 };
 
 Client::Client() : impl_(std::make_unique<Impl>()) {}
@@ -43,6 +34,22 @@ Client::~Client() = default;
 
 void Client::begin(const Request& request) {
   SLUICE_ASSERT(state_ == State::Idle || reusable());
+  response_ = {};
+  fault_.clear();
+  reusable_ = false;
+  state_ = State::Busy;
+  parts_.clear();
+  try {
+    make_request(request);
+    impl_->parser.emplace(AnswerParser::Limits{kHeaderBytesMax, kBodyBytesMax});
+    next_output();
+  } catch (const std::exception& error) {  // a field longer than the library takes
+    parts_.clear();
+    fail(std::string("the request cannot be made: ") + error.what());
+  }
+}
+
+void Client::make_request(const Request& request) {
   const auto text = [](std::string_view view) { return boost::string_view(view.data(), view.size()); };
   impl_->serializer.reset();
   impl_->request.emplace(beast::verb::post, text(request.target), 11);
@@ -57,13 +64,6 @@ void Client::begin(const Request& request) {
   message.body() = boost::beast::span<const char>(request.body.data(), request.body.size());
   message.prepare_payload();
   impl_->serializer.emplace(message);
-  impl_->new_parser();
-  impl_->pending.clear();
-  response_ = {};
-  fault_.clear();
-  reusable_ = false;
-  state_ = State::Busy;
-  next_output();
 }
 
 void Client::next_output() {
@@ -98,37 +98,23 @@ void Client::on_bytes(std::span<const std::byte> bytes) {
     if (!bytes.empty()) reusable_ = false;
     return;
   }
-  impl_->pending.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  read_pending();
-}
-
-void Client::read_pending() {
-  for (;;) {
-    auto& parser = *impl_->parser;
-    boost::system::error_code error;
-    const std::size_t taken = parser.put(boost::asio::buffer(impl_->pending), error);
-    impl_->pending.erase(0, taken);
-    if (error == beast::error::need_more) error = {};
-    if (error == beast::error::body_limit && parser.is_header_done()) return complete(false);
-    if (error) return fail("the server's answer is not HTTP (" + error.message() + ')');
-    if (!parser.is_done()) {
-      if (taken == 0 || impl_->pending.empty()) return;
-      continue;
-    }
-    const unsigned status = parser.get().result_int();
-    if (status >= 200) return complete(true);
-    if (status == 101) return fail("the server changes protocols");
-    impl_->new_parser();  // 100 Continue and its like: the answer comes behind
-    if (impl_->pending.empty()) return;
+  switch (impl_->parser->put(bytes)) {
+    case AnswerParser::State::Reading: return;
+    case AnswerParser::State::Done: return complete();
+    case AnswerParser::State::TooLong:
+      if (impl_->parser->has_status()) return complete();
+      return fail("the server's answer is too long");
+    case AnswerParser::State::Broken:
+      return fail("the server's answer is not HTTP (" + impl_->parser->fault() + ')');
   }
 }
 
-void Client::complete(bool whole) {
-  const auto& message = impl_->parser->get();
-  response_.status = message.result_int();
-  response_.reason = std::string(message.reason());
-  response_.body = message.body().substr(0, kBodyKeptMax);
-  reusable_ = whole && impl_->parser->keep_alive() && impl_->serializer->is_done() && impl_->pending.empty();
+void Client::complete() {
+  const AnswerParser& answer = *impl_->parser;
+  response_.status = answer.status();
+  response_.reason = answer.reason().substr(0, kReasonKeptMax);
+  response_.body = answer.body().substr(0, kBodyKeptMax);
+  reusable_ = answer.keeps_open() && impl_->serializer->is_done();
   state_ = State::Done;
 }
 
@@ -136,13 +122,11 @@ void Client::on_closed() {
   reusable_ = false;
   if (state_ == State::Idle) state_ = State::Failed;
   if (state_ != State::Busy) return;
-  if (impl_->parser->is_header_done()) {
-    boost::system::error_code error;
-    impl_->parser->put_eof(error);
-    // A final status was read; what is missing of its explanation does not matter.
-    if (impl_->parser->get().result_int() >= 200) return complete(false);
-  }
-  fail("the connection ended before an answer");
+  static_cast<void>(impl_->parser->end());
+  // Once a final status was read, what is missing of its explanation does not matter.
+  if (!impl_->parser->has_status()) return fail("the connection ended before an answer");
+  complete();
+  reusable_ = false;
 }
 
 FieldsOrError parse_fields(std::string_view text) {

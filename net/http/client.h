@@ -24,21 +24,23 @@ struct Request {
 
 struct Response {
   unsigned status = 0;  ///< 0: none came
-  std::string reason;   ///< as the server words it
+  std::string reason;   ///< as the server words it; its first kReasonKeptMax bytes
   std::string body;     ///< its first kBodyKeptMax bytes
 };
 
 /// The client side of one HTTP/1.1 connection (RFC 9112), one exchange after the other: no sockets, no clock.
 ///   begin() -> send output(), feed on_bytes() -> state() Done or Failed -> begin() again when reusable().
 /// Thread:   one at a time.
-/// Limits:   kHeaderBytesMax of a response's header section, kBodyBytesMax of its body; a longer body is not
-///           read: its status counts and the connection ends.
-/// Errors:   Failed with fault() in words: the connection broke or what came is not HTTP.
+/// Limits:   kHeaderBytesMax of a response's header section, kBodyBytesMax of its body, and those of
+///           AnswerParser. A longer answer is not read: its status counts and the connection ends.
+/// Errors:   Failed with fault() in words: the connection broke, what came is not HTTP, or the request cannot
+///           be made. Nothing is thrown.
 class Client {
  public:
   static constexpr std::size_t kHeaderBytesMax = 64 * 1024;
   static constexpr std::size_t kBodyBytesMax = 256 * 1024;
   static constexpr std::size_t kBodyKeptMax = 512;
+  static constexpr std::size_t kReasonKeptMax = 512;
 
   enum class State : std::uint8_t { Idle, Busy, Done, Failed };
 
@@ -66,10 +68,10 @@ class Client {
 
  private:
   struct Impl;
+  void make_request(const Request& request);
   void next_output();
   void fail(std::string why);
-  void read_pending();
-  void complete(bool whole);
+  void complete();
   std::unique_ptr<Impl> impl_;
   std::vector<std::span<const std::byte>> parts_;
   Response response_;

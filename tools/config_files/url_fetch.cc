@@ -9,9 +9,7 @@
 #include <unistd.h>
 #include <wolfssl/ssl.h>
 
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -19,16 +17,18 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
+#include "net/http/answer_parser.h"
 #include "net/http/url.h"
 
 namespace sluice::tools {
 namespace {
 
-namespace beast = boost::beast::http;
 using Failure = std::unexpected<std::string>;
 
 constexpr const char* kAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+constexpr std::size_t kAnswerHeaderBytesMax = 64 * 1024;
 constexpr const char* kTooLate = "no answer in time";
 
 std::string words_of(int error) { return std::generic_category().message(error); }
@@ -224,37 +224,28 @@ std::expected<std::string, std::string> exchange(Channel& channel, const net::ht
       "GET " + url.target + " HTTP/1.1\r\nHost: " + url.authority() +
       "\r\nAccept: text/plain, */*\r\nUser-Agent: Sluice\r\nConnection: close\r\n\r\n";
   if (auto sent = channel.send(request); !sent) return Failure(sent.error());
-  beast::response_parser<beast::string_body> parser;
-  parser.eager(true);
-  parser.body_limit(kFetchedBytesMax);
-  std::string pending;
-  char buffer[16 * 1024];
-  while (!parser.is_done()) {
+  using Parser = net::http::AnswerParser;
+  Parser parser({.header_bytes = kAnswerHeaderBytesMax, .body_bytes = kFetchedBytesMax});
+  std::array<char, 16 * 1024> buffer;
+  while (parser.state() == Parser::State::Reading) {
     const auto got = channel.receive(buffer);
     if (!got) return Failure(got.error());
-    boost::system::error_code error;
     if (*got == 0) {
-      parser.put_eof(error);
-      if (error || !parser.is_done())
+      if (parser.end() != Parser::State::Done)
         return Failure("the server closed the connection in the middle of its answer");
-      break;
+    } else {
+      parser.put(std::as_bytes(std::span(buffer).first(*got)));
     }
-    pending.append(buffer, *got);
-    const std::size_t taken = parser.put(boost::asio::buffer(pending), error);
-    pending.erase(0, taken);
-    if (error == beast::error::body_limit) {
-      return Failure("the answer is larger than " + std::to_string(kFetchedBytesMax >> 20) + " MB");
-    }
-    if (error && error != beast::error::need_more)
-      return Failure("what comes is not HTTP: " + error.message());
   }
-  const auto& answer = parser.get();
-  if (answer.result_int() != 200) {
-    return Failure("the server answers " + std::to_string(answer.result_int()) + ' ' +
-                   std::string(answer.reason()) +
-                   (answer.result_int() / 100 == 3 ? " (redirects are not followed)" : ""));
+  if (parser.state() == Parser::State::Broken) return Failure("what comes is not HTTP: " + parser.fault());
+  if (parser.state() == Parser::State::TooLong)
+    return Failure("the answer is larger than " + std::to_string(kFetchedBytesMax >> 20) + " MB");
+  if (parser.status() != 200) {
+    return Failure("the server answers " + std::to_string(parser.status()) + ' ' +
+                   std::string(parser.reason()) +
+                   (parser.status() / 100 == 3 ? " (redirects are not followed)" : ""));
   }
-  return answer.body();
+  return std::string(parser.body());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "engine/runtime/uring/uring_reactor.h"
 #include "engine/shard/node.h"
 #include "tools/config_files/report.h"
+#include "tools/sluiced/memory_limit.h"
 #include "tools/sluiced/rights.h"
 
 namespace {
@@ -92,26 +94,40 @@ Result<std::unique_ptr<resolver::DnsTransport>> open_dns(runtime::Reactor& react
   return resolver::CaresTransport::open(reactor, dns_options(global));
 }
 
+tools::MemoryNeed memory_need(std::uint32_t shards, const journal::StorageOptions& storage) {
+  const runtime::UringOptions ring;
+  constexpr std::uint64_t kRest = 16 * kMiB;  // rings, journals, tables that are still empty
+  return {.shards = shards,
+          .shard_bytes = storage.spool.commit_buffers * spool::Spool::kCommitBufferBytes +
+                         storage.reader.pool_bytes + std::uint64_t{ring.buffer_count} * ring.buffer_bytes +
+                         kRest};
+}
+
+[[noreturn]] void end_start(const std::string& why) {
+  std::fprintf(stderr, "Startup error: %s\n", why.c_str());
+  std::_Exit(1);  // nothing has been accepted yet; the other threads wait for this one
+}
+
 /// A data shard's thread, from its first to its last line.
 void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mailboxes& boxes,
                shard::Node& node, shard::DataShard::World& world, const journal::StorageOptions& storage,
                const resolver::CaresOptions& dns) {
-  if (!made) {
-    std::fprintf(stderr, "Startup error: %s\n%s\n", made.error().text().c_str(),
-                 runtime::UringReactor::explain(made.error()).c_str());
-    std::_Exit(1);  // nothing has been accepted yet; the other threads wait for this one
-  }
+  if (!made) end_start(made.error().text() + '\n' + runtime::UringReactor::explain(made.error()));
   runtime::UringReactor& reactor = **made;
   reactor.join_world(boxes);
   auto transport = resolver::CaresTransport::open(reactor, dns);
   if (!transport) {
-    std::fprintf(stderr,
-                 "Startup error: DNS: %s\nSet name-server in the configuration, or /etc/resolv.conf.\n",
-                 transport.error().text().c_str());
-    std::_Exit(1);
+    end_start("DNS: " + transport.error().text() +
+              "\nSet name-server in the configuration, or /etc/resolv.conf.");
   }
-  shard::DataShard data(reactor, world, std::move(*transport), storage);
-  reactor.send_to(world.control, [&node, &data] { node.shard_ready(data); });
+  std::optional<shard::DataShard> data;
+  try {
+    data.emplace(reactor, world, std::move(*transport), storage);
+  } catch (const std::bad_alloc&) {
+    const auto shards = static_cast<std::uint32_t>(world.dispatchers.size());
+    end_start(tools::memory_refused(memory_need(shards, storage), tools::memory_limit()));
+  }
+  reactor.send_to(world.control, [&node, &data] { node.shard_ready(*data); });
   reactor.run();
 }
 
@@ -144,10 +160,17 @@ runtime::Task<void> run_daemon(Daemon& daemon, std::shared_ptr<const config::Con
                                shard::Node::Launch launch) {
   runtime::TaskGroup watchers;
   bool launched = false;
-  auto started = co_await daemon.node.start(std::move(config), [&](auto& world, const auto& storage) {
-    launched = true;
-    launch(world, storage);
-  });
+  std::expected<void, std::string> started;
+  try {
+    started = co_await daemon.node.start(std::move(config), [&](auto& world, const auto& storage) {
+      launched = true;
+      launch(world, storage);
+    });
+  } catch (const std::bad_alloc&) {
+    end_start(tools::memory_refused(memory_need(daemon.shards, {}), tools::memory_limit()));
+  } catch (const std::exception& error) {  // a thread that the system does not give
+    end_start(error.what());
+  }
   if (started) {
     runtime::notify_supervisor("READY=1");
     watchers.spawn(watch_signals(daemon.signals, daemon.node));
@@ -188,6 +211,12 @@ int run(const Arguments& arguments) {
   const auto shards = arguments.shards.value_or(
       loaded.config->globals.shards.value_or(static_cast<std::uint32_t>(cpus.size())));
 
+  const std::string too_little =
+      tools::too_little_memory(memory_need(shards, journal::StorageOptions()), tools::memory_limit());
+  if (!too_little.empty()) {
+    std::fprintf(stderr, "Startup error: %s\n", too_little.c_str());
+    return 1;
+  }
   runtime::Mailboxes boxes(shards + 1);  // outlives the reactors: they take leave of it
   auto made = runtime::UringReactor::create(ShardId{shards}, runtime::UringOptions::small());
   if (!made) {

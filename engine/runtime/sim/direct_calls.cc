@@ -14,6 +14,21 @@ Result<int> SimReactor::descriptor_for(std::shared_ptr<Socket> socket) {
   return machine_.add_descriptor(std::move(file));
 }
 
+/// As descriptor_for(), but none of the reserve.
+Result<int> SimReactor::connection_for(std::shared_ptr<Socket> socket) {
+  if (descriptors_left(0) <= descriptor_reserve()) return fail_errno(EMFILE, "socket");
+  return descriptor_for(std::move(socket));
+}
+
+std::size_t SimReactor::descriptors_left(int) {
+  const std::size_t open = machine_.descriptors_open();
+  return machine_.options.descriptors_max > open ? machine_.options.descriptors_max - open : 0;
+}
+
+std::size_t SimReactor::descriptor_reserve() {
+  return std::min<std::size_t>(256, machine_.options.descriptors_max / 4);
+}
+
 Result<int> SimReactor::tcp_listener(const Endpoint& at, ListenOptions options) {
   auto socket = machine_.world().network().listen(machine_, at, options.reuse_port,
                                                   static_cast<std::size_t>(std::max(1, options.backlog)));
@@ -30,7 +45,7 @@ Result<int> SimReactor::unix_listener(const std::string& path, std::uint32_t) {
 Result<int> SimReactor::tcp_socket(bool is_v4, const IpAddress* source) {
   auto socket = machine_.world().network().make_stream(machine_, is_v4, source, false);
   if (!socket) return std::unexpected(socket.error());
-  return descriptor_for(std::move(*socket));
+  return connection_for(std::move(*socket));
 }
 
 Result<int> SimReactor::unix_socket() {
@@ -49,7 +64,7 @@ Status SimReactor::connect_unix(int fd, const std::string& path) {
 Result<int> SimReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
   auto socket = machine_.world().network().make_datagram(machine_, is_v4, bind_to);
   if (!socket) return std::unexpected(socket.error());
-  return descriptor_for(std::move(*socket));
+  return connection_for(std::move(*socket));
 }
 
 Result<std::size_t> SimReactor::send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) {

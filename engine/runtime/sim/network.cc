@@ -210,7 +210,9 @@ void Network::pump_acceptors(ListenSocket& socket) {
       continue;
     }
     socket.queue.pop_front();
-    op.reactor.answer(op, {.result = *fd, .more = true});
+    op.op.tries = 0;
+    if (op.op.once) socket.acceptors.pop_front();
+    op.reactor.answer(op, {.result = *fd, .more = !op.op.once});
   }
   wake_polls(socket);
 }

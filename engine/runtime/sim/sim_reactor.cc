@@ -52,6 +52,7 @@ void SimReactor::submit(Op& op) {
   SLUICE_ASSERT(!op.in_flight && op.done != nullptr);
   op.in_flight = true;
   op.cancel_asked = false;
+  op.tries = 0;
   ++counters_.submitted;
   const std::uint64_t id = ++ops_made_;
   auto& made = in_flight_[id] = std::make_unique<InFlight>(op, *this, id);
@@ -118,7 +119,7 @@ void SimReactor::begin(InFlight& op) {
     }
   }
   World& world = machine_.world();
-  if (op.op.timeout > Duration{0}) {
+  if (op.op.timeout > Duration{0} && !op.timeout) {
     op.timeout = world.events().at(world.now() + op.op.timeout, [this, id = op.id] {
       if (InFlight* late = find(id); !dead_ && late != nullptr) abandon(*late, ETIMEDOUT);
     });
@@ -232,6 +233,13 @@ void SimReactor::abandon(InFlight& op, int sys_errno) {
 void SimReactor::answer(InFlight& op, Completion completion) {
   SLUICE_ASSERT(!op.answered);
   World& world = machine_.world();
+  if (!op.first_answered && try_again(op.op, completion.result)) {
+    op.on_disk = false;
+    op.failing = 0;
+    op.sync.reset();
+    requests_.push_back({op.id, false});
+    return;
+  }
   world.note((static_cast<std::uint64_t>(op.op.kind) << 40) ^ (op.id << 8) ^
              static_cast<std::uint64_t>(completion.more));
   world.note(static_cast<std::uint64_t>(completion.result));
@@ -286,7 +294,7 @@ std::size_t SimReactor::poll(bool may_wait, std::optional<MonoTime> until) {
 bool SimReactor::has_work(MonoTime now) {
   if (dead_ || stopping()) return false;
   if (woken_ || has_ready() || !finished_.empty() || !requests_.empty()) return true;
-  if (!starved_.empty() && !free_buffers_.empty()) return true;
+  if (!starved_.empty() && (!free_buffers_.empty() || has_keepers())) return true;
   const auto timer = timers().next();
   if (timer && *timer <= now) return true;
   Mailboxes* const boxes = mailboxes();
@@ -341,14 +349,13 @@ std::optional<std::uint16_t> SimReactor::take_buffer(InFlight& waiter) {
 }
 
 void SimReactor::serve_starved() {
-  for (const std::uint64_t id : std::exchange(starved_, {})) {
-    InFlight* op = find(id);
+  if (!starved_.empty() && free_buffers_.empty()) reclaim_buffers();
+  // Who runs out again goes behind the others.
+  while (!starved_.empty() && !free_buffers_.empty()) {
+    InFlight* op = find(starved_.front());
+    starved_.pop_front();
     if (op == nullptr || op->file == nullptr) continue;
-    if (free_buffers_.empty()) {
-      starved_.push_back(id);
-    } else {
-      machine_.world().network().pump_receivers(static_cast<StreamSocket&>(*op->file->socket));
-    }
+    machine_.world().network().pump_receivers(static_cast<StreamSocket&>(*op->file->socket));
   }
 }
 

@@ -58,6 +58,8 @@ class SimReactor final : public Reactor {
   void shutdown_socket(int fd) override;
   void end_output(int fd) override;
   std::vector<IpAddress> local_addresses() override;
+  std::size_t descriptors_left(int newest) override;
+  std::size_t descriptor_reserve() override;
   void close_now(int fd) override;
   Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) override;
   Result<std::unique_ptr<DirectoryCursor>> open_directory(const std::string& path) override;
@@ -123,6 +125,7 @@ class SimReactor final : public Reactor {
   [[nodiscard]] InFlight* find(std::uint64_t id);
   std::size_t give_out();
   [[nodiscard]] Result<int> descriptor_for(std::shared_ptr<Socket> socket);
+  [[nodiscard]] Result<int> connection_for(std::shared_ptr<Socket> socket);
   void serve_starved();
 
   Machine& machine_;

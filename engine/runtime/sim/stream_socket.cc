@@ -176,9 +176,6 @@ void Network::pump_senders(StreamSocket& socket) {
 }
 
 void Network::finish_send(InFlight& op, StreamSocket& socket, std::int32_t result) {
-  // The kernel answers a list that failed half-way with what it took.
-  if (result < 0 && op.op.kind == OpKind::SendVector && op.progress != 0)
-    result = static_cast<std::int32_t>(op.progress);
   if (op.op.kind != OpKind::SendZeroCopy) {
     op.reactor.answer(op, {.result = result});
     return;

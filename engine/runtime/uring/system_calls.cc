@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "engine/runtime/uring/uring_reactor.h"
 #include "policy/base/assert.h"
@@ -42,6 +44,13 @@ class Descriptor {
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+/// Asked each time: it may be changed while the process runs.
+std::size_t descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, std::numeric_limits<int>::max()));
 }
 
 int family_of(bool is_v4) { return is_v4 ? AF_INET : AF_INET6; }
@@ -134,6 +143,7 @@ Result<int> UringReactor::unix_listener(const std::string& path, std::uint32_t m
 Result<int> UringReactor::tcp_socket(bool is_v4, const IpAddress* source) {
   Descriptor fd(::socket(family_of(is_v4), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return fail_errno(errno, "socket");
+  if (descriptors_left(fd.get()) < descriptor_reserve()) return fail_errno(EMFILE, "socket");
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (source != nullptr) {
     // The local port is chosen at connect, by the whole four-tuple: 28,000 connections to each peer, not in
@@ -163,6 +173,7 @@ Status UringReactor::connect_unix(int fd, const std::string& path) {
 Result<int> UringReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
   Descriptor fd(::socket(family_of(is_v4), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return fail_errno(errno, "socket");
+  if (descriptors_left(fd.get()) < descriptor_reserve()) return fail_errno(EMFILE, "socket");
   if (bind_to != nullptr) {
     set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
     const RawEndpoint raw(*bind_to);
@@ -225,6 +236,18 @@ std::vector<IpAddress> UringReactor::local_addresses() {
   }
   ::freeifaddrs(list);
   return out;
+}
+
+std::size_t UringReactor::descriptors_left(int newest) {
+  // The system gives the lowest number that is free.
+  const std::size_t limit = descriptor_limit();
+  const auto taken = static_cast<std::size_t>(newest) + 1;
+  return limit > taken ? limit - taken : 0;
+}
+
+std::size_t UringReactor::descriptor_reserve() {
+  static constexpr std::size_t kReserve = 256;
+  return std::min(kReserve, descriptor_limit() / 4);
 }
 
 void UringReactor::close_now(int fd) { ::close(fd); }

@@ -40,6 +40,39 @@ WallTime real_now() {
                                                          std::chrono::nanoseconds(now.tv_nsec)));
 }
 
+// Operations that are not with the kernel, first in, first out; the links are in world_bytes.
+class OpList {
+ public:
+  [[nodiscard]] bool empty() const { return first_ == nullptr; }
+  void push_back(Op& op) {
+    new (op.world_bytes) Links{last_, nullptr};
+    (last_ == nullptr ? first_ : links(*last_).next) = &op;
+    last_ = &op;
+    op.world = this;
+  }
+  [[nodiscard]] bool holds(const Op& op) const { return op.world == this; }
+  Op& pop_front() {
+    Op& op = *first_;
+    erase(op);
+    return op;
+  }
+  void erase(Op& op) {
+    const Links at = links(op);
+    (at.previous == nullptr ? first_ : links(*at.previous).next) = at.next;
+    (at.next == nullptr ? last_ : links(*at.next).previous) = at.previous;
+    op.world = nullptr;
+  }
+
+ private:
+  struct Links {
+    Op* previous;
+    Op* next;
+  };
+  static Links& links(Op& op) { return *std::launder(reinterpret_cast<Links*>(op.world_bytes)); }
+  Op* first_ = nullptr;
+  Op* last_ = nullptr;
+};
+
 }  // namespace
 
 struct UringReactor::Impl {
@@ -52,7 +85,7 @@ struct UringReactor::Impl {
   std::byte* buffers = nullptr;
   std::size_t mapping_bytes = 0;
   std::uint32_t buffers_out = 0;  // handed over and not yet returned
-  std::vector<Op*> starved;       // RecvMulti that found no buffer; go on when one comes back
+  OpList starved;                 // RecvMulti that found no buffer, in the order they go on
   std::uint16_t fixed_buffers_used = 0;
   std::vector<std::int32_t> free_files;
   int event_fd = -1;
@@ -241,6 +274,7 @@ void UringReactor::submit(Op& op) {
   SLUICE_ASSERT(!op.in_flight && op.done != nullptr);
   op.in_flight = true;
   op.cancel_asked = false;
+  op.tries = 0;
   op.world = nullptr;
   op.world_word = 0;
   ++impl_->in_flight;
@@ -252,7 +286,25 @@ void UringReactor::submit(Op& op) {
   prepare(op, 0);
 }
 
-void UringReactor::prepare(Op& op, std::size_t already_sent) {
+/// WAITALL: the kernel itself continues a short send. Should it stop all the same (a signal, old kernels),
+/// the rest follows: the part it stopped in first, then the list behind.
+void UringReactor::prepare_send(Op& op, std::uint64_t already_sent, io_uring_sqe* sqe) {
+  const SendRest rest = rest_of_send(op, already_sent);
+  if (op.kind == OpKind::SendZeroCopy) {
+    io_uring_prep_send_zc(sqe, op.fd, rest.piece.data(), rest.piece.size(), MSG_NOSIGNAL | MSG_WAITALL,
+                          1u << 3 /* REPORT_USAGE, 6.2 */);
+  } else if (op.kind == OpKind::Send || !rest.piece.empty()) {
+    io_uring_prep_send(sqe, op.fd, rest.piece.data(), rest.piece.size(), MSG_NOSIGNAL | MSG_WAITALL);
+  } else {
+    static_assert(sizeof(msghdr) + sizeof(__kernel_timespec) <= sizeof op.world_bytes);
+    auto* header = new (op.world_bytes + sizeof(__kernel_timespec)) msghdr{};
+    header->msg_iov = const_cast<iovec*>(rest.parts.data());
+    header->msg_iovlen = rest.parts.size();
+    io_uring_prep_sendmsg(sqe, op.fd, header, MSG_NOSIGNAL | MSG_WAITALL);
+  }
+}
+
+void UringReactor::prepare(Op& op, std::uint64_t already_sent) {
   Impl& impl = *impl_;
   if (op.timeout > Duration{0} && io_uring_sq_space_left(&impl.ring) < 2) {
     ++counters_.system_calls;
@@ -260,7 +312,13 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
   }
   io_uring_sqe* sqe = impl.sqe(counters_);
   switch (op.kind) {
-    case OpKind::Accept: io_uring_prep_multishot_accept(sqe, op.fd, nullptr, nullptr, SOCK_CLOEXEC); break;
+    case OpKind::Accept:
+      if (op.once) {
+        io_uring_prep_accept(sqe, op.fd, nullptr, nullptr, SOCK_CLOEXEC);
+      } else {
+        io_uring_prep_multishot_accept(sqe, op.fd, nullptr, nullptr, SOCK_CLOEXEC);
+      }
+      break;
     case OpKind::Connect: io_uring_prep_connect(sqe, op.fd, op.peer.get(), op.peer.length); break;
     case OpKind::Recv: io_uring_prep_recv(sqe, op.fd, op.data, op.size, 0); break;
     case OpKind::RecvMulti:
@@ -269,22 +327,8 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
       sqe->buf_group = kBufferGroup;
       break;
     case OpKind::Send:
-      // WAITALL: the kernel itself continues a short send.
-      io_uring_prep_send(sqe, op.fd, op.data + already_sent, op.size - already_sent,
-                         MSG_NOSIGNAL | MSG_WAITALL);
-      break;
-    case OpKind::SendVector: {
-      static_assert(sizeof(msghdr) + sizeof(__kernel_timespec) <= sizeof op.world_bytes);
-      auto* header = new (op.world_bytes + sizeof(__kernel_timespec)) msghdr{};
-      header->msg_iov = const_cast<iovec*>(op.vectors);
-      header->msg_iovlen = op.vector_count;
-      io_uring_prep_sendmsg(sqe, op.fd, header, MSG_NOSIGNAL | MSG_WAITALL);
-      break;
-    }
-    case OpKind::SendZeroCopy:
-      io_uring_prep_send_zc(sqe, op.fd, op.data, op.size, MSG_NOSIGNAL | MSG_WAITALL,
-                            1u << 3 /* REPORT_USAGE, 6.2 */);
-      break;
+    case OpKind::SendVector:
+    case OpKind::SendZeroCopy: prepare_send(op, already_sent, sqe); break;
     case OpKind::Poll: io_uring_prep_poll_add(sqe, op.fd, op.poll_events); break;
     case OpKind::Read:
     case OpKind::Write: prepare_file_op(sqe, op); break;
@@ -314,8 +358,9 @@ void UringReactor::prepare(Op& op, std::size_t already_sent) {
 void UringReactor::cancel(Op& op) {
   if (!op.in_flight || op.cancel_asked) return;
   op.cancel_asked = true;
-  if (std::erase(impl_->starved, &op) != 0) {
+  if (impl_->starved.holds(op)) {
     // Not in the kernel: answered by the loop like any other.
+    impl_->starved.erase(op);
     late_.push_back({&op, Completion{.result = -ECANCELED}});
     return;
   }
@@ -336,6 +381,49 @@ void UringReactor::finish(Op& op, Completion completion) {
   op.done(op, completion);
 }
 
+/// True: the operation is not over, nor is there news of it. Puts right what the kernel answered otherwise.
+bool UringReactor::goes_on(Op& op, const io_uring_cqe& cqe, Completion& completion) {
+  const bool is_send =
+      op.kind == OpKind::Send || op.kind == OpKind::SendVector || op.kind == OpKind::SendZeroCopy;
+  if (op.kind == OpKind::SendZeroCopy && (cqe.flags & IORING_CQE_F_NOTIF) != 0) {
+    completion.more = false;
+    completion.result = (static_cast<std::uint32_t>(cqe.res) & (1u << 31)) != 0 ? Op::kCopied : 0;
+    if (!op.sends_rest) return false;
+    op.sends_rest = false;  // the kernel has let go of the first part
+    prepare(op, op.world_word);
+    return true;
+  }
+  if (op.kind == OpKind::SendZeroCopy && cqe.res == -EINVAL) completion.result = -EOPNOTSUPP;
+  if (op.kind == OpKind::RecvMulti && cqe.res == -ENOBUFS && !op.cancel_asked) {
+    impl_->starved.push_back(op);
+    return true;
+  }
+  bool again = false;
+  if (is_send && cqe.res > 0) {
+    op.world_word += static_cast<std::uint64_t>(cqe.res);
+    op.tries = 0;
+    again = !op.cancel_asked && op.world_word < send_size(op);
+    completion.result = static_cast<std::int32_t>(op.world_word);
+  } else if (cqe.res < 0 && !completion.has_buffer) {
+    again = try_again(op, cqe.res);
+  }
+  if (!again) return false;
+  op.sends_rest = completion.more;  // zero copy: behind the notification
+  if (!completion.more) prepare(op, op.world_word);
+  return true;
+}
+
+/// Receives that found no buffer go on in their order, as many as there are buffers. Unread input in buffers
+/// is moved out first when there is none.
+void UringReactor::serve_starved() {
+  Impl& impl = *impl_;
+  if (impl.buffers_out == impl.options.buffer_count) reclaim_buffers();
+  for (std::uint32_t free = impl.options.buffer_count - impl.buffers_out; free > 0 && !impl.starved.empty();
+       --free) {
+    prepare(impl.starved.pop_front(), 0);
+  }
+}
+
 void UringReactor::on_completion(const io_uring_cqe& cqe) {
   ++counters_.completions;
   if (cqe.user_data == kIgnore || cqe.user_data == kWake) return;
@@ -346,50 +434,15 @@ void UringReactor::on_completion(const io_uring_cqe& cqe) {
     ++impl_->buffers_out;
     completion.buffer_id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
   }
-  switch (op.kind) {
-    case OpKind::RecvMulti:
-      if (cqe.res == -ENOBUFS && !op.cancel_asked) {
-        // Parked only while every buffer is out: then one must come back and take this operation along.
-        // Otherwise the shortage was over before its news was read, and nobody would come.
-        if (impl_->buffers_out == impl_->options.buffer_count) {
-          impl_->starved.push_back(&op);
-        } else {
-          prepare(op, 0);
-        }
-        return;
-      }
-      break;
-    case OpKind::Send: {
-      // Should the kernel stop short all the same (a signal, old kernels), go on where it stopped.
-      if (cqe.res > 0) {
-        op.world_word += static_cast<std::uint64_t>(cqe.res);
-        if (op.world_word < op.size && !op.cancel_asked) {
-          prepare(op, op.world_word);
-          return;
-        }
-        completion.result = static_cast<std::int32_t>(op.world_word);
-      } else if ((cqe.res == -EINTR || cqe.res == -EAGAIN) && !op.cancel_asked) {
-        prepare(op, op.world_word);
-        return;
-      }
-      break;
-    }
-    case OpKind::SendZeroCopy:
-      if ((cqe.flags & IORING_CQE_F_NOTIF) != 0) {
-        completion.more = false;
-        completion.result = (static_cast<std::uint32_t>(cqe.res) & (1u << 31)) != 0 ? Op::kCopied : 0;
-      } else if (cqe.res == -EINVAL) {
-        completion.result = -EOPNOTSUPP;
-      }
-      break;
-    default: break;
-  }
-  finish(op, completion);
+  if (!goes_on(op, cqe, completion)) finish(op, completion);
 }
 
 std::size_t UringReactor::poll(bool may_wait, std::optional<MonoTime> until) {
   io_uring* ring = &impl_->ring;
-  may_wait = may_wait && late_.empty();
+  if (!impl_->starved.empty()) serve_starved();
+  // More of them than buffers: those that now wait for a peer leave theirs to the next.
+  const bool starves = !impl_->starved.empty() && impl_->buffers_out < impl_->options.buffer_count;
+  may_wait = may_wait && late_.empty() && !starves;
   int result = 0;
   io_uring_cqe* first = nullptr;
   if (may_wait) {
@@ -430,10 +483,6 @@ std::span<std::byte> UringReactor::provided_buffer(std::uint16_t id) {
 void UringReactor::return_buffer(std::uint16_t id) {
   impl_->add_buffer(id);
   --impl_->buffers_out;
-  if (impl_->starved.empty()) return;
-  Op* op = impl_->starved.back();
-  impl_->starved.pop_back();
-  prepare(*op, 0);
 }
 
 Result<std::uint16_t> UringReactor::register_buffer(std::span<std::byte> memory) {

@@ -10,6 +10,7 @@
 #include "engine/runtime/reactor.h"
 
 struct io_uring_cqe;
+struct io_uring_sqe;
 
 namespace sluice::runtime {
 
@@ -74,6 +75,8 @@ class UringReactor final : public Reactor {
   void shutdown_socket(int fd) override;
   void end_output(int fd) override;
   std::vector<IpAddress> local_addresses() override;
+  std::size_t descriptors_left(int newest) override;
+  std::size_t descriptor_reserve() override;
   void close_now(int fd) override;
   Result<std::vector<DirectoryEntry>> list_directory(const std::string& path) override;
   Result<std::unique_ptr<DirectoryCursor>> open_directory(const std::string& path) override;
@@ -96,9 +99,12 @@ class UringReactor final : public Reactor {
  private:
   struct Impl;
   explicit UringReactor(ShardId shard, std::unique_ptr<Impl> impl);
-  void prepare(Op& op, std::size_t already_sent);
+  void prepare(Op& op, std::uint64_t already_sent);
   void on_completion(const io_uring_cqe& cqe);
+  void prepare_send(Op& op, std::uint64_t already_sent, io_uring_sqe* sqe);
   void finish(Op& op, Completion completion);
+  [[nodiscard]] bool goes_on(Op& op, const io_uring_cqe& cqe, Completion& completion);
+  void serve_starved();
   std::unique_ptr<Impl> impl_;
   std::vector<std::pair<Op*, Completion>>
       late_;  // completions not from the kernel, given out by the next poll

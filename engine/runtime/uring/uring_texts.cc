@@ -25,7 +25,9 @@ std::string UringReactor::explain(const Error& error) {
     case Errc::Unsupported:
       return "this kernel lacks a feature Sluice cannot do without; Linux 6.1 or newer is needed";
     case Errc::NoMemory:
-      return "the locked memory limit is too small: set LimitMEMLOCK=infinity (ulimit -l unlimited)";
+      return "the system refuses memory: set LimitMEMLOCK=infinity (ulimit -l unlimited), raise the limit of "
+             "the "
+             "address space (ulimit -v) or of the container, or set `shards` to fewer";
     case Errc::Permission:
       return "io_uring is forbidden here: check the sysctl kernel.io_uring_disabled and the seccomp profile";
     case Errc::NoDescriptors: return "too few descriptors: set LimitNOFILE=1048576 (ulimit -n)";

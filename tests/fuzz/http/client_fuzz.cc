@@ -3,6 +3,7 @@
 // files and messages.
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "net/http/client.h"
@@ -14,6 +15,8 @@
 namespace {
 
 using namespace sluice::net::http;
+
+const std::string kFiller(16 * 1024, 'f');
 
 void answer(std::span<const std::byte> input, std::size_t fragment) {
   Client client;
@@ -33,6 +36,11 @@ void answer(std::span<const std::byte> input, std::size_t fragment) {
       while (!client.output().empty()) client.consumed();
     }
   }
+  // Nothing goes on for ever.
+  constexpr std::size_t kFillers = 3 * (Client::kHeaderBytesMax + Client::kBodyBytesMax) / kFiller.size();
+  for (std::size_t i = 0; i < kFillers && client.state() == Client::State::Busy; ++i)
+    client.on_bytes(std::as_bytes(std::span(kFiller)));
+  SLUICE_ASSERT(client.state() != Client::State::Busy);
   client.on_closed();
   SLUICE_ASSERT(client.state() == Client::State::Done || client.state() == Client::State::Failed);
   SLUICE_ASSERT(!client.reusable());
@@ -45,6 +53,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   answer(input, SIZE_MAX);
   answer(input, 1);
   answer(input, 5);
+  // Behind a header section the same bytes are chunks, extensions and trailers.
+  std::string chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  chunks.append(reinterpret_cast<const char*>(data), size);
+  answer(std::as_bytes(std::span(chunks)), SIZE_MAX);
+  answer(std::as_bytes(std::span(chunks)), 3);
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const auto url = parse_url(text)) SLUICE_ASSERT(!url->host.empty() && url->target.front() == '/');
   for (const auto& [name, value] : parse_fields(text).fields) {
