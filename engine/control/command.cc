@@ -1,9 +1,16 @@
 #include "engine/control/command.h"
 
+#include <cerrno>
+
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 
 namespace sluice::control {
+namespace {
+
+constexpr Duration kConnectTime = 10s;  // many clients at once
+
+}  // namespace
 
 std::optional<Command> Command::of(const std::vector<std::string>& arguments) {
   Command out;
@@ -82,11 +89,11 @@ CommandServer::CommandServer(runtime::Reactor& reactor, CommandHandler handler)
 
 CommandServer::~CommandServer() { SLUICE_ASSERT(tasks_.running() == 0); }
 
-Status CommandServer::open(const std::string& path) {
-  Result<runtime::Listener> opened = runtime::Listener::open_unix(reactor_, path, 0660);
-  if (!opened) return std::unexpected(opened.error());
+runtime::Task<std::expected<void, std::string>> CommandServer::open(std::string path) {
+  auto opened = co_await place_.take(reactor_, std::move(path));
+  if (!opened) co_return std::unexpected(opened.error());
   listener_ = std::move(*opened);
-  return {};
+  co_return std::expected<void, std::string>();
 }
 
 runtime::Task<void> CommandServer::accept_all() {
@@ -131,15 +138,22 @@ runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
 }
 
 runtime::Task<void> CommandServer::stop() {
-  listener_.stop();
+  if (listener_) listener_.stop();
   co_await tasks_.join();
+  co_await place_.leave(reactor_);
 }
 
 runtime::Task<Result<Answer>> ask(runtime::Reactor& reactor, std::string path,
                                   std::vector<std::string> arguments) {
   const Result<int> fd = reactor.unix_socket();
   if (!fd) co_return std::unexpected(fd.error());
-  if (const Status connected = reactor.connect_unix(*fd, path); !connected) {
+  const MonoTime end = reactor.now() + kConnectTime;
+  Status connected = reactor.connect_unix(*fd, path);
+  while (!connected && connected.error().sys_errno == EAGAIN && reactor.now() < end) {
+    co_await runtime::sleep_for(reactor, 20ms);
+    connected = reactor.connect_unix(*fd, path);
+  }
+  if (!connected) {
     reactor.close_now(*fd);
     co_return std::unexpected(connected.error());
   }

@@ -1,6 +1,7 @@
 #pragma once
 // Commands as `sluice` sends them over the Unix socket, and answers as it prints them.
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/control/socket_place.h"
 #include "engine/control/tree.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/task.h"
@@ -60,9 +62,10 @@ class CommandServer {
   static constexpr Duration kClientTimeout = 10s;
   CommandServer(runtime::Reactor& reactor, CommandHandler handler);
   ~CommandServer();
-  /// Clients can connect from now on; they are answered after start().
-  [[nodiscard]] Status open(const std::string& path);
+  /// Clients can connect from now on; they are answered after start(). Errors: for the operator, see SocketPlace.
+  [[nodiscard]] runtime::Task<std::expected<void, std::string>> open(std::string path);
   void start() { tasks_.spawn(accept_all()); }
+  /// Removes the socket, too.
   [[nodiscard]] runtime::Task<void> stop();
 
  private:
@@ -70,6 +73,7 @@ class CommandServer {
   runtime::Task<void> serve(runtime::Stream stream);
   runtime::Reactor& reactor_;
   CommandHandler handler_;
+  SocketPlace place_;
   runtime::Listener listener_;
   runtime::TaskGroup tasks_;
   std::size_t clients_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/control/locked_file.h"
 #include "policy/base/assert.h"
 
 namespace sluice::control {
@@ -45,20 +46,37 @@ Log::~Log() {
   SLUICE_ASSERT(tasks_.running() == 0);
 }
 
-runtime::Task<Result<runtime::File>> Log::open_file(LogOptions options, bool empty) {
-  const std::string path = options.path.empty() ? "/dev/stderr" : options.path;
-  const runtime::OpenOptions how{
-      .create = true, .truncate = empty, .append = true, .mode = options.world_readable ? 0644u : 0640u};
-  co_return co_await runtime::File::open(reactor_, path, how);
+namespace {
+
+std::string place_of(const LogOptions& options) {
+  return options.path.empty() ? "/dev/stderr" : options.path;
+}
+
+runtime::OpenOptions how_to_open(const LogOptions& options, bool empty) {
+  return {.create = true, .truncate = empty, .append = true, .mode = options.world_readable ? 0644u : 0640u};
+}
+
+}  // namespace
+
+runtime::Task<Result<runtime::File>> Log::open_own(LogOptions options) {
+  Result<runtime::File> opened =
+      co_await runtime::File::open(reactor_, place_of(options), how_to_open(options, false));
+  if (!opened || place_of(options).starts_with("/dev/")) co_return opened;
+  const auto found = reactor_.state_of(opened->fd());
+  if (!found || !found->is_plain) co_return opened;  // a pipe has readers, and no lock
+  const auto ours =
+      file_ ? reactor_.state_of(file_.fd()) : Result<runtime::FileState>(fail(Errc::NotFound, "open"));
+  if (ours && ours->identity == found->identity) co_return runtime::File();
+  co_return co_await open_locked(reactor_, place_of(options), how_to_open(options, false), kLockWait);
 }
 
 runtime::Task<Status> Log::open(LogOptions options) {
-  Result<runtime::File> opened = co_await open_file(options, false);
-  if (!opened) co_return std::unexpected(opened.error());
   co_await file_use_.take(1);
-  file_ = std::move(*opened);
-  options_ = std::move(options);
+  Result<runtime::File> opened = co_await open_own(options);
+  if (opened && *opened) file_ = std::move(*opened);
+  if (opened) options_ = std::move(options);
   file_use_.give(1);
+  if (!opened) co_return std::unexpected(opened.error());
   if (tasks_.running() == 0) {
     next_midnight_ = zone_.next_midnight(reactor_.wall_now());
     reactor_.arm_in(day_timer_, std::min<Duration>(next_midnight_ - reactor_.wall_now(), kDayCheckMax));
@@ -160,9 +178,12 @@ runtime::Task<Status> Log::rotate_held() {
       if (!moved && moved.error().code != Errc::NotFound) co_return moved;
     }
   }
-  Result<runtime::File> opened = co_await open_file(options_, rotates() && options_.kept == 1);
+  const bool empty = rotates() && options_.kept == 1;
+  Result<runtime::File> opened =
+      co_await runtime::File::open(reactor_, place_of(options_), how_to_open(options_, empty));
   if (!opened) co_return std::unexpected(opened.error());
   file_ = std::move(*opened);
+  if (!place_of(options_).starts_with("/dev/")) (void)co_await file_.lock(kLockWait);
   co_return Status();
 }
 

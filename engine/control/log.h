@@ -51,7 +51,8 @@ class Log {
   Log& operator=(const Log&) = delete;
   ~Log();
 
-  /// Opens the log for appending. Again at a reload: opens anew, so that a file moved away is let go.
+  /// Opens the log for appending. Again at a reload: opens anew, so that a file moved away is let go. Errors also:
+  /// Timeout: another process writes this file and has it locked.
   [[nodiscard]] runtime::Task<Status> open(LogOptions options);
   void write(std::string_view text);
   /// Whole lines that have their times; `left_out` were dropped on their way here.
@@ -64,6 +65,7 @@ class Log {
 
  private:
   static constexpr Duration kDayCheckMax = 1min;  // the wall clock may be set
+  static constexpr Duration kLockWait = 1s;  // a process that was killed gives its files back a moment later
 
   struct DayTimer : runtime::Timer {
     DayTimer(Fire fire, Log& log) : Timer(fire), owner(log) {}
@@ -72,7 +74,8 @@ class Log {
   runtime::Task<void> write_all();
   runtime::Task<void> write_text(std::string_view text);
   runtime::Task<Status> rotate_held();
-  [[nodiscard]] runtime::Task<Result<runtime::File>> open_file(LogOptions options, bool empty);
+  /// No file: the one that is open is the one.
+  [[nodiscard]] runtime::Task<Result<runtime::File>> open_own(LogOptions options);
   [[nodiscard]] bool rotates() const;
   void note_day();
 

@@ -28,8 +28,7 @@ Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settin
       sampler_(control),
       reloading_(control, 1) {}
 
-std::string Node::socket_path() const {
-  const config::GlobalSettings& global = snapshot_->config->globals;
+std::string Node::socket_path(const config::GlobalSettings& global) {
   return global.control_socket.empty() ? global.run_dir + "/control" : global.control_socket;
 }
 
@@ -44,7 +43,14 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   const config::GlobalSettings& global = config->globals;
   started_ = control_.wall_now();
   shared_.zone = co_await accounting::read_local_zone(control_);
-  if (auto opened = co_await open_log(global); !opened) co_return opened;
+  // Before anything is touched: whoever would take another one's place is stopped here. And whoever sees a listener
+  // finds the socket, too.
+  std::expected<void, std::string> opened;
+  if (settings_.command_socket) opened = co_await open_commands(global);
+  // After a failure, too: it is logged, unless the other one writes there.
+  const auto logged = co_await open_log(global);
+  if (opened && !logged) opened = logged;
+  if (!opened) co_return opened;
   log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
   auto spools = co_await settle_spools(control_, config->spools, settings_.storage.spool.min_free_disk_bytes);
   if (!spools) co_return std::unexpected(spools.error());
@@ -104,18 +110,20 @@ runtime::Task<std::expected<void, std::string>> Node::open_log(const config::Glo
   control::LogOptions options = log_options(global);
   const Status opened = co_await log_.open(std::move(options));
   if (opened) co_return std::expected<void, std::string>();
+  if (opened.error().code == Errc::Timeout) {
+    co_return std::unexpected("another sluiced is writing log-file " + global.log_file +
+                              "; stop that one, or give each a log-file of its own");
+  }
   co_return std::unexpected("cannot open log-file " + global.log_file + ": " + opened.error().text());
 }
 
-std::expected<void, std::string> Node::open_commands() {
-  const std::string& folder = snapshot_->config->globals.run_dir;
-  if (const Status there = control_.make_directories(folder, 0755); !there)
-    return std::unexpected("cannot make run-dir " + folder + ": " + there.error().text());
+runtime::Task<std::expected<void, std::string>> Node::open_commands(const config::GlobalSettings& global) {
+  if (const Status there = control_.make_directories(global.run_dir, 0755); !there)
+    co_return std::unexpected("cannot make run-dir " + global.run_dir + ": " + there.error().text() +
+                              "; set run-dir to a folder that can be made");
   commands_ = std::make_unique<control::CommandServer>(
       control_, [this](control::Command command) { return execute(std::move(command)); });
-  const Status opened = commands_->open(socket_path());
-  if (opened) return {};
-  return std::unexpected("cannot open the control socket " + socket_path() + ": " + opened.error().text());
+  co_return co_await commands_->open(socket_path(global));
 }
 
 runtime::Task<std::expected<void, std::string>> Node::start_shards() {
@@ -127,10 +135,6 @@ runtime::Task<std::expected<void, std::string>> Node::start_shards() {
   co_await starting.join();
   for (const Status& one : started) {
     if (!one) co_return std::unexpected("cannot start the spool: " + one.error().text());
-  }
-  // Whoever sees a listener finds the socket, too; and no mail is taken by a node that cannot start.
-  if (settings_.command_socket) {
-    if (auto opened = open_commands(); !opened) co_return opened;
   }
   // Listeners last: with every queue in place, the first new message already finds its home.
   if (auto prepared = co_await prepare_shards(snapshot_); !prepared) co_return prepared;

@@ -75,10 +75,10 @@ class Node {
   [[nodiscard]] runtime::Task<ShardStatus> total_status();
 
  private:
-  [[nodiscard]] std::string socket_path() const;
+  [[nodiscard]] static std::string socket_path(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> open_log(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> start_shards();
-  std::expected<void, std::string> open_commands();
+  runtime::Task<std::expected<void, std::string>> open_commands(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> start_accounting();
   runtime::Task<void> stop_accounting();
   /// `disable-acct-records` of the record's queue.

@@ -14,7 +14,7 @@ using Answer = std::expected<T, std::string>;
 
 constexpr std::size_t kSmallFileMax = 256 * kKiB;
 constexpr std::uint32_t kDirectoryMode = 0750;
-constexpr Duration kLockWait = 10s;  // a process that was killed gives its files back a moment later
+constexpr Duration kLockWait = 5s;  // a process that was killed gives its files back a moment later
 constexpr std::string_view kMainPlace = "0";
 
 std::string id_path(const std::string& spool) { return spool + "/spool-id"; }

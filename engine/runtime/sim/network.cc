@@ -151,7 +151,10 @@ Result<std::shared_ptr<ListenSocket>> Network::listen(Machine& machine, const En
 }
 
 Result<std::shared_ptr<ListenSocket>> Network::listen_unix(Machine& machine, const std::string& path) {
-  // As the real world does: a socket left behind is replaced, whoever listened there is not found any more.
+  // As the real world does: a socket left behind is replaced, a living one is not.
+  const auto found = unix_listeners_.find({machine.index(), path});
+  const auto living = found == unix_listeners_.end() ? nullptr : found->second.lock();
+  if (living != nullptr && living->listening) return fail_errno(EADDRINUSE, "bind unix socket");
   auto socket = make<ListenSocket>(machine.index(), true);
   socket->unix_path = path;
   socket->backlog = 64;

@@ -96,10 +96,32 @@ class Cursor final : public DirectoryCursor {
 Result<sockaddr_un> unix_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
+  if (path.size() >= sizeof address.sun_path) return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
+}
+
+/// Removes a socket that nobody listens on: a killed process has left it behind.
+Status make_way(const std::string& path, const sockaddr_un& address) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) != 0) {
+    if (errno == ENOENT) return {};
+    return fail_errno(errno, "look for a unix socket");
+  }
+  if (S_ISLNK(found.st_mode)) return fail(Errc::Exists, "a symbolic link is in its place");
+  if (S_ISDIR(found.st_mode)) return fail(Errc::Exists, "a directory is in its place");
+  if (!S_ISSOCK(found.st_mode)) return fail(Errc::Exists, "a file is in its place");
+  // Without waiting: a listener with a full line answers EAGAIN, and lives.
+  const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (probe.get() < 0) return fail_errno(errno, "socket");
+  const bool lives =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN || errno == EPROTOTYPE;
+  if (lives) return fail_errno(EADDRINUSE, "bind unix socket");
+  if (errno == ENOENT) return {};
+  if (errno != ECONNREFUSED) return fail_errno(errno, "connect to unix socket");
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "remove unix socket");
+  return {};
 }
 
 }  // namespace
@@ -129,15 +151,16 @@ Result<int> UringReactor::tcp_listener(const Endpoint& at, ListenOptions options
 Result<int> UringReactor::unix_listener(const std::string& path, std::uint32_t mode) {
   const Result<sockaddr_un> address = unix_address(path);
   if (!address) return std::unexpected(address.error());
+  if (const Status free = make_way(path, *address); !free) return std::unexpected(free.error());
   Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return fail_errno(errno, "socket");
-  ::unlink(path.c_str());  // left behind by a killed process
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return fail_errno(errno, "bind unix socket");
   }
-  if (::chmod(path.c_str(), mode) != 0) return fail_errno(errno, "chmod unix socket");
-  if (::listen(fd.get(), 64) != 0) return fail_errno(errno, "listen");
-  return fd.release();
+  if (::chmod(path.c_str(), mode) == 0 && ::listen(fd.get(), 64) == 0) return fd.release();
+  const int failure = errno;
+  ::unlink(path.c_str());
+  return fail_errno(failure, "listen on unix socket");
 }
 
 Result<int> UringReactor::tcp_socket(bool is_v4, const IpAddress* source) {
@@ -164,9 +187,13 @@ Result<int> UringReactor::unix_socket() {
 Status UringReactor::connect_unix(int fd, const std::string& path) {
   const Result<sockaddr_un> address = unix_address(path);
   if (!address) return std::unexpected(address.error());
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
-    return fail_errno(errno, "connect to unix socket");
-  }
+  // A listener with a full line makes others wait; nobody else's time may be spent on that here.
+  const int flags = ::fcntl(fd, F_GETFL);
+  ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  const int failure =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0 ? 0 : errno;
+  ::fcntl(fd, F_SETFL, flags);
+  if (failure != 0) return fail_errno(failure, "connect to unix socket");
   return {};
 }
 

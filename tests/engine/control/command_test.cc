@@ -48,7 +48,14 @@ runtime::Task<Answer> echo(Command command) {
 
 runtime::Task<bool> converse(runtime::Reactor& reactor) {
   CommandServer server(reactor, &echo);
-  EXPECT_TRUE(server.open("/run/test"));
+  EXPECT_TRUE(reactor.make_directories("/run", 0755));
+  const auto opened = co_await server.open("/run/test");
+  EXPECT_TRUE(opened);
+  // Nobody takes its place.
+  CommandServer second(reactor, &echo);
+  const auto refused = co_await second.open("/run/test");
+  EXPECT_FALSE(refused);
+  EXPECT_NE((refused ? "" : refused.error()).find("another sluiced"), std::string::npos);
   server.start();
   // Named: g++ 12 cannot build lists of strings inside a co_await.
   const std::vector<std::string> show{"show", "x"};
@@ -59,6 +66,11 @@ runtime::Task<bool> converse(runtime::Reactor& reactor) {
   const auto bad = co_await ask(reactor, "/run/test", failing);
   EXPECT_TRUE(bad && !bad->ok);
   co_await server.stop();
+  const auto followed = co_await second.open("/run/test");
+  EXPECT_TRUE(followed) << (followed ? "" : followed.error());
+  co_await second.stop();
+  const auto there = reactor.list_directory("/run");
+  EXPECT_TRUE(there && there->empty());
   co_return true;
 }
 

@@ -276,8 +276,16 @@ Task<void> unix_sockets(Reactor& reactor, std::string path) {
   EXPECT_TRUE((co_await client.send("hello")).has_value());
   client.close();
   EXPECT_EQ(co_await receive_all(*server), "hello");
-  // A second listener takes the path over.
+  // A living listener keeps its path, one that is gone does not.
   Result<Listener> second = Listener::open_unix(reactor, path, 0600);
+  EXPECT_FALSE(second.has_value());
+  EXPECT_EQ(second ? 0 : second.error().sys_errno, EADDRINUSE);
+  listener->stop();
+  *listener = Listener();
+  for (int turns = 0; !second && turns < 1000; ++turns) {
+    co_await sleep_for(reactor, 1ms);
+    second = Listener::open_unix(reactor, path, 0600);
+  }
   EXPECT_TRUE(second.has_value());
 }
 TEST_P(InEitherWorld, UnixSocketsCarryStreams) {
