@@ -214,9 +214,9 @@ MonoTime Dispatcher::owed_until(const queue::Queue& queue, MonoTime now) {
   MonoTime until = now;
   const auto look = [&until, now](const queue::RateGate& connects, const queue::RateGate& messages,
                                   const queue::VolumeGateRef& volume) {
-    if (connects) until = std::max(until, connects.bucket->next_time(now));
-    if (messages) until = std::max(until, messages.bucket->next_time(now));
-    if (volume && volume->budget.past(now).bytes > 0) until = std::max(until, now + volume->budget.per() / 4);
+    if (connects) until = std::max(until, now + connects.bucket->debt(now));
+    if (messages) until = std::max(until, now + messages.bucket->debt(now));
+    if (volume && !volume->budget.at_rest(now)) until = std::max(until, now + volume->budget.per() / 4);
   };
   look(queue.gates.own.connects, queue.gates.own.messages, queue.gates.own.volume);
   for (const auto& source : queue.gates.sources) look(source->connects, source->messages, source->volume);
@@ -253,7 +253,7 @@ std::optional<Dispatcher::Hold> Dispatcher::reserve_volumes(const queue::Queue& 
     if (passed) {
       ticket.gates.push_back(gate);
     } else {
-      wait = Hold{passed.error(), by};
+      wait = Hold{passed.error().again, by};
     }
   };
   reserve(queue.gates.own.volume, HeldBy::Volume);

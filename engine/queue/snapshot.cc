@@ -202,8 +202,8 @@ void apply_totals(IdentityState& state, const config::IdentitySettings& settings
 /// Nobody knows it any more but the map it is in, and its rates owe nothing: what comes under that name again
 /// may begin anew.
 bool is_forgotten(const std::shared_ptr<IdentityState>& state, MonoTime now) {
-  return state.use_count() == 1 && (!state->messages || state->messages->ready(now)) &&
-         (!state->volume || state->volume->budget.past(now).bytes == 0);
+  return state.use_count() == 1 && (!state->messages || state->messages->debt(now) == Duration{0}) &&
+         (!state->volume || state->volume->budget.at_rest(now));
 }
 
 bool has_totals(const config::Pool& pool) {

@@ -1,6 +1,7 @@
 #include "policy/limits/volume_budget.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "policy/base/assert.h"
 
@@ -11,6 +12,10 @@ constexpr unsigned kByteBits = 40;
 constexpr std::uint64_t kByteMask = (std::uint64_t{1} << kByteBits) - 1;
 constexpr std::uint64_t kNumberMask = (std::uint64_t{1} << (64 - kByteBits)) - 1;
 constexpr auto kRelaxed = std::memory_order_relaxed;
+/// So many slots another shard's clock may be ahead.
+constexpr std::int64_t kAheadMax = 1024;
+constexpr std::int64_t kMillisecond = 1'000'000;
+constexpr double kCostMax = 1e18;  // 31 years: what one message can owe at the pace of a limit
 
 std::uint64_t tag_of(std::int64_t slot) { return static_cast<std::uint64_t>(slot) & kNumberMask; }
 std::size_t index_of(std::int64_t slot) {
@@ -20,36 +25,45 @@ std::size_t index_of(std::int64_t slot) {
 std::int64_t ns(MonoTime time) { return time.time_since_epoch().count(); }
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
+void raise(std::atomic<std::int64_t>& value, std::int64_t to) {
+  std::int64_t old = value.load(kRelaxed);
+  while (old < to && !value.compare_exchange_weak(old, to)) {
+  }
+}
+
+/// The next value of VolumeBudget::reserved_.
+std::uint64_t changed(std::uint64_t word, std::uint64_t bytes) {
+  return ((word >> kByteBits) + 1) << kByteBits | (bytes & kByteMask);
+}
+
+void take_back(std::atomic<std::uint64_t>& reserved, std::uint64_t bytes) {
+  std::uint64_t word = reserved.load();
+  while (!reserved.compare_exchange_weak(word, changed(word, (word & kByteMask) - bytes))) {
+  }
+}
+
 }  // namespace
 
-VolumeBudget::VolumeBudget(std::uint64_t bytes, Duration per)
-    : limit_(std::min(bytes, kBytesMax)), per_(per.count()) {
-  SLUICE_ASSERT(bytes >= 1 && per.count() > 0);
+VolumeBudget::Ledger::Ledger(std::uint64_t bytes, Duration length)
+    : per(length.count()),
+      width(per / static_cast<std::int64_t>(kSlots) + 1),
+      limit(std::min(bytes, kBytesMax)) {
+  SLUICE_ASSERT(bytes >= 1 && per > 0);
 }
 
-std::int64_t VolumeBudget::slot_width() const {
-  return per_.load(kRelaxed) / static_cast<std::int64_t>(kSlots) + 1;
+std::int64_t VolumeBudget::Ledger::slot_at(std::int64_t time) const { return floor_div(time, width); }
+
+double VolumeBudget::Ledger::per_byte() const {
+  return static_cast<double>(per) / static_cast<double>(limit.load(kRelaxed));
 }
 
-std::int64_t VolumeBudget::cost(std::uint64_t bytes) const {
-  const auto per_byte = static_cast<double>(per_.load(kRelaxed)) / static_cast<double>(limit_.load(kRelaxed));
-  return static_cast<std::int64_t>(static_cast<double>(bytes) * per_byte);
+std::int64_t VolumeBudget::Ledger::cost(std::uint64_t bytes) const {
+  return static_cast<std::int64_t>(std::min(kCostMax, static_cast<double>(bytes) * per_byte()));
 }
 
-/// Bytes of the slots that reach into the window; `oldest`: the number of the first of them that holds any.
-std::uint64_t VolumeBudget::sum(std::int64_t slot_now, std::int64_t* oldest) const {
-  std::uint64_t total = 0;
-  for (std::int64_t slot = slot_now - static_cast<std::int64_t>(kSlots); slot <= slot_now + 1; ++slot) {
-    const std::uint64_t word = slots_[index_of(slot)].load();
-    if (word >> kByteBits != tag_of(slot) || (word & kByteMask) == 0) continue;
-    if (total == 0 && oldest != nullptr) *oldest = slot;
-    total += word & kByteMask;
-  }
-  return total;
-}
-
-void VolumeBudget::add(std::int64_t slot, std::uint64_t bytes) {
-  std::atomic<std::uint64_t>& word = slots_[index_of(slot)];
+void VolumeBudget::Ledger::add(std::int64_t slot, std::uint64_t bytes) {
+  raise(ends, (slot + 1) * width);  // first: a slot nobody looks for counts for nobody
+  std::atomic<std::uint64_t>& word = slots[index_of(slot)];
   std::uint64_t old = word.load();
   std::uint64_t next = 0;
   do {
@@ -58,31 +72,62 @@ void VolumeBudget::add(std::int64_t slot, std::uint64_t bytes) {
   } while (!word.compare_exchange_weak(old, next));
 }
 
-std::expected<void, MonoTime> VolumeBudget::try_reserve(MonoTime now, std::uint64_t bytes) {
+VolumeBudget::VolumeBudget(std::uint64_t bytes, Duration per)
+    : owner_(std::make_unique<Ledger>(bytes, per)), newest_(owner_.get()), current_(owner_.get()) {}
+
+/// What every ledger has in the window of `per` that ends at `now`.
+VolumeBudget::Sum VolumeBudget::sum(std::int64_t now, std::int64_t per) const {
+  Sum out;
+  const std::int64_t begin = now - per;
+  for (const Ledger* one = newest_.load(std::memory_order_acquire); one != nullptr; one = one->older.get()) {
+    if (one->ends.load() <= begin) continue;
+    const std::int64_t latest = one->slot_at(now) + kAheadMax;
+    for (const std::atomic<std::uint64_t>& slot : one->slots) {
+      const std::uint64_t word = slot.load();
+      if ((word & kByteMask) == 0) continue;
+      const auto age = static_cast<std::int64_t>((tag_of(latest) - (word >> kByteBits)) & kNumberMask);
+      const std::int64_t ends = (latest - age + 1) * one->width;
+      if (ends <= begin) continue;
+      out.bytes += word & kByteMask;
+      out.oldest_ends = std::min(out.oldest_ends, ends);
+    }
+  }
+  return out;
+}
+
+std::expected<void, VolumeBudget::Refusal> VolumeBudget::try_reserve(MonoTime now, std::uint64_t bytes) {
   const std::int64_t t = ns(now);
   if (const std::int64_t until = paced_until_.load(kRelaxed); until > t)
-    return std::unexpected(MonoTime{Duration{until}});
-  // Reserved before it is checked: of two shards that ask at once both may be refused, but never both let
-  // through. delivered() writes the slot before it takes the reservation back, so nothing is out of sight in
-  // between.
-  const std::uint64_t others = reserved_.fetch_add(bytes);
-  const std::int64_t width = slot_width();
-  const std::int64_t slot = floor_div(t, width);
-  std::int64_t oldest = slot;
-  const std::uint64_t past = sum(slot, &oldest);
-  const bool empty = past == 0 && others == 0;
-  if (past + others + bytes > limit_.load(kRelaxed) && !empty) {
-    reserved_.fetch_sub(bytes);
-    // The oldest slot leaves the window first; what is under way may end or fail at any moment.
-    const std::int64_t leaves = (oldest + static_cast<std::int64_t>(kSlots) + 1) * width;
-    const std::int64_t soon = t + std::max<std::int64_t>(width, 1'000'000);
-    const std::int64_t again = past == 0 ? soon : std::max(leaves, t + 1'000'000);
-    refused_until_.store(again, kRelaxed);
-    return std::unexpected(MonoTime{Duration{again}});
+    return std::unexpected(Refusal{MonoTime{Duration{until}}});
+  const Ledger& ledger = current();
+  const std::uint64_t limit = ledger.limit.load(kRelaxed);
+  std::uint64_t word = reserved_.load();
+  for (;;) {
+    // Read before the past, and delivered() writes the past first: nothing is out of sight in between.
+    const std::uint64_t others = word & kByteMask;
+    const Sum past = sum(t, ledger.per);
+    if (past.bytes + others + bytes <= limit || (past.bytes == 0 && others == 0)) {
+      if (reserved_.compare_exchange_weak(word, changed(word, others + bytes))) break;
+      continue;
+    }
+    // What has ended meanwhile may have been counted twice.
+    if (const std::uint64_t again = reserved_.load(); again != word) {
+      word = again;
+      continue;
+    }
+    // The oldest slot leaves the window first; what is under way will leave a window after it has ended.
+    Refusal out;
+    out.by_reserved = past.bytes == 0 || past.bytes + bytes <= limit;
+    std::int64_t at = past.bytes == 0 ? t + ledger.per + ledger.width : past.oldest_ends + ledger.per;
+    if (out.by_reserved) at = std::min(at, t + kReservedLookMax.count());
+    out.again = MonoTime{Duration{std::max(at, t + kMillisecond)}};
+    refused_until_.store(ns(out.again), kRelaxed);
+    return std::unexpected(out);
   }
   // Pace: a late riser may catch up with one slot's worth, so that wake-ups a little late cost nothing.
   std::int64_t until = paced_until_.load(kRelaxed);
-  while (!paced_until_.compare_exchange_weak(until, std::max(until, t - width) + cost(bytes), kRelaxed)) {
+  const std::int64_t cost = ledger.cost(bytes);
+  while (!paced_until_.compare_exchange_weak(until, std::max(until, t - ledger.width) + cost, kRelaxed)) {
   }
   return {};
 }
@@ -91,15 +136,18 @@ void VolumeBudget::delivered(MonoTime now, std::uint64_t bytes) {
   std::uint64_t largest = largest_.load(kRelaxed);
   while (largest < bytes && !largest_.compare_exchange_weak(largest, bytes, kRelaxed)) {
   }
-  add(floor_div(ns(now), slot_width()), bytes);
-  reserved_.fetch_sub(bytes);
+  Ledger& ledger = current();
+  ledger.add(ledger.slot_at(ns(now)), bytes);
+  take_back(reserved_, bytes);
 }
 
 void VolumeBudget::failed(std::uint64_t bytes) {
-  reserved_.fetch_sub(bytes);
-  paced_until_.fetch_sub(cost(bytes), kRelaxed);
+  paced_until_.fetch_sub(current().cost(bytes), kRelaxed);
+  take_back(reserved_, bytes);
   refused_until_.store(INT64_MIN, kRelaxed);
 }
+
+std::uint64_t VolumeBudget::reserved() const { return reserved_.load(kRelaxed) & kByteMask; }
 
 MonoTime VolumeBudget::next_time(MonoTime now) const {
   const std::int64_t t = ns(now);
@@ -108,33 +156,57 @@ MonoTime VolumeBudget::next_time(MonoTime now) const {
 }
 
 VolumeBudget::Past VolumeBudget::past(MonoTime now) const {
-  return {sum(floor_div(ns(now), slot_width()), nullptr), largest_.load(kRelaxed)};
+  return {sum(ns(now), current().per).bytes, largest_.load(kRelaxed)};
+}
+
+bool VolumeBudget::at_rest(MonoTime now) const {
+  return reserved() == 0 && past(now).bytes == 0 && paced_until_.load(kRelaxed) <= ns(now);
 }
 
 void VolumeBudget::set_rate(MonoTime now, std::uint64_t bytes, Duration per) {
   SLUICE_ASSERT(bytes >= 1 && per.count() > 0);
-  const bool same_window = per.count() == per_.load(kRelaxed);
-  const Past before = past(now);
+  const std::uint64_t limit = std::min(bytes, kBytesMax);
+  Ledger& before = current();
+  if (before.per == per.count() && before.limit.load(kRelaxed) == limit) return;
+  const double before_per_byte = before.per_byte();
+  Ledger* next = owner_.get();
+  while (next != nullptr && next->per != per.count()) next = next->older.get();
+  if (next == nullptr) {
+    auto made = std::make_unique<Ledger>(limit, per);
+    next = made.get();
+    made->older = std::move(owner_);
+    owner_ = std::move(made);
+    newest_.store(next, std::memory_order_release);
+  }
+  next->limit.store(limit, kRelaxed);
+  current_.store(next, std::memory_order_release);
+  // What is left to wait for the last message is reckoned by the new pace: a window at most, which is what the
+  // past asks for by itself.
+  const std::int64_t t = ns(now);
+  const double scale = next->per_byte() / before_per_byte;
+  std::int64_t until = paced_until_.load(kRelaxed);
+  const auto rescaled = [&] {
+    const auto wait = static_cast<double>(until - t);
+    return t + static_cast<std::int64_t>(
+                   std::min(wait * scale, std::max(wait, static_cast<double>(per.count()))));
+  };
+  while (until > t && !paced_until_.compare_exchange_weak(until, rescaled(), kRelaxed)) {
+  }
   refused_until_.store(INT64_MIN, kRelaxed);
-  limit_.store(std::min(bytes, kBytesMax));
-  if (same_window) return;
-  for (auto& slot : slots_) slot.store(0);
-  per_.store(per.count());
-  restore(now, before, Duration{0});
 }
 
 void VolumeBudget::restore(MonoTime now, Past past, Duration ago) {
-  const std::int64_t width = slot_width();
-  const std::int64_t last = floor_div(ns(now) - std::max<std::int64_t>(0, ago.count()), width);
-  const std::int64_t first_counted = floor_div(ns(now), width) - static_cast<std::int64_t>(kSlots);
-  const std::uint64_t limit = limit_.load(kRelaxed);
+  Ledger& ledger = current();
+  const std::int64_t last = ledger.slot_at(ns(now) - std::max<std::int64_t>(0, ago.count()));
+  const std::int64_t first_counted = ledger.slot_at(ns(now)) - static_cast<std::int64_t>(kSlots);
+  const std::uint64_t limit = ledger.limit.load(kRelaxed);
   const std::uint64_t each = (limit + kSlots - 1) / kSlots;
   std::uint64_t left = std::min(past.bytes, limit);
   // Pace allows one slot's worth and one message at once, and one more slot in the stretch around them.
   std::uint64_t here = 2 * each + past.largest;
   for (std::int64_t slot = last; slot >= first_counted && left > 0; --slot) {
     here = std::min(here, left);
-    add(slot, here);
+    ledger.add(slot, here);
     left -= here;
     here = each;
   }

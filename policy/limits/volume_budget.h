@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <expected>
+#include <memory>
 
 #include "policy/base/units.h"
 
@@ -24,29 +25,42 @@ namespace sluice {
 /// its size asks for. Failures give their pace back, so that a destination that refuses much still gets its
 /// full volume.
 ///
-/// Thread: every member from any shard, without a lock. set_rate() and restore(): one caller at a time.
+/// Changes. Each length of window has a ledger of its own, kept until the budget ends, and every ledger
+/// counts in every window it reaches into. So a change moves nothing, and what others deliver in the middle
+/// of it is counted in one ledger or the other. After a change the past counts as far back as the window of
+/// before went. Limits: 2 KiB for every length of window that was ever configured.
+///
+/// Thread: every member from any shard, without a lock. set_rate() and restore(): one caller at a time, see
+///         TokenBucket::set_rate().
 class VolumeBudget {
  public:
   static constexpr std::size_t kSlots = 256;
   /// Bytes of one window at most (1 TiB - 1): what a slot can count.
   static constexpr std::uint64_t kBytesMax = (std::uint64_t{1} << 40) - 1;
+  /// Whoever was refused because of what is under way should ask again when it fails; and after this time,
+  /// in case nobody says so.
+  static constexpr Duration kReservedLookMax = 10s;
 
   /// Requires bytes >= 1 and per > 0 (asserted). More than kBytesMax counts as kBytesMax.
   VolumeBudget(std::uint64_t bytes, Duration per);
   VolumeBudget(const VolumeBudget&) = delete;
   VolumeBudget& operator=(const VolumeBudget&) = delete;
 
+  struct Refusal {
+    MonoTime again;  ///< worth asking then
+    /// Only what is under way is in the way: asking is worth while as soon as some of it has failed.
+    bool by_reserved = false;
+  };
   /// Reserves `bytes` for a message; or answers when to ask again. Whoever got them calls delivered() or
   /// failed() with the same number.
-  [[nodiscard]] std::expected<void, MonoTime> try_reserve(MonoTime now, std::uint64_t bytes);
+  [[nodiscard]] std::expected<void, Refusal> try_reserve(MonoTime now, std::uint64_t bytes);
   void delivered(MonoTime now, std::uint64_t bytes);
   void failed(std::uint64_t bytes);
 
   /// When it is worth asking again: `now`, or the time a refusal named. Asking reserves nothing.
   [[nodiscard]] MonoTime next_time(MonoTime now) const;
 
-  /// A changed configuration: what was sent stays counted. With another `per` the past counts as sent at the
-  /// pace of the new limit, up to now.
+  /// A changed configuration: what was sent stays counted.
   void set_rate(MonoTime now, std::uint64_t bytes, Duration per);
 
   /// What a restart has to remember.
@@ -55,25 +69,45 @@ class VolumeBudget {
     std::uint64_t largest = 0;  ///< message so far
   };
   [[nodiscard]] Past past(MonoTime now) const;
+  /// Nothing delivered counts any more and nothing is under way: a new budget would answer the same.
+  [[nodiscard]] bool at_rest(MonoTime now) const;
   /// Takes up what was delivered until `ago` before now, at the pace of the limit and with the largest
   /// message last: later than they can have been. Bytes out of the window are forgotten.
   void restore(MonoTime now, Past past, Duration ago);
 
-  [[nodiscard]] Duration per() const { return Duration{per_.load(std::memory_order_relaxed)}; }
-  [[nodiscard]] std::uint64_t bytes() const { return limit_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t reserved() const { return reserved_.load(std::memory_order_relaxed); }
+  [[nodiscard]] Duration per() const { return Duration{current().per}; }
+  [[nodiscard]] std::uint64_t bytes() const { return current().limit.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t reserved() const;
 
  private:
-  [[nodiscard]] std::int64_t slot_width() const;
-  [[nodiscard]] std::uint64_t sum(std::int64_t slot_now, std::int64_t* oldest) const;
-  void add(std::int64_t slot, std::uint64_t bytes);
-  [[nodiscard]] std::int64_t cost(std::uint64_t bytes) const;
+  /// What was delivered while windows were of one length.
+  struct Ledger {
+    Ledger(std::uint64_t bytes, Duration length);
+    const std::int64_t per;
+    const std::int64_t width;  // of a slot
+    std::atomic<std::uint64_t> limit;
+    std::atomic<std::int64_t> ends{INT64_MIN / 4};  // of the last slot that holds anything
+    // A slot: the number of its stretch of time (24 bits of it) and the bytes delivered in that stretch (40
+    // bits). Two more than a window has: another shard's clock may already be in the next one.
+    std::array<std::atomic<std::uint64_t>, kSlots + 2> slots{};
+    std::unique_ptr<Ledger> older;  // never changes once others can see this one
+    void add(std::int64_t slot, std::uint64_t bytes);
+    [[nodiscard]] std::int64_t slot_at(std::int64_t time) const;
+    [[nodiscard]] double per_byte() const;
+    [[nodiscard]] std::int64_t cost(std::uint64_t bytes) const;
+  };
+  struct Sum {
+    std::uint64_t bytes = 0;
+    std::int64_t oldest_ends = INT64_MAX;  // the end of the oldest slot that counts
+  };
+  [[nodiscard]] Ledger& current() const { return *current_.load(std::memory_order_acquire); }
+  [[nodiscard]] Sum sum(std::int64_t now, std::int64_t per) const;
 
-  // A slot: the number of its stretch of time (24 bits of it) and the bytes delivered in that stretch (40
-  // bits). One more than the window can touch: another shard's clock may already be in the next one.
-  std::array<std::atomic<std::uint64_t>, kSlots + 2> slots_{};
-  std::atomic<std::uint64_t> limit_;
-  std::atomic<std::int64_t> per_;
+  std::unique_ptr<Ledger> owner_;  // of newest_; the setter's
+  std::atomic<Ledger*> newest_;    // all of them, by Ledger::older
+  std::atomic<Ledger*> current_;
+  // Bytes under way (40 bits) and how often they have changed (24 bits): an exchange that succeeds proves
+  // that nobody has reserved, delivered or failed since it was read.
   std::atomic<std::uint64_t> reserved_{0};
   std::atomic<std::uint64_t> largest_{0};
   std::atomic<std::int64_t> refused_until_{INT64_MIN};

@@ -68,8 +68,8 @@ std::vector<Delivery> play(VolumeBudget& budget, MonoTime from, MonoTime until, 
       size = 1 + random() % how.size_max;
       ask_at = budget.next_time(now);
     } else {
-      EXPECT_GT(passed.error(), now);
-      ask_at = passed.error();
+      EXPECT_GT(passed.error().again, now);
+      ask_at = passed.error().again;
     }
   }
   for (; !under_way.empty(); under_way.pop()) budget.failed(under_way.top().bytes);
