@@ -48,7 +48,8 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     log_.say("connecting from " + source->ehlo + " (" + hop_->source_ip + ") to " + hop_->mta +
              (proxy_ ? " through proxy " + proxy_->name : ""));
   }
-  WayOut way = co_await open_way_out(dispatcher_, *source, to, name, settings_->connect_timeout);
+  WayOut way = co_await open_way_out(dispatcher_, *source, to, name, settings_->connect_timeout, way_);
+  if (finishing_) co_return After::Done;  // nothing was said yet: that is no attempt
   if (!way.stream) {
     failure_ = {{4, 4, 1}, std::move(way.trouble)};
     if (log_.connections()) log_.say(failure_.diag);

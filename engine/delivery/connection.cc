@@ -58,6 +58,10 @@ void Connection::leave_connecting() {
 void Connection::finish() {
   finishing_ = true;
   dispatcher_.withdraw(*this);  // nobody hands it work any more
+  if (!ready_) {
+    way_.stop();
+    if (stream_) stream_.abort();  // a host that has not greeted yet has nothing of ours
+  }
   stop_checks();
   wakeup_.set();
 }
@@ -65,6 +69,7 @@ void Connection::finish() {
 void Connection::cut() {
   finishing_ = true;
   cut_ = true;
+  way_.stop();
   if (stream_) stream_.abort();
   stop_checks();
   wakeup_.set();
@@ -107,6 +112,10 @@ void Connection::next_guest(bool stays) {
 
 runtime::Task<void> Connection::run() {
   const resolver::RouteAnswer route = co_await find_route();
+  if (finishing_) {
+    leave_connecting();
+    co_return;
+  }
   if (settings_->log_resolution || (trace_ && trace_->resolution)) log_route(route);
   if (co_await bounce_without_mx(route)) {
     leave_connecting();

@@ -197,6 +197,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool has_paid_ = true;       // for the next attempt
   bool paid_in_vain_ = false;  // for one that ended at a proxy: the next is paid for
   ProxyTries tries_;
+  WayStop way_;
   MonoTime limited_until_{};
   SpareConnections::Seat seat_;
   struct Guest {

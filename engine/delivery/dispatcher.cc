@@ -314,6 +314,7 @@ void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
 runtime::Task<void> Dispatcher::stop(Duration grace) {
   stopping_ = true;
   reactor_.disarm(slot_timer_);
+  rollups_.stop();
   for (Deliverer* one : std::vector(running_)) one->finish();
   const MonoTime deadline = reactor_.now() + grace;
   while (tasks_.running() > 0 && reactor_.now() < deadline) co_await runtime::sleep_for(reactor_, 5ms);

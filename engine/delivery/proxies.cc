@@ -19,13 +19,14 @@ const IpAddress* next_local(const queue::ProxyRoute& proxy, bool is_v4, std::uin
 }
 
 runtime::Task<WayOut> connect_to_proxy(Dispatcher& dispatcher, std::shared_ptr<const queue::ProxyRoute> proxy,
-                                       Duration timeout) {
+                                       Duration timeout, WayStop& stop) {
   const std::string name = "proxy " + proxy->name;
   resolver::RouteOptions options;
   const auto has = [&proxy](bool is_v4) {
     return proxy->local.empty() || next_local(*proxy, is_v4, 0) != nullptr;
   };
   options.families = {.v4 = has(true), .v6 = has(false)};
+  options.stop = &stop.lookup;
   const resolver::RouteAnswer where =
       co_await dispatcher.resolver().resolve_static_hosts(proxy->server, options);
   WayOut out;
@@ -34,11 +35,11 @@ runtime::Task<WayOut> connect_to_proxy(Dispatcher& dispatcher, std::shared_ptr<c
     co_return out;
   }
   const std::size_t most = std::min(where.hops.size(), kProxyAddressesMax);
-  for (std::size_t i = 0; i < most && !dispatcher.stopping(); ++i) {
+  for (std::size_t i = 0; i < most && !dispatcher.stopping() && !stop.stopped(); ++i) {
     const Endpoint& at = where.hops[i].endpoint;
     const IpAddress* local = next_local(*proxy, at.address.is_v4(), dispatcher.next_connection_number());
     Result<runtime::Stream> connected =
-        co_await runtime::Stream::connect(dispatcher.reactor(), at, local, timeout);
+        co_await runtime::Stream::connect(dispatcher.reactor(), at, local, timeout, &stop.connect);
     if (connected) {
       out.stream = std::move(*connected);
       out.trouble.clear();
@@ -79,12 +80,12 @@ bool ProxyTries::excludes(const std::shared_ptr<const queue::ProxyRoute>& proxy)
 }
 
 runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAddress& source, Endpoint to,
-                                   std::string host, Duration timeout) {
+                                   std::string host, Duration timeout, WayStop& stop) {
   WayOut out;
   if (!source.proxy) {
     const IpAddress* from = source.address ? &*source.address : nullptr;
     Result<runtime::Stream> connected =
-        co_await runtime::Stream::connect(dispatcher.reactor(), to, from, timeout);
+        co_await runtime::Stream::connect(dispatcher.reactor(), to, from, timeout, &stop.connect);
     if (connected) {
       out.stream = std::move(*connected);
     } else {
@@ -95,10 +96,12 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
   const std::shared_ptr<const queue::ProxyRoute> proxy = source.proxy;
   const std::string header =
       net::proxy_header(static_cast<net::ProxyVersion>(proxy->version), {*source.address, source.port}, to);
-  out = co_await connect_to_proxy(dispatcher, proxy, timeout);
+  out = co_await connect_to_proxy(dispatcher, proxy, timeout, stop);
   if (out.stream) {
     out.stream.set_deadline(dispatcher.reactor().now() + timeout);
+    stop.sending = &out.stream;
     const Status sent = co_await out.stream.send(header);
+    stop.sending = nullptr;
     if (sent) {
       if (dispatcher.proxies().reached(*proxy))
         dispatcher.modes().log("proxy " + proxy->name + " answers again");
@@ -107,7 +110,8 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
     out.stream.close();
     out.trouble = sent.error().text() + " sending to proxy " + proxy->name;
   }
-  if (!dispatcher.stopping() && dispatcher.proxies().lost(*proxy, dispatcher.reactor().now()))
+  if (!dispatcher.stopping() && !stop.stopped() &&
+      dispatcher.proxies().lost(*proxy, dispatcher.reactor().now()))
     dispatcher.modes().log("proxy " + proxy->name + " cannot be used, others come first: " + out.trouble);
   out.trouble += ", on the way to " + host + " (" + to.address.text() + ')';
   co_return out;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/queue/identity.h"
+#include "engine/resolver/resolver.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/task.h"
 #include "policy/base/ip_address.h"
@@ -60,12 +61,29 @@ struct WayOut {
   std::string trouble;  ///< for the queue's last error; empty with a stream
 };
 
+/// Ends what a connection waits for before it speaks to anybody: DNS, the connect, a proxy. Thread: one shard.
+/// Lifetime: outlives the tasks it is given to, one at a time.
+class WayStop {
+ public:
+  /// What is under way ends soon, whatever comes later at once.
+  void stop() {
+    lookup.stop();
+    connect.stop();
+    if (sending != nullptr) sending->abort();
+  }
+  [[nodiscard]] bool stopped() const { return lookup.stopped(); }
+  resolver::LookupStop lookup;
+  runtime::ConnectStop connect;
+  runtime::Stream* sending = nullptr;  ///< the header for a proxy is being sent on it
+};
+
 /// Connects to `to`, which messages call `host`, from `source`. Through a proxy: connects to that and sends
 /// it the header of the PROXY protocol; whether it gets any further shows in what comes back. Failures of a
 /// proxy are remembered in Dispatcher::proxies() and told to the log. `source` and `dispatcher` outlive the
 /// task. Limits: `timeout` for each address of a proxy, of which kProxyAddressesMax are tried.
 inline constexpr std::size_t kProxyAddressesMax = 4;
 [[nodiscard]] runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAddress& source,
-                                                 Endpoint to, std::string host, Duration timeout);
+                                                 Endpoint to, std::string host, Duration timeout,
+                                                 WayStop& stop);
 
 }  // namespace sluice::delivery

@@ -25,7 +25,7 @@ void Rollups::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
 
 Task<Rollups::Mx> Rollups::mx_of(std::string domain) {
   Mx out;
-  out.set = co_await resolver_.lookup(std::move(domain), net::dns::Type::Mx);
+  out.set = co_await resolver_.lookup(std::move(domain), net::dns::Type::Mx, Duration::max(), &stop_);
   if (out.set->kind() != Rrset::Kind::Records) co_return out;
   std::size_t cursor = 0;
   Rrset::Mx one;
@@ -74,6 +74,7 @@ Task<Rollups::Answer> Rollups::decide(std::string domain, Wishes wishes) {
 Task<std::optional<std::vector<IpAddress>>> Rollups::best_addresses(std::string domain) {
   resolver::RouteOptions options;
   options.families = snapshot_->families;
+  options.stop = &stop_;
   const resolver::RouteAnswer route = co_await resolver_.resolve_mail_hosts(std::move(domain), options);
   std::optional<std::vector<IpAddress>> out;
   if (route.outcome == routing::RouteOutcome::TempFail) co_return out;

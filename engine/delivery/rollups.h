@@ -41,6 +41,8 @@ class Rollups {
   };
   /// Suspends only when DNS has to be asked.
   [[nodiscard]] runtime::Task<Answer> decide(std::string domain, Wishes wishes);
+  /// Whoever is being decided about gets no answer (`known == false`), now and later.
+  void stop() { stop_.stop(); }
 
   /// Where mail of the queue `rollup` goes when it has no smtp-hosts: the listed names, or those of the
   /// domain a rollup by IP is anchored at. Null: nothing is known (an automatic site, a list that has
@@ -63,6 +65,7 @@ class Rollups {
                                                  MonoTime valid_until);
 
   resolver::Resolver& resolver_;
+  resolver::LookupStop stop_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
   bool active_ = false;
 };

@@ -21,7 +21,8 @@ resolver::RouteOptions route_options(const queue::Snapshot& snapshot, const queu
 }
 
 runtime::Task<resolver::RouteAnswer> Connection::find_route() {
-  const resolver::RouteOptions options = route_options(*snapshot_, *queue_, *settings_);
+  resolver::RouteOptions options = route_options(*snapshot_, *queue_, *settings_);
+  options.stop = &way_.lookup;
   if (!settings_->smtp_hosts.empty()) {
     // A copy: a reload may take the settings away while the look-up is under way.
     const routing::HostList hosts = settings_->smtp_hosts;

@@ -56,6 +56,25 @@ struct Alarm : runtime::Timer {
   bool rang = false;
 };
 
+bool is_stopped(const LookupStop* stop) { return stop != nullptr && stop->stopped(); }
+
+/// Lets `stop` (may be null) wake a look-up as long as it is under way.
+class Watch {
+ public:
+  Watch(LookupStop* stop, runtime::Wakeup& waiting) : stop_(stop), waiting_(waiting) {
+    if (stop_ != nullptr) stop_->watch(waiting_);
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() {
+    if (stop_ != nullptr) stop_->unwatch(waiting_);
+  }
+
+ private:
+  LookupStop* stop_;
+  runtime::Wakeup& waiting_;
+};
+
 }  // namespace
 
 class Resolver::State {
@@ -112,8 +131,8 @@ class Resolver::State {
     fact.set = cache_.find(fact.name, fact.type, now);
     return static_cast<bool>(fact.set);
   }
-  Task<void> fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit);
-  Task<void> fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit, Duration fresh_for);
+  Task<void> fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit, const LookupStop* stop);
+  Task<void> fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit, const RouteOptions& options);
   /// False: too many wait already.
   [[nodiscard]] bool enter() {
     if (askers_ >= kAskersMax || stopping_) {
@@ -135,7 +154,8 @@ class Resolver::State {
 };
 
 /// Leaves facts empty when the limit rings.
-Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit) {
+Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker, const Alarm& limit,
+                                   const LookupStop* stop) {
   std::vector<Fact*> asked;
   for (Fact& fact : gathering.mx_facts()) {
     if (fact.set) continue;
@@ -143,15 +163,15 @@ Task<void> Resolver::State::fly_mx(Gathering& gathering, Asker& asker, const Ala
     flights_.want(asker, fact.name, fact.type);
   }
   flights_.depart();
-  while (!asker.all_landed() && !limit.rang) co_await asker.wakeup.wait();
+  while (!asker.all_landed() && !limit.rang && !is_stopped(stop)) co_await asker.wakeup.wait();
   for (std::size_t i = 0; i < asked.size(); ++i) asked[i]->set = asker.wants[i].result;
 }
 
 Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker, const Alarm& limit,
-                                        Duration fresh_for) {
+                                        const RouteOptions& options) {
   const std::size_t first = asker.wants.size();
   std::vector<Fact*> asked;
-  const MonoTime now = reactor_.now() + fresh_for;
+  const MonoTime now = reactor_.now() + options.fresh_for;
   for (Target& target : gathering.targets()) {
     for (Fact* fact : {&target.v4, &target.v6}) {
       if (!gathering.is_needed(target, *fact) || fact->set || fill(*fact, now)) continue;
@@ -165,7 +185,7 @@ Task<void> Resolver::State::fly_targets(Gathering& gathering, Asker& asker, cons
     for (std::size_t i = 0; i < asked.size(); ++i) {
       if (!asked[i]->set) asked[i]->set = asker.wants[first + i].result;
     }
-    if (asker.all_landed() || alarm.rang || limit.rang) break;
+    if (asker.all_landed() || alarm.rang || limit.rang || is_stopped(options.stop)) break;
     if (!alarm.armed() && gathering.best_is_known()) reactor_.arm_in(alarm, options_.laggard_wait);
     co_await asker.wakeup.wait();
   }
@@ -191,9 +211,11 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
   Asker asker(reactor_, known ? Asker::Class::Known : Asker::Class::New);
   Alarm limit(asker.wakeup);
   reactor_.arm_in(limit, options_.answer_within);
+  const Watch watch(options.stop, asker.wakeup);
   if (gathering.unknown_mx() != nullptr) {
-    co_await fly_mx(gathering, asker, limit);
+    co_await fly_mx(gathering, asker, limit, options.stop);
     if (const Fact* unknown = gathering.unknown_mx()) {
+      reactor_.disarm(limit);
       leave(asker);
       RouteAnswer answer = answer_of(RouteOutcome::TempFail);
       answer.failed_name = unknown->name;
@@ -202,9 +224,10 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
     gathering.plan_targets();
     if (asker.klass == Asker::Class::New) asker.klass = Asker::Class::Begun;
   }
-  co_await fly_targets(gathering, asker, limit, options.fresh_for);
+  co_await fly_targets(gathering, asker, limit, options);
   reactor_.disarm(limit);
   leave(asker);
+  if (is_stopped(options.stop)) co_return answer_of(RouteOutcome::TempFail);
   co_return gathering.compose(reactor_.random());
 }
 
@@ -224,11 +247,8 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type, Duration wit
   reactor_.arm_in(limit, std::min(within, options_.answer_within));
   flights_.want(asker, name, type);
   flights_.depart();
-  if (stop != nullptr) stop->watch(&asker.wakeup);
-  while (!asker.all_landed() && !limit.rang && (stop == nullptr || !stop->stopped())) {
-    co_await asker.wakeup.wait();
-  }
-  if (stop != nullptr) stop->watch(nullptr);
+  const Watch watch(stop, asker.wakeup);
+  while (!asker.all_landed() && !limit.rang && !is_stopped(stop)) co_await asker.wakeup.wait();
   reactor_.disarm(limit);
   RrsetRef result = asker.wants[0].result;
   leave(asker);

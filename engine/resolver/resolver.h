@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/resolver/dns_transport.h"
 #include "engine/resolver/route_answer.h"
@@ -40,6 +41,28 @@ struct ResolverOptions {
   Duration laggard_wait = 2s;
 };
 
+/// Ends look-ups early, because who asked is gone. What name servers were asked goes on, for the cache.
+/// Thread: the resolver's shard. Lifetime: outlives the look-ups it is given to. Cost: leaving is linear in
+/// the look-ups that share one.
+class LookupStop {
+ public:
+  /// Look-ups under way answer Failure (routes: TempFail) at once, later ones unless the cache knows better.
+  void stop() {
+    stopped_ = true;
+    for (runtime::Wakeup* one : waiting_) one->set();
+  }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+  /// For another use. Requires that no look-up is under way.
+  void renew() { stopped_ = false; }
+  // The resolver's: who waits.
+  void watch(runtime::Wakeup& waiting) { waiting_.push_back(&waiting); }
+  void unwatch(const runtime::Wakeup& waiting) { std::erase(waiting_, &waiting); }
+
+ private:
+  std::vector<runtime::Wakeup*> waiting_;
+  bool stopped_ = false;
+};
+
 /// What the asker can use. Views are borrowed until the task ends.
 struct RouteOptions {
   routing::Families families;
@@ -49,27 +72,7 @@ struct RouteOptions {
   std::span<const std::string> own_names;
   /// What is known for a shorter time than this is asked for again now: keeps busy names from running out.
   Duration fresh_for{0};
-};
-
-/// Ends look-ups early, because who asked is gone. What name servers were asked goes on, for the cache.
-/// Thread: the resolver's shard. Lifetime: outlives the look-ups it is given to. Limits: one look-up at a
-/// time.
-class LookupStop {
- public:
-  /// The look-up under way answers Failure at once, a later one unless the cache knows better.
-  void stop() {
-    stopped_ = true;
-    if (waiting_ != nullptr) waiting_->set();
-  }
-  [[nodiscard]] bool stopped() const { return stopped_; }
-  /// For another use. Requires that no look-up is under way.
-  void renew() { stopped_ = false; }
-  /// The resolver's: who waits; null: nobody.
-  void watch(runtime::Wakeup* waiting) { waiting_ = waiting; }
-
- private:
-  runtime::Wakeup* waiting_ = nullptr;
-  bool stopped_ = false;
+  LookupStop* stop = nullptr;  ///< ends it with TempFail; null: nobody does
 };
 
 /// Thread:   one shard.

@@ -224,7 +224,8 @@ void Stream::close() {
 int Stream::fd() const { return state_->fd; }
 
 Task<Result<Stream>> Stream::connect(Reactor& reactor, Endpoint peer, const IpAddress* source,
-                                     Duration timeout) {
+                                     Duration timeout, ConnectStop* stop) {
+  if (stop != nullptr && stop->stopped()) co_return fail(Errc::Cancelled, "connect");
   const Result<int> fd = reactor.tcp_socket(peer.address.is_v4(), source);
   if (!fd) co_return std::unexpected(fd.error());
   Op op;
@@ -232,7 +233,12 @@ Task<Result<Stream>> Stream::connect(Reactor& reactor, Endpoint peer, const IpAd
   op.fd = *fd;
   op.peer = RawEndpoint(peer);
   op.timeout = timeout;
+  if (stop != nullptr) {
+    stop->reactor_ = &reactor;
+    stop->op_ = &op;
+  }
   const std::int32_t result = co_await perform(reactor, op);
+  if (stop != nullptr) stop->op_ = nullptr;
   if (result < 0) {
     reactor.close_now(*fd);
     co_return fail_errno(-result, "connect");

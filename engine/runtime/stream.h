@@ -50,6 +50,24 @@ class ReceivedBytes {
   std::size_t size_ = 0;
 };
 
+/// Ends a Stream::connect() early, because who asked is gone. Thread: the reactor's shard. Lifetime: outlives
+/// the connects it is given to, one at a time.
+class ConnectStop {
+ public:
+  /// The connect under way answers Cancelled soon, a later one at once.
+  void stop() {
+    stopped_ = true;
+    if (op_ != nullptr) reactor_->cancel(*op_);
+  }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+
+ private:
+  friend class Stream;
+  Reactor* reactor_ = nullptr;
+  Op* op_ = nullptr;
+  bool stopped_ = false;
+};
+
 /// A connected socket. Receives by multishot into provided buffers, sends what it is given in full.
 /// Thread:   its reactor's shard.
 /// Lifetime: closing or destroying never waits: what the kernel still holds stays alive behind the scenes
@@ -72,10 +90,10 @@ class Stream {
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
 
-  /// `source` null: the kernel chooses. Errors also: Refused, Unreachable, NoDescriptors (no local port
-  /// left).
+  /// `source` null: the kernel chooses. `stop` (may be null) ends it. Errors also: Refused, Unreachable,
+  /// NoDescriptors (no local port left), Cancelled.
   [[nodiscard]] static Task<Result<Stream>> connect(Reactor& reactor, Endpoint peer, const IpAddress* source,
-                                                    Duration timeout);
+                                                    Duration timeout, ConnectStop* stop = nullptr);
 
   [[nodiscard]] explicit operator bool() const { return state_ != nullptr; }
   [[nodiscard]] int fd() const;

@@ -32,7 +32,13 @@ bool HttpWorker::may_go_on() {
   return LocalWorker::may_go_on();
 }
 
+void HttpWorker::finish() {
+  LocalWorker::finish();
+  if (!established_) way_.stop();
+}
+
 void HttpWorker::interrupt() {
+  way_.stop();
   if (stream_) stream_.abort();
 }
 
@@ -87,9 +93,10 @@ runtime::Task<LocalWorker::Step> HttpWorker::connect() {
   target.port = url_->port;
   routing::HostList hosts;
   hosts.hosts.push_back(std::move(target));
-  const resolver::RouteOptions options{.families = {.v4 = identity.has_v4, .v6 = identity.has_v6},
-                                       .port = url_->port};
+  const resolver::RouteOptions options{
+      .families = {.v4 = identity.has_v4, .v6 = identity.has_v6}, .port = url_->port, .stop = &way_.lookup};
   const resolver::RouteAnswer route = co_await dispatcher_.resolver().resolve_static_hosts(hosts, options);
+  if (is_finishing()) co_return Step::Interrupted;
   if (!route.ok()) {
     trouble_.failure = {{4, 4, 3}, "x-http;" + route.error_text()};
     trouble_.kind = QueueFailureKind::Dns;
@@ -130,11 +137,16 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
   }
   const queue::SourceAddress& source = *passage_.source;
   source_ = source.address;
-  WayOut way = co_await open_way_out(dispatcher_, source, to, url_->host, settings_->connect_timeout);
+  WayOut way = co_await open_way_out(dispatcher_, source, to, url_->host, settings_->connect_timeout, way_);
   hop_ = {.mta = url_->host + " (" + to.address.text() + ')',
           .source_ip = source.address ? source.address->text() : "0.0.0.0",
           .destination_ip = to.address.text(),
           .esmtp = {}};
+  if (is_finishing()) {  // nothing was said yet: that is no attempt
+    way.stream.close();
+    passage_.release();
+    co_return Step::Interrupted;
+  }
   if (!way.stream) {
     trouble_.failure.diag = std::move(way.trouble);
     trouble_.hop = &hop_;
@@ -143,7 +155,6 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
     passage_.release();
     co_return Step::QueueFailed;
   }
-  if (cut_) co_return Step::Interrupted;
   stream_ = std::move(way.stream);
   if (!source.proxy) {
     if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();

@@ -32,6 +32,7 @@ class HttpWorker final : public LocalWorker {
              ConnectGrants paid);
   ~HttpWorker() override;
   [[nodiscard]] bool established() const override { return established_; }
+  void finish() override;
   [[nodiscard]] bool holds_slots() const override { return true; }
   [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override {
     return source_ ? &*source_ : nullptr;
@@ -58,6 +59,7 @@ class HttpWorker final : public LocalWorker {
   ConnectGrants paid_;
   bool has_paid_ = true;  // for the next attempt
   ProxyTries tries_;
+  WayStop way_;
   Passage passage_;
   MonoTime limited_until_{};
   std::optional<std::optional<IpAddress>> source_;

@@ -25,7 +25,7 @@ class LocalWorker : public Deliverer, private queue::Worker {
   [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override { return nullptr; }
   [[nodiscard]] bool is_finishing() const final { return finishing_; }
   void renew() final { finish(); }  // the next one has the new settings
-  void finish() final;
+  void finish() override;
   void cut() final;
 
  protected:
