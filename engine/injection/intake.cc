@@ -347,7 +347,7 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
     draft.flags.bits |= spool::MessageFlags::kScheduled;
   }
 
-  const Result<spool::StoredMessage*> stored = co_await spool_.append(draft);
+  const Result<spool::StoredMessage*> stored = co_await spool_.append(draft, &submission.stop);
   if (!stored) co_return refuse(verdict_of(stored.error()));
   ++counters_.messages;
   counters_.recipients += work.placed.size();

@@ -99,6 +99,7 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
   server_.on_closed();
   over_ = true;
   stop_checks();
+  for (Submission* one : under_way_) one->stop.stop();  // those that wait for room wait for nobody now
   log_.closed(delivery::SessionLog::bracketed(client_));
   co_await submissions_.join();  // they refer to this session; what they store stays stored
 }
@@ -293,8 +294,10 @@ void SmtpSession::on_reset() {
 runtime::Task<void> SmtpSession::submit(std::unique_ptr<Submission> submission, net::MessageSeq seq) {
   // Not in the turn of on_message_end: the machine is in the middle of its input there and expects no answer
   // yet.
+  under_way_.push_back(submission.get());
   co_await runtime::yield(reactor_);
   const Verdict verdict = co_await intake_.submit(*submission);
+  std::erase(under_way_, submission.get());
   recycle(std::move(submission));
   server_.answer_message(
       seq, verdict.accepted() ? net::Answer::accept() : net::Answer::reply(verdict.code, verdict.text));

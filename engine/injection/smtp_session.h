@@ -75,6 +75,7 @@ class SmtpSession final : public net::ServerOwner {
   net::Server server_;
   std::shared_ptr<const Client> who_;  // made when it greets
   std::unique_ptr<Submission> current_;
+  std::vector<Submission*> under_way_;  // have no answer yet
   std::vector<std::unique_ptr<Submission>> spare_;
   bool gone_ = false;  // the client is
   bool over_ = false;  // run() only waits for what is under way

@@ -39,6 +39,7 @@ void Submission::reset() {
   text.clear();
   eight_bit = false;
   has_dot_lines = false;
+  stop.renew();
   work.reset();
 }
 

@@ -8,7 +8,7 @@
 
 #include "engine/injection/client_rules.h"
 #include "engine/injection/header_facts.h"
-#include "engine/spool/message.h"
+#include "engine/spool/spool.h"
 #include "policy/base/ip_address.h"
 #include "policy/base/units.h"
 #include "policy/schedule/windows.h"
@@ -105,6 +105,8 @@ struct Submission {
     out.refusal.clear();
     return out;
   }
+  /// Stopped: nobody wants to know what became of it. It need not be stored any more.
+  spool::AppendStop stop;
   void reset();
 };
 

@@ -45,17 +45,26 @@ struct Journal::State final : log::GroupSink {
         directory(a_directory),
         homes(some_homes),
         buffers(a_reactor),
-        store(a_reactor, store_options(options, a_reactor.shard().raw()), [this] { drain_overflow(); }),
+        store(a_reactor, store_options(options, a_reactor.shard().raw()), [this] { segments_changed(); }),
         writer(a_reactor,
-               {.shard = a_reactor.shard().raw(), .in_flight_max = 1, .eager_bytes = kEagerBytes,
+               {.shard = a_reactor.shard().raw(),
+                .in_flight_max = 1,
+                .eager_bytes = kEagerBytes,
                 .gap_min = kGroupGapMin},
-               store, buffers, *this) {}
+               store, buffers, *this),
+        drain(*this) {}
 
   // What happens when a record is durable.
   struct Pending {
     std::uint64_t sequence = 0;
     spool::StoredMessage* message = nullptr;
     bool moved = false;  // else: one recipient has ended
+  };
+  // The first record of `overflow` waits for room; the others go with it.
+  struct Drain final : log::RoomWaiter {
+    explicit Drain(State& owner) : state(owner) {}
+    void on_room(Result<log::Room> room) override { state.drain_overflow(room); }
+    State& state;
   };
   struct Waiting {
     std::vector<std::byte> payload;
@@ -67,11 +76,9 @@ struct Journal::State final : log::GroupSink {
   void put(log::RecordType type, std::size_t bytes, spool::StoredMessage* message, F&& write) {
     ++stats.events_appended;
     if (overflow.empty() && !writer.failed()) {
-      if (const Result<log::Writer::Reserved> room = writer.begin(bytes)) {
+      if (const Result<log::Room> room = writer.begin(bytes)) {
         write(room->payload);
-        writer.end(*room, type);
-        if (message != nullptr) pending.push_back({room->sequence, message, type == log::RecordType::Moved});
-        last_sequence = room->sequence;
+        seal(*room, type, message);
         return;
       }
     }
@@ -82,21 +89,30 @@ struct Journal::State final : log::GroupSink {
     one.message = message;
     write(one.payload);
     overflow_bytes += bytes;
+    if (!drain.waits()) wait_for_room();
   }
 
-  void drain_overflow() {
-    while (!overflow.empty() && !writer.failed()) {
+  void seal(const log::Room& room, log::RecordType type, spool::StoredMessage* message) {
+    writer.end(room, type);
+    if (message != nullptr) pending.push_back({room.sequence, message, type == log::RecordType::Moved});
+    last_sequence = room.sequence;
+  }
+
+  void wait_for_room() { writer.reserve(drain, overflow.front().payload.size(), true); }
+
+  void drain_overflow(Result<log::Room> room) {
+    for (; room; room = writer.begin(overflow.front().payload.size())) {
       Waiting& one = overflow.front();
-      const Result<log::Writer::Reserved> room = writer.begin(one.payload.size());
-      if (!room) break;
       std::ranges::copy(one.payload, room->payload.begin());
-      writer.end(*room, one.type);
-      if (one.message != nullptr) pending.push_back({room->sequence, one.message, one.type == log::RecordType::Moved});
-      last_sequence = room->sequence;
+      seal(*room, one.type, one.message);
       overflow_bytes -= one.payload.size();
       overflow.pop_front();
+      if (overflow.empty()) break;
     }
     wake_flushers();
+    // Still without room, unless there will never be any: what is left stays in memory, and healthy() tells.
+    const bool ended = !room && room.error().code != Errc::NoSpace && room.error().code != Errc::NoMemory;
+    if (!overflow.empty() && !ended) wait_for_room();
   }
 
   void group_done(const log::GroupDone& done) override {
@@ -104,9 +120,12 @@ struct Journal::State final : log::GroupSink {
       directory.publish(reactor, *track, {done.segment, static_cast<std::uint32_t>(done.end)});
       settle(done.sequence);
     }
-    drain_overflow();
+    wake_flushers();
   }
-  void room() override { drain_overflow(); }
+  void segments_changed() {
+    writer.segments_changed();
+    wake_flushers();
+  }
 
   // Releases go to the messages' homes, one mail for each home and group.
   void settle(std::uint64_t sequence) {
@@ -163,6 +182,7 @@ struct Journal::State final : log::GroupSink {
   JournalBuffers buffers;
   log::SegmentStore store;
   log::Writer writer;
+  Drain drain;
   std::deque<Pending> pending;
   std::deque<Waiting> overflow;
   std::size_t overflow_bytes = 0;

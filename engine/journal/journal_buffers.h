@@ -41,6 +41,7 @@ class JournalBuffers final : public log::BufferSource {
   }
   void buffer_done(log::Buffer& buffer) override {
     auto& one = static_cast<Owned&>(buffer);
+    one.become(log::Buffer::State::Free);
     if (one.own.size() == 0) {
       free_.push_back(&one);
     } else {

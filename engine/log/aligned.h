@@ -2,7 +2,7 @@
 // Memory for direct reads and writes.
 
 #include <cstddef>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <span>
@@ -18,20 +18,23 @@ class AlignedMemory {
   /// `bytes`: a multiple of kBlockBytes.
   [[nodiscard]] static AlignedMemory make(std::size_t bytes) {
     AlignedMemory out;
-    out.memory_.reset(static_cast<std::byte*>(::operator new(bytes, std::align_val_t{kBlockBytes})));
-    std::memset(out.memory_.get(), 0, bytes);
-    out.size_ = bytes;
+    // calloc knows that fresh pages are zero: room for a record of 60 MB is gone through once, not twice.
+    std::size_t space = bytes + kBlockBytes;
+    void* at = std::calloc(space, 1);
+    if (at == nullptr) throw std::bad_alloc();
+    out.memory_.reset(at);
+    out.bytes_ = {static_cast<std::byte*>(std::align(kBlockBytes, bytes, at, space)), bytes};
     return out;
   }
-  [[nodiscard]] std::span<std::byte> bytes() const { return {memory_.get(), size_}; }
-  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
 
  private:
   struct Free {
-    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t{kBlockBytes}); }
+    void operator()(void* memory) const { std::free(memory); }
   };
-  std::unique_ptr<std::byte, Free> memory_;
-  std::size_t size_ = 0;
+  std::unique_ptr<void, Free> memory_;
+  std::span<std::byte> bytes_;
 };
 
 }  // namespace sluice::log

@@ -274,6 +274,7 @@ runtime::Task<Status> SegmentStore::make_file(Segment& segment, const SegmentPla
     const AlignedMemory zeros =
         AlignedMemory::make(std::min<std::size_t>(kFillBytes, options_.segment_bytes));
     for (std::uint64_t at = 0; status && at < options_.segment_bytes; at += kFillBytes) {
+      if (stopping_) co_return fail(Errc::Cancelled, "spool: stopping");  // a slow disk holds no shutdown
       const std::uint64_t part = std::min<std::uint64_t>(kFillBytes, options_.segment_bytes - at);
       status = co_await segment.file.write(zeros.bytes().first(part), at);
     }

@@ -8,9 +8,20 @@
 #include "policy/base/assert.h"
 
 namespace sluice::log {
+namespace {
 
-Writer::GapTimer::GapTimer(Writer& writer)
-    : Timer([](Timer& timer) { static_cast<GapTimer&>(timer).owner.pump(); }), owner(writer) {}
+// How soon a line is looked at again when nothing of the writer's own is going to move it.
+constexpr Duration kLookAgain = 1ms;
+
+}  // namespace
+
+Writer::Alarm::Alarm(Writer& writer, void (Writer::*what)())
+    : Timer([](Timer& timer) {
+        Alarm& alarm = static_cast<Alarm&>(timer);
+        (alarm.owner.*alarm.act)();
+      }),
+      owner(writer),
+      act(what) {}
 
 Writer::Writer(runtime::Reactor& reactor, WriterOptions options, SegmentStore& store, BufferSource& source,
                GroupSink& sink)
@@ -21,7 +32,8 @@ Writer::Writer(runtime::Reactor& reactor, WriterOptions options, SegmentStore& s
       sink_(sink),
       wakeup_(reactor),
       idle_(reactor),
-      gap_timer_(*this) {}
+      gap_timer_(*this, &Writer::pump),
+      line_timer_(*this, &Writer::serve) {}
 
 Writer::~Writer() { SLUICE_ASSERT(tasks_.running() == 0 && in_flight_ == 0); }
 
@@ -34,10 +46,12 @@ void Writer::start(std::uint64_t next_sequence) {
 runtime::Task<void> Writer::stop() {
   stopping_ = true;
   hurry_ = true;
+  serve();  // refuses them all
   pump();
-  while (group_open_ || !groups_.empty()) co_await idle_.wait();
+  while (has_work()) co_await idle_.wait();
   close_buffer();
   reactor_.disarm(gap_timer_);
+  reactor_.disarm(line_timer_);
   wakeup_.set();
   co_await tasks_.join();
 }
@@ -46,8 +60,9 @@ runtime::Task<void> Writer::stop() {
 runtime::Task<void> Writer::pump_at_end_of_turn() {
   for (;;) {
     co_await wakeup_.wait();
+    serve();
     pump();
-    if (stopping_ && groups_.empty() && !group_open_) break;
+    if (stopping_ && !has_work()) break;
   }
 }
 
@@ -59,7 +74,13 @@ bool Writer::fits(std::size_t record) const {
   return buffer_->used + kGroupHeaderBytes + record <= limit;
 }
 
-Result<Writer::Reserved> Writer::begin(std::size_t payload_bytes) {
+Result<Room> Writer::begin(std::size_t payload_bytes) {
+  if (!line_.empty()) return fail(Errc::NoMemory, "log: others wait for room");
+  return place(payload_bytes);
+}
+
+Result<Room> Writer::place(std::size_t payload_bytes) {
+  SLUICE_ASSERT(!settling_);
   if (!error_) return std::unexpected(error_.error());
   if (stopping_) return fail(Errc::Cancelled, "log: stopped");
   if (payload_bytes > payload_bytes_max(store_.options().segment_bytes)) {
@@ -67,11 +88,11 @@ Result<Writer::Reserved> Writer::begin(std::size_t payload_bytes) {
   }
   const std::size_t record = record_bytes(payload_bytes);
   if (!fits(record)) {
-    const Status room = make_room(record);
-    if (!room) return std::unexpected(room.error());
+    const Status made = make_room(record);
+    if (!made) return std::unexpected(made.error());
   }
   if (!group_open_) open_group();
-  Reserved out;
+  Room out;
   out.payload = buffer_->memory.subspan(buffer_->used + kRecordHeaderBytes, payload_bytes);
   out.segment = segment_;
   out.buffer = buffer_;
@@ -80,19 +101,61 @@ Result<Writer::Reserved> Writer::begin(std::size_t payload_bytes) {
   return out;
 }
 
-void Writer::end(const Reserved& reserved, RecordType type) {
-  SLUICE_ASSERT(group_open_ && reserved.buffer == buffer_);
-  seal_record(reserved.payload.data() - kRecordHeaderBytes, type, static_cast<std::uint32_t>(reserved.payload.size()),
+void Writer::end(const Room& room, RecordType type) {
+  SLUICE_ASSERT(group_open_ && room.buffer == buffer_);
+  seal_record(room.payload.data() - kRecordHeaderBytes, type, static_cast<std::uint32_t>(room.payload.size()),
               segment_->seed);
-  const std::size_t record = record_bytes(reserved.payload.size());
+  const std::size_t record = record_bytes(room.payload.size());
   buffer_->used += record;
   waiting_bytes_ += record;
   ++group_records_;
   wakeup_.set();
 }
 
+void Writer::reserve(RoomWaiter& waiter, std::size_t payload_bytes, bool outlasts_full_disk) {
+  Result<Room> room = begin(payload_bytes);
+  if (room || !is_worth_waiting(room.error(), outlasts_full_disk)) {
+    waiter.on_room(std::move(room));
+    return;
+  }
+  waiter.payload_bytes_ = payload_bytes;
+  waiter.outlasts_full_disk_ = outlasts_full_disk;
+  line_.join(waiter);
+  watch_line();
+}
+
+void Writer::cancel(RoomWaiter& waiter) {
+  if (!waiter.waits()) return;
+  line_.leave(waiter);
+  wakeup_.set();  // there may be room for those behind it
+}
+
+bool Writer::is_worth_waiting(const Error& error, bool outlasts_full_disk) const {
+  if (error.code == Errc::NoMemory) return true;
+  return error.code == Errc::NoSpace && error_ && (outlasts_full_disk || store_.has_room());
+}
+
+// In turn, until one has to wait on: a large record is not overtaken.
+void Writer::serve() {
+  while (!line_.empty()) {
+    RoomWaiter& first = *line_.first();
+    Result<Room> room = place(first.payload_bytes_);
+    if (!room && is_worth_waiting(room.error(), first.outlasts_full_disk_)) break;
+    line_.leave(first);
+    first.on_room(std::move(room));
+  }
+  watch_line();
+}
+
+// The end of a group or a change in the store moves the line. There is neither when the pins of other threads came and
+// went while the source looked through its resident buffers, so that it missed those that nobody holds.
+void Writer::watch_line() {
+  const bool stands_alone = !line_.empty() && !has_work() && store_.has_spare();
+  if (stands_alone && !line_timer_.armed()) reactor_.arm_in(line_timer_, kLookAgain);
+}
+
 // Where the record goes: next group of this buffer, next buffer of this segment, or next segment. Nothing is changed
-// before everything needed is there, except that the open group is sealed.
+// before everything needed is there, except that the open group is sealed and a buffer with nothing under way closed.
 Status Writer::make_room(std::size_t record) {
   if (group_open_) {
     seal_group();
@@ -105,6 +168,8 @@ Status Writer::make_room(std::size_t record) {
     (void)store_.take();  // none: asks for one
     return fail(Errc::NoSpace, "log: no segment ready");
   }
+  // A buffer with nothing under way holds memory that the next one may need.
+  if (buffer_ != nullptr && buffer_->groups_under_way == 0) close_buffer();
   Buffer* buffer = source_.take_buffer(needed + (same_segment ? 0 : kBlockBytes));
   if (buffer == nullptr) return fail(Errc::NoMemory, "log: no buffer free");
   close_buffer();
@@ -116,13 +181,18 @@ Status Writer::make_room(std::size_t record) {
     segment_ = store_.take();
     next_offset_ = 0;
   }
-  buffer_ = buffer;
-  buffer_->segment = segment_;
-  buffer_->file_offset = next_offset_;
-  buffer_->used = 0;
-  buffer_->closed = false;
+  open_buffer(*buffer);
   if (!same_segment) put_segment_header();
   return {};
+}
+
+void Writer::open_buffer(Buffer& buffer) {
+  SLUICE_ASSERT(buffer_ == nullptr && !group_open_);
+  buffer.become(Buffer::State::Open);
+  buffer.segment = segment_;
+  buffer.file_offset = next_offset_;
+  buffer_ = &buffer;
+  source_.buffer_opened(buffer);
 }
 
 // The header goes with the first group in one write: a segment without a group needs no header.
@@ -169,12 +239,14 @@ void Writer::seal_group() {
   ++buffer_->groups_under_way;
   buffer_->used = end;
   next_offset_ = buffer_->file_offset + end;
+  if (buffer_->one_group) close_buffer();
 }
 
 void Writer::close_buffer() {
   if (buffer_ == nullptr) return;
-  buffer_->closed = true;
+  SLUICE_ASSERT(!group_open_);
   Buffer* buffer = std::exchange(buffer_, nullptr);
+  buffer->become(Buffer::State::Closed);
   if (buffer->groups_under_way == 0) source_.buffer_done(*buffer);
 }
 
@@ -202,6 +274,7 @@ void Writer::pump() {
   if (!error_) {
     if (group_open_) seal_group();
     settle();
+    serve();
   }
 }
 
@@ -249,11 +322,14 @@ void Writer::on_written(runtime::Op& op, runtime::Completion completion) {
   }
   group.done = true;
   writer.settle();
+  writer.serve();
   writer.pump();
 }
 
-// Acknowledges the longest prefix that is done.
+// Acknowledges the longest prefix that is done, and returns its buffers.
 void Writer::settle() {
+  SLUICE_ASSERT(!settling_);
+  settling_ = true;
   while (!groups_.empty()) {
     Group& group = groups_.front();
     if (group.submitted && !group.done) break;
@@ -267,10 +343,11 @@ void Writer::settle() {
     if (error_) done_sequence_ = sequence;
     const GroupDone done{sequence, group.segment->header.number, buffer.file_offset + group.from + group.bytes, error_};
     groups_.pop_front();
-    --buffer.groups_under_way;
-    sink_.group_done(done);
-    if (buffer.closed && buffer.groups_under_way == 0) source_.buffer_done(buffer);
+    sink_.group_done(done);  // may look at the bytes: the buffer is still counted
+    SLUICE_ASSERT(buffer.groups_under_way > 0);
+    if (--buffer.groups_under_way == 0 && buffer.state == Buffer::State::Closed) source_.buffer_done(buffer);
   }
+  settling_ = false;
   if (groups_.empty()) idle_.set();
 }
 

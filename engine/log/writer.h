@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
-#include <span>
 
+#include "engine/log/buffer.h"
+#include "engine/log/room.h"
 #include "engine/log/segment_store.h"
 #include "engine/runtime/op.h"
 #include "engine/runtime/reactor.h"
@@ -13,27 +13,6 @@
 #include "engine/runtime/task.h"
 
 namespace sluice::log {
-
-/// Memory that mirrors a stretch of a segment. Several groups lie in one, one behind the other.
-struct Buffer {
-  std::span<std::byte> memory;                  ///< block-aligned, a multiple of kBlockBytes
-  std::uint16_t fixed_buffer = runtime::Op::kNoFixedBuffer;
-  Segment* segment = nullptr;
-  std::uint64_t file_offset = 0;                ///< of memory[0] in the segment
-  std::size_t used = 0;
-  std::uint32_t groups_under_way = 0;           ///< sealed, not yet done
-  bool closed = false;                          ///< no further group will begin in it
-};
-
-/// Who owns the buffers. Thread: the writer's shard.
-class BufferSource {
- public:
-  virtual ~BufferSource() = default;
-  /// A buffer of at least `bytes_min`, with used == 0; nullptr: none free now, room() comes when there is.
-  virtual Buffer* take_buffer(std::size_t bytes_min) = 0;
-  /// The writer is finished with it: closed, and all its groups done.
-  virtual void buffer_done(Buffer& buffer) = 0;
-};
 
 /// A group that is durable, or will never be.
 struct GroupDone {
@@ -43,14 +22,14 @@ struct GroupDone {
   Status status;
 };
 
-/// Who is told. Thread: the writer's shard; called from the loop, never from inside begin().
+/// Who is told. Thread: the writer's shard; called from the loop, in order of sequence.
+/// It may only note what it hears: the writer is in the middle of its accounts, and begin() or reserve() of the same
+/// writer is a fault there (asserted). Whoever wants to write more waits for room.
 class GroupSink {
  public:
   virtual ~GroupSink() = default;
-  /// This group and all before it are durable, or none after the first error will ever be. In order of sequence.
+  /// This group and all before it are durable, or none after the first error will ever be.
   virtual void group_done(const GroupDone& done) = 0;
-  /// begin() refused for want of a buffer or a segment; now it may succeed.
-  virtual void room() = 0;
 };
 
 struct WriterOptions {
@@ -63,6 +42,9 @@ struct WriterOptions {
   Duration gap_min{0};                 ///< between starts, unless eager_bytes wait
 };
 
+/// Groups records, writes the groups and owns the life of every buffer from take_buffer() to buffer_done().
+/// A completion is handled in this order: account for the groups that are done and tell the sink, return buffers, give
+/// room to those who wait, start the next writes. Nothing of it calls back into a step before.
 /// Thread:   one shard.
 /// Lifetime: stop() has answered before destruction (asserted); store, source and sink outlive it.
 /// Errors:   after the first failed write nothing is ever acknowledged again: later groups are answered with the same
@@ -77,20 +59,22 @@ class Writer {
   void start(std::uint64_t next_sequence);
   /// For the segments opened from now on.
   void set_incarnation(std::uint32_t incarnation) { options_.incarnation = incarnation; }
-  /// Commits what there is and waits for it.
+  /// Refuses whoever waits for room, commits what there is and waits for it.
   [[nodiscard]] runtime::Task<void> stop();
 
-  /// Room for one record. Fill `payload`, then end() at once: nothing may come in between.
-  struct Reserved {
-    std::span<std::byte> payload;
-    Segment* segment = nullptr;
-    Buffer* buffer = nullptr;
-    std::uint32_t offset = 0;        ///< of the record in the segment
-    std::uint64_t sequence = 0;      ///< of its group
-  };
-  /// Errors: NoMemory (no buffer now), NoSpace (no segment now), BadInput (never fits), Io (failed).
-  [[nodiscard]] Result<Reserved> begin(std::size_t payload_bytes);
-  void end(const Reserved& reserved, RecordType type);
+  /// Room for a record now. Never ahead of those who wait.
+  /// Errors: NoMemory (no buffer now, or others wait), NoSpace (no segment now), BadInput (never fits), Cancelled
+  /// (stopped), Io (failed).
+  [[nodiscard]] Result<Room> begin(std::size_t payload_bytes);
+  /// Calls `waiter.on_room()` with room, at once or in turn as soon as there is some; with an error once there will be
+  /// none: as begin(), but NoSpace only while the store can make no segment, and never for a waiter that
+  /// `outlasts_full_disk`.
+  void reserve(RoomWaiter& waiter, std::size_t payload_bytes, bool outlasts_full_disk = false);
+  /// `waiter` waits no more, if it did; on_room() is not called.
+  void cancel(RoomWaiter& waiter);
+  /// The store has a spare segment, or has found that it can make none.
+  void segments_changed() { serve(); }
+  void end(const Room& room, RecordType type);
 
   /// Other values from now on; see WriterOptions.
   void set_pace(Duration gap_min, std::size_t eager_bytes) {
@@ -108,6 +92,10 @@ class Writer {
   /// Offset behind the last group handed out in segment().
   [[nodiscard]] std::uint64_t next_offset() const { return next_offset_; }
   [[nodiscard]] std::uint64_t waiting_bytes() const { return waiting_bytes_; }
+  /// How many wait for room.
+  [[nodiscard]] std::size_t waiters() const { return line_.size(); }
+  /// Something whose end is going to be heard of: a group in memory or on its way to the disk.
+  [[nodiscard]] bool has_work() const { return group_open_ || !groups_.empty(); }
   [[nodiscard]] std::uint64_t groups_done() const { return groups_done_; }
   [[nodiscard]] std::uint64_t bytes_done() const { return bytes_done_; }
   [[nodiscard]] static constexpr std::size_t payload_bytes_max(std::uint64_t segment_bytes) {
@@ -127,12 +115,16 @@ class Writer {
     bool done = false;
     Status status;
   };
-  struct GapTimer : runtime::Timer {
-    explicit GapTimer(Writer& owner);
+  struct Alarm : runtime::Timer {
+    Alarm(Writer& owner, void (Writer::*act)());
     Writer& owner;
+    void (Writer::*act)();
   };
   [[nodiscard]] bool fits(std::size_t record) const;
+  [[nodiscard]] Result<Room> place(std::size_t payload_bytes);
   [[nodiscard]] Status make_room(std::size_t record);
+  [[nodiscard]] bool is_worth_waiting(const Error& error, bool outlasts_full_disk) const;
+  void open_buffer(Buffer& buffer);
   void open_group();
   void seal_group();
   void close_buffer();
@@ -142,6 +134,8 @@ class Writer {
   void write_rest(Group& group);
   static void on_written(runtime::Op& op, runtime::Completion completion);
   void settle();
+  void serve();
+  void watch_line();
   runtime::Task<void> pump_at_end_of_turn();
 
   runtime::Reactor& reactor_;
@@ -170,9 +164,12 @@ class Writer {
   MonoTime last_start_{};
   bool hurry_ = false;
   bool stopping_ = false;
+  bool settling_ = false;  // in settle(): nobody may ask for room
+  RoomLine line_;
   runtime::Wakeup wakeup_;
   runtime::Wakeup idle_;
-  GapTimer gap_timer_;
+  Alarm gap_timer_;
+  Alarm line_timer_;
   runtime::TaskGroup tasks_;
 };
 

@@ -26,7 +26,8 @@ Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settin
       all_ready_(control),
       shutdown_(control),
       sampler_(control),
-      reloading_(control, 1) {}
+      reloading_(control, 1),
+      stop_wakeup_(control) {}
 
 std::string Node::socket_path(const config::GlobalSettings& global) {
   return global.control_socket.empty() ? global.run_dir + "/control" : global.control_socket;
@@ -142,43 +143,9 @@ runtime::Task<std::expected<void, std::string>> Node::start_shards() {
   co_return std::expected<void, std::string>();
 }
 
-runtime::Task<void> Node::stop() {
-  if (std::exchange(stopping_, true)) co_return;
-  log_.write("Shutting down");
-  if (commands_) co_await commands_->stop();
-  co_await reloading_.take(1);  // one asked for by a signal
-  sampler_.set();
-  // Also after a start that failed half way: what a shard began at its construction ends here.
-  runtime::TaskGroup stopping;
-  for (DataShard* shard : shards_) {
-    if (shard != nullptr) stopping.spawn(stop_traffic(*shard));
-  }
-  co_await stopping.join();
-  if (storage_started_) {
-    for (DataShard* shard : shards_) stopping.spawn(stop_storage(*shard));
-    co_await stopping.join();
-  }
-  // The journals are complete now: accounting reads them to the end.
-  co_await stop_accounting();
-  if (checkpointer_) checkpointer_->stop();
-  co_await tasks_.join();
-  log_.write("Stopped");
-  co_await log_.stop();
-}
-
 runtime::Task<void> Node::start_storage(DataShard& shard, Status& status) {
   status =
       co_await runtime::run_on<Status>(control_, shard.id(), [&shard, this] { return shard.start(*found_); });
-}
-
-runtime::Task<void> Node::stop_traffic(DataShard& shard) {
-  co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_traffic(kGrace); });
-}
-
-runtime::Task<void> Node::stop_storage(DataShard& shard) {
-  const Status stopped =
-      co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_storage(); });
-  if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
 }
 
 runtime::Task<void> Node::on_shard(DataShard& shard, const std::function<void(DataShard&)>& act) {

@@ -36,6 +36,8 @@ namespace sluice::shard {
 class Node {
  public:
   static constexpr Duration kGrace = 10s;  ///< transactions under way may take this long at a shutdown
+  /// The whole of stop(): what hangs (a disk, a peer, a program) is given up then.
+  static constexpr Duration kStopMax = 25s;
 
   struct Settings {
     std::string version;                       ///< "0.1.0"
@@ -58,7 +60,11 @@ class Node {
   void shard_ready(DataShard& shard);
   /// Finishes what is under way, makes everything durable. The shards' reactors are left for the caller to
   /// stop.
+  /// Limits: kStopMax. Then gave_up() names what has not ended, and nothing of the node may be destroyed: the process
+  /// has to end as it stands, which loses nothing that was acknowledged.
   [[nodiscard]] runtime::Task<void> stop();
+  /// Empty: stop() has ended everything.
+  [[nodiscard]] const std::string& gave_up() const { return gave_up_; }
 
   /// Resolves when a shutdown was asked for, by command or request_shutdown().
   [[nodiscard]] auto shutdown_requested() { return shutdown_.wait(); }
@@ -90,6 +96,11 @@ class Node {
   runtime::Task<void> sample_traffic();
   runtime::Task<void> watch_memory();
   runtime::Task<void> start_storage(DataShard& shard, Status& status);
+  // stop.cc
+  class StopStep;
+  runtime::Task<void> stop_in_order();
+  runtime::Task<void> stop_log();
+  [[nodiscard]] runtime::Task<bool> ends_within(const bool& ended, Duration at_most);
   runtime::Task<void> stop_traffic(DataShard& shard);
   runtime::Task<void> stop_storage(DataShard& shard);
   runtime::Task<void> spread_snapshot();
@@ -164,6 +175,13 @@ class Node {
   WallTime started_{};
   bool stopping_ = false;
   bool storage_started_ = false;
+  // stop.cc
+  runtime::TaskGroup stop_tasks_;
+  runtime::Wakeup stop_wakeup_;
+  std::vector<const StopStep*> stop_steps_;  // those under way
+  bool stopped_ = false;
+  bool log_stopped_ = false;
+  std::string gave_up_;
 };
 
 }  // namespace sluice::shard

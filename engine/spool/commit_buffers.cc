@@ -29,30 +29,23 @@ CommitBuffers::CommitBuffers(runtime::Reactor& reactor, std::size_t count, std::
 }
 
 log::Buffer* CommitBuffers::take_buffer(std::size_t bytes_min) {
-  CommitBuffer* found = nullptr;
-  if (bytes_min > buffer_bytes_) {
-    found = take_large(bytes_min);
-  } else if (!free_.empty()) {
-    found = free_.back();
+  if (bytes_min > buffer_bytes_) return take_large(bytes_min);
+  if (!free_.empty()) {
+    CommitBuffer* one = free_.back();
     free_.pop_back();
-  } else {
-    for (std::size_t tries = resident_.size(); tries > 0 && found == nullptr; --tries) {
-      CommitBuffer* oldest = resident_.front();
-      resident_.pop_front();
-      std::uint32_t unpinned = 0;
-      if (oldest->pins.compare_exchange_strong(unpinned, CommitBuffer::kEvicted, std::memory_order_acq_rel)) {
-        found = oldest;
-      } else {
-        resident_.push_back(oldest);
-      }
+    return one;
+  }
+  for (std::size_t tries = resident_.size(); tries > 0; --tries) {
+    CommitBuffer* oldest = resident_.front();
+    resident_.pop_front();
+    std::uint32_t unpinned = 0;
+    if (oldest->pins.compare_exchange_strong(unpinned, CommitBuffer::kEvicted, std::memory_order_acq_rel)) {
+      oldest->become(log::Buffer::State::Free);
+      return oldest;
     }
+    resident_.push_back(oldest);
   }
-  if (found == nullptr) {
-    refused_ = true;
-    return nullptr;
-  }
-  found->published = false;
-  return found;
+  return nullptr;
 }
 
 CommitBuffer* CommitBuffers::take_large(std::size_t bytes) {
@@ -62,30 +55,51 @@ CommitBuffer* CommitBuffers::take_large(std::size_t bytes) {
   buffer->own = log::AlignedMemory::make(size);
   buffer->memory = buffer->own.bytes();
   buffer->owner = this;
-  buffer->large = true;
+  buffer->one_group = true;
   large_bytes_ += size;
   large_.push_back(std::move(buffer));
   return large_.back().get();
 }
 
+void CommitBuffers::buffer_opened(log::Buffer& opened) {
+  auto& buffer = static_cast<CommitBuffer&>(opened);
+  if (!buffer.is_large()) buffer.pins.store(0, std::memory_order_release);
+}
+
 void CommitBuffers::buffer_done(log::Buffer& done) {
   auto& buffer = static_cast<CommitBuffer&>(done);
-  if (!buffer.large) {
-    if (buffer.published) {
-      resident_.push_back(&buffer);
-    } else {
-      free_.push_back(&buffer);
-    }
+  if (!buffer.is_large()) {
+    buffer.become(log::Buffer::State::Resident);
+    resident_.push_back(&buffer);
     return;
   }
+  buffer.become(log::Buffer::State::Free);
   large_bytes_ -= buffer.own.size();
   std::erase_if(large_, [&buffer](const auto& one) { return one.get() == &buffer; });
 }
 
-void CommitBuffers::publish(CommitBuffer& buffer) {
-  if (buffer.published || buffer.large) return;
-  buffer.published = true;
-  buffer.pins.store(0, std::memory_order_release);
+CommitBuffers::Census CommitBuffers::census() const {
+  Census out;
+  for (const auto& one : buffers_) {
+    const auto in_free = std::ranges::count(free_, one.get());
+    const auto in_resident = std::ranges::count(resident_, one.get());
+    SLUICE_ASSERT(in_free == (one->state == log::Buffer::State::Free ? 1 : 0));
+    SLUICE_ASSERT(in_resident == (one->state == log::Buffer::State::Resident ? 1 : 0));
+    switch (one->state) {
+      case log::Buffer::State::Free: ++out.free; break;
+      case log::Buffer::State::Open: ++out.open; break;
+      case log::Buffer::State::Closed: ++out.closed; break;
+      case log::Buffer::State::Resident: ++out.resident; break;
+    }
+  }
+  std::uint64_t bytes = 0;
+  for (const auto& one : large_) {
+    SLUICE_ASSERT(one->state == log::Buffer::State::Open || one->state == log::Buffer::State::Closed);
+    bytes += one->own.size();
+  }
+  SLUICE_ASSERT(bytes == large_bytes_);
+  out.large = large_.size();
+  return out;
 }
 
 bool CommitBuffers::pin(CommitBuffer& buffer) {

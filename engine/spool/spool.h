@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/log/room.h"
 #include "engine/log/segment_store.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
@@ -48,6 +49,7 @@ struct SpoolOptions {
   bool prefill = true;  ///< new segment files are written once with zeros (log/segment_store.h)
 };
 
+class AppendStop;
 class SpoolCore;
 struct SpoolInheritance;  // inheritance.h: what recovery found in the directories a shard looks after
 
@@ -74,7 +76,7 @@ class Spool {
 
   /// Takes over what recovery found and opens the first segment. Errors: the disk's.
   [[nodiscard]] runtime::Task<Status> start(SpoolInheritance inheritance);
-  /// Refuses new messages, waits for those under way. Moving stops.
+  /// Refuses new messages and those that wait for room, waits for those under way. Moving stops.
   [[nodiscard]] runtime::Task<void> stop();
 
   /// A new identity, never given out before in this installation.
@@ -87,24 +89,32 @@ class Spool {
   /// co_await spool.append(draft): Result<StoredMessage*>. No allocation, one copy. `draft` is borrowed until
   /// the answer. The message starts with outstanding() == number of recipients. Errors: NoSpace (disk),
   /// NoMemory (too many waiting), BadInput (limits of MessageDraft, or larger than a segment),
-  ///         Io, Cancelled (after stop()).
-  class [[nodiscard]] Append {
+  ///         Io, Cancelled (after stop(), or its AppendStop's).
+  class [[nodiscard]] Append final : log::RoomWaiter {
    public:
-    Append(Spool& spool, const MessageDraft& draft) : spool_(spool), draft_(draft) {}
-    Append(const Append&) = delete;
-    Append& operator=(const Append&) = delete;
+    Append(Spool& spool, const MessageDraft& draft, AppendStop* stop);
+    ~Append();
     bool await_ready();
     void await_suspend(std::coroutine_handle<> waiting) { waiting_ = waiting; }
     Result<StoredMessage*> await_resume() { return answer_; }
 
    private:
+    friend class AppendStop;
     friend class SpoolCore;
+    void on_room(Result<log::Room> room) override;
+    void stop();
     Spool& spool_;
     const MessageDraft& draft_;
+    AppendStop* stop_;
     std::coroutine_handle<> waiting_;
+    std::uint32_t envelope_bytes_ = 0;
+    std::uint32_t body_bytes_ = 0;
+    bool answered_ = false;
     Result<StoredMessage*> answer_ = nullptr;
   };
-  [[nodiscard]] Append append(const MessageDraft& draft) { return Append(*this, draft); }
+  [[nodiscard]] Append append(const MessageDraft& draft, AppendStop* stop = nullptr) {
+    return Append(*this, draft, stop);
+  }
 
   /// One recipient of `message` has ended and its ending is durable (the journal calls this). Frees `message`
   /// with the last one. Thread: home shard.
@@ -143,6 +153,25 @@ class Spool {
  private:
   friend class MessageReader;
   std::unique_ptr<SpoolCore> core_;
+};
+
+/// Ends an append's wait for room when nobody wants its answer any more.
+/// Thread: the spool's home shard. Lifetime: outlives the append it was given to; for one append at a time.
+class AppendStop {
+ public:
+  /// The append answers Cancelled at once, unless the message is on its way to the disk already.
+  void stop() {
+    stopped_ = true;
+    if (append_ != nullptr) append_->stop();
+  }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+  /// For another append. Requires that none is under way.
+  void renew() { stopped_ = false; }
+
+ private:
+  friend class Spool::Append;
+  Spool::Append* append_ = nullptr;
+  bool stopped_ = false;
 };
 
 }  // namespace sluice::spool

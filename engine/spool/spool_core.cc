@@ -31,7 +31,7 @@ SpoolCore::SpoolCore(runtime::Reactor& reactor, SpoolOptions options, DurableSin
       options_(std::move(options)),
       sink_(sink),
       buffers_(reactor, options_.commit_buffers, Spool::kCommitBufferBytes, options_.large_records_bytes),
-      store_(reactor, store_options(options_, reactor.shard().raw()), [this] { serve_waiting(); }),
+      store_(reactor, store_options(options_, reactor.shard().raw()), [this] { segments_changed(); }),
       writer_(reactor,
               {.shard = reactor.shard().raw(), .incarnation = 0, .in_flight_max = Spool::kCommitsInFlightMax},
               store_, buffers_, *this),
@@ -67,8 +67,6 @@ runtime::Task<Status> SpoolCore::start(SpoolInheritance inheritance) {
 
 runtime::Task<void> SpoolCore::stop() {
   stopping_ = true;
-  for (Spool::Append* one : std::exchange(waiting_, {}))
-    answer(*one, fail(Errc::Cancelled, "spool: stopping"));
   move_wakeup_.set();
   co_await writer_.stop();
   co_await tasks_.join();
@@ -89,7 +87,7 @@ MessageId SpoolCore::next_id() {
 }
 
 bool SpoolCore::accepting() const {
-  if (!started_ || stopping_ || writer_.failed() || waiting_.size() >= Spool::kAppendsWaitingMax)
+  if (!started_ || stopping_ || writer_.failed() || writer_.waiters() >= Spool::kAppendsWaitingMax)
     return false;
   if (store_.has_room()) return true;
   const log::Segment* open = writer_.segment();
@@ -97,35 +95,39 @@ bool SpoolCore::accepting() const {
 }
 
 bool SpoolCore::append(Spool::Append& append) {
-  const auto refuse = [&append](Error error) {
-    append.answer_ = std::unexpected(error);
-    return true;
-  };
-  if (stopping_ || !started_) return refuse({Errc::Cancelled, 0, "spool: stopping"});
   const Result<MessageSizes> sizes = measure(append.draft_);
-  if (!sizes) return refuse(sizes.error());
-  Status status = fail(Errc::NoMemory, "spool: others wait");
-  if (waiting_.empty()) status = try_append(append, *sizes);
-  if (status) return !append.draft_.wait_until_durable;
-  const bool later =
-      status.error().code == Errc::NoMemory || (status.error().code == Errc::NoSpace && store_.has_room());
-  if (!later) return refuse(status.error());
-  if (waiting_.size() >= Spool::kAppendsWaitingMax)
-    return refuse({Errc::NoMemory, 0, "spool: too many waiting"});
-  waiting_.push_back(&append);
-  return false;
+  const bool stopped = stopping_ || !started_ || (append.stop_ != nullptr && append.stop_->stopped());
+  if (stopped) {
+    answer(append, fail(Errc::Cancelled, "spool: stopping"));
+  } else if (!sizes) {
+    answer(append, std::unexpected(sizes.error()));
+  } else if (writer_.waiters() >= Spool::kAppendsWaitingMax) {
+    answer(append, fail(Errc::NoMemory, "spool: too many waiting"));
+  } else {
+    append.envelope_bytes_ = sizes->envelope_bytes;
+    append.body_bytes_ = sizes->body_bytes;
+    writer_.reserve(append, std::size_t{sizes->envelope_bytes} + sizes->body_bytes);
+  }
+  return append.answered_;
 }
 
-Status SpoolCore::try_append(Spool::Append& append, MessageSizes sizes) {
+void SpoolCore::cancel(Spool::Append& append) {
+  if (!append.waits()) return;
+  writer_.cancel(append);
+  answer(append, fail(Errc::Cancelled, "spool: nobody waits for the answer"));
+}
+
+void SpoolCore::fill(Spool::Append& append, const Result<log::Room>& room) {
+  if (!room) {
+    answer(append, std::unexpected(room.error()));
+    return;
+  }
   const MessageDraft& draft = append.draft_;
-  const Result<log::Writer::Reserved> room =
-      writer_.begin(std::size_t{sizes.envelope_bytes} + sizes.body_bytes);
-  if (!room) return std::unexpected(room.error());
+  const MessageSizes sizes{append.envelope_bytes_, append.body_bytes_};
   encode_message(draft, sizes, room->payload);
   writer_.end(*room, log::RecordType::Message);
   note_roll();
-  auto& buffer = static_cast<CommitBuffer&>(*room->buffer);
-  buffers_.publish(buffer);
+  const auto& buffer = static_cast<const CommitBuffer&>(*room->buffer);
 
   StoredMessage& message = *slab_.take();
   message.id_ = draft.id;
@@ -139,7 +141,7 @@ Status SpoolCore::try_append(Spool::Append& append, MessageSizes sizes) {
       draft.job_id.empty() ? nullptr : &jobs_.enter(draft.job_id, message.outstanding_, message.body_bytes_);
   message.state_ |= MessageSlab::kPending;
   PlaceWord word{room->segment->slot, room->offset, std::nullopt};
-  if (!buffer.large) word.buffer = buffer.index;
+  if (!buffer.is_large()) word.buffer = buffer.index;
   message.where_.store(word.pack());
   ++room->segment->live_records;
   room->segment->live_bytes += bytes_of(message);
@@ -152,12 +154,11 @@ Status SpoolCore::try_append(Spool::Append& append, MessageSizes sizes) {
   pending.place = place_of(message, message.where_.load(std::memory_order_relaxed));
   pending.slot = room->segment->slot;
   if (!draft.wait_until_durable) {
-    append.answer_ = &message;
     pending.waiter = nullptr;
+    answer(append, &message);
   }
   pending_.push_back(pending);
   ++appended_;
-  return {};
 }
 
 MessagePlace SpoolCore::place_of(const StoredMessage& message, std::uint64_t word) const {
@@ -166,9 +167,11 @@ MessagePlace SpoolCore::place_of(const StoredMessage& message, std::uint64_t wor
   return {header.shard, header.number, at.offset, message.envelope_bytes_, message.body_bytes_};
 }
 
-void SpoolCore::answer(Spool::Append& waiter, Result<StoredMessage*> with) {
-  waiter.answer_ = with;
-  reactor_.post(waiter.waiting_);
+// At once, or to a coroutine that waits.
+void SpoolCore::answer(Spool::Append& append, Result<StoredMessage*> with) {
+  append.answer_ = with;
+  append.answered_ = true;
+  if (append.waiting_) reactor_.post(append.waiting_);
 }
 
 void SpoolCore::group_done(const log::GroupDone& done) {
@@ -196,24 +199,11 @@ void SpoolCore::group_done(const log::GroupDone& done) {
     if (pending.waiter != nullptr) answer(*pending.waiter, &message);
     if ((message.state_ & MessageSlab::kEnded) != 0) forget(message);
   }
-  serve_waiting();
+  if (!status) move_wakeup_.set();
 }
 
-void SpoolCore::room() { serve_waiting(); }
-
-void SpoolCore::serve_waiting() {
-  while (!waiting_.empty()) {
-    Spool::Append& next = *waiting_.front();
-    const Result<MessageSizes> sizes = measure(next.draft_);
-    const Status status = try_append(next, *sizes);
-    if (!status && (status.error().code == Errc::NoMemory ||
-                    (status.error().code == Errc::NoSpace && store_.has_room()))) {
-      break;
-    }
-    waiting_.pop_front();
-    if (!status) answer(next, std::unexpected(status.error()));
-    if (status && !next.draft_.wait_until_durable) reactor_.post(next.waiting_);
-  }
+void SpoolCore::segments_changed() {
+  writer_.segments_changed();
   move_wakeup_.set();
 }
 
@@ -294,7 +284,7 @@ Spool::Stats SpoolCore::stats() const {
   out.messages_moved = moved_;
   out.groups_committed = writer_.groups_done();
   out.bytes_committed = writer_.bytes_done();
-  out.appends_waiting = waiting_.size();
+  out.appends_waiting = writer_.waiters();
   for (std::uint32_t slot = 0; slot < store_.slots(); ++slot) {
     const auto state = store_.at(slot).state;
     if (state == log::Segment::State::Open || state == log::Segment::State::Sealed) ++out.segments_in_use;

@@ -39,6 +39,9 @@ class SpoolCore final : log::GroupSink {
   [[nodiscard]] bool failed() const { return writer_.failed(); }
   /// True: answered at once.
   bool append(Spool::Append& append);
+  void cancel(Spool::Append& append);
+  /// Stores `append` in `room`, or answers it with the error.
+  void fill(Spool::Append& append, const Result<log::Room>& room);
   void release(StoredMessage& message);
   void move_durable(StoredMessage& message);
   StoredMessage* adopt(MessageId id, const MessagePlace& place, WallTime received, MessageFlags flags,
@@ -63,6 +66,8 @@ class SpoolCore final : log::GroupSink {
     std::uint64_t word = 0;  // a moved copy's new place
     bool moved = false;
   };
+  // Waits for room for a copy, and makes it.
+  class MovedCopy;
   // A message with two copies on disk.
   struct Move {
     MessagePlace from;
@@ -70,10 +75,8 @@ class SpoolCore final : log::GroupSink {
   };
 
   void group_done(const log::GroupDone& done) override;
-  void room() override;
-  [[nodiscard]] Status try_append(Spool::Append& append, MessageSizes sizes);
-  void serve_waiting();
-  void answer(Spool::Append& waiter, Result<StoredMessage*> with);
+  void segments_changed();
+  void answer(Spool::Append& append, Result<StoredMessage*> with);
   void end_message(StoredMessage& message);
   void forget(StoredMessage& message);
   void drop_copy(std::uint32_t slot, std::uint32_t bytes);
@@ -91,6 +94,7 @@ class SpoolCore final : log::GroupSink {
   runtime::Task<void> move_forever();
   runtime::Task<void> empty_segment(log::Segment& segment);
   runtime::Task<Status> move_one(StoredMessage& message, log::Segment& from);
+  void put_copy(StoredMessage& message, std::span<const std::byte> payload, const log::Room& room);
 
   runtime::Reactor& reactor_;
   SpoolOptions options_;
@@ -101,7 +105,6 @@ class SpoolCore final : log::GroupSink {
   MessageSlab slab_;
   JobTable jobs_;
   std::deque<Pending> pending_;
-  std::deque<Spool::Append*> waiting_;
   std::unordered_map<std::uint64_t, std::uint32_t> adopted_slots_;  // directory shard << 32 | number -> slot
   std::unordered_map<const StoredMessage*, Move> moves_;
   std::vector<log::Segment*> retire_later_;  // somebody still reads

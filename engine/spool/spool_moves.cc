@@ -25,6 +25,31 @@ constexpr Duration kLookEvery = 1s;
 
 }  // namespace
 
+// co_await MovedCopy(core, message, payload): Status. The copy is in its group, or there will be no room for it.
+class SpoolCore::MovedCopy final : public log::RoomWaiter {
+ public:
+  MovedCopy(SpoolCore& core, StoredMessage& message, std::span<const std::byte> payload)
+      : core_(core), message_(message), payload_(payload) {}
+  bool await_ready() {
+    core_.writer_.reserve(*this, payload_.size());
+    return status_.has_value();
+  }
+  void await_suspend(std::coroutine_handle<> waiting) { waiting_ = waiting; }
+  [[nodiscard]] Status await_resume() const { return *status_; }
+
+ private:
+  void on_room(Result<log::Room> room) override {
+    if (room) core_.put_copy(message_, payload_, *room);
+    status_ = room ? Status() : std::unexpected(room.error());
+    if (waiting_) core_.reactor_.post(waiting_);
+  }
+  SpoolCore& core_;
+  StoredMessage& message_;
+  std::span<const std::byte> payload_;
+  std::coroutine_handle<> waiting_;
+  std::optional<Status> status_;
+};
+
 void SpoolCore::finish_moved_copy(const Pending& pending, const Status& status) {
   StoredMessage& message = *pending.message;
   if (!status) {
@@ -127,43 +152,33 @@ runtime::Task<Status> SpoolCore::move_one(StoredMessage& message, log::Segment& 
       log::load<std::uint64_t>(record->payload.data()) != id.raw()) {
     status = fail(Errc::Corrupt, "spool: message to move");
   }
-  Result<log::Writer::Reserved> room = fail(Errc::Corrupt, "spool: message to move");
-  while (status) {
-    room = writer_.begin(record->payload.size());
-    if (room) break;
-    const bool later = !stopping_ && !writer_.failed() && room.error().code != Errc::BadInput &&
-                       (room.error().code != Errc::NoSpace || store_.has_room());
-    if (!later) {
-      status = std::unexpected(room.error());
-    } else {
-      co_await move_wakeup_.wait();
-    }
-  }
+  if (status) status = co_await MovedCopy(*this, message, record->payload);
   if (!status) {
     moves_.erase(&message);
     message.state_ &= static_cast<std::uint8_t>(~MessageSlab::kMoving);
     if ((message.state_ & MessageSlab::kEnded) != 0) forget(message);
-    co_return status;
   }
-  std::memcpy(room->payload.data(), record->payload.data(), record->payload.size());
-  writer_.end(*room, log::RecordType::MovedMessage);
+  co_return status;
+}
+
+void SpoolCore::put_copy(StoredMessage& message, std::span<const std::byte> payload, const log::Room& room) {
+  std::memcpy(room.payload.data(), payload.data(), payload.size());
+  writer_.end(room, log::RecordType::MovedMessage);
   note_roll();
-  auto& buffer = static_cast<CommitBuffer&>(*room->buffer);
-  buffers_.publish(buffer);
-  ++room->segment->live_records;
-  room->segment->live_bytes += bytes;
-  PlaceWord word{room->segment->slot, room->offset, std::nullopt};
-  if (!buffer.large) word.buffer = buffer.index;
+  const auto& buffer = static_cast<const CommitBuffer&>(*room.buffer);
+  ++room.segment->live_records;
+  room.segment->live_bytes += bytes_of(message);
+  PlaceWord word{room.segment->slot, room.offset, std::nullopt};
+  if (!buffer.is_large()) word.buffer = buffer.index;
   Pending pending;
   pending.message = &message;
-  pending.payload = room->payload;
-  pending.sequence = room->sequence;
-  pending.slot = room->segment->slot;
+  pending.payload = room.payload;
+  pending.sequence = room.sequence;
+  pending.slot = room.segment->slot;
   pending.word = word.pack();
   pending.place = place_of(message, pending.word);
   pending.moved = true;
   pending_.push_back(pending);
-  co_return status;
 }
 
 }  // namespace sluice::spool

@@ -182,6 +182,11 @@ runtime::Task<void> run_daemon(Daemon& daemon, std::shared_ptr<const config::Con
     daemon.exit_status = 1;
   }
   co_await daemon.node.stop();
+  if (!daemon.node.gave_up().empty()) {
+    std::fprintf(stderr, "Shutdown: gave up waiting for %s\n", daemon.node.gave_up().c_str());
+    std::fflush(stderr);
+    std::_Exit(1);  // the threads wait for what does not end, and the kernel may still use their memory
+  }
   daemon.signals.stop();
   co_await watchers.join();
   for (std::uint32_t i = 0; launched && i < daemon.shards; ++i) {

@@ -18,8 +18,17 @@ class CommitBuffersTest : public test::SimTest {
  protected:
   CommitBuffer* take(std::size_t bytes = kBytes) {
     auto* buffer = static_cast<CommitBuffer*>(buffers.take_buffer(bytes));
-    if (buffer != nullptr) buffers.publish(*buffer);
+    if (buffer != nullptr) open(*buffer);
     return buffer;
+  }
+  // What a writer does with a buffer.
+  void open(CommitBuffer& buffer) {
+    buffer.become(log::Buffer::State::Open);
+    buffers.buffer_opened(buffer);
+  }
+  void finish(CommitBuffer& buffer) {
+    buffer.become(log::Buffer::State::Closed);
+    buffers.buffer_done(buffer);
   }
   CommitBuffers buffers{here(), 8, kBytes, 256 * kKiB};
 };
@@ -28,7 +37,7 @@ TEST_F(CommitBuffersTest, TheOldestUnpinnedIsTakenFirst) {
   std::vector<CommitBuffer*> all;
   for (int i = 0; i < 8; ++i) all.push_back(take());
   EXPECT_EQ(take(), nullptr) << "all are under way";
-  for (CommitBuffer* one : all) buffers.buffer_done(*one);
+  for (CommitBuffer* one : all) finish(*one);
   EXPECT_TRUE(buffers.pin(*all[0]));
   EXPECT_EQ(take(), all[1]);
   EXPECT_EQ(take(), all[2]);
@@ -38,7 +47,7 @@ TEST_F(CommitBuffersTest, TheOldestUnpinnedIsTakenFirst) {
 TEST_F(CommitBuffersTest, HalfOfThemCannotBePinned) {
   std::vector<CommitBuffer*> all;
   for (int i = 0; i < 8; ++i) all.push_back(take());
-  for (CommitBuffer* one : all) buffers.buffer_done(*one);
+  for (CommitBuffer* one : all) finish(*one);
   int pinned = 0;
   for (CommitBuffer* one : all) pinned += buffers.pin(*one) ? 1 : 0;
   EXPECT_EQ(pinned, 4);
@@ -52,10 +61,32 @@ TEST_F(CommitBuffersTest, HalfOfThemCannotBePinned) {
 
 TEST_F(CommitBuffersTest, AnEvictedBufferCannotBePinned) {
   CommitBuffer* buffer = static_cast<CommitBuffer*>(buffers.take_buffer(kBytes));
-  EXPECT_FALSE(buffers.pin(*buffer)) << "not published yet";
-  buffers.publish(*buffer);
+  EXPECT_FALSE(buffers.pin(*buffer)) << "not opened yet";
+  open(*buffer);
   EXPECT_TRUE(buffers.pin(*buffer));
   buffers.unpin(*buffer);
+}
+
+TEST_F(CommitBuffersTest, EachIsInExactlyOneList) {
+  CommitBuffer* resident = take();
+  finish(*resident);
+  CommitBuffer* closed = take();
+  closed->become(log::Buffer::State::Closed);
+  closed->groups_under_way = 1;
+  take();
+  take(128 * kKiB);
+  const CommitBuffers::Census now = buffers.census();
+  EXPECT_EQ(now.free, 5u);
+  EXPECT_EQ(now.open, 1u);
+  EXPECT_EQ(now.closed, 1u);
+  EXPECT_EQ(now.resident, 1u);
+  EXPECT_EQ(now.large, 1u);
+}
+
+TEST_F(CommitBuffersTest, ABufferCannotBeReturnedTwice) {
+  CommitBuffer* buffer = take();
+  finish(*buffer);
+  EXPECT_DEATH(buffers.buffer_done(*buffer), "groups_under_way == 0");
 }
 
 TEST_F(CommitBuffersTest, LargeOnesAreBoundedButOneIsAlwaysLetThrough) {
@@ -63,20 +94,20 @@ TEST_F(CommitBuffersTest, LargeOnesAreBoundedButOneIsAlwaysLetThrough) {
   ASSERT_NE(huge, nullptr) << "larger than the budget, but alone";
   EXPECT_EQ(take(128 * kKiB), nullptr);
   EXPECT_NE(take(), nullptr) << "small ones are not affected";
-  buffers.buffer_done(*huge);
+  finish(*huge);
   auto* one = take(128 * kKiB);
   auto* two = take(128 * kKiB);
   EXPECT_NE(one, nullptr);
   EXPECT_NE(two, nullptr);
   EXPECT_EQ(take(128 * kKiB), nullptr);
-  buffers.buffer_done(*one);
+  finish(*one);
   EXPECT_NE(take(128 * kKiB), nullptr);
 }
 
 TEST_F(CommitBuffersTest, PinsFromManyThreadsAddUp) {
   std::vector<CommitBuffer*> all;
   for (int i = 0; i < 8; ++i) all.push_back(take());
-  for (CommitBuffer* one : all) buffers.buffer_done(*one);
+  for (CommitBuffer* one : all) finish(*one);
   std::atomic<bool> stop = false;
   std::vector<std::thread> readers;
   for (unsigned t = 0; t < 3; ++t) {
@@ -94,8 +125,8 @@ TEST_F(CommitBuffersTest, PinsFromManyThreadsAddUp) {
     auto* taken = static_cast<CommitBuffer*>(buffers.take_buffer(kBytes));
     if (taken == nullptr) continue;
     EXPECT_EQ(taken->pins.load(), CommitBuffer::kEvicted);
-    buffers.publish(*taken);
-    buffers.buffer_done(*taken);
+    open(*taken);
+    finish(*taken);
   }
   stop = true;
   for (std::thread& one : readers) one.join();
