@@ -38,13 +38,17 @@ bool has_any(std::string_view text, std::span<const std::string> remove) {
   return false;
 }
 
-/// Appends the fields of `text` that stay; answers how long its header section is.
+/// Appends the header section of `text` without the fields that are to be left out; answers how long it was.
 std::size_t append_kept(std::string& out, std::string_view text, std::span<const std::string> remove) {
   net::HeaderScan scan(text);
   net::HeaderField field;
+  std::size_t copied = 0;
   while (scan.next(field)) {
-    if (!is_removed(field.name, remove)) out += field.whole;
+    if (!is_removed(field.name, remove)) continue;
+    out += text.substr(copied, field.offset - copied);
+    copied = field.offset + field.whole.size();
   }
+  out += text.substr(copied, scan.header_bytes() - copied);
   return scan.header_bytes();
 }
 
