@@ -33,7 +33,7 @@ bool is_host_name(std::string_view name) {
 }
 
 bool is_plain_dns_name(std::string_view name) {
-  return is_name_of(name, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
+  return is_name_of(name, [](char c) { return c >= ' ' && c <= '~' && c != '\\'; });
 }
 
 }  // namespace sluice
