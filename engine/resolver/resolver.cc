@@ -215,7 +215,7 @@ Task<RrsetRef> Resolver::State::lookup(std::string name, Type type, Duration wit
   if (name.size() > 1 && name.back() == '.') name.pop_back();
   name = to_a_labels(name).value_or(std::string());
   const MonoTime now = reactor_.now();
-  if (!is_plain_dns_name(name)) co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
+  if (!is_askable_dns_name(name)) co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
   if (RrsetRef found = cache_.find(name, type, now)) {
     ++counters_.answered_cached;
     co_return found;

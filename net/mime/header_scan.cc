@@ -62,6 +62,7 @@ HeaderScan::HeaderScan(std::string_view message) : text_(message) {
     const std::string_view rest = text_.substr(front_);
     if (rest.starts_with(kByteOrderMark)) {
       front_ += kByteOrderMark.size();
+      if (const std::string_view line = line_at(text_, front_); is_empty_line(line)) front_ += line.size();
     } else if (front_ < kHeaderBytesMax && is_mailbox_line(rest)) {
       front_ = line_end(text_, front_);
     } else {

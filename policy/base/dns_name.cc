@@ -33,6 +33,10 @@ bool is_host_name(std::string_view name) {
 }
 
 bool is_plain_dns_name(std::string_view name) {
+  return is_name_of(name, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
+}
+
+bool is_askable_dns_name(std::string_view name) {
   return is_name_of(name, [](char c) { return c >= ' ' && c <= '~' && c != '\\'; });
 }
 

@@ -102,10 +102,7 @@ TEST(StrangeHeaders, TextWithoutHeadersArrivesAsText) {
 // Whatever stands in which order above the empty line: the first of each control header counts, none leaves, and
 // what is neither ours nor in front of the message arrives as it was.
 TEST(StrangeHeaders, AnyOrder) {
-  std::random_device entropy;
-  const unsigned seed = entropy();
-  SCOPED_TRACE(seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(20261130);
   const std::string pool[] = {"Subject: s",
                               "X Y: 1",
                               "garbage",

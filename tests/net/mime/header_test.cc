@@ -117,6 +117,7 @@ TEST(HeaderScan, FirstLine) {
        "From a b\r\n>From c d\r\nA: 1\r\n",
        First::Field, 24},
       {"From a b", First::Field, 8},
+      {"\xef\xbb\xbf\r\nA: 1\r\n", First::Field, 5},
       {"From : a\r\n", First::Field, 0},
   };
   for (const auto& row : rows) {
