@@ -38,14 +38,17 @@ bool has_any(std::string_view text, std::span<const std::string> remove) {
   return false;
 }
 
-/// Appends the fields of `text` that stay; answers how long its header section is.
+/// Appends `text` up to the last field that is to be left out, without any of these; answers where that one ends.
 std::size_t append_kept(std::string& out, std::string_view text, std::span<const std::string> remove) {
   net::HeaderScan scan(text);
   net::HeaderField field;
+  std::size_t copied = 0;
   while (scan.next(field)) {
-    if (!is_removed(field.name, remove)) out += field.whole;
+    if (!is_removed(field.name, remove)) continue;
+    out += text.substr(copied, field.offset - copied);
+    copied = field.offset + field.whole.size();
   }
-  return scan.header_bytes();
+  return copied;
 }
 
 }  // namespace
@@ -58,8 +61,8 @@ void make_outgoing(Outgoing& out, std::span<const std::byte> body, spool::Messag
   if (remove.empty()) return;
   if (has_any(out.front, remove)) {
     std::string kept;
-    append_kept(kept, out.front, remove);
-    out.front = std::move(kept);
+    const std::size_t done = append_kept(kept, out.front, remove);
+    out.front.replace(0, done, kept);
   }
   const std::string_view text(reinterpret_cast<const char*>(body.data()), body.size());
   if (has_any(text, remove)) out.rest = body.subspan(append_kept(out.front, text, remove));

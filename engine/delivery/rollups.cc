@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "policy/base/dns_name.h"
+
 namespace sluice::delivery {
 
 namespace {
@@ -30,7 +32,7 @@ Task<Rollups::Mx> Rollups::mx_of(std::string domain) {
   std::size_t cursor = 0;
   Rrset::Mx one;
   while (out.names.size() < resolver::Resolver::kMailHostsMax && out.set->next_mx(cursor, one)) {
-    if (!one.host.empty()) out.names.push_back({one.preference, one.host});
+    if (is_host_name(one.host)) out.names.push_back({one.preference, one.host});
   }
   out.best = routing::best_names(out.names);
   co_return out;

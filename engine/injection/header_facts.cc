@@ -19,7 +19,7 @@ std::string_view raw_body(const net::HeaderField& field) {
 void HeaderFacts::reset() {
   virtual_mta = job = job_header = env_id = schedule = std::nullopt;
   hops = 0;
-  has_date = has_message_id = too_large = false;
+  has_date = has_message_id = too_large = begins_with_text = false;
   cuts.clear();
   froms.clear();
   auth_results.clear();
@@ -30,9 +30,12 @@ void HeaderFacts::reset() {
 void HeaderFacts::read(const HeaderTable& table, std::string_view text) {
   net::HeaderScan scan(text);
   net::HeaderField field;
+  if (scan.front_bytes() > 0) cuts.push_back({0, scan.front_bytes(), {}});
+  bool known = false;
   while (scan.next(field)) {
     const HeaderTable::Entry* entry = table.find(field.name);
     if (entry == nullptr) continue;
+    known = true;
     using U = HeaderUse;
     const std::uint32_t use = entry->use;
     if ((use & U::kReceived) != 0) ++hops;
@@ -53,6 +56,9 @@ void HeaderFacts::read(const HeaderTable& table, std::string_view text) {
     if ((use & U::kRemove) != 0) cuts.push_back({field.offset, field.whole.size(), {}});
   }
   too_large = scan.ended() == net::HeaderScan::Ended::TooLarge;
+  using First = net::HeaderScan::FirstLine;
+  // Text above headers that mean something to us is a bad line among headers, not the body.
+  begins_with_text = scan.first_line() == First::Folded || (scan.first_line() == First::Text && !known);
 }
 
 std::string HeaderFacts::rewritten(const identity::RewriteList& list, std::string_view field) {

@@ -30,6 +30,9 @@ struct HeaderFacts {
   bool has_date = false;
   bool has_message_id = false;
   bool too_large = false;  ///< net::HeaderScan's limits
+  /// The message begins with text, not with a header: without an empty line in front, a receiver would take that
+  /// text for part of the headers that are put before it.
+  bool begins_with_text = false;
   std::vector<Cut> cuts;
   std::vector<net::HeaderField> froms;
   std::vector<net::HeaderField> auth_results;

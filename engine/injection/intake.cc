@@ -337,6 +337,7 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
   draft.received = reactor_.wall_now();
   make_front(submission, *snapshot, *chosen, draft);
   fill_draft(submission, *snapshot, *chosen, draft);
+  if (work.headers.begins_with_text) work.front += "\r\n";
   work.pieces.push_back(std::as_bytes(std::span(work.front)));
   work.headers.append_pieces(submission.text, work.pieces);
   draft.body = work.pieces;

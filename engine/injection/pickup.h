@@ -103,9 +103,12 @@ class Pickup {
   runtime::Task<void> keep_rest(Taken& file, std::string rest, std::size_t stored);
   runtime::Task<void> finish(Taken& file);
   runtime::Task<void> remove(std::string path);
-  runtime::Task<void> reject(const std::string& path, std::string name, std::string why);
-  runtime::Task<Status> move_away(const std::string& from, std::string name, std::string& to);
-  runtime::Task<Status> copy_away(const std::string& from, runtime::File& place);
+  /// `nameless`: the file, when it has no name to rename any more.
+  runtime::Task<void> reject(const std::string& path, std::string name, std::string why,
+                             runtime::File* nameless = nullptr);
+  runtime::Task<Status> move_away(const std::string& from, std::string name, std::string& to,
+                                  runtime::File* nameless);
+  runtime::Task<Status> copy_away(runtime::File& source, runtime::File& place);
   runtime::Task<void> sync_names();
   void trouble(std::string text);
   void end_troubles();

@@ -204,12 +204,18 @@ Task<void> Pickup::keep_rest(Taken& file, std::string rest, std::size_t stored) 
 }
 
 Task<void> Pickup::finish(Taken& file) {
-  const Result<runtime::FileState> now = reactor_.state_of(file.file.fd());
-  if (now && !is_same(*now, file.state)) {
-    co_await reject(file.path, file.name, "was written to after it was read: what it held then is sent");
-  } else {
-    co_await remove(file.path);
+  const auto is_changed = [this, &file] {
+    const Result<runtime::FileState> now = reactor_.state_of(file.file.fd());
+    return now && !is_same(*now, file.state);
+  };
+  const char* const why = "was written to after it was read: what it held then is sent";
+  if (is_changed()) {
+    co_await reject(file.path, file.name, why);
+    co_return;
   }
+  co_await remove(file.path);
+  // Whoever has it open may have written between the look and the end of its name.
+  if (is_changed() && !stored_.contains(file.path)) co_await reject(file.path, file.name, why, &file.file);
 }
 
 Task<void> Pickup::remove(std::string path) {
@@ -224,9 +230,9 @@ Task<void> Pickup::remove(std::string path) {
   stored_.insert(std::move(path));
 }
 
-Task<void> Pickup::reject(const std::string& path, std::string name, std::string why) {
+Task<void> Pickup::reject(const std::string& path, std::string name, std::string why, File* nameless) {
   std::string to;
-  const Status moved = co_await move_away(path, name, to);
+  const Status moved = co_await move_away(path, name, to, nameless);
   if (moved) {
     changed_ = true;
     log_(fmt::format("Pickup: {}/{} moved to {}: {}", dirs_->dir, name, to, why));
@@ -236,7 +242,7 @@ Task<void> Pickup::reject(const std::string& path, std::string name, std::string
                       moved.error().text()));
 }
 
-Task<Status> Pickup::move_away(const std::string& from, std::string name, std::string& to) {
+Task<Status> Pickup::move_away(const std::string& from, std::string name, std::string& to, File* nameless) {
   if (name.size() > kNameBytesMax - 17) name.resize(kNameBytesMax - 17);
   to = dirs_->bad + '/' + name;
   for (int tries = 0; tries < 3; ++tries) {
@@ -247,10 +253,21 @@ Task<Status> Pickup::move_away(const std::string& from, std::string name, std::s
       continue;
     }
     if (!place) co_return std::unexpected(place.error());
-    Status moved = co_await runtime::rename_file(reactor_, from, to);
-    if (moved) co_return co_await runtime::sync_directory(reactor_, dirs_->bad);
-    if (moved.error().sys_errno == EXDEV) {
-      moved = co_await copy_away(from, *place);
+    Status moved;
+    if (nameless != nullptr) {
+      moved = co_await copy_away(*nameless, *place);
+      if (moved) co_return moved;
+    } else {
+      moved = co_await runtime::rename_file(reactor_, from, to);
+      if (moved) co_return co_await runtime::sync_directory(reactor_, dirs_->bad);
+    }
+    if (nameless == nullptr && moved.error().sys_errno == EXDEV) {
+      Result<File> source = co_await File::open(reactor_, from, kToRead);
+      if (source) {
+        moved = co_await copy_away(*source, *place);
+      } else {
+        moved = std::unexpected(source.error());
+      }
       if (moved) moved = co_await runtime::unlink_file(reactor_, from);
     }
     // Also where only the last step failed: otherwise every pass would add a copy.
@@ -260,12 +277,10 @@ Task<Status> Pickup::move_away(const std::string& from, std::string name, std::s
   co_return fail(Errc::Exists, "open");
 }
 
-Task<Status> Pickup::copy_away(const std::string& from, File& place) {
-  Result<File> source = co_await File::open(reactor_, from, kToRead);
-  if (!source) co_return std::unexpected(source.error());
+Task<Status> Pickup::copy_away(File& source, File& place) {
   std::string bytes(256 * kKiB, '\0');
   for (std::uint64_t at = 0;;) {
-    const Result<std::size_t> read = co_await source->read(std::as_writable_bytes(std::span(bytes)), at);
+    const Result<std::size_t> read = co_await source.read(std::as_writable_bytes(std::span(bytes)), at);
     if (!read) co_return std::unexpected(read.error());
     if (*read == 0) break;
     const Status written = co_await place.write(std::as_bytes(std::span(bytes)).first(*read), at);

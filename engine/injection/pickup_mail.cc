@@ -40,6 +40,7 @@ PickupMail::PickupMail(runtime::Reactor& reactor, Intake& intake, std::shared_pt
 net::PickupRules PickupMail::reader_rules() const {
   return {.remove_dot = rules_->snapshot->config->globals.pickup_remove_dot,
           .allow_no_domain = rules_->settings.auto_qualify_domain,
+          .allow_loose_dots = rules_->settings.allow_loose_dots,
           .accept_invalid = rules_->settings.accept_invalid_recipients};
 }
 

@@ -57,6 +57,7 @@ net::ServerSettings SmtpSession::server_settings(const config::SourceSettings& r
   out.disconnect_on_transient_error = rules.disconnect_on_transient_error;
   out.accept_invalid_recipients = rules.accept_invalid_recipients;
   out.accept_no_domain = rules.auto_qualify_domain;
+  out.accept_loose_dots = rules.allow_loose_dots;
   out.unanswered_max = kUnansweredMax;
   return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/base/assert.h"
+#include "policy/base/dns_name.h"
 
 namespace sluice::resolver {
 
@@ -13,11 +14,20 @@ using routing::StaticHost;
 namespace {
 
 constexpr std::uint16_t kPreferenceOfHost = 0;
+constexpr std::size_t kAddressesPerHostMax = 64;
 
 /// Only these are asked for; a static list may hold anything the configuration took for a name.
 bool has_usable_name(const StaticHost& element) { return routing::is_domain_name(element.name); }
 bool has_records(const RrsetRef& set) { return set && set->kind() == Rrset::Kind::Records; }
 bool is_failure(const RrsetRef& set) { return set && set->kind() == Rrset::Kind::Failure; }
+/// Some host of an MX set can be a host. A set of nonsense alone says as little as none.
+bool has_mail_host(const Rrset& set) {
+  std::size_t cursor = 0;
+  for (Rrset::Mx mx; set.next_mx(cursor, mx);) {
+    if (mx.host.empty() || is_host_name(mx.host)) return true;
+  }
+  return false;
+}
 bool is_nxdomain(const RrsetRef& set) { return set && set->kind() == Rrset::Kind::NxDomain; }
 
 }  // namespace
@@ -38,7 +48,7 @@ void Gathering::add_host(std::string_view name, std::uint16_t group, std::uint16
 
 void Gathering::add_mx_hosts(const StaticHost& element, const RrsetRef& set) {
   const std::uint16_t port = element.port.value_or(options_.port);
-  if (set->kind() == Rrset::Kind::NoData) {
+  if (set->kind() == Rrset::Kind::NoData || (has_records(set) && !has_mail_host(*set))) {
     // RFC 5321 5.1: without MX the domain itself is its mail host.
     if (is_domain_) no_mx_ = true;
     add_host(element.name, element.group, kPreferenceOfHost, port);
@@ -173,7 +183,9 @@ RouteAnswer Gathering::compose(std::uint64_t random) const {
   // All addresses in one array, so that the hosts can be spans of it.
   std::vector<IpAddress> addresses;
   std::size_t total = 0;
-  const auto count_of = [](const Fact& fact) { return has_records(fact.set) ? fact.set->count() : 0; };
+  const auto count_of = [](const Fact& fact) {
+    return has_records(fact.set) ? std::min(fact.set->count(), kAddressesPerHostMax) : 0;
+  };
   for (const Target& target : targets_)
     total += target.address ? 1 : count_of(target.v4) + count_of(target.v6);
   addresses.reserve(total);

@@ -10,6 +10,7 @@
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 #include "policy/base/dns_name.h"
+#include "policy/base/idn.h"
 
 namespace sluice::resolver {
 
@@ -31,9 +32,10 @@ std::optional<StaticHost> element_of(std::string_view domain) {
     return element;
   }
   if (domain.size() > 1 && domain.back() == '.') domain.remove_suffix(1);
-  if (!routing::is_domain_name(domain)) return std::nullopt;
+  std::optional<std::string> name = to_a_labels(domain);
+  if (!name || !routing::is_domain_name(*name)) return std::nullopt;
   element.kind = StaticHost::Kind::LookupMx;
-  element.name = to_lower(domain);
+  element.name = std::move(*name);
   return element;
 }
 
@@ -234,9 +236,9 @@ Task<RouteAnswer> Resolver::State::route(std::span<const StaticHost> elements, b
 Task<RrsetRef> Resolver::State::lookup(std::string name, Type type, Duration within, LookupStop* stop) {
   ++counters_.asked;
   if (name.size() > 1 && name.back() == '.') name.pop_back();
-  for (char& c : name) c = to_lower(c);
+  name = to_a_labels(name).value_or(std::string());
   const MonoTime now = reactor_.now();
-  if (!is_plain_dns_name(name)) co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
+  if (!is_askable_dns_name(name)) co_return Rrset::of_nothing("", type, Rrset::Kind::NxDomain, MonoTime::max());
   if (RrsetRef found = cache_.find(name, type, now)) {
     ++counters_.answered_cached;
     co_return found;
@@ -295,7 +297,7 @@ Task<RrsetRef> Resolver::lookup(std::string name, Type type, Duration within, Lo
 void Resolver::clear_cache() { state_->cache_.clear(); }
 
 void Resolver::clear_cache(std::string_view domain) {
-  const std::string name = to_lower(domain);
+  const std::string name = to_a_labels(domain).value_or(std::string());
   for (const Type type : {Type::Mx, Type::A, Type::Aaaa, Type::Txt, Type::Ptr})
     state_->cache_.erase(name, type);
 }

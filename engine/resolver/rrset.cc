@@ -5,7 +5,6 @@
 #include <new>
 
 #include "policy/base/assert.h"
-#include "policy/base/dns_name.h"
 
 namespace sluice::resolver {
 
@@ -17,22 +16,21 @@ namespace {
 constexpr std::size_t kV4Bytes = 4;
 constexpr std::size_t kV6Bytes = 16;
 
+/// Empty: the null MX.
+std::string_view packed_host(const net::dns::MxData& mx) {
+  return mx.host.size() <= 255 ? std::string_view(mx.host) : Rrset::kNoHost;  // escapes make names longer
+}
+
 std::size_t packed_bytes(const Record& record) {
   switch (record.type) {
     case Type::A: return kV4Bytes;
     case Type::Aaaa: return kV6Bytes;
-    case Type::Mx: return 3 + std::get<net::dns::MxData>(record.data).host.size();
+    case Type::Mx: return 3 + packed_host(std::get<net::dns::MxData>(record.data)).size();
     default: break;
   }
   if (const auto* name = std::get_if<net::dns::NameData>(&record.data)) return 2 + name->name.size();
   if (const auto* raw = std::get_if<net::dns::RawData>(&record.data)) return 2 + raw->bytes.size();
   return 0;  // SOA: nobody asks for it
-}
-
-/// A name that fits the packed form and may be asked for; the empty one is the null MX.
-bool is_usable(const Record& record) {
-  const auto* mx = std::get_if<net::dns::MxData>(&record.data);
-  return mx == nullptr || mx->host.empty() || is_host_name(mx->host);
 }
 
 std::byte* put_u16(std::byte* at, std::size_t value) {
@@ -59,8 +57,9 @@ std::byte* pack(std::byte* at, const Record& record) {
   }
   if (const auto* mx = std::get_if<net::dns::MxData>(&record.data)) {
     at = put_u16(at, mx->preference);
-    *at++ = static_cast<std::byte>(mx->host.size());
-    return put_text(at, mx->host);
+    const std::string_view host = packed_host(*mx);
+    *at++ = static_cast<std::byte>(host.size());
+    return put_text(at, host);
   }
   if (const auto* name = std::get_if<net::dns::NameData>(&record.data)) {
     return put_text(put_u16(at, name->name.size()), name->name);
@@ -103,7 +102,7 @@ RrsetRef Rrset::of_records(std::string_view name, Type type, std::span<const Rec
     // An AAAA with a mapped IPv4 address is no IPv6 host (RFC 4291 2.5.5.2); IpAddress has made it IPv4
     // already.
     const auto* address = std::get_if<IpAddress>(&record.data);
-    if (record.type != type || !is_usable(record) || packed_bytes(record) == 0) continue;
+    if (record.type != type || packed_bytes(record) == 0) continue;
     if (address != nullptr && address->is_v4() != (type == Type::A)) continue;
     chosen.push_back(&record);
   }
@@ -119,15 +118,14 @@ RrsetRef Rrset::of_records(std::string_view name, Type type, std::span<const Rec
   }
   std::size_t bytes = 0;
   std::size_t count = 0;
-  while (count < std::min(chosen.size(), kRecordsMax) &&
-         bytes + packed_bytes(*chosen[count]) <= kPayloadBytesMax) {
+  while (count < chosen.size() && bytes + packed_bytes(*chosen[count]) <= kPayloadBytesMax) {
     bytes += packed_bytes(*chosen[count++]);
   }
   if (count == 0) return of_nothing(name, type, Kind::NoData, expires);
   Rrset* set = allocate(name, type, bytes);
   set->kind_ = Kind::Records;
   set->known_ = true;
-  set->count_ = static_cast<std::uint8_t>(count);
+  set->count_ = static_cast<std::uint16_t>(count);
   set->expires_ = set->first_expired_ = expires;
   std::byte* at = set->payload();
   for (std::size_t i = 0; i < count; ++i) at = pack(at, *chosen[i]);

@@ -17,7 +17,7 @@ class RrsetRef;
 
 /// The answer to one question (name, type): records, or why there are none. Immutable once made, except for
 /// its bookkeeping. Memory: 32 bytes + name + 4 (A), 16 (AAAA), 3 + name (MX), 2 + size (others) for each
-/// record.
+/// record. Limits: kPayloadBytesMax: about what one DNS message can carry.
 /// Thread: one shard (the count is not atomic).
 class Rrset {
  public:
@@ -27,9 +27,9 @@ class Rrset {
     NxDomain,  ///< the name does not exist; said by its zone (AA set, or the zone's SOA enclosed)
     Failure,   ///< SERVFAIL, timeout, refused, nonsense: nothing is known
   };
-  static constexpr std::size_t kRecordsMax = 64;  ///< of one question; more are cut
-  static constexpr std::size_t kPayloadBytesMax = 16384;
-  static_assert(kRecordsMax <= 255 && kPayloadBytesMax <= 65535, "they fit count_ and payload_bytes_");
+  static constexpr std::size_t kPayloadBytesMax = 65535;  ///< of the records of one question; more are cut
+
+  static constexpr std::string_view kNoHost = "\\";  ///< no name that can be asked for
 
   struct Mx {
     std::uint16_t preference;
@@ -44,13 +44,14 @@ class Rrset {
   [[nodiscard]] std::size_t bytes() const;  ///< memory this block takes
   /// Requires type A or AAAA and index < count().
   [[nodiscard]] IpAddress address(std::size_t index) const;
-  /// Walks the records of type MX, most preferred first. `cursor` starts at 0; false at the end.
+  /// Walks the records of type MX, most preferred first. `cursor` starts at 0; false at the end. The host is
+  /// any text a zone may hold, kNoHost where even that does not fit: check it before asking for it.
   [[nodiscard]] bool next_mx(std::size_t& cursor, Mx& out) const;
   /// Walks the records of a type other than A, AAAA and MX, as on the wire.
   [[nodiscard]] bool next_raw(std::size_t& cursor, std::span<const std::byte>& out) const;
 
-  /// Packs `records` (all of `type`; others are skipped). At most kRecordsMax and kPayloadBytesMax; of MX
-  /// records the most preferred stay. With none left the kind is NoData.
+  /// Packs `records` (all of `type`; others are skipped). At most kPayloadBytesMax; of MX records the most
+  /// preferred stay. With none left the kind is NoData.
   [[nodiscard]] static RrsetRef of_records(std::string_view name, net::dns::Type type,
                                            std::span<const net::dns::Record> records, MonoTime expires);
   [[nodiscard]] static RrsetRef of_nothing(std::string_view name, net::dns::Type type, Kind kind,
@@ -75,9 +76,9 @@ class Rrset {
   std::uint32_t hash_ = 0;  // kept by the cache
   std::uint16_t payload_bytes_ = 0;
   net::dns::Type type_ = net::dns::Type::A;
-  std::uint8_t count_ = 0;
+  std::uint16_t count_ = 0;
   std::uint8_t name_bytes_ = 0;
-  Kind kind_ = Kind::NoData;
+  Kind kind_ : 2 = Kind::NoData;
   bool used_ : 1 = false;   // kept by the cache: its second chance
   bool known_ : 1 = false;  // kept by the cache: this question has had a good answer before
 };

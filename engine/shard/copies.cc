@@ -63,7 +63,7 @@ runtime::Task<injection::Verdict> Copies::submit(const delivery::Copy& copy) {
   submission.has_dot_lines = copy.has_dot_lines;
   submission.is_copy = true;
   submission.text = copy.text;
-  const auto address = MailAddress::parse(copy.to, {.bare = true});
+  const auto address = MailAddress::parse(copy.to, {.bare = true, .allow_loose_dots = true});
   if (!address) co_return injection::Verdict{553, "5.1.3 this is no mail address"};
   injection::SubmittedRecipient& recipient = submission.add_recipient();
   recipient.address = address->text();

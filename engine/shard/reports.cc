@@ -210,7 +210,7 @@ runtime::Task<injection::Verdict> Reports::submit(const Group& group) {
   submission.client = std::make_shared<const injection::Client>(host, Endpoint{}, Endpoint{}, "");
   submission.source_type = "local";
   submission.is_report = true;
-  const auto address = MailAddress::parse(group.sender, {.bare = true});
+  const auto address = MailAddress::parse(group.sender, {.bare = true, .allow_loose_dots = true});
   if (!address) co_return injection::Verdict{553, "5.1.3 the sender is no mail address"};
   injection::SubmittedRecipient& recipient = submission.add_recipient();
   recipient.address = address->text();

@@ -12,7 +12,7 @@ unsigned byte_at(std::span<const std::byte> bytes, std::size_t at) {
 
 void append_escaped(std::string& text, char c) {
   const auto value = static_cast<unsigned char>(c);
-  if (value > 0x20 && value < 0x7f && c != '.' && c != '\\') {
+  if (value >= 0x20 && value < 0x7f && c != '.' && c != '\\') {
     text += to_lower(c);
     return;
   }

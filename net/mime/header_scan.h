@@ -15,20 +15,33 @@ struct HeaderField {
   std::size_t offset = 0;  ///< of `whole` in the scanned text
 };
 
-/// Goes through the header section of a message (RFC 5322 2.2) in one pass.
+/// Goes through the header section of a message (RFC 5322 2.2) in one pass: everything up to the first empty
+/// line. Lines that are no field are stepped over, together with the lines folded behind them, so that one bad
+/// line cannot hide the fields below it. A byte order mark in front of a name is no part of the name.
 /// Thread:   one at a time. Lifetime: the text outlives the scan and all fields.
-/// Limits:   kHeaderBytesMax, kFieldsMax: what lies behind them is not read (Ended::TooLarge).
-/// Errors:   none. Lines may end with CRLF or LF; a line that begins with a blank or TAB belongs to the field
-///           before it. The first line that is neither a field nor such a line ends the headers, as the empty
-///           line does, because a body without the empty line has to stay a body.
+/// Limits:   kHeaderBytesMax, and kFieldsMax fields and stray lines: what lies behind them is not read.
+/// Errors:   none. Lines may end with CRLF or LF; a line that begins with a blank or TAB belongs to the line
+///           before it.
 class HeaderScan {
  public:
   static constexpr std::size_t kHeaderBytesMax = 1024 * 1024;
   static constexpr std::uint32_t kFieldsMax = 10'000;
 
-  enum class Ended : std::uint8_t { EmptyLine, NoField, EndOfText, TooLarge };
+  enum class Ended : std::uint8_t {
+    EmptyLine,
+    EndOfText,
+    TooLarge,  ///< a header section beyond the limits
+    Text,      ///< a stray line, and no empty line within the limits: more likely a body without headers
+  };
+  /// What the first line is, front_bytes() not counted.
+  enum class FirstLine : std::uint8_t {
+    Field,     ///< or the empty line
+    BadField,  ///< a colon, but no name that may stand before one
+    Text,      ///< no colon
+    Folded,    ///< it begins with a blank: it would become part of whatever is put in front of it
+  };
 
-  explicit HeaderScan(std::string_view message) : text_(message) {}
+  explicit HeaderScan(std::string_view message);
   /// False when the headers are over.
   [[nodiscard]] bool next(HeaderField& field);
   /// Why next() said false.
@@ -37,13 +50,18 @@ class HeaderScan {
   [[nodiscard]] std::size_t header_bytes() const { return at_; }
   /// After next() said false: where the body begins, behind the empty line.
   [[nodiscard]] std::size_t body_offset() const { return body_; }
-  [[nodiscard]] std::uint32_t fields() const { return fields_; }
+  /// What mailbox files and editors leave in front of the first field: a byte order mark, "From " lines.
+  [[nodiscard]] std::size_t front_bytes() const { return front_; }
+  [[nodiscard]] FirstLine first_line() const { return first_line_; }
 
  private:
   std::string_view text_;
   std::size_t at_ = 0;
   std::size_t body_ = 0;
-  std::uint32_t fields_ = 0;
+  std::size_t front_ = 0;
+  std::uint32_t lines_ = 0;  // fields and stray lines
+  bool has_stray_ = false;
+  FirstLine first_line_ = FirstLine::Field;
   Ended ended_ = Ended::EndOfText;
 };
 

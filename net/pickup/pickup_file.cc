@@ -256,8 +256,9 @@ PickupReader::Wrong PickupReader::add_recipient(std::string_view path, bool bare
   PickupRecipient one;
   one.raw = path;
   std::ranges::replace_if(one.raw, is_control, '?');
-  one.fault =
-      one.address.assign(path, {.allow_no_domain = rules_.allow_no_domain, .allow_utf8 = utf8, .bare = bare});
+  AddressRules rules = sender_rules(bare, utf8);
+  rules.allow_null = false;
+  one.fault = one.address.assign(path, rules);
   if (one.fault && !open_->lenient)
     return say("recipient: " + std::string(name_of(*one.fault)) + ": " + shown(path));
   open_->recipients.push_back(std::move(one));
@@ -265,7 +266,11 @@ PickupReader::Wrong PickupReader::add_recipient(std::string_view path, bool bare
 }
 
 AddressRules PickupReader::sender_rules(bool bare, bool utf8) const {
-  return {.allow_null = true, .allow_no_domain = rules_.allow_no_domain, .allow_utf8 = utf8, .bare = bare};
+  return {.allow_null = true,
+          .allow_no_domain = rules_.allow_no_domain,
+          .allow_utf8 = utf8,
+          .bare = bare,
+          .allow_loose_dots = rules_.allow_loose_dots};
 }
 
 }  // namespace sluice::net

@@ -45,8 +45,9 @@ struct PickupFault {
 
 struct PickupRules {
   bool remove_dot = false;  ///< `pickup-remove-dot`, for the form with x-sender; batch SMTP always unstuffs
-  bool allow_no_domain = true;  ///< `auto-qualify-domain`
-  bool accept_invalid = false;  ///< `accept-invalid-recipients`: as if every message were lenient
+  bool allow_no_domain = true;    ///< `auto-qualify-domain`
+  bool allow_loose_dots = false;  ///< `allow-loose-dots`
+  bool accept_invalid = false;    ///< `accept-invalid-recipients`: as if every message were lenient
 };
 
 /// Reads one file, a part at a time. Lines end with LF or CRLF.

@@ -114,7 +114,6 @@ struct ServerSettings {
   bool accept_invalid_recipients = false;
   bool accept_no_domain = true;    ///< auto-qualify-domain: addresses without a domain reach the owner
   bool accept_loose_dots = false;  ///< AddressRules::allow_loose_dots
-  std::uint16_t local_part_bytes_max = 64;
   /// What becomes of LF without CR in a message. A bare CR is refused in both cases. Neither ever ends the
   /// data.
   enum class BareLf : std::uint8_t { Refuse, Normalise };

@@ -100,8 +100,7 @@ AddressRules Server::address_rules(bool bare) const {
   return {.allow_no_domain = settings_.accept_no_domain,
           .allow_utf8 = utf8_,
           .bare = bare,
-          .allow_loose_dots = settings_.accept_loose_dots,
-          .local_bytes_max = settings_.local_part_bytes_max};
+          .allow_loose_dots = settings_.accept_loose_dots};
 }
 
 void Server::take_hello(std::string_view argument, bool esmtp) {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <utility>
 
 #include "policy/accounting/csv.h"
 #include "policy/base/ascii.h"
@@ -42,8 +43,17 @@ void append_record_id(std::string& out, const AcctRecord& record) {
 
 void append_unplain_cell(std::string& out, std::string_view value, bool quoted) {
   if (quoted) out += '"';
+  const std::size_t start = out.size();
+  bool broken = false;
   for (const char c : value) {
     const unsigned char kind = detail::kCellBytes[static_cast<unsigned char>(c)];
+    if (kind == detail::kBreak) {
+      while (out.size() > start && is_blank(out.back())) out.pop_back();
+      broken = true;
+      continue;
+    }
+    if (broken && is_blank(c)) continue;
+    if (std::exchange(broken, false) && out.size() > start) out += ' ';
     if (c == '"') out += '"';
     out += kind == detail::kBad ? '?' : c;
   }

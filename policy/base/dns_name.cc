@@ -36,4 +36,8 @@ bool is_plain_dns_name(std::string_view name) {
   return is_name_of(name, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
 }
 
+bool is_askable_dns_name(std::string_view name) {
+  return is_name_of(name, [](char c) { return c >= ' ' && c <= '~' && c != '\\'; });
+}
+
 }  // namespace sluice

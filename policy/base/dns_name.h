@@ -8,7 +8,9 @@ namespace sluice {
 
 /// Labels of letters, digits, '-' and '_'.
 [[nodiscard]] bool is_host_name(std::string_view name);
-/// Labels of any printable ASCII but blank and backslash: what macros of SPF records make (RFC 7208 7).
+/// Labels of any printable ASCII but blank and backslash.
 [[nodiscard]] bool is_plain_dns_name(std::string_view name);
+/// The same with blanks, which macros of SPF records may make (RFC 7208 7.3).
+[[nodiscard]] bool is_askable_dns_name(std::string_view name);
 
 }  // namespace sluice

@@ -11,7 +11,6 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kLabelBytesMax = 63;
-constexpr std::size_t kLocalBytesCeiling = 254;
 
 enum CharClass : std::uint8_t { kAtext = 1, kDomain = 2 };
 
@@ -183,7 +182,6 @@ std::expected<MailAddress, AddressFault> MailAddress::parse(std::string_view tex
 }
 
 std::optional<AddressFault> MailAddress::assign(std::string_view text, const AddressRules& rules) {
-  SLUICE_ASSERT(rules.local_bytes_max <= kLocalBytesCeiling);
   text_.clear();
   local_size_ = 0;
   if (text.size() > kPathBytesMax) return AddressFault::PathTooLong;
@@ -208,7 +206,7 @@ std::optional<AddressFault> MailAddress::assign(std::string_view text, const Add
     if (!is_dot_atom(text.substr(0, local_end), rules.allow_loose_dots)) return AddressFault::Syntax;
   }
   const std::string_view local = text.substr(0, local_end);
-  if (local.size() > rules.local_bytes_max) return AddressFault::LocalTooLong;
+  if (local.size() > kLocalBytesMax) return AddressFault::LocalTooLong;
   if (const auto fault = check_high(local, rules.allow_utf8)) return fault;
 
   std::string_view domain;

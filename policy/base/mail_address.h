@@ -12,7 +12,7 @@ namespace sluice {
 /// Why a text is not a mail address or path. Data: the text comes from strangers.
 enum class AddressFault : std::uint8_t {
   Syntax,         ///< brackets, quotes, dots or characters that RFC 5321 4.1.2 does not allow
-  LocalTooLong,   ///< AddressRules::local_bytes_max
+  LocalTooLong,   ///< kLocalBytesMax
   DomainTooLong,  ///< kDomainBytesMax, or a label of more than 63 bytes
   PathTooLong,    ///< kPathBytesMax
   NullPath,       ///< "<>" where AddressRules::allow_null is false
@@ -29,8 +29,6 @@ struct AddressRules {
   bool bare = false;             ///< without angle brackets: headers, configuration, x-receiver
   /// "a..b@x" and "a.@x": not RFC 5321, but addresses of old Japanese mobile carriers look like this.
   bool allow_loose_dots = false;
-  /// RFC 5321 says 64. VERP senders write longer ones, so an operator may allow more; never above 254.
-  std::uint16_t local_bytes_max = 64;
 };
 
 /// An envelope address as a value.
@@ -40,10 +38,12 @@ struct AddressRules {
 /// Limits: kPathBytesMax. Memory: one string; assign() reuses it.
 class MailAddress {
  public:
+  /// RFC 5321 4.5.3.1.1 says 64 and not to refuse longer ones without need; VERP makes them.
+  static constexpr std::size_t kLocalBytesMax = 254;
   static constexpr std::size_t kDomainBytesMax = 255;  // RFC 5321 4.5.3.1.2
   static constexpr std::size_t kPathBytesMax =
       1024;  // as written, source route included; RFC 5321 4.5.3.1.3 says 256
-  static constexpr std::size_t kAddressBytesMax = 254 + 256;  // longest local part allowed and its domain
+  static constexpr std::size_t kAddressBytesMax = kLocalBytesMax + 1 + kDomainBytesMax;
 
   MailAddress() = default;  ///< the null path
   [[nodiscard]] static std::expected<MailAddress, AddressFault> parse(std::string_view text,

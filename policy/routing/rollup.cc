@@ -69,14 +69,15 @@ RollupTable::RollupTable(std::span<const config::MxRollup> lines) {
 const RollupTable::Target* RollupTable::match(std::span<const std::string_view> best) const {
   if (best.empty()) return nullptr;
   for (const Target& target : targets_) {
-    const bool all_hosts = std::all_of(target.hosts.begin(), target.hosts.end(),
-                                       [best](const std::string& host) { return contains(best, host); });
-    const bool all_patterns = std::all_of(
-        target.patterns.begin(), target.patterns.end(), [best](const config::DomainPattern& pattern) {
-          return std::any_of(best.begin(), best.end(),
-                             [&pattern](std::string_view host) { return pattern.matches(host); });
+    const bool all_hosts =
+        !target.hosts.empty() &&
+        std::ranges::all_of(target.hosts, [best](const std::string& host) { return contains(best, host); });
+    const bool any_pattern =
+        std::ranges::any_of(target.patterns, [best](const config::DomainPattern& pattern) {
+          return std::ranges::any_of(best,
+                                     [&pattern](std::string_view host) { return pattern.matches(host); });
         });
-    if (all_hosts && all_patterns) return &target;
+    if (all_hosts || any_pattern) return &target;
   }
   return nullptr;
 }

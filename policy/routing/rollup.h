@@ -44,8 +44,9 @@ class RollupTable {
     std::vector<config::DomainPattern> patterns;  ///< wildcards
     bool by_ip = false;                           ///< some line says rollup-by-ip
   };
-  /// The target whose every listed host (or a host for every wildcard) is among `best`. A target by IP
-  /// matches by names here; whether its addresses fit is the caller's question.
+  /// The first target all of whose explicit names are among `best`, or one of whose wildcards matches one of
+  /// them: wildcards are alternatives, since no domain has hosts under all the names a provider uses. A target
+  /// by IP matches by names here; whether its addresses fit is the caller's question.
   [[nodiscard]] const Target* match(std::span<const std::string_view> best) const;
   [[nodiscard]] const Target* find(std::string_view name) const;
   [[nodiscard]] bool empty() const { return targets_.empty(); }

@@ -33,6 +33,7 @@ struct SourceSettings {
   bool disconnect_on_transient_error = false;
   bool accept_invalid_recipients = false;
   bool auto_qualify_domain = true;
+  bool allow_loose_dots = false;
 
   // Which virtual MTA.
   std::string default_virtual_mta{kDefaultVmtaName};  ///< VMTA, pool or "by-smtp-source-ip"

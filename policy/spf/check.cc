@@ -171,15 +171,15 @@ bool Check::evaluate(const Directive& directive) {
       }
       return true;
     case Kind::A:
-      if (!is_plain_dns_name(target)) return false;
+      if (!is_askable_dns_name(target)) return false;
       ask(Step::Addresses, family_of(client_), std::move(target));
       return true;
     case Kind::Mx:
-      if (!is_plain_dns_name(target)) return false;
+      if (!is_askable_dns_name(target)) return false;
       ask(Step::MxHosts, RecordType::Mx, std::move(target));
       return true;
     case Kind::Exists:
-      if (!is_plain_dns_name(target)) return false;
+      if (!is_askable_dns_name(target)) return false;
       ask(Step::Exists, RecordType::A, std::move(target));  // of IPv6 clients too (RFC 7208 5.7)
       return true;
   }
@@ -226,7 +226,7 @@ void Check::take_mx_hosts(const DnsAnswer& answer) {
   mx_hosts_.clear();
   next_host_ = 0;
   for (const std::string& host : answer.texts) {
-    if (is_plain_dns_name(host)) mx_hosts_.push_back(host);  // the root of a null MX is not
+    if (!host.empty()) mx_hosts_.push_back(host);  // not the root of a null MX
   }
   ask_mx_host();
 }
@@ -239,6 +239,11 @@ void Check::ask_mx_host() {
   if (next_host_ == kMxHostsMax) {
     return conclude(Result::PermError,
                     "more than " + std::to_string(kMxHostsMax) + " mail hosts for \"" + current().text + '"');
+  }
+  if (!is_askable_dns_name(mx_hosts_[next_host_])) {
+    // It can have no address, yet it is one of the hosts that are limited.
+    ++next_host_;
+    return ask_mx_host();
   }
   ask(Step::MxAddress, family_of(client_), mx_hosts_[next_host_]);
 }
@@ -301,7 +306,7 @@ void Check::explain() {
   if (explanation_.empty()) {
     if (record.explanation_uses_client_name && need_names()) return;
     std::string target = target_of(record.explanation);
-    if (is_plain_dns_name(target)) ask(Step::Explanation, RecordType::Txt, std::move(target));
+    if (is_askable_dns_name(target)) ask(Step::Explanation, RecordType::Txt, std::move(target));
     return;
   }
   const auto facts = scan_macros(explanation_, MacroPlace::Explanation);

@@ -13,7 +13,7 @@ namespace sluice::spf {
 enum class RecordType : std::uint8_t { Txt, A, Aaaa, Mx, Ptr };
 [[nodiscard]] std::string_view name_of(RecordType type);
 
-/// `name` can be asked for (is_plain_dns_name()), in the spelling of whoever wrote it.
+/// `name` can be asked for (is_askable_dns_name()), in the spelling of whoever wrote it.
 struct Question {
   RecordType type = RecordType::Txt;
   std::string name;

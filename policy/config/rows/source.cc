@@ -35,6 +35,9 @@ void append_source(std::vector<Directive>& out) {
   add(out, one<&S::accept_invalid_recipients>("accept-invalid-recipients",
                                               "take malformed recipients and bounce them at once"));
   add(out, one<&S::auto_qualify_domain>("auto-qualify-domain", "complete addresses with domain-suffix"));
+  add(out, one<&S::allow_loose_dots>("allow-loose-dots",
+                                     "take local parts with dots at an end or side by side (a..b@, a.@)",
+                                     {.since = Since::Extension}));
   add(out,
       one<&S::default_virtual_mta>("default-virtual-mta", "virtual MTA or pool where the message names none",
                                    {.grammar = "VMTA|POOL|by-smtp-source-ip"}));

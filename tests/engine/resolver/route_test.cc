@@ -266,6 +266,21 @@ TEST_F(Route, LoopsAndForbiddenTargets) {
   EXPECT_EQ(ask("example").outcome, RouteOutcome::TargetRefused) << "documentation networks are special too";
 }
 
+TEST_F(Route, DomainOutsideAsciiIsAskedForByItsALabel) {
+  dns_->add_mx("xn--bcher-kva.example", 10, "mx.example");
+  dns_->add_a("mx.example", "192.0.2.1");
+  EXPECT_THAT(lines(ask("b\xc3\xbc"
+                        "cher.example")),
+              ElementsAre("10 mx.example 192.0.2.1:25"));
+  EXPECT_THAT(lines(ask("B\xc3\x9c"
+                        "CHER.example.")),
+              ElementsAre("10 mx.example 192.0.2.1:25"));
+  EXPECT_EQ(ask("b\xfc"
+                "cher.example")
+                .outcome,
+            RouteOutcome::BadName);
+}
+
 TEST_F(Route, AddressLiterals) {
   EXPECT_THAT(lines(ask("[192.0.2.5]")), ElementsAre("0 [192.0.2.5] 192.0.2.5:25"));
   options_.families = {true, true, false};
@@ -276,6 +291,17 @@ TEST_F(Route, AddressLiterals) {
   options_.guard = routing::TargetGuard::Special;
   EXPECT_EQ(ask("[127.0.0.1]").outcome, RouteOutcome::TargetRefused);
   EXPECT_EQ(dns_->asked(), 0u);
+}
+
+TEST_F(Route, HostsThatAreNoHostNamesAreNoHosts) {
+  dns_->add_mx("example", 10, "mail+1.example");
+  dns_->add_mx("example", 20, "mx.example");
+  dns_->add_a("mx.example", "192.0.2.1");
+  EXPECT_THAT(lines(ask("example")), ElementsAre("20 mx.example 192.0.2.1:25"));
+  dns_->add_mx("nonsense.example", 10, "mail+1.example");
+  dns_->add_a("nonsense.example", "192.0.2.2");
+  EXPECT_THAT(lines(ask("nonsense.example")), ElementsAre("0 nonsense.example 192.0.2.2:25"))
+      << "such a set says as little as none";
 }
 
 TEST_F(Route, BadNames) {

@@ -53,9 +53,11 @@ TEST(RrsetTest, PacksAndUnpacks) {
                                   {"d", Type::Mx, 1, 5s, net::dns::MxData{5, "bad\\032name"}},
                                   {"d", Type::A, 1, 5s, *IpAddress::parse("192.0.2.1")}};
   const RrsetRef set = Rrset::of_records("d", Type::Mx, mx, later);
-  ASSERT_EQ(set->count(), 2u) << "doubles, other types and unusable names are left out";
+  ASSERT_EQ(set->count(), 3u) << "doubles and other types are left out";
   std::size_t cursor = 0;
   Rrset::Mx out;
+  ASSERT_TRUE(set->next_mx(cursor, out));
+  EXPECT_EQ(out.host, "bad\\032name");
   ASSERT_TRUE(set->next_mx(cursor, out));
   EXPECT_EQ(out.host, "a.example");
   ASSERT_TRUE(set->next_mx(cursor, out));
@@ -71,6 +73,26 @@ TEST(RrsetTest, PacksAndUnpacks) {
   EXPECT_EQ(addresses->address(0).text(), "2001:db8::1");
   EXPECT_EQ(Rrset::of_records("d", Type::A, mx, later)->address(0).text(), "192.0.2.1");
   EXPECT_EQ(Rrset::of_records("d", Type::Txt, mx, later)->kind(), Rrset::Kind::NoData);
+}
+
+// SPF records of large senders name hundreds of addresses, and a record may stand behind many others.
+TEST(RrsetTest, HoldsWhatAMessageCanCarry) {
+  std::vector<Record> many;
+  for (unsigned i = 0; i < 2000; ++i) {
+    const auto octet = [i](unsigned shift) { return static_cast<std::uint8_t>(i >> shift); };
+    many.push_back({"d", Type::A, 1, 5s, IpAddress::from_v4({192, 0, octet(8), octet(0)})});
+  }
+  const RrsetRef addresses = Rrset::of_records("d", Type::A, many, MonoTime{1h});
+  ASSERT_EQ(addresses->count(), 2000u);
+  EXPECT_EQ(addresses->address(1999).text(), "192.0.7.207");
+  std::vector<Record> large(4000, {"d", Type::Txt, 1, 5s, net::dns::RawData{std::vector<std::byte>(200)}});
+  EXPECT_LE(Rrset::of_records("d", Type::Txt, large, MonoTime{1h})->count() * 202, Rrset::kPayloadBytesMax);
+  const std::vector<Record> escaped = {{"d", Type::Mx, 1, 5s, net::dns::MxData{5, std::string(400, 'x')}}};
+  const RrsetRef set = Rrset::of_records("d", Type::Mx, escaped, MonoTime{1h});
+  std::size_t cursor = 0;
+  Rrset::Mx out;
+  ASSERT_TRUE(set->next_mx(cursor, out));
+  EXPECT_EQ(out.host, Rrset::kNoHost);
 }
 
 }  // namespace

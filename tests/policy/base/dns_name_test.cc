@@ -24,6 +24,7 @@ TEST(DnsName, HostNames) {
 TEST(DnsName, PlainNames) {
   EXPECT_TRUE(is_plain_dns_name("user+tag=x._spf.example.com"));
   EXPECT_TRUE(is_plain_dns_name(std::string(63, 'a') + ".test"));
+  EXPECT_TRUE(is_askable_dns_name("a b.test"));
   for (const std::string& name :
        {std::string(), std::string("a..b"), std::string(".a"), std::string("a."), std::string("a b.test"),
         std::string("a\\b.test"), std::string("\xc3\xa4.test"), std::string(64, 'a') + ".test",

@@ -55,8 +55,12 @@ TEST(Rollup, TheTableOfTheGuide) {
 
 TEST(Rollup, WildcardsNeedAHostEach) {
   const std::vector<config::MxRollup> lines = {line("*.mail.protection.outlook.com", "outlook.rollup", true),
-                                               line("*.a.net", "pair.rollup"), line("*.b.net", "pair.rollup"),
-                                               line("[*.]c.net", "c.rollup")};
+                                               line("*.a.net", "pair.rollup"),
+                                               line("*.b.net", "pair.rollup"),
+                                               line("[*.]c.net", "c.rollup"),  //
+                                               line("mx1.d.net", "d.rollup"),
+                                               line("mx2.d.net", "d.rollup"),
+                                               line("*.d.org", "d.rollup")};
   const RollupTable table(lines);
   const auto target_of = [&table](std::vector<std::string_view> best) {
     const RollupTable::Target* found = table.match(best);
@@ -64,8 +68,11 @@ TEST(Rollup, WildcardsNeedAHostEach) {
   };
   EXPECT_EQ(target_of({"x-com.mail.protection.outlook.com"}), "outlook.rollup");
   EXPECT_EQ(target_of({"mail.protection.outlook.com"}), "");  // *.d is subdomains only
-  EXPECT_EQ(target_of({"1.a.net"}), "");
+  EXPECT_EQ(target_of({"1.a.net"}), "pair.rollup") << "wildcards are alternatives";
   EXPECT_EQ(target_of({"1.a.net", "2.b.net", "other.example"}), "pair.rollup");
+  EXPECT_EQ(target_of({"mx1.d.net"}), "") << "explicit names are listed as a whole";
+  EXPECT_EQ(target_of({"mx1.d.net", "mx2.d.net"}), "d.rollup");
+  EXPECT_EQ(target_of({"x.d.org"}), "d.rollup") << "also beside explicit names";
   EXPECT_EQ(target_of({"c.net"}), "c.rollup");
   EXPECT_TRUE(table.find("outlook.rollup")->by_ip);
   EXPECT_TRUE(hosts_of(*table.find("outlook.rollup")).hosts.empty());

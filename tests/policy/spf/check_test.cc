@@ -239,6 +239,21 @@ TEST(Spf, LimitOfMailHosts) {
   EXPECT_EQ(result("example.com TXT v=spf1 mx -all\nexample.com MX .", "192.0.2.1"), "fail") << "null MX";
 }
 
+TEST(Spf, MailHostsThatAreNoHostNamesCountAsHosts) {
+  std::string zone = "example.com TXT v=spf1 mx -all\nexample.com MX good+1.test\ngood+1.test A 192.0.2.1\n";
+  EXPECT_EQ(result(zone, "192.0.2.1"), "pass") << "any name may have an address";
+  for (int i = 1; i <= 9; ++i) zone += "example.com MX bad\\00" + std::to_string(i) + ".test\n";
+  EXPECT_EQ(result(zone, "192.0.2.2"), "fail");
+  EXPECT_EQ(result(zone + "example.com MX bad\\010.test\n", "192.0.2.2"), "permerror") << "the eleventh";
+}
+
+TEST(Spf, BlankInAMacroIsAskedFor) {
+  const Ran ran =
+      run(Zone("example.com TXT v=spf1 exists:a%_b.x.test -all"), "192.0.2.1", "h", "j@example.com");
+  ASSERT_EQ(ran.asked.size(), 2u);
+  EXPECT_EQ(ran.asked[1], "A a b.x.test");
+}
+
 TEST(Spf, LimitOfNames) {
   std::string zone = "example.com TXT v=spf1 ptr -all\n";
   for (int i = 1; i <= 11; ++i) {
@@ -311,7 +326,9 @@ TEST(Spf, LongTargetsLoseLabelsOnTheLeft) {
 }
 
 TEST(Spf, WhatCannotBeAskedForDoesNotMatch) {
-  for (const std::string local : {"a..b", "\xc3\xa4", "a b"}) {
+  for (const std::string local : {"a..b", "\xc3\xa4",
+                                  "a\x7f"
+                                  "b"}) {
     EXPECT_EQ(
         result("example.com TXT v=spf1 exists:%{l}.example.com ?all", "192.0.2.1", local + "@example.com"),
         "neutral")
