@@ -25,7 +25,9 @@ Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settin
       all_ready_(control),
       shutdown_(control),
       sampler_(control),
-      reloading_(control, 1) {}
+      reloading_(control, 1),
+      slices_(control, shards_),
+      summing_(control, 1) {}
 
 std::string Node::socket_path(const config::GlobalSettings& global) {
   return global.control_socket.empty() ? global.run_dir + "/control" : global.control_socket;
@@ -124,7 +126,8 @@ runtime::Task<std::expected<void, std::string>> Node::open_commands(const config
     co_return std::unexpected("cannot make run-dir " + global.run_dir + ": " + there.error().text() +
                               "; set run-dir to a folder that can be made");
   commands_ = std::make_unique<control::CommandServer>(
-      control_, [this](control::Command command) { return execute(std::move(command)); });
+      control_,
+      [this](const control::Command& command, control::Reply& reply) { return run(command, reply); });
   co_return co_await commands_->open(socket_path(global));
 }
 
