@@ -104,13 +104,23 @@ runtime::Task<void> CommandServer::accept_all() {
       co_await runtime::sleep_for(reactor_, 100ms);
       continue;
     }
-    if (clients_ < kClientsMax) tasks_.spawn(serve(std::move(*client)));
+    if (clients_ < kClientsMax) {
+      tasks_.spawn(serve(std::move(*client)));
+    } else if (turned_away_ < kClientsMax) {
+      tasks_.spawn(turn_away(std::move(*client)));
+    }
   }
+}
+
+void CommandServer::limit(runtime::Stream& stream, Duration time) {
+  const MonoTime end = reactor_.now() + time;
+  stream.set_deadline(stops_at_ ? std::min(end, *stops_at_) : end);
 }
 
 runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
   ++clients_;
-  stream.set_deadline(reactor_.now() + kClientTimeout);
+  streams_.insert(&stream);
+  limit(stream, kClientTimeout);
   std::string request;
   bool complete = false;
   while (request.size() <= kRequestBytesMax) {
@@ -126,19 +136,57 @@ runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
   const auto arguments = complete ? decode_request(request) : std::nullopt;
   if (arguments) {
     const std::optional<Command> command = Command::of(*arguments);
-    stream.clear_deadline();
-    Answer answer = Answer::error("no command given\n");
-    if (command) answer = co_await handler_(*command);
-    stream.set_deadline(reactor_.now() + kClientTimeout);
-    const std::string reply = (answer.ok ? "+" : "-") + answer.text;
-    [[maybe_unused]] const Status sent =
-        co_await stream.send(reply);  // a client that went away misses its answer
+    if (command) co_await answer(stream, *command);
+    limit(stream, kSliceTimeout);
+    if (!command) (void)co_await stream.send("-no command given\n");
   }
+  streams_.erase(&stream);
   --clients_;
+}
+
+/// Where a send fails the client went away, or does not read: it misses its answer.
+runtime::Task<void> CommandServer::answer(runtime::Stream& stream, const Command& command) {
+  stream.clear_deadline();
+  bool first = true;
+  Reply reply(command, [this, &stream, &first](std::string bytes) -> runtime::Task<bool> {
+    if (std::exchange(first, false)) bytes.insert(bytes.begin(), '+');
+    limit(stream, kSliceTimeout);
+    const Status sent = co_await stream.send(bytes);
+    stream.clear_deadline();
+    co_return sent.has_value();
+  });
+  Answer short_one = co_await handler_(command, reply);
+  if (reply.begun()) {
+    [[maybe_unused]] const bool read = co_await reply.end();
+    co_return;
+  }
+  short_one = in_format(command, std::move(short_one));
+  short_one.text.insert(short_one.text.begin(), short_one.ok ? '+' : '-');
+  limit(stream, kSliceTimeout);
+  (void)co_await stream.send(short_one.text);
+}
+
+/// Says why, and reads what the client sends meanwhile: a close before that would take the words along.
+runtime::Task<void> CommandServer::turn_away(runtime::Stream stream) {
+  ++turned_away_;
+  streams_.insert(&stream);
+  limit(stream, kFarewellTime);
+  const std::string text =
+      "-too many commands at once, " + std::to_string(kClientsMax) + " at most; try again in a moment\n";
+  const Status sent = co_await stream.send(text);
+  reactor_.end_output(stream.fd());
+  for (bool reads = sent.has_value(); reads;) {
+    const Result<runtime::ReceivedBytes> input = co_await stream.receive();
+    reads = input && !input->bytes().empty();
+  }
+  streams_.erase(&stream);
+  --turned_away_;
 }
 
 runtime::Task<void> CommandServer::stop() {
   if (listener_) listener_.stop();
+  stops_at_ = reactor_.now() + kFarewellTime;
+  for (runtime::Stream* stream : streams_) stream->set_deadline(*stops_at_);
   co_await tasks_.join();
   co_await place_.leave(reactor_);
 }

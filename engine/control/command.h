@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/control/reply.h"
 #include "engine/control/socket_place.h"
 #include "engine/control/tree.h"
 #include "engine/runtime/stream.h"
@@ -51,15 +53,20 @@ inline constexpr std::size_t kRequestBytesMax = 64 * 1024;
 /// Nothing when the server closed without an answer.
 [[nodiscard]] std::optional<Answer> decode_answer(std::string_view bytes);
 
-using CommandHandler = std::function<runtime::Task<Answer>(Command)>;
+/// Carries a command out. What it answers counts when it has not begun the `reply`; a long answer goes there.
+/// Both live until it has answered.
+using CommandHandler = std::function<runtime::Task<Answer>(const Command&, Reply& reply)>;
 
 /// Serves commands on a Unix socket that only its owner and group may open.
 /// Thread: the control shard. Lifetime: stop() before destruction (asserted); `handler` outlives it.
-/// Limits: kClientsMax clients at once; each has kClientTimeout to send its command.
+/// Limits: kClientsMax clients at once, further ones are told so; each has kClientTimeout to send its command, and
+///         for every slice of its answer kSliceTimeout to take it: who reads slower is cut.
 class CommandServer {
  public:
   static constexpr std::size_t kClientsMax = 64;
   static constexpr Duration kClientTimeout = 10s;
+  static constexpr Duration kSliceTimeout = 10s;
+  static constexpr Duration kFarewellTime = 1s;  ///< at a stop, for answers that are ready
   CommandServer(runtime::Reactor& reactor, CommandHandler handler);
   ~CommandServer();
   /// Clients can connect from now on; they are answered after start(). Errors: for the operator, see SocketPlace.
@@ -71,12 +78,19 @@ class CommandServer {
  private:
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
+  runtime::Task<void> answer(runtime::Stream& stream, const Command& command);
+  runtime::Task<void> turn_away(runtime::Stream stream);
+  /// Ends by itself what goes on with `stream` from now on, after `time`; sooner when the server stops.
+  void limit(runtime::Stream& stream, Duration time);
   runtime::Reactor& reactor_;
   CommandHandler handler_;
   SocketPlace place_;
   runtime::Listener listener_;
   runtime::TaskGroup tasks_;
   std::size_t clients_ = 0;
+  std::size_t turned_away_ = 0;
+  std::set<runtime::Stream*> streams_;
+  std::optional<MonoTime> stops_at_;
 };
 
 /// Sends a command to the server at `path` and waits for its answer.

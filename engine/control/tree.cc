@@ -96,6 +96,52 @@ void Tree::append_dom(std::string& out, const std::string& path) const {
   }
 }
 
+void TreeStream::begin(std::string& out) const {
+  if (format_ == TreeFormat::Xml) out += "<rsp><data>";
+  if (format_ == TreeFormat::Json) out += "{\"data\":{";
+}
+
+void TreeStream::add(std::string& out, const Tree& part) {
+  for (const auto& child : part.children_) {
+    const bool again = child->item_ && !first_ && item_ == child->name_;
+    number_ = again ? number_ + 1 : 0;
+    switch (format_) {
+      case TreeFormat::Xml:
+        out += '<' + child->name_ + '>';
+        child->append_xml(out);
+        out += "</" + child->name_ + '>';
+        break;
+      case TreeFormat::Json: add_json(out, *child); break;
+      case TreeFormat::Dom:
+        child->append_dom(
+            out, child->name_ + (child->item_ ? '[' + std::to_string(number_) + ']' : std::string()));
+        break;
+    }
+    first_ = false;
+    item_ = child->item_ ? child->name_ : std::string();
+  }
+}
+
+/// An array stays open until something else comes.
+void TreeStream::add_json(std::string& out, const Tree& child) {
+  if (number_ > 0) {
+    out += ',';
+    return child.append_json(out);
+  }
+  if (!item_.empty()) out += ']';
+  if (!first_) out += ',';
+  append_json_string(out, child.name_);
+  out += child.item_ ? ":[" : ":";
+  child.append_json(out);
+}
+
+void TreeStream::end(std::string& out) const {
+  if (format_ == TreeFormat::Xml) out += "</data><succ/></rsp>\n";
+  if (format_ != TreeFormat::Json) return;
+  if (!item_.empty()) out += ']';
+  out += "},\"status\":\"success\",\"message\":\"\"}\n";
+}
+
 std::string Tree::xml() const {
   std::string out = "<rsp><data>";
   append_xml(out);

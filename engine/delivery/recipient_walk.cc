@@ -112,8 +112,8 @@ runtime::Task<void> Dispatcher::walk(RecipientFilter filter, RecipientVisitor& v
 }
 
 /// Takes recipients that may be meant out of the queue, past the first `skip` of them, shows them to the
-/// visitor and puts those that stay back to the front in their order. Answers how many stayed; SIZE_MAX:
-/// there were none.
+/// visitor and puts those that stay back to the front in their order. Answers how many it has seen of those that stayed;
+/// SIZE_MAX: there were none.
 runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_t skip,
                                                  const RecipientFilter& filter, RecipientVisitor& visitor,
                                                  bool& stopped) {
@@ -125,6 +125,7 @@ runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_
   if (batch.empty()) co_return SIZE_MAX;
   const bool reads = filter.needs_envelope() || visitor.needs_message();
   queue::Batch kept;
+  std::size_t seen = 0;
   for (queue::Item* item : batch) {
     if (stopped) {
       kept.push_back(item);
@@ -145,6 +146,7 @@ runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_
     }
     stopped = next == RecipientVisitor::Next::Stop;
     if (next != RecipientVisitor::Next::Gone) kept.push_back(item);
+    seen = kept.size();
   }
   const MonoTime now = reactor_.now();
   for (std::size_t i = kept.size(); i-- > 0;) {
@@ -154,7 +156,7 @@ runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_
       queue.put_back(*kept[i]);
     }
   }
-  co_return kept.size();
+  co_return seen;
 }
 
 runtime::Task<std::uint64_t> Dispatcher::remove(RecipientFilter filter, Settler::Removal how) {
@@ -163,10 +165,26 @@ runtime::Task<std::uint64_t> Dispatcher::remove(RecipientFilter filter, Settler:
   co_return remover.count;
 }
 
-runtime::Task<std::vector<ListedRecipient>> Dispatcher::list(RecipientFilter filter, std::size_t most) {
+runtime::Task<RecipientSlice> Dispatcher::list(RecipientFilter filter, std::vector<std::string> names,
+                                               RecipientSlice from, std::size_t most) {
   Lister lister(most, reactor_.now());
-  if (most > 0) co_await walk(std::move(filter), lister);
-  co_return std::move(lister.found);
+  bool stopped = most == 0;
+  while (!stopped && from.queue < names.size()) {
+    const std::string_view name = names[from.queue];
+    const std::size_t slash = name.find('/');  // no domain holds one
+    queue::Queue* const queue = queues_.find({name.substr(0, slash), name.substr(slash + 1)});
+    std::size_t seen = SIZE_MAX;
+    if (queue != nullptr) {
+      ++queue->held;
+      seen = co_await walk_some(*queue, from.skipped, filter, lister, stopped);
+      --queue->held;
+      consider(*queue);
+    }
+    if (seen == SIZE_MAX) ++from.queue;
+    from.skipped = seen == SIZE_MAX ? 0 : from.skipped + seen;
+  }
+  from.found = std::move(lister.found);
+  co_return from;
 }
 
 runtime::Task<std::uint64_t> Dispatcher::set_priority(RecipientFilter filter, std::uint8_t priority) {

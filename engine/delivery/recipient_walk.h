@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/queue/item.h"
 #include "engine/spool/message.h"
@@ -40,6 +41,13 @@ struct ListedRecipient {
   std::uint8_t priority = 50;
   bool paused = false;             ///< its queue or its job is
   std::optional<Duration> due_in;  ///< waits for its retry; empty: as soon as the queue may
+};
+
+/// A part of a long list, and where the next one begins.
+struct RecipientSlice {
+  std::vector<ListedRecipient> found;
+  std::size_t queue = 0;    ///< place in the list of names; its end: all were looked at
+  std::size_t skipped = 0;  ///< recipients of that queue that were looked at
 };
 
 /// What a command does with each recipient it means; see Dispatcher::walk. Thread: the dispatcher's.

@@ -29,6 +29,7 @@ Queue& QueueTable::add(std::unique_ptr<Queue> queue) {
   const auto [at, is_new] = queues_.try_emplace(name, std::move(queue));
   SLUICE_ASSERT(is_new);
   at->second->count_among(&totals_);
+  in_order_.emplace(name, at->second.get());
   return *at->second;
 }
 
@@ -37,6 +38,7 @@ std::unique_ptr<Queue> QueueTable::release(Queue& queue) {
   const auto at = queues_.find(std::string_view(queue.name()));
   SLUICE_ASSERT(at != queues_.end());
   std::unique_ptr<Queue> owned = std::move(at->second);  // the key views its name: erase first, free after
+  in_order_.erase(std::string_view(owned->name()));
   queues_.erase(at);
   owned->count_among(nullptr);
   return owned;

@@ -74,11 +74,18 @@ constexpr std::string_view kHelp =
 }  // namespace
 
 runtime::Task<control::Answer> Node::execute(control::Command command) {
-  control::Answer answer = co_await run(command);
-  co_return control::in_format(command, std::move(answer));
+  std::string whole;
+  control::Reply reply(command, [&whole](std::string bytes) -> runtime::Task<bool> {
+    whole += bytes;
+    co_return true;
+  });
+  control::Answer answer = co_await run(command, reply);
+  if (!reply.begun()) co_return control::in_format(command, std::move(answer));
+  [[maybe_unused]] const bool read = co_await reply.end();
+  co_return control::Answer{true, std::move(whole)};
 }
 
-runtime::Task<control::Answer> Node::run(const control::Command& command) {
+runtime::Task<control::Answer> Node::run(const control::Command& command, control::Reply& reply) {
   if (command.starts_with({"show", "status"}) || command.starts_with({"status"})) {
     co_return co_await show_status(command);
   }
@@ -86,19 +93,19 @@ runtime::Task<control::Answer> Node::run(const control::Command& command) {
     co_return control::Answer{true, fmt::format("PowerMTA v5.0r1 (Sluice {}).\n", settings_.version)};
   }
   if (command.starts_with({"show", "queues"}) || command.starts_with({"show", "topqueues"})) {
-    co_return co_await show_queues(command);
+    co_return co_await show_queues(command, reply);
   }
   if (command.starts_with({"show", "domains"}) || command.starts_with({"show", "topdomains"})) {
-    co_return co_await show_domains(command);
+    co_return co_await show_domains(command, reply);
   }
-  if (command.starts_with({"show", "jobs"})) co_return co_await show_jobs(command);
+  if (command.starts_with({"show", "jobs"})) co_return co_await show_jobs(command, reply);
   if (command.starts_with({"pause", "job"})) co_return co_await pause_job(command, true);
   if (command.starts_with({"resume", "job"})) co_return co_await pause_job(command, false);
   if (command.starts_with({"delete"})) co_return co_await delete_recipients(command);
-  if (command.starts_with({"show", "schedule"})) co_return co_await show_schedule(command);
-  if (command.starts_with({"list"})) co_return co_await list_recipients(command);
+  if (command.starts_with({"show", "schedule"})) co_return co_await show_schedule(command, reply);
+  if (command.starts_with({"list"})) co_return co_await list_recipients(command, reply);
   if (command.starts_with({"set", "priority"})) co_return co_await set_priority(command);
-  if (command.starts_with({"show", "vmtas"})) co_return co_await show_vmtas(command);
+  if (command.starts_with({"show", "vmtas"})) co_return co_await show_vmtas(command, reply);
   if (command.starts_with({"show", "vmta-settings"})) co_return show_vmta_settings(command);
   if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
   if (command.starts_with({"explain"})) co_return explain(command);
@@ -116,7 +123,7 @@ runtime::Task<control::Answer> Node::run(const control::Command& command) {
   }
   if (command.starts_with({"show", "disabled", "sources"}) ||
       command.starts_with({"show", "disabled-sources"})) {
-    co_return co_await show_disabled_sources(command);
+    co_return co_await show_disabled_sources(command, reply);
   }
   if (command.starts_with({"show", "precache"})) co_return co_await show_precache();
   if (command.starts_with({"set", "queue"})) co_return co_await set_queue(command);
@@ -290,97 +297,6 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.wall_now() - started_));
   co_return control::Answer{true, std::move(out), status_tree(now)};
-}
-
-runtime::Task<control::Answer> Node::show_schedule(const control::Command& command) {
-  const std::string pattern = command.words.size() > 2 ? command.words[2] : "*";
-  std::vector<ScheduleStatus> rows;
-  for (DataShard* shard : shards_) {
-    auto some = co_await runtime::call_on(control_, shard->id(),
-                                          [shard, &pattern] { return shard->schedules(pattern); });
-    std::move(some.begin(), some.end(), std::back_inserter(rows));
-  }
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  std::string out =
-      fmt::format("{:<40} {:>9} {:<19} {:<19}\n", "queue", "#waiting", "next window", "last window ends");
-  const std::size_t shown = std::min(max_items(command, 100), rows.size());
-  for (std::size_t i = 0; i < shown; ++i) {
-    out += fmt::format("{:<40} {:>9} {:<19} {:<19}\n", rows[i].name, rows[i].waiting,
-                       local_time(rows[i].next_opening), local_time(rows[i].last_end));
-  }
-  out += fmt::format("{} of {} queues with scheduled recipients.\n", shown, rows.size());
-  co_return control::Answer{true, std::move(out)};
-}
-
-runtime::Task<control::Answer> Node::show_vmtas(const control::Command& command) {
-  struct Row {
-    VmtaStatus queued;
-    std::uint64_t accepted = 0, delivered = 0, bounced = 0, deferred = 0;
-  };
-  std::vector<Row> rows;
-  for (const queue::Identity& identity : snapshot_->identities) {
-    const queue::Traffic& traffic = identity.state->traffic;
-    Row row{.queued = {.name = identity.name},
-            .accepted = traffic.accepted.load(std::memory_order_relaxed),
-            .delivered = traffic.delivered.load(std::memory_order_relaxed),
-            .bounced = traffic.bounced.load(std::memory_order_relaxed),
-            .deferred = traffic.deferred.load(std::memory_order_relaxed)};
-    rows.push_back(std::move(row));
-  }
-  std::uint64_t total = 0;
-  for (DataShard* shard : shards_) {
-    const auto some = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->vmtas(); });
-    for (const VmtaStatus& one : some) {
-      const auto row =
-          std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.queued.name == one.name; });
-      if (row == rows.end()) continue;
-      row->queued.domains += one.domains;
-      row->queued.recipients += one.recipients;
-      row->queued.bytes += one.bytes;
-      row->queued.connections += one.connections;
-      total += one.recipients;
-    }
-  }
-  // `show vmtas NAME`: `show vmta NAME` is the same cut short.
-  if (command.words.size() > 2) {
-    std::erase_if(rows, [&](const Row& row) { return !iequals(row.queued.name, command.words[2]); });
-    if (rows.empty()) {
-      co_return control::Answer::error("no virtual MTA named \"" + command.words[2] + "\"\n");
-    }
-  }
-  const std::string_view sort = command.option("sort").value_or("");
-  if (sort == "name" || sort == "rcpt" || sort == "size") {
-    std::sort(rows.begin(), rows.end(), [sort](const Row& a, const Row& b) {
-      const VmtaStatus &left = a.queued, &right = b.queued;
-      if (sort == "rcpt" && left.recipients != right.recipients) return left.recipients > right.recipients;
-      if (sort == "size" && left.bytes != right.bytes) return left.bytes > right.bytes;
-      return left.name < right.name;
-    });
-  }
-  auto tree = std::make_shared<control::Tree>();
-  std::string out =
-      fmt::format("{:<24} {:>8} {:>9} {:>4} {:>10} {:>5} {:>10} {:>10} {:>9} {:>9}\n", "name", "domains",
-                  "#rcpt", "%", "kbytes", "conn", "accepted", "delivered", "bounced", "deferred");
-  const std::size_t shown = std::min(max_items(command, 1000), rows.size());
-  for (std::size_t i = 0; i < shown; ++i) {
-    const Row& row = rows[i];
-    const std::uint64_t share = total == 0 ? 0 : row.queued.recipients * 100 / total;
-    out += fmt::format("{:<24} {:>8} {:>9} {:>4} {:>10} {:>5} {:>10} {:>10} {:>9} {:>9}\n", row.queued.name,
-                       row.queued.domains, row.queued.recipients, share, kilobytes(row.queued.bytes),
-                       row.queued.connections, row.accepted, row.delivered, row.bounced, row.deferred);
-    control::Tree& node = tree->add_item("vmta");
-    node.add_text("name", row.queued.name);
-    node.add_number("dom", row.queued.domains);
-    node.add_number("rcp", row.queued.recipients);
-    node.add_number("kb", kilobytes(row.queued.bytes));
-    node.add_number("conn", row.queued.connections);
-    node.add_number("accepted", row.accepted);
-    node.add_number("delivered", row.delivered);
-    node.add_number("bounced", row.bounced);
-    node.add_number("deferred", row.deferred);
-  }
-  out += fmt::format("{} of {} virtual MTAs.\n", shown, rows.size());
-  co_return control::Answer{true, std::move(out), std::move(tree)};
 }
 
 runtime::Task<control::Answer> Node::show_settings(const control::Command& command) {

@@ -1,28 +1,9 @@
 #include "engine/shard/data_shard.h"
 
-#include <algorithm>
-#include <map>
-
-#include "engine/delivery/queue_pattern.h"
 #include "engine/injection/pickup.h"
 #include "policy/base/assert.h"
-#include "policy/limits/mode_limits.h"
 
 namespace sluice::shard {
-namespace {
-
-std::string pace_of(const queue::Queue& queue) {
-  const auto limit = queue.pacing ? queue.pacing->limit() : std::nullopt;
-  if (!limit) return {};
-  std::string out = rate_text(*limit);
-  const auto ceiling = limits_of(*queue.settings, queue.mode.mode()).recipients;
-  if (ceiling) out += " of " + rate_text(*ceiling);
-  if (const auto good = queue.pacing->last_good()) out += ", last good " + rate_text(*good);
-  return out;
-}
-
-}  // namespace
-
 ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   in_messages += other.in_messages;
   in_recipients += other.in_recipients;
@@ -319,82 +300,6 @@ ShardStatus DataShard::status() const {
   out.queries_pending = names.in_flight + names.waiting;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
-  return out;
-}
-
-std::vector<QueueStatus> DataShard::queues(std::string_view pattern) const {
-  std::vector<QueueStatus> out;
-  const MonoTime now = reactor_.now();
-  dispatcher_.queues().for_each([&](const queue::Queue& queue) {
-    if (queue.size() == 0 && queue.connections == 0 && !queue.paused &&
-        !delivery::QueueModes::must_stay(queue))
-      return;
-    if (!delivery::matches_queue(pattern, queue.name())) return;
-    QueueStatus one{.name = queue.name(),
-                    .recipients = queue.size(),
-                    .bytes = queue.bytes(),
-                    .connections = queue.connections,
-                    .paused = queue.paused,
-                    .in_retry = queue.retry_until > now,
-                    .retry_in = std::max(Duration{0}, queue.retry_until - now),
-                    .last_error = {}};
-    if (!queue.events().empty()) one.last_error = queue.events().front().text;
-    one.backoff = queue.mode.in_backoff();
-    one.mode_reason = queue.mode.reason();
-    one.pace = pace_of(queue);
-    one.errors.assign(queue.events().begin(), queue.events().end());
-    one.mode_events = queue.mode_events();
-    for (const ShutSources::Entry& shut : queue.shut.entries()) {
-      one.shut.push_back({.address = shut.address.text(), .left = {}, .reason = shut.reason});
-      if (shut.until) one.shut.back().left = std::max(Duration{0}, *shut.until - now);
-    }
-    out.push_back(std::move(one));
-  });
-  return out;
-}
-
-std::vector<ScheduleStatus> DataShard::schedules(std::string_view pattern) const {
-  std::vector<ScheduleStatus> out;
-  const WallTime now = reactor_.wall_now();
-  dispatcher_.queues().for_each([&](const queue::Queue& queue) {
-    if (!delivery::matches_queue(pattern, queue.name())) return;
-    ScheduleStatus one{.name = queue.name(), .waiting = 0, .next_opening = {}, .last_end = {}};
-    for (const queue::Item* item : queue.all_waiting()) {
-      const auto windows = items_.schedule_of(*item);
-      if (windows == nullptr) continue;
-      ++one.waiting;
-      one.last_end = std::max(one.last_end, windows->list().back().end);
-      const schedule::Standing standing = windows->at(now);
-      const WallTime opening = standing.kind == schedule::Standing::Kind::Waits ? standing.until : now;
-      if (one.waiting == 1 || opening < one.next_opening) one.next_opening = opening;
-    }
-    if (one.waiting > 0) out.push_back(std::move(one));
-  });
-  return out;
-}
-
-std::vector<VmtaStatus> DataShard::vmtas() const {
-  std::map<std::string_view, VmtaStatus> found;
-  dispatcher_.queues().for_each([&found](const queue::Queue& queue) {
-    VmtaStatus& one = found[queue.vmta_name()];
-    one.name = queue.vmta_name();
-    one.domains += queue.size() > 0 ? 1 : 0;
-    one.recipients += queue.size();
-    one.bytes += queue.bytes();
-    one.connections += queue.connections;
-  });
-  std::vector<VmtaStatus> out;
-  for (auto& [name, one] : found) out.push_back(std::move(one));
-  return out;
-}
-
-std::vector<JobStatus> DataShard::jobs() {
-  std::vector<JobStatus> out;
-  const spool::JobTable& jobs = storage_.spool.jobs();
-  jobs.for_each([&out](const spool::Job& job) {
-    out.push_back({job.name, job.recipients, job.bytes, job.paused.load(std::memory_order_relaxed)});
-  });
-  for (const std::string& name : jobs.paused()) out.push_back({name, 0, 0, true});
   return out;
 }
 

@@ -30,17 +30,30 @@ class Pickup;
 
 namespace sluice::shard {
 
-/// What a queue looks like to an operator.
-struct QueueStatus {
+/// A part of a long list in the order of names.
+template <class Row>
+struct Slice {
+  std::vector<Row> rows;
+  std::string next;  ///< what the next slice is asked for with; empty: this was the last
+};
+
+/// What a queue looks like to an operator, as far as lists of queues are sorted and narrowed down by it.
+struct QueueRow {
   std::string name;
   std::uint64_t recipients = 0;
   std::uint64_t bytes = 0;
   std::uint32_t connections = 0;
+  std::uint32_t shard = 0;
   bool paused = false;
+  bool backoff = false;
+  bool has_shut = false;  ///< source addresses are disabled for it
   bool in_retry = false;
   Duration retry_in{0};
+};
+
+/// The rest of it, for queues that are shown.
+struct QueueStatus {
   std::string last_error;
-  bool backoff = false;
   std::string mode_reason;  ///< why the mode began; empty: it never changed
   std::string pace;  ///< adaptive pacing: "30/min of 100/min, last good 45/min"; empty: not limited by it
   std::vector<queue::QueueEvent> errors;       ///< newest first
@@ -135,13 +148,17 @@ class DataShard final : public journal::RecoveredVisitor {
 
   [[nodiscard]] ShardId id() const { return reactor_.shard(); }
   [[nodiscard]] ShardStatus status() const;
-  [[nodiscard]] std::vector<QueueStatus> queues(std::string_view pattern) const;
-  [[nodiscard]] std::vector<VmtaStatus> vmtas() const;
-  [[nodiscard]] std::vector<JobStatus> jobs();
+  // --- Lists come in slices (shard_listings.cc): `after` is the `next` of the slice before, empty for the first.
+  [[nodiscard]] Slice<QueueRow> queues(std::string_view pattern, std::string_view after) const;
+  /// In the order of the names; nothing is said of queues that are gone.
+  [[nodiscard]] std::vector<QueueStatus> queue_details(const std::vector<std::string>& names) const;
+  /// Sums over the queues of this slice.
+  [[nodiscard]] Slice<VmtaStatus> vmtas(std::string_view after) const;
+  [[nodiscard]] Slice<JobStatus> jobs(std::string_view after);
+  [[nodiscard]] Slice<ScheduleStatus> schedules(std::string_view pattern, std::string_view after) const;
   /// For messages stored here. On every shard, and then, to resume, dispatcher().release_parked() on every
   /// shard.
   void pause_job(const std::string& name, bool paused);
-  [[nodiscard]] std::vector<ScheduleStatus> schedules(std::string_view pattern) const;
   [[nodiscard]] delivery::Dispatcher& dispatcher() { return dispatcher_; }
   [[nodiscard]] resolver::Resolver& resolver() { return resolver_; }
   [[nodiscard]] const resolver::Precache& precache() const { return precache_; }

@@ -27,6 +27,8 @@ Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settin
       shutdown_(control),
       sampler_(control),
       reloading_(control, 1),
+      slices_(control, shards_),
+      summing_(control, 1),
       stop_wakeup_(control) {}
 
 std::string Node::socket_path(const config::GlobalSettings& global) {
@@ -47,7 +49,10 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   // Before anything is touched: whoever would take another one's place is stopped here. And whoever sees a listener
   // finds the socket, too.
   std::expected<void, std::string> opened;
-  if (settings_.command_socket) opened = co_await open_commands(global);
+  if (settings_.command_socket) {
+    auto result = co_await open_commands(global);
+    opened = std::move(result);
+  }
   // After a failure, too: it is logged, unless the other one writes there.
   const auto logged = co_await open_log(global);
   if (opened && !logged) opened = logged;
@@ -123,7 +128,8 @@ runtime::Task<std::expected<void, std::string>> Node::open_commands(const config
     co_return std::unexpected("cannot make run-dir " + global.run_dir + ": " + there.error().text() +
                               "; set run-dir to a folder that can be made");
   commands_ = std::make_unique<control::CommandServer>(
-      control_, [this](control::Command command) { return execute(std::move(command)); });
+      control_,
+      [this](const control::Command& command, control::Reply& reply) { return run(command, reply); });
   co_return co_await commands_->open(socket_path(global));
 }
 

@@ -14,6 +14,7 @@
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/mailbox.h"
 #include "engine/shard/data_shard.h"
+#include "engine/shard/listing.h"
 #include "engine/shard/memory_watch.h"
 #include "engine/shard/spool_places.h"
 #include "engine/shard/traffic_history.h"
@@ -72,6 +73,7 @@ class Node {
   /// Loads the configuration again; on any error nothing changes. Answers what to tell the operator.
   enum class Reload : std::uint8_t { Apply, DryRun };  ///< DryRun: only says what would change
   [[nodiscard]] runtime::Task<control::Answer> reload(Reload how = Reload::Apply);
+  /// Carries a command out. The whole answer, as the command asks for it: for tests and callers inside.
   [[nodiscard]] runtime::Task<control::Answer> execute(control::Command command);
 
   [[nodiscard]] control::Log& log() { return log_; }
@@ -113,10 +115,11 @@ class Node {
   [[nodiscard]] std::string changes_text(const queue::Snapshot& next) const;
   // commands.cc
   runtime::Task<control::Answer> show_status(const control::Command& command);
-  runtime::Task<control::Answer> run(const control::Command& command);
-  runtime::Task<control::Answer> show_queues(const control::Command& command);
-  runtime::Task<control::Answer> show_schedule(const control::Command& command);
-  runtime::Task<control::Answer> show_vmtas(const control::Command& command);
+  /// Long lists go to `reply`, see control::CommandHandler.
+  runtime::Task<control::Answer> run(const control::Command& command, control::Reply& reply);
+  runtime::Task<control::Answer> show_queues(const control::Command& command, control::Reply& reply);
+  runtime::Task<control::Answer> show_schedule(const control::Command& command, control::Reply& reply);
+  runtime::Task<control::Answer> show_vmtas(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
   [[nodiscard]] control::Answer show_vmta_settings(const control::Command& command) const;
   [[nodiscard]] control::Answer explain(const control::Command& command) const;
@@ -130,17 +133,22 @@ class Node {
   runtime::Task<control::Answer> show_precache();
   runtime::Task<control::Answer> check_spf(const control::Command& command);
   // queue_commands.cc
-  runtime::Task<std::vector<QueueStatus>> find_queues(std::string pattern);
-  runtime::Task<control::Answer> show_domains(const control::Command& command);
-  runtime::Task<control::Answer> show_disabled_sources(const control::Command& command);
+  /// Queues that match and are behind the name `after`, shard by shard in the order of names, until `take` answers
+  /// false for a shard.
+  runtime::Task<void> walk_queues(std::string pattern, std::string after,
+                                  std::function<bool(QueueRow&&)> take);
+  runtime::Task<std::vector<QueueRow>> queues_of(std::string domain, std::string vmta);
+  runtime::Task<control::Answer> show_domains(const control::Command& command, control::Reply& reply);
+  runtime::Task<control::Answer> show_disabled_sources(const control::Command& command,
+                                                       control::Reply& reply);
   runtime::Task<control::Answer> set_queue(const control::Command& command);
   runtime::Task<control::Answer> trace(const control::Command& command);
   runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
   // recipient_commands.cc
-  runtime::Task<control::Answer> show_jobs(const control::Command& command);
+  runtime::Task<control::Answer> show_jobs(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> pause_job(const control::Command& command, bool paused);
   runtime::Task<control::Answer> delete_recipients(const control::Command& command);
-  runtime::Task<control::Answer> list_recipients(const control::Command& command);
+  runtime::Task<control::Answer> list_recipients(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> set_priority(const control::Command& command);
   runtime::Task<control::Answer> for_queues(
       const control::Command& command, std::size_t first_word,
@@ -170,6 +178,8 @@ class Node {
   runtime::Wakeup sampler_;
   MemoryWatch memory_;
   runtime::Semaphore reloading_;
+  Slices slices_;
+  runtime::Semaphore summing_;  // sums of all domains, for one command at a time
   TrafficHistory inbound_;
   TrafficHistory outbound_;
   WallTime started_{};

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 #include "engine/shard/command_texts.h"
+#include "engine/shard/listing.h"
 #include "engine/shard/node.h"
 #include "policy/base/ascii.h"
 #include "policy/config/value.h"
@@ -28,7 +30,7 @@ std::optional<config::QueueMode> mode_of(const control::Command& command) {
   return std::nullopt;
 }
 
-bool is_wanted(const control::Command& command, const QueueStatus& one) {
+bool is_wanted(const control::Command& command, const QueueRow& one) {
   const auto mode = mode_of(command);
   if (mode && one.backoff != (*mode == config::QueueMode::Backoff)) return false;
   if (const auto paused = yes_or_no(command, "paused"); paused && one.paused != *paused) return false;
@@ -36,13 +38,13 @@ bool is_wanted(const control::Command& command, const QueueStatus& one) {
       connected && (one.connections > 0) != *connected) {
     return false;
   }
-  if (const auto disabled = yes_or_no(command, "disabled"); disabled && one.shut.empty() == *disabled)
+  if (const auto disabled = yes_or_no(command, "disabled"); disabled && one.has_shut != *disabled)
     return false;
   return true;
 }
 
 /// Paused, in backoff, in retry.
-std::string state_letters(const QueueStatus& one) {
+std::string state_letters(const QueueRow& one) {
   std::string out;
   if (one.paused) out += 'P';
   if (one.backoff) out += 'B';
@@ -62,7 +64,8 @@ void add_event(control::Tree& node, std::string_view type, const queue::QueueEve
   item.add_text("text", event.text);
 }
 
-void add_queue(control::Tree& tree, const control::Command& command, const QueueStatus& one, WallTime now) {
+void add_queue(control::Tree& tree, const control::Command& command, const QueueRow& one,
+               const QueueStatus& details, WallTime now) {
   static constexpr std::size_t kEventsShown = 5;
   control::Tree& node = tree.add_item("queue");
   node.add_text("name", one.name);
@@ -70,11 +73,11 @@ void add_queue(control::Tree& tree, const control::Command& command, const Queue
   node.add_number("kb", kilobytes(one.bytes));
   node.add_number("conn", one.connections);
   if (command.has("errors")) {
-    for (std::size_t i = 0; i < std::min(kEventsShown, one.errors.size()); ++i)
-      add_event(node, "error", one.errors[i]);
+    for (std::size_t i = 0; i < std::min(kEventsShown, details.errors.size()); ++i)
+      add_event(node, "error", details.errors[i]);
   }
   if (command.has("mode-events")) {
-    for (const queue::QueueEvent& event : one.mode_events) add_event(node, "mode", event);
+    for (const queue::QueueEvent& event : details.mode_events) add_event(node, "mode", event);
   }
   node.add_text("paused", one.paused ? "yes" : "no");
   node.add_text("mode", one.backoff ? "backoff" : "normal");
@@ -85,12 +88,13 @@ void add_queue(control::Tree& tree, const control::Command& command, const Queue
 
 /// Most recipients or bytes first, or by name.
 template <class Row>
-void sort_rows(std::vector<Row>& rows, std::string_view by) {
-  std::sort(rows.begin(), rows.end(), [by](const Row& a, const Row& b) {
-    if (by == "rcpt" && a.recipients != b.recipients) return a.recipients > b.recipients;
-    if (by == "size" && a.bytes != b.bytes) return a.bytes > b.bytes;
+typename FirstRows<Row>::Before order_of(std::string_view by) {
+  const bool recipients = by == "rcpt", size = by == "size";
+  return [recipients, size](const Row& a, const Row& b) {
+    if (recipients && a.recipients != b.recipients) return a.recipients > b.recipients;
+    if (size && a.bytes != b.bytes) return a.bytes > b.bytes;
     return a.name < b.name;
-  });
+  };
 }
 
 std::string_view words_of_order(std::string_view sort) {
@@ -98,149 +102,248 @@ std::string_view words_of_order(std::string_view sort) {
   return sort == "size" ? "by size" : "by name";
 }
 
-void append_details(std::string& out, const control::Command& command, const QueueStatus& one) {
-  if (one.backoff) out += fmt::format("    backoff mode: {}\n", one.mode_reason);
-  if (!one.pace.empty()) out += fmt::format("    adaptive pace: {}\n", one.pace);
+void append_queue(std::string& out, const control::Command& command, const QueueRow& one,
+                  const QueueStatus& details) {
+  out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", one.name, one.recipients,
+                     kilobytes(one.bytes), one.connections, state_letters(one),
+                     one.in_retry ? clock_text(one.retry_in) : std::string(), details.last_error);
+  if (one.backoff) out += fmt::format("    backoff mode: {}\n", details.mode_reason);
+  if (!details.pace.empty()) out += fmt::format("    adaptive pace: {}\n", details.pace);
   if (command.has("disabled")) {
-    for (const auto& shut : one.shut) out += fmt::format("    disabled {}\n", source_line(shut));
+    for (const auto& shut : details.shut) out += fmt::format("    disabled {}\n", source_line(shut));
   }
   const auto list = [&out](std::string_view type, const std::vector<queue::QueueEvent>& events) {
     for (const queue::QueueEvent& event : events) {
       out += fmt::format("    {} {} {}\n", local_time(event.time), type, event.text);
     }
   };
-  if (command.has("errors")) list("error", one.errors);
-  if (command.has("mode-events")) list("mode", one.mode_events);
+  if (command.has("errors")) list("error", details.errors);
+  if (command.has("mode-events")) list("mode", details.mode_events);
 }
 
 constexpr std::string_view kWhichQueue = "which queue? For example: gmail.com/vmta1, gmail.com/*, *\n";
 
 }  // namespace
 
-runtime::Task<std::vector<QueueStatus>> Node::find_queues(std::string pattern) {
-  std::vector<QueueStatus> out;
-  for (DataShard* shard : shards_) {
-    auto some = co_await runtime::call_on(control_, shard->id(),
-                                          [shard, &pattern] { return shard->queues(pattern); });
-    std::move(some.begin(), some.end(), std::back_inserter(out));
-  }
-  std::sort(out.begin(), out.end(),
-            [](const QueueStatus& a, const QueueStatus& b) { return a.name < b.name; });
-  co_return out;
+runtime::Task<void> Node::walk_queues(std::string pattern, std::string after,
+                                      std::function<bool(QueueRow&&)> take) {
+  std::function<Slice<QueueRow>(DataShard&, const std::string&)> of =
+      [pattern = std::move(pattern)](DataShard& shard, const std::string& behind) {
+        return shard.queues(pattern, behind);
+      };
+  return slices_.walk<QueueRow>(std::move(of), std::move(after), std::move(take));
 }
 
-runtime::Task<control::Answer> Node::show_queues(const control::Command& command) {
+runtime::Task<control::Answer> Node::show_queues(const control::Command& command, control::Reply& reply) {
   if (command.has("mode") && !mode_of(command)) {
     co_return control::Answer::error("--mode is normal or backoff\n");
   }
   const std::string which = command.words.size() > 2 ? command.words[2] : "*";
-  std::vector<QueueStatus> queues = co_await find_queues(which);
-  std::erase_if(queues, [&command](const QueueStatus& one) { return !is_wanted(command, one); });
   const bool top = istarts_with(command.words[1], "top");
-  const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
-  sort_rows(queues, sort);
-  std::string out = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", "queue", "#rcpt", "kbytes",
-                                "conn", "st", "retry", "last error");
+  const std::string sort(command.option("sort").value_or(top ? "rcpt" : "name"));
   const std::size_t most = max_items(command, 20);
-  const std::size_t shown = std::min(most, queues.size());
-  auto tree = std::make_shared<control::Tree>();
-  tree->add_text("title", fmt::format("Top {} queues {}", most, words_of_order(sort)));
-  std::uint64_t recipients = 0, with_recipients = 0;
-  for (const QueueStatus& one : queues) {
-    recipients += one.recipients;
-    with_recipients += one.recipients > 0 ? 1 : 0;
+  const WallTime now = control_.wall_now();
+  FirstRows<QueueRow> rows(order_of<QueueRow>(sort), std::min(most, kPageRows));
+  std::uint64_t count = 0, recipients = 0, with_recipients = 0;
+  co_await walk_queues(which, {}, [&](QueueRow&& row) {
+    if (!is_wanted(command, row)) return true;
+    ++count;
+    recipients += row.recipients;
+    with_recipients += row.recipients > 0 ? 1 : 0;
+    rows.offer(std::move(row));
+    return true;
+  });
+  control::Reply::Part part;
+  part.text = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", "queue", "#rcpt", "kbytes", "conn",
+                          "st", "retry", "last error");
+  part.tree.add_text("title", fmt::format("Top {} queues {}", most, words_of_order(sort)));
+  std::uint64_t shown = 0;
+  for (std::vector<QueueRow> page = rows.take(); !page.empty() && shown < most;) {
+    page.resize(std::min<std::uint64_t>(page.size(), most - shown));
+    for (std::size_t at = 0; at < page.size(); at += kDetailRows) {
+      const std::size_t some = std::min(kDetailRows, page.size() - at);
+      const std::vector<QueueStatus> details = co_await slices_.details(&page[at], some);
+      for (std::size_t i = 0; i < some; ++i) {
+        if (reply.for_people()) {
+          append_queue(part.text, command, page[at + i], details[i]);
+        } else {
+          add_queue(part.tree, command, page[at + i], details[i], now);
+        }
+      }
+      const bool read = co_await reply.add(part);
+      if (!read) co_return control::Answer();
+    }
+    shown += page.size();
+    if (shown >= std::min<std::uint64_t>(most, count)) break;
+    QueueRow last = std::move(page.back());
+    page = {};
+    // By name they come in order: only those behind the last have to be looked at.
+    const bool by_name = sort != "rcpt" && sort != "size";
+    std::string after = by_name ? last.name : std::string();
+    rows.start_behind(std::move(last));
+    std::size_t of_shard = 0;
+    std::uint32_t shard = 0;
+    co_await walk_queues(which, std::move(after), [&](QueueRow&& row) {
+      if (!is_wanted(command, row)) return true;
+      of_shard = row.shard == shard ? of_shard + 1 : 1;
+      shard = row.shard;
+      rows.offer(std::move(row));
+      return !by_name || of_shard < kPageRows;
+    });
+    page = rows.take();
   }
-  for (std::size_t i = 0; i < shown; ++i) {
-    const QueueStatus& one = queues[i];
-    add_queue(*tree, command, one, control_.wall_now());
-    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", one.name, one.recipients,
-                       kilobytes(one.bytes), one.connections, state_letters(one),
-                       one.in_retry ? clock_text(one.retry_in) : std::string(), one.last_error);
-    append_details(out, command, one);
-  }
-  out += fmt::format("{} of {} matching queues.\n", shown, queues.size());
-  tree->add_number("totalRcp", recipients);
-  tree->add_number("totalQueuesWithRcp", with_recipients);
-  co_return control::Answer{true, std::move(out), std::move(tree)};
+  part.text += fmt::format("{} of {} matching queues.\n", shown, count);
+  part.tree.add_number("totalRcp", recipients);
+  part.tree.add_number("totalQueuesWithRcp", with_recipients);
+  [[maybe_unused]] const bool read = co_await reply.add(part);
+  co_return control::Answer();
 }
 
-runtime::Task<control::Answer> Node::show_domains(const control::Command& command) {
-  struct Row {
-    std::string name, last_error;
-    std::uint64_t recipients = 0, bytes = 0, connections = 0;
-  };
+namespace {
+
+struct DomainRow {
+  std::string name;
+  std::uint64_t recipients = 0, bytes = 0, connections = 0;
+};
+
+}  // namespace
+
+runtime::Task<control::Answer> Node::show_domains(const control::Command& command, control::Reply& reply) {
   const std::string domain = command.words.size() > 2 ? command.words[2] : std::string("*");
   const std::string vmta(command.option("vmta").value_or("*"));
   if (domain.find('/') != std::string::npos) {
     co_return control::Answer::error("which domain? Without a virtual MTA; --vmta=NAME names one\n");
   }
   const std::string which = domain + '/' + vmta;
-  const std::vector<QueueStatus> queues = co_await find_queues(which);
-  std::vector<Row> rows;
-  std::unordered_map<std::string_view, std::size_t> known;
-  for (const QueueStatus& one : queues) {
-    const std::string_view name = std::string_view(one.name).substr(0, one.name.rfind('/'));
-    const auto [at, added] = known.try_emplace(name, rows.size());
-    if (added) rows.emplace_back().name = name;
-    Row& row = rows[at->second];
-    row.recipients += one.recipients;
-    row.bytes += one.bytes;
-    row.connections += one.connections;
-    if (row.last_error.empty()) row.last_error = one.last_error;
-  }
-  if (const auto connected = yes_or_no(command, "connected")) {
-    std::erase_if(rows, [&](const Row& row) { return (row.connections > 0) != *connected; });
-  }
   const bool top = istarts_with(command.words[1], "top");
-  const std::string_view sort = command.option("sort").value_or(top ? "rcpt" : "name");
-  sort_rows(rows, sort);
+  const std::string sort(command.option("sort").value_or(top ? "rcpt" : "name"));
   const std::size_t most = max_items(command, 20);
-  const std::size_t shown = std::min(most, rows.size());
-  std::string out =
-      fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", "domain", "#rcpt", "kbytes", "conn", "last error");
-  auto tree = std::make_shared<control::Tree>();
-  tree->add_text("title", fmt::format("Top {} domains {}", most, words_of_order(sort)));
-  std::uint64_t recipients = 0;
-  for (const Row& row : rows) recipients += row.recipients;
-  for (std::size_t i = 0; i < shown; ++i) {
-    const Row& row = rows[i];
-    out += fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", row.name, row.recipients, kilobytes(row.bytes),
-                       row.connections, row.last_error);
-    control::Tree& node = tree->add_item("domain");
-    node.add_text("name", row.name);
-    node.add_number("rcp", row.recipients);
-    node.add_number("kb", kilobytes(row.bytes));
-    node.add_number("conn", row.connections);
-    if (!row.last_error.empty()) node.add_text("lastError", row.last_error);
-    if (!command.has("errors")) continue;
-    for (const QueueStatus& one : queues) {
-      if (!std::string_view(one.name).starts_with(row.name + '/')) continue;
-      for (const queue::QueueEvent& event : one.errors) {
-        out += fmt::format("    {} {} {}\n", local_time(event.time), one.name, event.text);
-        add_event(node, "error", event);
-      }
+  const auto connected = yes_or_no(command, "connected");
+  FirstRows<DomainRow> rows(order_of<DomainRow>(sort), std::min(most, kPageRows));
+  std::uint64_t count = 0, recipients = 0;
+  // Sums of all domains are held while they are made, by one command at a time, and never while somebody reads.
+  const auto sum_up = [&]() -> runtime::Task<void> {
+    co_await summing_.take(1);
+    std::unordered_map<std::string, DomainRow> sums;
+    co_await walk_queues(which, {}, [&](QueueRow&& row) {
+      std::string name = row.name.substr(0, row.name.find('/'));
+      DomainRow& sum = sums[name];
+      sum.name = std::move(name);
+      sum.recipients += row.recipients;
+      sum.bytes += row.bytes;
+      sum.connections += row.connections;
+      return true;
+    });
+    summing_.give(1);
+    count = recipients = 0;
+    for (auto& [name, row] : sums) {
+      if (connected && (row.connections > 0) != *connected) continue;
+      ++count;
+      recipients += row.recipients;
+      rows.offer(std::move(row));
     }
+  };
+  co_await sum_up();
+  const std::uint64_t count_at_first = count, recipients_at_first = recipients;
+  control::Reply::Part part;
+  part.text = fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", "domain", "#rcpt", "kbytes", "conn", "last error");
+  part.tree.add_text("title", fmt::format("Top {} domains {}", most, words_of_order(sort)));
+  std::uint64_t shown = 0;
+  for (std::vector<DomainRow> page = rows.take(); !page.empty() && shown < most;) {
+    page.resize(std::min<std::uint64_t>(page.size(), most - shown));
+    for (const DomainRow& row : page) {
+      std::string last_error, more;
+      control::Tree& node = part.tree.add_item("domain");
+      std::vector<QueueRow> queues = co_await queues_of(row.name, vmta);
+      std::vector<QueueStatus> details;
+      for (std::size_t at = 0; at < queues.size(); at += kDetailRows) {
+        const std::size_t some = std::min(kDetailRows, queues.size() - at);
+        std::vector<QueueStatus> part_of_them = co_await slices_.details(&queues[at], some);
+        std::move(part_of_them.begin(), part_of_them.end(), std::back_inserter(details));
+      }
+      for (const QueueStatus& one : details) {
+        if (last_error.empty()) last_error = one.last_error;
+      }
+      part.text += fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", row.name, row.recipients,
+                               kilobytes(row.bytes), row.connections, last_error);
+      node.add_text("name", row.name);
+      node.add_number("rcp", row.recipients);
+      node.add_number("kb", kilobytes(row.bytes));
+      node.add_number("conn", row.connections);
+      if (!last_error.empty()) node.add_text("lastError", last_error);
+      for (std::size_t i = 0; command.has("errors") && i < queues.size(); ++i) {
+        for (const queue::QueueEvent& event : details[i].errors) {
+          part.text += fmt::format("    {} {} {}\n", local_time(event.time), queues[i].name, event.text);
+          add_event(node, "error", event);
+        }
+      }
+      const bool read = co_await reply.add(part);
+      if (!read) co_return control::Answer();
+    }
+    shown += page.size();
+    if (shown >= std::min<std::uint64_t>(most, count_at_first)) break;
+    rows.start_behind(std::move(page.back()));
+    page = {};
+    co_await sum_up();
+    page = rows.take();
   }
-  out += fmt::format("{} of {} domains shown.\n", shown, rows.size());
-  tree->add_number("totalRcp", recipients);
-  co_return control::Answer{true, std::move(out), std::move(tree)};
+  part.text += fmt::format("{} of {} domains shown.\n", shown, count_at_first);
+  part.tree.add_number("totalRcp", recipients_at_first);
+  [[maybe_unused]] const bool read = co_await reply.add(part);
+  co_return control::Answer();
 }
 
-runtime::Task<control::Answer> Node::show_disabled_sources(const control::Command& command) {
+/// The queues of one domain, by name.
+runtime::Task<std::vector<QueueRow>> Node::queues_of(std::string domain, std::string vmta) {
+  std::vector<QueueRow> out;
+  const std::string front = domain + '/';
+  co_await walk_queues(front + vmta, front, [&](QueueRow&& row) {
+    if (!row.name.starts_with(front)) return false;
+    out.push_back(std::move(row));
+    return true;
+  });
+  std::sort(out.begin(), out.end(), [](const QueueRow& a, const QueueRow& b) { return a.name < b.name; });
+  co_return out;
+}
+
+runtime::Task<control::Answer> Node::show_disabled_sources(const control::Command& command,
+                                                           control::Reply& reply) {
   // "disabled sources" or "disabled-sources"
   const std::size_t at = command.words[1].find('-') == std::string::npos ? 3 : 2;
   const std::string pattern = command.words.size() > at ? command.words[at] : "*";
-  const std::vector<QueueStatus> queues = co_await find_queues(pattern);
-  std::string out = fmt::format("{:<40} {:<39} {:>10} {}\n", "queue", "source IP", "enabled in", "reason");
+  control::Reply::Part part;
+  part.text = fmt::format("{:<40} {:<39} {:>10} {}\n", "queue", "source IP", "enabled in", "reason");
   std::size_t count = 0;
-  for (const QueueStatus& one : queues) {
-    for (const QueueStatus::ShutSource& shut : one.shut) {
-      out += fmt::format("{:<40} {}\n", one.name, source_line(shut));
-      ++count;
+  FirstRows<QueueRow> rows(order_of<QueueRow>("name"), kPageRows);
+  std::string after;
+  for (;;) {
+    co_await walk_queues(pattern, after, [&](QueueRow&& row) {
+      if (row.has_shut) rows.offer(std::move(row));
+      return true;
+    });
+    const std::vector<QueueRow> page = rows.take();
+    for (std::size_t first = 0; first < page.size(); first += kDetailRows) {
+      const std::size_t some = std::min(kDetailRows, page.size() - first);
+      const std::vector<QueueStatus> details = co_await slices_.details(&page[first], some);
+      for (std::size_t i = 0; i < some; ++i) {
+        for (const QueueStatus::ShutSource& shut : details[i].shut) {
+          part.text += fmt::format("{:<40} {}\n", page[first + i].name, source_line(shut));
+          ++count;
+        }
+      }
+      if (!reply.for_people()) continue;
+      const bool read = co_await reply.add(part);
+      if (!read) co_return control::Answer();
     }
+    if (page.size() < kPageRows) break;
+    after = page.back().name;
+    rows.start_behind(page.back());
   }
-  out += fmt::format("{} disabled source IP(s).\n", count);
-  co_return control::Answer{true, std::move(out)};
+  part.text += fmt::format("{} disabled source IP(s).\n", count);
+  // Programs get the text in their frame: there are no more than an operator or a rule has disabled.
+  if (!reply.for_people()) co_return control::Answer{true, std::move(part.text)};
+  [[maybe_unused]] const bool read = co_await reply.add(part);
+  co_return control::Answer();
 }
 
 runtime::Task<control::Answer> Node::trace(const control::Command& command) {

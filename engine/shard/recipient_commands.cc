@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <expected>
-#include <map>
 
 #include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
@@ -40,36 +39,6 @@ std::expected<Narrowed, std::string> narrow(const control::Command& command) {
 }
 
 }  // namespace
-
-runtime::Task<control::Answer> Node::show_jobs(const control::Command& command) {
-  std::map<std::string, JobStatus> sums;
-  for (DataShard* shard : shards_) {
-    const auto some = co_await runtime::call_on(control_, shard->id(), [shard] { return shard->jobs(); });
-    for (const JobStatus& one : some) {
-      JobStatus& sum = sums[one.name];
-      sum.recipients += one.recipients;
-      sum.bytes += one.bytes;
-      sum.paused = sum.paused || one.paused;
-    }
-  }
-  const std::size_t most = max_items(command, 1000);
-  std::string out = fmt::format("{:<40} {:>9} {:>10}\n", "job-id", "#rcpt", "kbytes");
-  auto tree = std::make_shared<control::Tree>();
-  std::size_t shown = 0;
-  for (const auto& [name, job] : sums) {
-    if (shown++ == most) break;
-    out += fmt::format("{:<40} {:>9} {:>10}{}\n", name, job.recipients, kilobytes(job.bytes),
-                       job.paused ? "  paused" : "");
-    control::Tree& node = tree->add_item("job");
-    node.add_text("name", name);
-    node.add_number("rcp", job.recipients);
-    node.add_number("kb", kilobytes(job.bytes));
-    node.add_text("paused", job.paused ? "yes" : "no");
-  }
-  out += fmt::format("Total of {} job(s).\n", sums.size());
-  tree->add_number("totalJobs", sums.size());
-  co_return control::Answer{true, std::move(out), std::move(tree)};
-}
 
 runtime::Task<control::Answer> Node::pause_job(const control::Command& command, bool paused) {
   if (command.words.size() < 3) co_return control::Answer::error("which job? For example: job17\n");
@@ -109,45 +78,75 @@ runtime::Task<control::Answer> Node::delete_recipients(const control::Command& c
   co_return control::Answer{true, fmt::format("{} recipient(s) deleted.\n", deleted)};
 }
 
-runtime::Task<control::Answer> Node::list_recipients(const control::Command& command) {
-  static constexpr std::size_t kListedUsually = 100, kListedMax = 1'000'000;
+namespace {
+
+void add_recipient(control::Reply::Part& part, const delivery::ListedRecipient& one, bool pause,
+                   bool priority) {
+  part.text +=
+      fmt::format("{:<40} {:<32} {:<40} {:<16} {:<19} {:>8} {:>5}{}{}\n", one.rcpt, '<' + one.orig + '>',
+                  one.queue, one.job.empty() ? "-" : one.job, local_time(one.received), kilobytes(one.bytes),
+                  one.attempts, pause ? fmt::format(" {:>6}", one.paused ? "yes" : "no") : std::string(),
+                  priority ? fmt::format(" {:>5}", one.priority) : std::string());
+  control::Tree& node = part.tree.add_item("rcpt");
+  node.add_text("rcpt", one.rcpt);
+  node.add_text("orig", one.orig);
+  node.add_text("queue", one.queue);
+  node.add_text("jobId", one.job);
+  node.add_text("envId", one.env_id);
+  node.add_text("timeQueued", local_time(one.received));
+  node.add_number("kb", kilobytes(one.bytes));
+  node.add_number("attempts", one.attempts);
+  node.add_text("paused", one.paused ? "yes" : "no");
+  node.add_number("priority", one.priority);
+}
+
+}  // namespace
+
+/// Shard by shard, queue by queue: a page of names, then the recipients of these queues, a slice at a time.
+runtime::Task<control::Answer> Node::list_recipients(const control::Command& command, control::Reply& reply) {
+  static constexpr std::size_t kListedUsually = 100, kListedMax = 1'000'000, kRecipients = 1024,
+                               kNames = 512;
   const auto narrowed = narrow(command);
   if (!narrowed) co_return control::Answer::error(narrowed.error());
   const delivery::RecipientFilter& filter = narrowed->filter;
   const std::size_t most = std::min(max_items(command, kListedUsually), kListedMax);
-  std::vector<delivery::ListedRecipient> found;
-  for (DataShard* shard : shards_) {
-    if (found.size() == most) break;
-    const std::size_t left = most - found.size();
-    auto some = co_await runtime::run_on<std::vector<delivery::ListedRecipient>>(
-        control_, shard->id(), [shard, &filter, left] { return shard->dispatcher().list(filter, left); });
-    std::move(some.begin(), some.end(), std::back_inserter(found));
-  }
   const bool pause = command.has("pause"), priority = command.has("priority");
-  std::string out =
+  control::Reply::Part part;
+  part.text =
       fmt::format("{:<40} {:<32} {:<40} {:<16} {:<19} {:>8} {:>5}{}{}\n", "rcpt", "orig", "queue", "job-id",
                   "queued", "kbytes", "tries", pause ? " paused" : "", priority ? "  prio" : "");
-  auto tree = std::make_shared<control::Tree>();
-  for (const delivery::ListedRecipient& one : found) {
-    out += fmt::format("{:<40} {:<32} {:<40} {:<16} {:<19} {:>8} {:>5}{}{}\n", one.rcpt, '<' + one.orig + '>',
-                       one.queue, one.job.empty() ? "-" : one.job, local_time(one.received),
-                       kilobytes(one.bytes), one.attempts,
-                       pause ? fmt::format(" {:>6}", one.paused ? "yes" : "no") : std::string(),
-                       priority ? fmt::format(" {:>5}", one.priority) : std::string());
-    control::Tree& node = tree->add_item("rcpt");
-    node.add_text("rcpt", one.rcpt);
-    node.add_text("orig", one.orig);
-    node.add_text("queue", one.queue);
-    node.add_text("jobId", one.job);
-    node.add_text("envId", one.env_id);
-    node.add_text("timeQueued", local_time(one.received));
-    node.add_number("kb", kilobytes(one.bytes));
-    node.add_number("attempts", one.attempts);
-    node.add_text("paused", one.paused ? "yes" : "no");
-    node.add_number("priority", one.priority);
+  const std::function<Slice<QueueRow>(DataShard&, const std::string&)> of =
+      [&filter](DataShard& shard, const std::string& behind) { return shard.queues(filter.queue, behind); };
+  std::size_t listed = 0;
+  for (DataShard* shard : shards_) {
+    std::string after;
+    for (bool more = listed < most; more;) {
+      std::vector<std::string> names;
+      co_await slices_.walk_one<QueueRow>(*shard, of, after, [&](QueueRow&& row) {
+        names.push_back(std::move(row.name));
+        return names.size() < kNames;
+      });
+      more = names.size() == kNames;
+      if (more) after = names.back();
+      delivery::RecipientSlice slice;
+      while (slice.queue < names.size() && listed < most) {
+        const std::size_t some = std::min(kRecipients, most - listed);
+        slice = co_await runtime::run_on<delivery::RecipientSlice>(control_, shard->id(), [&] {
+          return shard->dispatcher().list(filter, names, std::move(slice), some);
+        });
+        listed += slice.found.size();
+        for (const delivery::ListedRecipient& one : std::exchange(slice.found, {})) {
+          add_recipient(part, one, pause, priority);
+          const bool read = co_await reply.add(part);
+          if (!read) co_return control::Answer();
+        }
+      }
+      more = more && listed < most;
+    }
   }
-  out += fmt::format("{} recipient(s) listed.\n", found.size());
-  co_return control::Answer{true, std::move(out), std::move(tree)};
+  part.text += fmt::format("{} recipient(s) listed.\n", listed);
+  [[maybe_unused]] const bool read = co_await reply.add(part);
+  co_return control::Answer();
 }
 
 runtime::Task<control::Answer> Node::set_priority(const control::Command& command) {

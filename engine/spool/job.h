@@ -3,11 +3,11 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 
 namespace sluice::spool {
 
@@ -34,21 +34,29 @@ class JobTable {
   void leave(Job& job);
   /// Holds for messages that come later, too.
   void pause(std::string_view name, bool paused);
+  /// Visits up to `most` jobs in the order of their names, those behind `after`: first `visit(const Job*, name)` for what
+  /// is stored, null for names that are only paused. Answers the last name; empty: there are no more.
   template <class F>
-  void for_each(F&& visit) const {
-    for (const auto& [name, job] : jobs_) visit(*job);
-  }
-  [[nodiscard]] const auto& paused() const { return paused_; }
+  std::string visit_some(std::string_view after, std::size_t most, F&& visit) const;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
-  std::unordered_map<std::string_view, std::unique_ptr<Job>> jobs_;  // keys view the jobs' names
-  std::unordered_set<std::string, Hash, std::equal_to<>> paused_;
+  std::map<std::string_view, std::unique_ptr<Job>> jobs_;  // keys view the jobs' names
+  std::set<std::string, std::less<>> paused_;
 };
+
+template <class F>
+std::string JobTable::visit_some(std::string_view after, std::size_t most, F&& visit) const {
+  auto job = after.empty() ? jobs_.begin() : jobs_.upper_bound(after);
+  auto pause = after.empty() ? paused_.begin() : paused_.upper_bound(after);
+  std::string_view last;
+  for (std::size_t i = 0; i < most && (job != jobs_.end() || pause != paused_.end()); ++i) {
+    const bool is_stored = job != jobs_.end() && (pause == paused_.end() || job->first <= *pause);
+    last = is_stored ? job->first : std::string_view(*pause);
+    visit(is_stored ? job->second.get() : nullptr, last);
+    if (pause != paused_.end() && *pause == last) ++pause;
+    if (is_stored) ++job;
+  }
+  return job == jobs_.end() && pause == paused_.end() ? std::string() : std::string(last);
+}
 
 }  // namespace sluice::spool

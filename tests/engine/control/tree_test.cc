@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <random>
+
 #include "engine/control/command.h"
 
 namespace sluice::control {
@@ -50,6 +53,38 @@ TEST(Tree, Dom) {
             "queue[1].name=\"two\"\nqueue[1].rcp=\"3\"\nqueue[1].event[0].text=\"line\nend\"\n"
             "queue[1].event[1].text=\"\"\n"
             "conn.out.busy=\"1\"\n");
+}
+
+TEST(Tree, StreamsAreTheSameAsWholeTrees) {
+  for (std::uint32_t seed = 0; seed < 300; ++seed) {
+    std::minstd_rand random(seed + 1);
+    Tree whole;
+    std::vector<Tree> parts(1);
+    const auto add = [&](const std::function<void(Tree&)>& child) {
+      child(whole);
+      child(parts.back());
+      if (random() % 3 == 0) parts.emplace_back();
+    };
+    for (const char* name : {"a", "b", "c", "d"}) {
+      const bool is_list = random() % 2 == 0;
+      for (std::size_t i = random() % 4; is_list && i > 0; --i) {
+        const std::uint64_t number = random();
+        add([&](Tree& to) { to.add_item(name).add_number("n", number); });
+      }
+      if (!is_list) add([&](Tree& to) { to.add_text(name, "x\"<"); });
+    }
+    const auto streamed = [&](TreeFormat format) {
+      std::string out;
+      TreeStream stream(format);
+      stream.begin(out);
+      for (const Tree& part : parts) stream.add(out, part);
+      stream.end(out);
+      return out;
+    };
+    EXPECT_EQ(streamed(TreeFormat::Xml), whole.xml()) << "seed " << seed;
+    EXPECT_EQ(streamed(TreeFormat::Json), whole.json()) << "seed " << seed;
+    EXPECT_EQ(streamed(TreeFormat::Dom), whole.dom()) << "seed " << seed;
+  }
 }
 
 TEST(Tree, AnswersComeAsAskedFor) {
