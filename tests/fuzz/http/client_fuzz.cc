@@ -37,7 +37,7 @@ void answer(std::span<const std::byte> input, std::size_t fragment) {
     }
   }
   // Nothing goes on for ever.
-  constexpr std::size_t kFillers = 3 * (Client::kHeaderBytesMax + Client::kBodyBytesMax) / kFiller.size();
+  const std::size_t kFillers = 3 * (Client::kHeaderBytesMax + Client::kBodyBytesMax) / kFiller.size();
   for (std::size_t i = 0; i < kFillers && client.state() == Client::State::Busy; ++i)
     client.on_bytes(std::as_bytes(std::span(kFiller)));
   SLUICE_ASSERT(client.state() != Client::State::Busy);
