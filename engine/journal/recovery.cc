@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/journal/event_codec.h"
+#include "engine/journal/lost_event.h"
 #include "engine/journal/received.h"
 #include "engine/journal/recovered_impl.h"
 #include "engine/journal/recovery_files.h"
@@ -238,42 +239,27 @@ class Recovery {
     return most;
   }
 
+  // Every accepted recipient gets one ending, these too, and the operator learns of it where he looks for the others.
+  // Whom nothing names any more gets none: he is counted at every start, until his segment is put back.
   void drop_messages_without_segment() {
     std::vector<MessageId> lost;
     for (const LiveSet::Message& message : out_.live.messages()) {
       if (!message.used) continue;
       const auto found = found_.find(message.place.directory_shard);
-      if (found == found_.end() || !found->second.messages.contains(message.place.segment)) {
-        lost.push_back(message.id);
-        out_.report.lost_segment += message.live;
-        end_lost(message);
+      if (found != found_.end() && found->second.messages.contains(message.place.segment)) continue;
+      lost.push_back(message.id);
+      for (std::uint32_t at = message.first; at != LiveSet::kNone; at = out_.live.recipient(at).next) {
+        Event event = lost_event(out_.live, message, out_.live.recipient(at), reactor_.wall_now());
+        if (!out_.live.name(event)) {
+          ++out_.report.lost_unnamed;
+          continue;
+        }
+        ++out_.report.lost_segment;
+        auto& missing = journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
+        encode(event, missing);
       }
     }
     for (const MessageId id : lost) out_.live.drop(id);
-  }
-
-  // Every accepted recipient gets one ending, these too: the operator learns of it where he looks for the
-  // others.
-  void end_lost(const LiveSet::Message& message) {
-    Event event;
-    event.kind = EventKind::Bounced;
-    event.ending = Ending::Deleted;
-    event.time_logged = reactor_.wall_now();
-    event.time_queued = message.received;
-    event.message = message.id;
-    event.dsn_action = "failed";
-    event.dsn_status = "5.3.0 (other or undefined mail system status)";
-    event.dsn_diag = "smtp;554 5.3.0 message lost from the spool";
-    for (std::uint32_t at = message.first; at != LiveSet::kNone; at = out_.live.recipient(at).next) {
-      const LiveSet::Recipient& one = out_.live.recipient(at);
-      event.recipient = one.index;
-      event.attempts = one.attempts;
-      event.vmta = out_.live.names().text(one.vmta);
-      event.queue = out_.live.names().text(one.queue);
-      auto& missing =
-          journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
-      encode(event, missing);
-    }
   }
 
   void hand_over(Found& found) {

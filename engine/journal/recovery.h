@@ -64,7 +64,8 @@ struct RecoveryReport {
   std::uint64_t torn_tails = 0;            ///< stretches of writes that were not completed
   std::vector<Damage> torn;                ///< these; at most kDamageMax are listed, none is kept aside
   bool journal_holes = false;  ///< journals have holes: the next checkpoint is due as soon as the shards run
-  std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: dropped and counted
+  std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: they get a final event
+  std::uint64_t lost_unnamed = 0;        ///< the same, but nothing names them: no event, found again next time
   std::uint64_t adopted_directories = 0;
   std::vector<Damage> damage;  ///< at most kDamageMax are listed
   std::uint64_t damage_count = 0;

@@ -27,6 +27,11 @@ std::vector<std::string> recovery_lines(const journal::RecoveryReport& report, s
     out.push_back(fmt::format("Lost: {} recipients whose message segment is gone; they end with 5.3.0",
                               report.lost_segment));
   }
+  if (report.lost_unnamed > 0) {
+    out.push_back(fmt::format(
+        "Lost: {} recipients whose message segment is gone, and nothing names them any more; they get no record "
+        "and come back when the segment is put back", report.lost_unnamed));
+  }
   return out;
 }
 

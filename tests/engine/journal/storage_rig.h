@@ -212,6 +212,8 @@ class StorageRig : public ::testing::Test {
     MessageId message;
     std::uint32_t recipient = 0;
     std::string rcpt;
+    std::string orig = {};
+    std::string job = {};
     friend auto operator<=>(const Seen&, const Seen&) = default;
   };
   std::vector<Seen> read_events(JournalCursor& cursor) {
@@ -224,7 +226,8 @@ class StorageRig : public ::testing::Test {
       }
       if (!**batch) return out;
       for (const Event& event : (**batch)->events) {
-        out.push_back({event.kind, event.message, event.recipient, std::string(event.rcpt)});
+        out.push_back({event.kind, event.message, event.recipient, std::string(event.rcpt),
+                       std::string(event.orig), std::string(event.job_id)});
       }
       EXPECT_EQ((**batch)->damaged, 0u);
       cursor.set((**batch)->directory_shard, (**batch)->after);
