@@ -84,12 +84,14 @@ void LostRecipients::end(std::vector<One>& all, const journal::LiveSet& names) {
   counters_.unnamed += kept;
   if (ended > 0) {
     log_("Damaged in the spool: the messages of " + std::to_string(ended) + " recipients, " + first_ended +
-         (ended > 1 ? " and others" : "") + "; they end with 5.3.0, what is left is in " + root_ + "/damaged");
+         (ended > 1 ? " and others" : "") + "; they end with 5.3.0, what is left is in " + root_ +
+         "/damaged");
   }
   if (kept > 0) {
     log_("Damaged in the spool: the messages of " + std::to_string(kept) + " recipients of " + first_kept +
          (kept > 1 ? " and other queues" : "") +
-         ", and nothing names them any more; they get no record and are kept for the next start, what is left is in " +
+         ", and nothing names them any more; they get no record and are kept for the next start, what is "
+         "left is in " +
          root_ + "/damaged");
   }
 }

@@ -27,8 +27,9 @@ class LostRecipients {
  public:
   static constexpr Duration kLookAgain = 5s;  ///< after a read error
 
-  LostRecipients(runtime::Reactor& reactor, journal::Journal& journal, const journal::JournalDirectory& directory,
-                 std::string root, std::function<void(std::string)> log);
+  LostRecipients(runtime::Reactor& reactor, journal::Journal& journal,
+                 const journal::JournalDirectory& directory, std::string root,
+                 std::function<void(std::string)> log);
   LostRecipients(const LostRecipients&) = delete;
   LostRecipients& operator=(const LostRecipients&) = delete;
   ~LostRecipients();

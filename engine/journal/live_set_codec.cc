@@ -15,8 +15,9 @@ constexpr std::uint8_t kReceivedBit = 1;
 constexpr std::uint8_t kEndedBit = 2;
 constexpr std::uint8_t kShutBit = 4;  ///< shut_attempts follow the names
 constexpr std::uint8_t kKnownBit = 1;
-constexpr std::uint8_t kJobBit = 2;    ///< the job's name follows
-constexpr std::uint8_t kNamesBit = 4;  ///< sender, envelope id and source follow, and every recipient's address
+constexpr std::uint8_t kJobBit = 2;  ///< the job's name follows
+constexpr std::uint8_t kNamesBit =
+    4;  ///< sender, envelope id and source follow, and every recipient's address
 
 void walk(const LiveSet& set, const LiveSet::Message& message, auto&& number, auto&& text, auto&& place) {
   std::uint32_t count = 0;

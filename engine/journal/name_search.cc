@@ -20,7 +20,8 @@ runtime::Task<Status> search_journal(runtime::Reactor& reactor, const JournalTra
     for (const log::RecordView& record : (*batch)->records) {
       if (record.type != log::RecordType::Event) continue;
       const auto event = decode_event(record.payload);
-      if (event && event->kind == EventKind::Received && wanted.contains(event->message.raw())) into.apply(*event);
+      if (event && event->kind == EventKind::Received && wanted.contains(event->message.raw()))
+        into.apply(*event);
     }
     co_await runtime::yield(reactor);
   }
@@ -35,8 +36,10 @@ runtime::Task<Status> search_checkpoint(runtime::Reactor& reactor, const Checkpo
   header.bytes = file.bytes;
   const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
     for (const log::RecordView& record : group.records) {
-      if (record.type != log::RecordType::LiveMessage || record.payload.size() < sizeof(std::uint64_t)) continue;
-      if (wanted.contains(log::load<std::uint64_t>(record.payload.data()))) (void)into.apply_checkpointed(record.payload);
+      if (record.type != log::RecordType::LiveMessage || record.payload.size() < sizeof(std::uint64_t))
+        continue;
+      if (wanted.contains(log::load<std::uint64_t>(record.payload.data())))
+        (void)into.apply_checkpointed(record.payload);
     }
   };
   const auto scanned = co_await log::scan_file(reactor, file.path, header, log::kBlockBytes, visit);

@@ -19,6 +19,7 @@ namespace sluice::journal {
 /// Errors:   Io, Unsupported. What is not found is not an error.
 [[nodiscard]] runtime::Task<Status> find_names(runtime::Reactor& reactor, const JournalDirectory& directory,
                                                const std::string& root,
-                                               const std::unordered_set<std::uint64_t>& wanted, LiveSet& into);
+                                               const std::unordered_set<std::uint64_t>& wanted,
+                                               LiveSet& into);
 
 }  // namespace sluice::journal

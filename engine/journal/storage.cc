@@ -86,6 +86,7 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
   }
   spool.all_adopted();
   JournalTrack& track = *world_.directory().find(shard);
+  if (shard == 0 && !impl.holes.empty()) journal.put_state(kHolesKey, impl.holes);
   // With a full disk it waits in memory, and the holes stay in the way of checkpoints.
   if (!track.settled.load() && co_await journal.flush()) track.settled.store(true);
   co_return Status();

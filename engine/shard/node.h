@@ -21,6 +21,7 @@
 
 namespace sluice::accounting {
 struct AcctRecord;
+struct KnownOfAccounting;
 class AccountingWriter;
 }  // namespace sluice::accounting
 namespace sluice::journal {
@@ -78,6 +79,11 @@ class Node {
   [[nodiscard]] std::string socket_path() const;
   runtime::Task<std::expected<void, std::string>> open_log(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> start_shards();
+  // recovery.cc
+  runtime::Task<std::expected<void, std::string>> recover_spool(const config::GlobalSettings& global);
+  [[nodiscard]] accounting::KnownOfAccounting known_of_accounting() const;
+  runtime::Task<void> end_acceptance();
+  runtime::Task<void> mark_clean_stop();
   std::expected<void, std::string> open_commands();
   runtime::Task<std::expected<void, std::string>> start_accounting();
   runtime::Task<void> stop_accounting();
@@ -164,6 +170,9 @@ class Node {
   WallTime started_{};
   bool stopping_ = false;
   bool storage_started_ = false;
+  bool storage_stopped_ = true;  ///< every shard's, without an error
+  bool ready_ = false;
+  bool accepts_damage_ = false;  ///< SPOOL/accept-damage was there at the start
 };
 
 }  // namespace sluice::shard

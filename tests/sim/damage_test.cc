@@ -78,7 +78,8 @@ TEST(Damage, AFinalRecordNamesItsRecipientWhateverTheMessageHasLost) {
     std::multiset<std::string> wanted, found;
     std::size_t bounced = 0;
     for (std::size_t i = 0; i < scenario.all.size(); ++i) {
-      for (const std::string& one : scenario.all[i].recipients) wanted.insert(one + " job" + std::to_string(i));
+      for (const std::string& one : scenario.all[i].recipients)
+        wanted.insert(one + " job" + std::to_string(i));
     }
     for (const char* type : {"d", "b"}) {
       for (Row& row : acct_rows(scenario.world.disk(), "names", type)) {
@@ -92,6 +93,80 @@ TEST(Damage, AFinalRecordNamesItsRecipientWhateverTheMessageHasLost) {
     const std::string log = scenario.log();
     EXPECT_NE(log.find(seed == 3 ? "Lost: " : "Damaged in the spool: "), std::string::npos) << log;
   }
+}
+
+/// Delivered mail, a stop in peace.
+struct Delivered : Scenario {
+  explicit Delivered(std::uint64_t seed) : Scenario(seed) {
+    EXPECT_TRUE(boot());
+    open_receivers({});
+    Injected injected;
+    take_in(mails(20, "sent"), injected);
+    EXPECT_TRUE(drain(1h));
+    close();
+    receivers.clear();
+    before = ledger.delivered;
+  }
+  /// Why it does not start; empty: it does, and is stopped again.
+  std::string refusal() {
+    node = std::make_unique<SimNode>(world.machine(), files, zone);
+    const auto started = finish(world, node->start(), 10min);
+    std::string why = !started ? "start hangs" : *started ? "" : started->error();
+    EXPECT_TRUE(finish(world, node->stop(), 5min));
+    node.reset();
+    return why;
+  }
+  std::map<std::string, int> before;
+};
+
+// What a stop in peace has left is compared: nothing is sent or counted twice without being asked.
+TEST(Damage, WhatIsCutMissingOrChangedAfterAStopIsRefusedAndSaid) {
+  Delivered scenario(1);
+  EXPECT_EQ(scenario.refusal(), "");
+  runtime::sim::Disk& disk = scenario.world.disk();
+  std::vector<std::pair<std::string, std::string>> lesser;  // a file, and what is left of it
+  for (const std::string& path : files(scenario, "/evt-")) {
+    const std::string whole = disk.content(path);
+    if (!whole.starts_with("SLUICSEG")) continue;
+    std::string changed = whole;
+    changed[whole.rfind("SLGR") + 80] ^= 1;
+    lesser.insert(lesser.end(), {{path, ""}, {path, whole.substr(0, 8192)}, {path, changed}});
+  }
+  const std::string state = std::string(kSpool) + "/accounting.state";
+  lesser.insert(lesser.end(), {{state, ""}, {state, disk.content(state).substr(0, 100)}});
+  ASSERT_GE(lesser.size(), 5u);
+  const std::string mark = disk.content(std::string(kSpool) + "/clean-stop");
+  for (const auto& [path, left] : lesser) {
+    SCOPED_TRACE(path + " with " + std::to_string(left.size()) + " bytes");
+    const std::string whole = disk.content(path);
+    disk.put(path, left);
+    const std::string why = scenario.refusal();
+    EXPECT_NE(why.find("/accept-damage"), std::string::npos) << why;
+    disk.put(path, whole);
+    EXPECT_EQ(disk.content(std::string(kSpool) + "/clean-stop"), mark);
+  }
+  EXPECT_EQ(scenario.refusal(), "") << "all was put back";
+  scenario.open_receivers({});
+  ASSERT_TRUE(scenario.boot());
+  EXPECT_TRUE(scenario.drain(10min));
+  scenario.close();
+  EXPECT_EQ(scenario.ledger.delivered, scenario.before);
+  for (const auto& [key, count] : scenario.finals()) EXPECT_EQ(count, 1) << key;
+}
+
+TEST(Damage, AnOperatorWhoAcceptsItIsAskedOnce) {
+  Delivered scenario(2);
+  for (const std::string& path : files(scenario, "/evt-")) scenario.world.disk().put(path, "");
+  EXPECT_NE(scenario.refusal(), "");
+  const std::string accept = std::string(kSpool) + "/accept-damage";
+  scenario.world.disk().put(accept, "");
+  scenario.open_receivers({});
+  ASSERT_TRUE(scenario.boot());
+  EXPECT_TRUE(scenario.drain(1h));
+  scenario.world.run_for(1min);
+  EXPECT_FALSE(scenario.world.disk().exists(accept));
+  scenario.close();
+  EXPECT_EQ(scenario.refusal(), "");
 }
 
 }  // namespace

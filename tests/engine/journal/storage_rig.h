@@ -91,7 +91,11 @@ class StorageRig : public ::testing::Test {
   /// Recovers and starts `shards` shards; readers live on shard 0.
   [[nodiscard]] bool boot(std::uint32_t shards = 1, JournalCursor cursor = {}) {
     if (!world.machine().is_up()) world.machine().boot();
-    RecoveryOptions how{.directory = kRoot, .shards = shards, .delete_damaged = delete_damaged};
+    RecoveryOptions how{.directory = kRoot,
+                        .shards = shards,
+                        .delete_damaged = delete_damaged,
+                        .accounted = cursor,
+                        .accept_damage = true};  // as an operator who knows what he does
     auto recovered = test::finish(world, recover(world.reactor(), std::move(how)));
     if (!recovered || !*recovered) {
       ADD_FAILURE() << (recovered ? recovered->error().text() : "recovery hangs");
