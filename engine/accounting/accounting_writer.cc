@@ -50,18 +50,9 @@ Task<std::expected<void, std::string>> AccountingWriter::start() {
   const auto warnings = check_files(options_.files);
   if (!warnings) co_return std::unexpected(warnings.error());
   for (const std::string& warning : *warnings) note(warning);
-  Result<SlotStore> store = co_await SlotStore::open(reactor_, options_.state_path);
-  if (!store) {
-    co_return std::unexpected("cannot read how far accounting has come from " + options_.state_path + ": " +
-                              store.error().text());
-  }
-  AcctState state;
-  if (store->text()) {
-    auto parsed = AcctState::parse(*store->text());
-    if (!parsed) co_return std::unexpected(options_.state_path + " was written by another version");
-    state = std::move(*parsed);
-  }
-  store_ = std::move(*store);
+  auto taken_up = co_await take_up_state();
+  if (!taken_up) co_return std::unexpected(taken_up.error());
+  AcctState state = std::move(*taken_up);
   cursor_ = state.cursor;
   stored_cursor_ = state.cursor;
   files_ = make_files(options_.files);

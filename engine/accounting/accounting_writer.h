@@ -23,6 +23,15 @@
 
 namespace sluice::accounting {
 
+/// What the rest of the spool knows of accounting when it starts; journal/clean_stop.h.
+struct KnownOfAccounting {
+  bool has_events = false;             ///< journals hold something from before
+  std::optional<std::uint64_t> saves;  ///< sequence of the state when the last run stopped in peace
+  journal::JournalCursor accounted;    ///< its cursor then
+  journal::JournalCursor ends;         ///< of the journals; empty: not known
+  bool accept_damage = false;          ///< the operator has decided to go on
+};
+
 struct AccountingOptions {
   std::string state_path;  ///< "<spool>/accounting.state"
   std::vector<config::AcctFile> files;
@@ -31,6 +40,7 @@ struct AccountingOptions {
   std::function<bool(const AcctRecord&)> is_disabled;
   std::function<void(std::string)> note;  ///< lines for the log; may be empty
   std::uint64_t pipe_lag_bytes_max = AcctPipe::kLagBytesMax;
+  KnownOfAccounting known;
 };
 
 /// Turns the journals into accounting files, each event into exactly one row of every file that takes it.
@@ -65,7 +75,8 @@ class AccountingWriter {
   AccountingWriter& operator=(const AccountingWriter&) = delete;
   ~AccountingWriter();
 
-  /// Takes up what an earlier run left, then begins. Errors: in words for the operator.
+  /// Takes up what an earlier run left, then begins. Errors: in words for the operator. A state that is missing,
+  /// damaged or older than the last stop is one, unless the operator has decided to go on: rows would come twice.
   [[nodiscard]] runtime::Task<std::expected<void, std::string>> start();
   /// Reads the journals to their present end, stores, ends. What cannot be written then is left to the next
   /// start.
@@ -98,6 +109,9 @@ class AccountingWriter {
     std::uint64_t damaged = 0;            ///< stretches of journals that could not be read
   };
   [[nodiscard]] Counters counters() const;
+  /// How far what is stored has come; for the mark of a clean stop.
+  [[nodiscard]] std::uint64_t saves() const { return store_ ? store_->sequence() : 0; }
+  [[nodiscard]] const journal::JournalCursor& accounted() const { return stored_cursor_; }
   [[nodiscard]] std::uint64_t lag_bytes() const { return source_ ? source_->lag_bytes() : 0; }
 
  private:
@@ -134,6 +148,9 @@ class AccountingWriter {
     std::uint64_t count = 0;
   };
 
+  /// Opens the stored state and compares it with what is known of it.
+  runtime::Task<std::expected<AcctState, std::string>> take_up_state();
+  void clamp(journal::JournalCursor& cursor, std::string_view whose) const;
   runtime::Task<void> run();
   [[nodiscard]] bool is_drained() const;
   runtime::Task<void> serve_requests();

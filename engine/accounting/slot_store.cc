@@ -105,6 +105,19 @@ Task<Result<SlotStore>> SlotStore::open(Reactor& reactor, std::string path) {
   co_return std::move(out);
 }
 
+Task<std::optional<SlotStore::Peeked>> SlotStore::peek(Reactor& reactor, std::string path) {
+  Result<File> file = co_await File::open(reactor, path, {.read_only = true});
+  if (!file) co_return std::nullopt;
+  std::string bytes(2 * kSlotBytes, '\0');
+  const Result<std::size_t> size = co_await file->read(std::as_writable_bytes(std::span(bytes)), 0);
+  if (!size) co_return std::nullopt;
+  Slot first = decode(std::string_view(bytes).substr(0, kSlotBytes));
+  Slot second = decode(std::string_view(bytes).substr(kSlotBytes));
+  Slot& newest = second.text && (!first.text || second.sequence > first.sequence) ? second : first;
+  if (!newest.text) co_return std::nullopt;
+  co_return Peeked{std::move(*newest.text), newest.sequence};
+}
+
 Task<Status> SlotStore::save(std::string text) {
   if (text.size() > kTextBytesMax) co_return fail(Errc::NoSpace, "accounting state: too long");
   const std::uint64_t sequence = sequence_ + 1;

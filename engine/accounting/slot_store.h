@@ -25,6 +25,14 @@ class SlotStore {
   /// written.
   [[nodiscard]] static runtime::Task<Result<SlotStore>> open(runtime::Reactor& reactor, std::string path);
 
+  /// What is stored at `path`, read only; nullopt: nothing that can be read.
+  struct Peeked {
+    std::string text;
+    std::uint64_t sequence = 0;
+  };
+  [[nodiscard]] static runtime::Task<std::optional<Peeked>> peek(runtime::Reactor& reactor, std::string path);
+  /// Of the last text saved; grows with every save. 0: none ever was.
+  [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
   /// The last text saved; nullopt: none ever was.
   [[nodiscard]] const std::optional<std::string>& text() const { return text_; }
   /// `text` is durable when it answers; after an error the previous one still is. Errors: NoSpace (too long),

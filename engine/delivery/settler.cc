@@ -6,6 +6,7 @@
 #include "engine/delivery/delivery_headers.h"
 #include "policy/backoff/retry_rules.h"
 #include "policy/base/ascii.h"
+#include "policy/base/assert.h"
 #include "policy/classify/status_text.h"
 #include "policy/identity/envelope.h"
 
@@ -154,16 +155,18 @@ void Settler::delayed(queue::Queue& queue, const queue::Item& item, const spool:
   report(queue, item, message);
 }
 
-void Settler::end(queue::Queue& queue, queue::Item& item, const spool::MessageView* message, bool reported) {
-  if (reports_ != nullptr && item.message->flags().has(spool::MessageFlags::kReport)) {
-    const std::string somebody = '@' + std::string(queue.domain());
-    reports_->report_ended(message != nullptr ? event_.rcpt : std::string_view(somebody));
-  }
+void Settler::end(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, bool reported) {
+  if (reports_ != nullptr && item.message->flags().has(spool::MessageFlags::kReport))
+    reports_->report_ended(event_.rcpt);
   if (reported) {
-    report(queue, item, *message);
+    report(queue, item, message);
   } else {
     journal_.append(event_, item.message);
   }
+  leave(queue, item);
+}
+
+void Settler::leave(queue::Queue& queue, queue::Item& item) {
   first_attempts_.take(item);
   queue.ended(item);
   items_.give_back(&item);
@@ -205,7 +208,7 @@ void Settler::end_delivered(queue::Queue& queue, queue::Item& item, const spool:
   const bool handed_on = hop != nullptr && !queue.settings->ignore_dsn && lists_extension(hop->esmtp, "DSN");
   const bool reported = (notify_ & spool::DsnNotify::kSuccess) != 0 && !handed_on &&
                         wants_report(queue, message, spool::DsnNotify::kSuccess, false);
-  end(queue, item, &message, reported);
+  end(queue, item, message, reported);
 }
 
 void Settler::copy(const queue::Queue& queue, const spool::MessageView& message, std::string_view sender) {
@@ -260,7 +263,7 @@ void Settler::end_bounced(queue::Queue& queue, queue::Item& item, const spool::M
   ++counters_.bounced;
   ++queue.bounced;
   snapshot_->identity(queue.vmta).state->traffic.bounced.fetch_add(1, std::memory_order_relaxed);
-  end(queue, item, &message, reported && wants_report(queue, message, spool::DsnNotify::kFailure, true));
+  end(queue, item, message, reported && wants_report(queue, message, spool::DsnNotify::kFailure, true));
 }
 
 void Settler::deferred(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
@@ -369,7 +372,12 @@ void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {
            {{5, 3, 0}, "smtp;stored message is damaged; its bytes are kept in the spool's damaged folder"});
   ++counters_.bounced;
   ++queue.bounced;
-  end(queue, item, nullptr, false);
+  // A report to a sender counts per domain, which is all that is known of it here.
+  if (reports_ != nullptr && item.message->flags().has(spool::MessageFlags::kReport))
+    reports_->report_ended('@' + std::string(queue.domain()));
+  SLUICE_ASSERT(lost_ != nullptr);
+  lost_->add(event_, *item.message);
+  leave(queue, item);
 }
 
 void Settler::expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,

@@ -7,6 +7,7 @@
 
 #include "engine/delivery/copy_sink.h"
 #include "engine/delivery/first_attempts.h"
+#include "engine/delivery/lost_recipients.h"
 #include "engine/delivery/report_sink.h"
 #include "engine/journal/journal.h"
 #include "engine/queue/item.h"
@@ -97,8 +98,8 @@ class Settler {
   void window_over(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
                    const Failure& last);
 
-  /// The stored message cannot be read: the recipient ends with 5.3.0, and its address stays in the damaged
-  /// record that the spool has put aside. A disk that merely fails now (not Corrupt) defers instead.
+  /// The stored message cannot be read: the recipient ends with 5.3.0, once the journals have said who it is
+  /// (lost_recipients.h). A disk that merely fails now (not Corrupt) defers instead.
   void lost(queue::Queue& queue, queue::Item& item, const Error& error);
 
   /// Where copies for `bcc-upon-delivery` go; outlives the settler. Before the first delivery.
@@ -107,6 +108,8 @@ class Settler {
   [[nodiscard]] bool can_copy(const queue::Queue& queue) const {
     return queue.settings->bcc_upon_delivery.empty() || copies_ == nullptr || copies_->has_room();
   }
+  /// Where recipients of damaged messages go; outlives the settler. Before the first delivery.
+  void set_lost(LostRecipients& lost) { lost_ = &lost; }
   /// Where endings go that their senders are told of; outlives the settler. Before the first delivery.
   void set_reports(ReportSink& reports) { reports_ = &reports; }
   /// False while reports come faster than the disk takes them: no new attempts then.
@@ -138,8 +141,10 @@ class Settler {
   [[nodiscard]] bool wants_report(const queue::Queue& queue, const spool::MessageView& message,
                                   std::uint8_t kind, bool by_default);
   void report(const queue::Queue& queue, const queue::Item& item, const spool::MessageView& message);
-  /// Ends the recipient of event_. `message` null: it cannot be read.
-  void end(queue::Queue& queue, queue::Item& item, const spool::MessageView* message, bool reported);
+  /// Ends the recipient of event_.
+  void end(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, bool reported);
+  /// It has left the queue.
+  void leave(queue::Queue& queue, queue::Item& item);
 
   runtime::Reactor& reactor_;
   journal::Journal& journal_;
@@ -148,6 +153,7 @@ class Settler {
   std::shared_ptr<config::DomainSettingsCache> settings_;
   CopySink* copies_ = nullptr;
   ReportSink* reports_ = nullptr;
+  LostRecipients* lost_ = nullptr;
   DeliveryCounters counters_;
   FirstAttempts first_attempts_;
   // Reused for every event: no allocation once warm.

@@ -107,7 +107,8 @@ runtime::Task<Status> Checkpointer::State::write() {
       if (stopping) co_return fail(Errc::Cancelled, "checkpoint");
       co_await runtime::yield(reactor);
     }
-    if (end != JournalPosition{}) ends[track->directory_shard] = std::max(ends[track->directory_shard], end);
+    // A journal that was cut ends before the last checkpoint's position; the operator has decided to go on.
+    if (end != JournalPosition{} || found != from.end()) ends[track->directory_shard] = end;
   }
   const auto bytes = co_await write_checkpoint(reactor, options.root, number, live, ends);
   if (!bytes) co_return std::unexpected(bytes.error());

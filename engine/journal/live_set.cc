@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/journal/place_codec.h"
 #include "engine/log/bytes.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
@@ -11,9 +10,6 @@ namespace sluice::journal {
 namespace {
 
 constexpr std::size_t kNameBlockBytes = 64 * kKiB;
-
-std::int64_t ms(WallTime time) { return time.time_since_epoch().count(); }
-using log::stored_time;
 
 }  // namespace
 
@@ -24,8 +20,7 @@ std::string domain_of(std::string_view address) {
 
 Names::Names() { (void)intern(""); }
 
-std::uint32_t Names::intern(std::string_view text) {
-  if (const auto found = ids_.find(text); found != ids_.end()) return found->second;
+std::string_view Names::keep(std::string_view text) {
   if (text.size() > block_left_) {
     block_left_ = std::max(kNameBlockBytes, text.size());
     blocks_.push_back(std::make_unique<char[]>(block_left_));
@@ -35,6 +30,12 @@ std::uint32_t Names::intern(std::string_view text) {
   const std::string_view kept(block_at_, text.size());
   block_at_ += text.size();
   block_left_ -= text.size();
+  return kept;
+}
+
+std::uint32_t Names::intern(std::string_view text) {
+  if (const auto found = ids_.find(text); found != ids_.end()) return found->second;
+  const std::string_view kept = keep(text);
   texts_.push_back(kept);
   const auto id = static_cast<std::uint32_t>(texts_.size() - 1);
   ids_.emplace(kept, id);
@@ -51,6 +52,7 @@ void LiveSet::apply(const Event& event) {
   if (event.kind == EventKind::Received) {
     learn(message, event.time_queued, event.place, event.flags.bits, event.recipient_count);
     if (message.job == 0 && !event.job_id.empty()) message.job = names_.intern(event.job_id);
+    if (message.source == 0) learn_names(message, event);
   }
   const std::uint32_t at = recipient_for(message, event.recipient);
   Recipient& recipient = recipients_[at];
@@ -60,6 +62,8 @@ void LiveSet::apply(const Event& event) {
         recipient.received = true;
         recipient.priority = event.priority;
         recipient.domain = names_.intern(domain_of(event.rcpt));
+        if (!recipient.ended) recipient.rcpt = names_.keep(event.rcpt);
+        if (!recipient.ended && !event.orcpt.empty()) recipient.orcpt = names_.intern(event.orcpt);
         if (recipient.vmta == 0) recipient.vmta = names_.intern(event.vmta);
         if (recipient.queue == 0) recipient.queue = names_.intern(event.queue);
         if (!recipient.ended && message.live++ == 0) ++live_messages_;
@@ -86,6 +90,38 @@ void LiveSet::apply(const Event& event) {
     case EventKind::QueueTransient: break;
   }
   settle(message, at);
+}
+
+// What messages have in common is stored once, packed; the sender and the envelope's id hardly ever are.
+void LiveSet::learn_names(Message& message, const Event& event) {
+  std::string packed;
+  for (const std::string_view one : {event.vmta_pool, event.src_type, event.src_mta, event.rcv_smtp_user,
+                                     event.rcv_source_ip, event.rcv_destination_ip}) {
+    const auto size = static_cast<std::uint16_t>(std::min<std::size_t>(one.size(), UINT16_MAX));
+    packed.append(reinterpret_cast<const char*>(&size), sizeof size);
+    packed.append(one.substr(0, size));
+  }
+  message.source = names_.intern(packed);
+  message.orig = names_.keep(event.orig);
+  message.env_id = names_.keep(event.env_id);
+}
+
+bool LiveSet::name(Event& event) const {
+  const Message* message = find(event.message);
+  const Recipient* recipient = find(event.message, event.recipient);
+  if (message == nullptr || recipient == nullptr || recipient->rcpt.empty()) return false;
+  event.rcpt = recipient->rcpt;
+  event.orcpt = names_.text(recipient->orcpt);
+  event.orig = message->orig;
+  event.env_id = message->env_id;
+  event.job_id = names_.text(message->job);
+  const std::string_view packed = names_.text(message->source);
+  log::Decoder in(std::as_bytes(std::span(packed)));
+  for (std::string_view* one : {&event.vmta_pool, &event.src_type, &event.src_mta, &event.rcv_smtp_user,
+                                &event.rcv_source_ip, &event.rcv_destination_ip}) {
+    *one = in.text16();
+  }
+  return true;
 }
 
 void LiveSet::learn(Message& message, WallTime received, const spool::MessagePlace& place,
@@ -250,110 +286,6 @@ void LiveSet::drop(MessageId id) {
   if (message.live != 0) --live_messages_;
   while (message.first != kNone) unlink(message, message.first);
   free_message(message);
-}
-
-// --- Checkpoints.
-
-namespace {
-constexpr std::uint8_t kReceivedBit = 1;
-constexpr std::uint8_t kEndedBit = 2;
-constexpr std::uint8_t kShutBit = 4;  ///< shut_attempts follow the names
-constexpr std::uint8_t kKnownBit = 1;
-constexpr std::uint8_t kJobBit = 2;  ///< the job's name follows
-
-void walk(const LiveSet& set, const LiveSet::Message& message, auto&& number, auto&& text, auto&& place) {
-  std::uint32_t count = 0;
-  for (std::uint32_t at = message.first; at != LiveSet::kNone; at = set.recipient(at).next) ++count;
-  number(message.id.raw());
-  number(ms(message.received));
-  place(message.place);
-  number(message.flags);
-  number(message.recipient_count);
-  number(static_cast<std::uint8_t>((message.known ? kKnownBit : 0) | (message.job != 0 ? kJobBit : 0)));
-  number(count);
-  if (message.job != 0) text(set.names().text(message.job));
-  for (std::uint32_t at = message.first; at != LiveSet::kNone; at = set.recipient(at).next) {
-    const LiveSet::Recipient& one = set.recipient(at);
-    number(one.index);
-    number(one.attempts);
-    number(ms(one.next_due));
-    number(ms(one.first_attempt));
-    number(one.priority);
-    number(static_cast<std::uint8_t>((one.received ? kReceivedBit : 0) | (one.ended ? kEndedBit : 0) |
-                                     (one.shut_attempts != 0 ? kShutBit : 0)));
-    text(set.names().text(one.domain));
-    text(set.names().text(one.vmta));
-    text(set.names().text(one.queue));
-    if (one.shut_attempts != 0) number(one.shut_attempts);
-  }
-}
-}  // namespace
-
-std::size_t LiveSet::encoded_bytes(const LiveSet& set, const Message& message) {
-  std::size_t bytes = 0;
-  walk(
-      set, message, [&](auto value) { bytes += sizeof value; },
-      [&](std::string_view value) { bytes += log::varint_size(value.size()) + value.size(); },
-      [&](const spool::MessagePlace&) { bytes += kPlaceBytes; });
-  return bytes;
-}
-
-void LiveSet::encode(const LiveSet& set, const Message& message, std::span<std::byte> to) {
-  log::Encoder out(to.data());
-  walk(
-      set, message, [&](auto value) { out.number(value); }, [&](std::string_view value) { out.text(value); },
-      [&](const spool::MessagePlace& value) { encode_place(out, value); });
-  SLUICE_ASSERT(out.at() == to.data() + to.size());
-}
-
-Status LiveSet::apply_checkpointed(std::span<const std::byte> payload) {
-  log::Decoder in(payload);
-  const MessageId id(in.number<std::uint64_t>());
-  const WallTime received = stored_time(in.number<std::int64_t>());
-  const spool::MessagePlace place = decode_place(in);
-  const auto flags = in.number<std::uint32_t>();
-  const auto recipient_count = in.number<std::uint32_t>();
-  const auto message_bits = in.number<std::uint8_t>();
-  const bool known = (message_bits & kKnownBit) != 0;
-  const auto count = in.number<std::uint32_t>();
-  const std::string_view job = (message_bits & kJobBit) != 0 ? in.text() : std::string_view();
-  constexpr std::size_t kRecipientBytesMin = 29;
-  if (!in.ok() || count == 0 || count > in.left() / kRecipientBytesMin) {
-    return fail(Errc::Corrupt, "checkpoint: live message");
-  }
-  Message& message = message_for(id);
-  if (known) learn(message, received, place, flags, recipient_count);
-  if (!job.empty()) message.job = names_.intern(job);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto index = in.number<std::uint32_t>();
-    const auto attempts = in.number<std::uint32_t>();
-    const WallTime next_due = stored_time(in.number<std::int64_t>());
-    const WallTime first_attempt = stored_time(in.number<std::int64_t>());
-    const auto priority = in.number<std::uint8_t>();
-    const auto bits = in.number<std::uint8_t>();
-    const std::string_view domain = in.text();
-    const std::string_view vmta = in.text();
-    const std::string_view queue = in.text();
-    const auto shut_attempts = (bits & kShutBit) != 0 ? in.number<std::uint8_t>() : std::uint8_t{0};
-    if (!in.ok()) break;
-    Recipient& recipient = recipients_[recipient_for(message, index)];
-    const bool was_live = recipient.received && !recipient.ended;
-    recipient.received = recipient.received || (bits & kReceivedBit) != 0;
-    recipient.ended = recipient.ended || (bits & kEndedBit) != 0;
-    recipient.priority = priority;
-    recipient.domain = names_.intern(domain);
-    recipient.vmta = names_.intern(vmta);
-    recipient.queue = names_.intern(queue);
-    merge_attempts(recipient, attempts, shut_attempts, next_due, first_attempt);
-    const bool is_live = recipient.received && !recipient.ended;
-    if (is_live && !was_live) {
-      ++live_recipients_;
-      if (message.live++ == 0) ++live_messages_;
-    }
-  }
-  if (message.first == kNone) free_message(message);
-  if (!in.ok() || in.left() != 0) return fail(Errc::Corrupt, "checkpoint: live message");
-  return {};
 }
 
 }  // namespace sluice::journal

@@ -29,6 +29,8 @@ class Names {
  public:
   Names();
   [[nodiscard]] std::uint32_t intern(std::string_view text);
+  /// A text that hardly comes twice: kept without looking for it.
+  [[nodiscard]] std::string_view keep(std::string_view text);
   [[nodiscard]] std::string_view text(std::uint32_t id) const { return texts_[id]; }
 
  private:
@@ -47,7 +49,8 @@ struct ReceivedMark {
   friend auto operator<=>(const ReceivedMark&, const ReceivedMark&) = default;
 };
 
-/// Thread: one. Limits: memory for what is live, about 130 bytes a recipient, plus names.
+/// Thread: one. Limits: memory for what is live, about 200 bytes a recipient, plus names; the addresses of those that
+/// ended while it read stay until its end.
 class LiveSet {
  public:
   static constexpr std::uint32_t kNone = 0xffff'ffff;
@@ -61,6 +64,9 @@ class LiveSet {
     std::uint32_t flags = 0;
     std::uint32_t recipient_count = 0;
     std::uint32_t job = 0;        ///< Names; the empty one: none
+    std::uint32_t source = 0;     ///< Names; where it came from, packed; the empty one: not known
+    std::string_view orig;        ///< with a source
+    std::string_view env_id;
     std::uint32_t first = kNone;  ///< first of its recipients here, or next on the free list
     std::uint32_t live = 0;       ///< recipients received and not ended
     bool used = false;
@@ -71,6 +77,8 @@ class LiveSet {
     std::uint32_t next = kNone;
     std::uint32_t prev = kNone;
     std::uint32_t domain = 0, vmta = 0, queue = 0;  ///< Names
+    std::uint32_t orcpt = 0;                        ///< Names
+    std::string_view rcpt;                          ///< empty: a checkpoint of an older version did not say
     std::uint32_t attempts = 0;
     WallTime next_due{};
     WallTime first_attempt{};
@@ -98,6 +106,9 @@ class LiveSet {
   [[nodiscard]] const Message* find(MessageId id) const;
   /// nullptr: nothing is known of it (never received, or received and ended).
   [[nodiscard]] const Recipient* find(MessageId id, std::uint32_t index) const;
+  /// Adds to `event`, which says message and recipient, what its final record names them by: rcpt, orig, jobId and the
+  /// rest of what is known since reception. False: nothing is known, nothing is changed. The views are this object's.
+  [[nodiscard]] bool name(Event& event) const;
   /// Endings without a received event: nobody will miss them any more. At the end of recovery.
   void drop_early_endings();
   /// The message and its recipients are gone.
@@ -130,6 +141,7 @@ class LiveSet {
   void settle(Message& message, std::uint32_t at);
   void unlink(Message& message, std::uint32_t at);
   [[nodiscard]] std::uint64_t table_key(const Message& message, std::uint32_t index) const;
+  void learn_names(Message& message, const Event& event);
   void learn(Message& message, WallTime received, const spool::MessagePlace& place, std::uint32_t flags,
              std::uint32_t recipient_count);
   void free_message(Message& message);

@@ -17,11 +17,17 @@ struct Recovered::Impl {
   std::uint32_t shards = 1;
   LiveSet live;
   RecoveryReport report;
+  std::optional<CleanStop> clean_stop;
+  std::uint32_t incarnation = 0;
+  std::string holes;                             // in journals, each "directory:segment:offset"
   std::vector<spool::SpoolInheritance> spools;   // by shard
   std::vector<JournalInheritance> journals;      // by shard
   std::vector<std::vector<std::uint32_t>> messages_of;  // by home shard: places in live.messages()
   std::vector<std::unique_ptr<JournalTrack>> tracks;
 };
+
+/// State that keeps Impl::holes for the next start, until a checkpoint lies behind them.
+inline constexpr std::string_view kHolesKey = "holes";
 
 /// The shard that looks after directory `directory_shard`.
 [[nodiscard]] inline std::uint32_t home_of(std::uint32_t directory_shard, std::uint32_t shards) {

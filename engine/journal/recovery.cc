@@ -5,8 +5,10 @@
 #include <optional>
 
 #include "engine/journal/event_codec.h"
+#include "engine/journal/lost_event.h"
 #include "engine/journal/received.h"
 #include "engine/journal/recovered_impl.h"
+#include "engine/journal/recovery_doubts.h"
 #include "engine/journal/recovery_files.h"
 #include "engine/log/scan_file.h"
 #include "policy/base/assert.h"
@@ -17,36 +19,73 @@ namespace {
 class Recovery {
  public:
   Recovery(runtime::Reactor& reactor, const RecoveryOptions& options, Recovered::Impl& out)
-      : reactor_(reactor), options_(options), out_(out), files_(reactor, options, found_, out.report) {}
+      : reactor_(reactor),
+        options_(options),
+        out_(out),
+        files_(reactor, options, found_, out.report),
+        doubts_(out.report) {}
 
   runtime::Task<Status> run() {
     out_.shards = options_.shards;
     out_.live.remember_received();
     Status status = co_await files_.run();
+    if (status) status = co_await read_mark();
     if (status) status = co_await load_newest_checkpoint();
     for (auto& [shard, found] : found_) found.received = out_.live.mark(shard);
     for (auto& [shard, found] : found_) {
       if (status) status = co_await read_journal(found);
     }
+    if (status) doubts_.check_directories(found_);
     if (status) find_lost_beginnings();
     for (auto& [shard, found] : found_) {
       if (status) status = co_await read_spool_tail(found);
     }
-    if (status) finish();
+    if (!status) co_return status;
+    doubts_.conclude(out_.clean_stop.has_value());
+    out_.live.drop_early_endings();
+    out_.report.messages = out_.live.live_messages();
+    out_.report.recipients = out_.live.live_recipients();
+    if (out_.clean_stop && out_.clean_stop->messages != out_.report.messages)
+      out_.report.messages_at_stop = out_.clean_stop->messages;
+    // Nothing has been changed so far.
+    if (out_.report.is_refused(options_)) co_return status;
+    if (!out_.report.doubts.empty()) out_.report.journal_holes = true;
+    out_.holes = doubts_.holes();
+    co_await files_.set_aside();
+    finish();
     co_return status;
   }
 
  private:
+  // What the last stop has left behind; of an older one, a later run has written something since.
+  runtime::Task<Status> read_mark() {
+    const auto mark = co_await read_clean_stop(reactor_, options_.directory);
+    if (!mark) co_return std::unexpected(mark.error());
+    if (*mark && (*mark)->incarnation >= incarnation_max()) out_.clean_stop = **mark;
+    doubts_.seen(options_.accounted, "accounting");
+    if (out_.clean_stop) doubts_.seen(out_.clean_stop->journals, "the last stop");
+    co_return Status();
+  }
+
   runtime::Task<Status> load_newest_checkpoint() {
     const auto listed = list_checkpoints(reactor_, options_.directory);
     if (!listed) co_return std::unexpected(listed.error());
-    if (listed->empty()) co_return Status();
+    const std::uint32_t known = out_.clean_stop ? out_.clean_stop->checkpoint : 0;
+    if (listed->empty() || listed->back().number < known) {
+      if (known != 0) {
+        rescan_everything_ = true;
+        doubts_.lost_checkpoint(checkpoint_file_name(known) + " is missing");
+      }
+      if (listed->empty()) co_return Status();
+    }
     const CheckpointFile& newest = listed->back();
     const auto loaded = co_await load_checkpoint(reactor_, newest, out_.live);
     if (!loaded) co_return std::unexpected(loaded.error());
     out_.report.bytes_read += newest.bytes;
     positions_ = loaded->positions;
+    for (const auto& [shard, position] : positions_) doubts_.seen(shard, position, "the checkpoint");
     if (!loaded->complete) {
+      doubts_.lost_checkpoint(checkpoint_file_name(newest.number) + " is damaged");
       // What it lost can only be found in the spool itself.
       rescan_everything_ = true;
       for (const log::DamagedStretch& one : loaded->damaged) co_await files_.report(newest.path, one);
@@ -109,8 +148,15 @@ class Recovery {
       found.events_end = {number, static_cast<std::uint32_t>(scanner->end())};
       scanned.push_back({&file, *scanner});
     }
-    co_await judge(scanned);
+    doubts_.know_holes(state_of(kHolesKey));
+    co_await judge(found, scanned, true);
+    doubts_.check_end(found, from);
     co_return Status();
+  }
+
+  [[nodiscard]] std::string_view state_of(std::string_view key) const {
+    const auto found = out_.live.states().find(key);
+    return found == out_.live.states().end() ? std::string_view() : std::string_view(found->second.value);
   }
 
   // Received events of this directory come in the order of its message log: those that the hole has swallowed lie
@@ -126,7 +172,8 @@ class Recovery {
     log::SegmentScanner scanner;
   };
   // Reports what scans of one log found.
-  runtime::Task<void> judge(const std::vector<Scanned>& scanned) {
+  runtime::Task<void> judge(const Found& found, const std::vector<Scanned>& scanned, bool is_journal) {
+    const JournalPosition seen = is_journal ? doubts_.seen_end(found.shard) : JournalPosition{};
     log::SegmentScanner::Later later;
     for (std::size_t i = scanned.size(); i-- > 0;) {
       const auto& [file, scanner] = scanned[i];
@@ -137,8 +184,24 @@ class Recovery {
       if (!same_run) later = {};
       const auto verdict = scanner.verdict(later);
       later = {file->header.first_sequence, std::max(later.committed, scanner.committed())};
-      for (const log::DamagedStretch& one : verdict.torn) files_.add_torn(file->path, one);
-      for (const log::DamagedStretch& one : verdict.damaged) co_await files_.report(file->path, one);
+      // What was read after the run that wrote it is no proof: a torn group is read like any other.
+      const bool of_last_run = file->header.incarnation == scanned.back().file->header.incarnation;
+      auto damaged = verdict.damaged;
+      for (const log::DamagedStretch& one : verdict.torn) {
+        const JournalPosition place{file->header.number, static_cast<std::uint32_t>(one.offset)};
+        if (is_journal && of_last_run && place < seen) {
+          damaged.push_back(one);
+          continue;
+        }
+        if (is_journal) doubts_.hole(found.shard, file->header.number, one, false);
+        files_.add_torn(file->path, one);
+      }
+      for (const log::DamagedStretch& one : damaged) {
+        if (is_journal) doubts_.hole(found.shard, file->header.number, one, true);
+        co_await files_.report(file->path, one);
+      }
+      if (is_journal && verdict.groups_missing != 0 && scanner.end() >= file->header.bytes)
+        doubts_.hole(found.shard, file->header.number, {scanner.end(), 0, 0, "groups missing", {}}, true);
     }
   }
 
@@ -150,6 +213,10 @@ class Recovery {
                                !positions_.contains(shard);
       const bool no_journal = found.events.empty() && !positions_.contains(shard) && !found.messages.empty();
       if (!rescan_everything_ && !begins_late && !no_journal) continue;
+      if (begins_late)
+        doubts_.lost_checkpoint("the journal of " + shard_directory_name(shard) +
+                                " begins in the middle, without a "
+                                "checkpoint for what was before");
       found.rescan_from = ReceivedMark{};
       found.lost_beginning = true;
     }
@@ -172,7 +239,7 @@ class Recovery {
       found.message_sequence = std::max(found.message_sequence, scanner->next_sequence());
       scanned.push_back({&file, *scanner});
     }
-    co_await judge(scanned);
+    co_await judge(found, scanned, false);
     co_return Status();
   }
 
@@ -214,12 +281,17 @@ class Recovery {
   }
 
   void finish() {
-    out_.live.drop_early_endings();
     drop_messages_without_segment();
     out_.spools.resize(options_.shards);
     out_.journals.resize(options_.shards);
     out_.messages_of.resize(options_.shards);
     for (std::uint32_t shard = 0; shard < options_.shards; ++shard) found_[shard].shard = shard;
+    // Two above: a run may use one more than it has written (SpoolCore::next_id). Minutes since 2026 keep ids apart
+    // when an operator starts over with an empty directory.
+    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(
+        reactor_.wall_now() - WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
+    const auto now = static_cast<std::uint32_t>(std::clamp<std::int64_t>(minutes.count(), 1, (1 << 26) - 1));
+    out_.incarnation = std::max(incarnation_max() + 2, now);
     for (auto& [shard, found] : found_) hand_over(found);
     const auto messages = out_.live.messages();
     for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -238,42 +310,27 @@ class Recovery {
     return most;
   }
 
+  // Every accepted recipient gets one ending, these too, and the operator learns of it where he looks for the others.
+  // Whom nothing names any more gets none: he is counted at every start, until his segment is put back.
   void drop_messages_without_segment() {
     std::vector<MessageId> lost;
     for (const LiveSet::Message& message : out_.live.messages()) {
       if (!message.used) continue;
       const auto found = found_.find(message.place.directory_shard);
-      if (found == found_.end() || !found->second.messages.contains(message.place.segment)) {
-        lost.push_back(message.id);
-        out_.report.lost_segment += message.live;
-        end_lost(message);
+      if (found != found_.end() && found->second.messages.contains(message.place.segment)) continue;
+      lost.push_back(message.id);
+      for (std::uint32_t at = message.first; at != LiveSet::kNone; at = out_.live.recipient(at).next) {
+        Event event = lost_event(out_.live, message, out_.live.recipient(at), reactor_.wall_now());
+        if (!out_.live.name(event)) {
+          ++out_.report.lost_unnamed;
+          continue;
+        }
+        ++out_.report.lost_segment;
+        auto& missing = journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
+        encode(event, missing);
       }
     }
     for (const MessageId id : lost) out_.live.drop(id);
-  }
-
-  // Every accepted recipient gets one ending, these too: the operator learns of it where he looks for the
-  // others.
-  void end_lost(const LiveSet::Message& message) {
-    Event event;
-    event.kind = EventKind::Bounced;
-    event.ending = Ending::Deleted;
-    event.time_logged = reactor_.wall_now();
-    event.time_queued = message.received;
-    event.message = message.id;
-    event.dsn_action = "failed";
-    event.dsn_status = "5.3.0 (other or undefined mail system status)";
-    event.dsn_diag = "smtp;554 5.3.0 message lost from the spool";
-    for (std::uint32_t at = message.first; at != LiveSet::kNone; at = out_.live.recipient(at).next) {
-      const LiveSet::Recipient& one = out_.live.recipient(at);
-      event.recipient = one.index;
-      event.attempts = one.attempts;
-      event.vmta = out_.live.names().text(one.vmta);
-      event.queue = out_.live.names().text(one.queue);
-      auto& missing =
-          journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
-      encode(event, missing);
-    }
   }
 
   void hand_over(Found& found) {
@@ -287,18 +344,12 @@ class Recovery {
     give(out_.spools[home], found.messages, found.unused_messages);
     give(out_.journals[home], found.events, found.unused_events);
     if (!foreign) {
-      // Two above: a run may use one more than it has written (SpoolCore::next_id). Minutes since 2026 keep
-      // ids apart when an operator starts over with an empty directory.
-      const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(
-          reactor_.wall_now() - WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
-      const auto now =
-          static_cast<std::uint32_t>(std::clamp<std::int64_t>(minutes.count(), 1, (1 << 26) - 1));
-      const std::uint32_t incarnation = std::max(incarnation_max() + 2, now);
-      out_.spools[home].incarnation = out_.journals[home].incarnation = incarnation;
+      out_.spools[home].incarnation = out_.journals[home].incarnation = out_.incarnation;
       // Numbers are not used again even when an adopter has deleted every file here: marks and cursors know
       // them.
       const auto position = positions_.find(found.shard);
-      const std::uint32_t events_passed = position == positions_.end() ? 0 : position->second.segment;
+      const std::uint32_t events_passed = std::max(
+          position == positions_.end() ? 0 : position->second.segment, doubts_.seen_end(found.shard).segment);
       out_.spools[home].next_segment =
           std::max(found.number_max_messages, out_.live.mark(found.shard).segment) + 1;
       out_.journals[home].next_segment = std::max(found.number_max_events, events_passed) + 1;
@@ -312,7 +363,7 @@ class Recovery {
     track->owner = ShardId(home);
     track->first_segment = found.events.empty() ? found.number_max_events + 1 : found.events.begin()->first;
     track->judged_segment = found.events_end.segment;
-    track->settled.store(!out_.report.journal_holes || foreign || out_.journals[home].events_missing.empty());
+    track->settled.store(!out_.report.journal_holes || foreign);
     track->durable.store(std::uint64_t{found.events_end.segment} << 32 | found.events_end.offset);
     out_.tracks.push_back(std::move(track));
   }
@@ -322,6 +373,7 @@ class Recovery {
   Recovered::Impl& out_;
   std::map<std::uint32_t, Found> found_;
   FileSearch files_;
+  Doubts doubts_;
   JournalPositions positions_;
   bool rescan_everything_ = false;
 };
@@ -333,6 +385,10 @@ Recovered::Recovered(Recovered&&) noexcept = default;
 Recovered& Recovered::operator=(Recovered&&) noexcept = default;
 Recovered::~Recovered() = default;
 const RecoveryReport& Recovered::report() const { return impl_->report; }
+
+const std::optional<CleanStop>& Recovered::clean_stop() const { return impl_->clean_stop; }
+void Recovered::drop_live() { impl_->live = LiveSet(); }
+std::uint32_t Recovered::incarnation() const { return impl_->incarnation; }
 
 std::string_view Recovered::state(std::string_view key) const {
   const auto found = impl_->live.states().find(key);

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/journal/clean_stop.h"
 #include "engine/journal/journal.h"
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
@@ -21,6 +23,8 @@ struct RecoveryOptions {
       1;  ///< data shards of this run; directories of others are adopted by number mod shards
   bool delete_damaged = false;  ///< `spool-delete-corrupted`: what cannot be read is not kept aside
   bool read_only = false;       ///< tools: report, repair nothing
+  JournalCursor accounted;      ///< how far the state of accounting says it has read
+  bool accept_damage = false;   ///< the operator has decided to go on, whatever RecoveryReport::doubts says
 };
 
 /// One live recipient as it was when the process ended. Views live as long as the visit.
@@ -55,6 +59,13 @@ struct Damage {
 };
 
 struct RecoveryReport {
+  /// What cannot be right, each in words, and would send or count twice if the start went on. Empty: nothing.
+  std::vector<std::string> doubts;
+  [[nodiscard]] bool is_refused(const RecoveryOptions& options) const {
+    return !doubts.empty() && !options.accept_damage && !options.read_only;
+  }
+  std::optional<std::uint64_t>
+      messages_at_stop;          ///< set where the last stop in peace left another number of them
   std::uint64_t messages = 0;    ///< live
   std::uint64_t recipients = 0;  ///< live
   std::uint64_t events_read = 0;
@@ -64,7 +75,8 @@ struct RecoveryReport {
   std::uint64_t torn_tails = 0;            ///< stretches of writes that were not completed
   std::vector<Damage> torn;                ///< these; at most kDamageMax are listed, none is kept aside
   bool journal_holes = false;  ///< journals have holes: the next checkpoint is due as soon as the shards run
-  std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: dropped and counted
+  std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: they get a final event
+  std::uint64_t lost_unnamed = 0;        ///< the same, but nothing names them: no event, found again next time
   std::uint64_t adopted_directories = 0;
   std::vector<Damage> damage;  ///< at most kDamageMax are listed
   std::uint64_t damage_count = 0;
@@ -81,6 +93,12 @@ class Recovered {
   Recovered& operator=(Recovered&&) noexcept;
   ~Recovered();
   [[nodiscard]] const RecoveryReport& report() const;
+  /// What the last stop has left, when nothing was written since.
+  [[nodiscard]] const std::optional<CleanStop>& clean_stop() const;
+  /// What is live is with the shards now: its memory is given back. The states go with it.
+  void drop_live();
+  /// Of the run that begins.
+  [[nodiscard]] std::uint32_t incarnation() const;
   /// The latest value put under `key` (Journal::put_state); empty when there is none.
   [[nodiscard]] std::string_view state(std::string_view key) const;
   /// Calls `visit(key, value)` for every stored state whose key begins with `prefix`, sorted by key.
@@ -98,8 +116,9 @@ class Recovered {
 
 /// Reads the newest valid checkpoint, the journals behind it and the tail of the spools; no bodies. Creates
 /// the directories on the first start. Changes nothing on disk except that damaged stretches are copied to
-/// "damaged/". Errors: Unsupported (a newer format: nothing is touched), Permission, Io. Damage is not an
-/// error. Figures aimed at: 1 M recipients in 5 s.
+/// "damaged/", and files that say nothing moved there. Where report().is_refused(options), nothing is moved either, and
+/// the rest of the answer must not be used. Errors: Unsupported (a newer format: nothing is touched), Permission, Io.
+/// Damage is not an error. Figures aimed at: 1 M recipients in 5 s.
 [[nodiscard]] runtime::Task<Result<Recovered>> recover(runtime::Reactor& reactor, RecoveryOptions options);
 
 }  // namespace sluice::journal

@@ -120,7 +120,7 @@ runtime::Task<Status> FileSearch::look_at_segment(Found& found, const std::strin
     if (head->blank) {
       unused.push_back({path, head->file_bytes, false});
     } else {
-      co_await set_aside_file(found, root, entry, path, head->file_bytes);
+      mark_aside(found, root, entry, path, head->file_bytes);
     }
     co_return Status();
   }
@@ -132,10 +132,13 @@ runtime::Task<Status> FileSearch::look_at_segment(Found& found, const std::strin
   found.incarnation_max = std::max(found.incarnation_max, header.incarnation);
   std::uint64_t& sequence = is_message ? found.message_sequence : found.event_sequence;
   sequence = std::max(sequence, header.first_sequence + 1);
-  if (!segments.emplace(header.number, SegmentFile{path, header}).second) {
-    co_await set_aside_file(found, root, entry, path, head->file_bytes);
+  if (!segments.emplace(header.number, SegmentFile{path, header, head->file_bytes}).second) {
+    mark_aside(found, root, entry, path, head->file_bytes);
     co_return Status();
   }
+  // It has its full size before anything is written into it.
+  if (head->file_bytes < header.bytes)
+    add_damage({path, head->file_bytes, header.bytes - head->file_bytes, "the file is cut", ""});
   // A power cut may have kept the header of a new use and the name of the old one.
   if (header.number != number && !options_.read_only) {
     std::string named = directory + "/" + log::segment_file_name(role, header.number);
@@ -145,21 +148,29 @@ runtime::Task<Status> FileSearch::look_at_segment(Found& found, const std::strin
   co_return Status();
 }
 
-// A file that says nothing we understand: moved out of the way as a whole, never deleted.
-runtime::Task<void> FileSearch::set_aside_file(const Found& found, const std::string& root,
-                                               const runtime::DirectoryEntry& entry, std::string path,
-                                               std::uint64_t bytes) {
+// A file that says nothing we understand is moved out of the way as a whole, never deleted; but only when the start
+// goes on: until then the files are as they were found.
+void FileSearch::mark_aside(const Found& found, const std::string& root, const runtime::DirectoryEntry& entry,
+                            std::string path, std::uint64_t bytes) {
   Damage damage{path, 0, bytes, "not a segment", ""};
-  // In the same file system: it is renamed. A folder that cannot be made shows in what the rename says.
-  const std::string damaged = root + "/damaged";
-  if (!options_.read_only) (void)reactor_.make_directories(damaged, kDirectoryMode);
-  const std::string to = damaged + "/" + shard_directory_name(found.shard) + "-" + entry.name;
-  if (options_.delete_damaged && !options_.read_only) {
-    (void)co_await runtime::unlink_file(reactor_, path);  // worst case it is found again
-  } else if (!options_.read_only && co_await runtime::rename_file(reactor_, path, to)) {
-    damage.kept_as = to;
-  }
+  std::string to = root + "/damaged/" + shard_directory_name(found.shard) + "-" + entry.name;
+  if (!options_.delete_damaged && !options_.read_only) damage.kept_as = to;
+  aside_.push_back({std::move(path), root + "/damaged", std::move(to)});
   add_damage(std::move(damage));
+}
+
+runtime::Task<void> FileSearch::set_aside() {
+  if (options_.read_only) co_return;
+  for (const Aside& one : aside_) {
+    if (options_.delete_damaged) {
+      (void)co_await runtime::unlink_file(reactor_, one.path);  // worst case it is found again
+      continue;
+    }
+    // In the same file system: it is renamed. A folder that cannot be made shows in what the rename says.
+    (void)reactor_.make_directories(one.folder, kDirectoryMode);
+    const Status moved = co_await runtime::rename_file(reactor_, one.path, one.to);
+    if (!moved) add_damage({one.path, 0, 0, "cannot be moved away", ""});
+  }
 }
 
 void FileSearch::add_damage(Damage damage) {

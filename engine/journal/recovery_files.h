@@ -25,6 +25,7 @@ inline constexpr std::uint32_t kDirectoryShardMax = 1023;
 struct SegmentFile {
   std::string path;
   log::SegmentHeader header;
+  std::uint64_t file_bytes = 0;  ///< what there is of it
 };
 
 /// The directories of one shard, in all spools, as found.
@@ -57,6 +58,8 @@ class FileSearch {
   /// Makes what is missing of the directories, unless read_only; then fills `found`.
   [[nodiscard]] runtime::Task<Status> run();
   void add_damage(Damage damage);
+  /// Moves away what run() has found to be no segment, unless read_only.
+  [[nodiscard]] runtime::Task<void> set_aside();
   /// Copies the stretch aside, if it is to be kept, and adds it to the report.
   [[nodiscard]] runtime::Task<void> report(std::string path, log::DamagedStretch stretch);
   /// A write that was not completed, as far as anything tells.
@@ -68,9 +71,13 @@ class FileSearch {
   runtime::Task<Status> look_at(Found& found, const std::string& root, bool is_main);
   runtime::Task<Status> look_at_segment(Found& found, const std::string& root, log::Role role,
                                         std::uint32_t number, const runtime::DirectoryEntry& entry);
-  runtime::Task<void> set_aside_file(const Found& found, const std::string& root,
-                                     const runtime::DirectoryEntry& entry, std::string path,
-                                     std::uint64_t bytes);
+  void mark_aside(const Found& found, const std::string& root, const runtime::DirectoryEntry& entry,
+                  std::string path, std::uint64_t bytes);
+
+  struct Aside {
+    std::string path, folder, to;
+  };
+  std::vector<Aside> aside_;
   runtime::Reactor& reactor_;
   const RecoveryOptions& options_;
   std::map<std::uint32_t, Found>& found_;

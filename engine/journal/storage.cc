@@ -1,5 +1,6 @@
 #include "engine/journal/storage.h"
 
+#include "engine/journal/lost_event.h"
 #include "engine/journal/recovered_impl.h"
 #include "policy/base/assert.h"
 
@@ -70,21 +71,9 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
                     static_cast<std::uint32_t>(recipients.size()), impl.live.names().text(message.job));
     if (stored == nullptr) {
       // Its file went away between recovery and now: ended like those that recovery could not find.
-      for (const RecoveredRecipient& one : recipients) {
-        Event event;
-        event.kind = EventKind::Bounced;
-        event.ending = Ending::Deleted;
-        event.time_logged = reactor_.wall_now();
-        event.time_queued = message.received;
-        event.message = message.id;
-        event.recipient = one.index;
-        event.attempts = one.attempts;
-        event.dsn_action = "failed";
-        event.dsn_status = "5.3.0 (other or undefined mail system status)";
-        event.dsn_diag = "smtp;554 5.3.0 message lost from the spool";
-        event.vmta = one.vmta;
-        event.queue = one.queue;
-        journal.append(event);
+      for (std::uint32_t one = message.first; one != LiveSet::kNone; one = impl.live.recipient(one).next) {
+        Event event = lost_event(impl.live, message, impl.live.recipient(one), reactor_.wall_now());
+        if (impl.live.name(event)) journal.append(event);
       }
       continue;
     }
@@ -97,6 +86,7 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
   }
   spool.all_adopted();
   JournalTrack& track = *world_.directory().find(shard);
+  if (shard == 0 && !impl.holes.empty()) journal.put_state(kHolesKey, impl.holes);
   // With a full disk it waits in memory, and the holes stay in the way of checkpoints.
   if (!track.settled.load() && co_await journal.flush()) track.settled.store(true);
   co_return Status();

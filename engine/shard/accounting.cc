@@ -20,7 +20,8 @@ runtime::Task<std::expected<void, std::string>> Node::start_accounting() {
       .files = snapshot_->config->acct_files,
       .zone = shared_.zone,
       .is_disabled = [this](const accounting::AcctRecord& record) { return is_disabled(record); },
-      .note = [this](std::string line) { log_.write(line); }};
+      .note = [this](std::string line) { log_.write(line); },
+      .known = known_of_accounting()};
   accounting_ = std::make_unique<accounting::AccountingWriter>(
       control_, std::move(options), accounting::events_of_journals(control_, storage_->directory()));
   co_return co_await accounting_->start();

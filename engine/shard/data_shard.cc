@@ -35,6 +35,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       resolver_(reactor, dns_),
       precache_(reactor, resolver_, [this](std::string text) { log_.write(std::move(text)); }),
       storage_(reactor, world.storage, std::move(storage)),
+      lost_(reactor, storage_.journal, world.storage.directory(), world.storage.root(),
+            [this](std::string line) { log_.write(std::move(line)); }),
       settler_(reactor, storage_.journal, items_),
       dispatcher_(reactor, resolver_, storage_.reader, settler_, items_, world.shared),
       cold_book_(reactor, world.shared,
@@ -57,6 +59,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
   dispatcher_.set_peers(world.dispatchers);
   settler_.set_copies(copies_);
   settler_.set_reports(reports_);
+  settler_.set_lost(lost_);
   dispatcher_.set_log([this](std::string line) { log_.write(line); });
   dispatcher_.modes().set_listeners([this](delivery::Notice notice) { notices_.send(std::move(notice)); },
                                     [this](std::string line) { log_.write(std::move(line)); });
@@ -270,6 +273,7 @@ runtime::Task<Status> DataShard::stop_traffic(Duration grace) {
 runtime::Task<Status> DataShard::stop_storage() {
   co_await tasks_.join();
   co_await dispatcher_.join();  // the last mail of sessions, here and on other shards
+  co_await lost_.stop();
   co_return co_await storage_.stop();
 }
 

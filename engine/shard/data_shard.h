@@ -190,6 +190,7 @@ class DataShard final : public journal::RecoveredVisitor {
   resolver::Precache precache_;
   journal::Storage storage_;
   queue::ItemPool items_;
+  delivery::LostRecipients lost_;
   delivery::Settler settler_;
   delivery::Dispatcher dispatcher_;
   injection::ColdBook cold_book_;

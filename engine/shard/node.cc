@@ -2,7 +2,7 @@
 
 #include "engine/accounting/accounting_writer.h"
 #include "engine/journal/checkpointer.h"
-#include "engine/shard/recovery_texts.h"
+#include "engine/journal/clean_stop.h"
 #include "policy/base/assert.h"
 
 namespace sluice::shard {
@@ -62,15 +62,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (!spools) co_return std::unexpected(spools.error());
   spools_ = std::move(*spools);
   for (const std::string& note : spools_.notes) log_.write(note);
-  const std::string root = spools_.main;
-  // Named: g++ 12 destroys temporaries built inside a co_await twice.
-  journal::RecoveryOptions recovery{.directory = root,
-                                    .more_directories = spools_.others,
-                                    .shards = settings_.shards,
-                                    .delete_damaged = global.spool_delete_corrupted};
-  Result<journal::Recovered> found = co_await journal::recover(control_, std::move(recovery));
-  if (!found) co_return std::unexpected("cannot read the spool " + root + ": " + found.error().text());
-  found_ = std::make_unique<journal::Recovered>(std::move(*found));
+  if (auto recovered = co_await recover_spool(global); !recovered) co_return recovered;
   shared_.remembered.set_start(control_.now());
   shared_.zone = co_await accounting::read_local_zone(control_);
   shared_.control = control_.shard();
@@ -85,9 +77,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (!made) co_return std::unexpected(made.error());
   snapshot_ = *made;
   queue::apply_limits(*snapshot_, shared_, control_.now());
-  const journal::RecoveryReport& report = found_->report();
-  for (std::string& line : recovery_lines(report, root)) log_.write(std::move(line));
-  storage_ = std::make_unique<journal::StorageWorld>(root, *found_);
+  storage_ = std::make_unique<journal::StorageWorld>(spools_.main, *found_);
   world_ = std::make_unique<DataShard::World>(DataShard::World{
       .storage = *storage_, .shared = shared_, .log = log_, .control = control_.shard(), .dispatchers = {}});
   world_->open_dns = settings_.open_dns;
@@ -98,17 +88,19 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   launch(*world_, storage);
   co_await all_ready_.wait();
   if (auto accounted = co_await start_accounting(); !accounted) co_return accounted;
-  journal::CheckpointerOptions checkpoints{.root = root,
-                                           .due_at_once = report.journal_holes,
+  journal::CheckpointerOptions checkpoints{.root = spools_.main,
+                                           .due_at_once = found_->report().journal_holes || accepts_damage_,
                                            .note = [this](std::string line) { log_.write(std::move(line)); }};
   checkpointer_ =
       std::make_unique<journal::Checkpointer>(control_, storage_->directory(), std::move(checkpoints));
   co_await watch_memory();  // before the first MAIL
   if (auto started = co_await start_shards(); !started) co_return started;
+  found_->drop_live();
   tasks_.spawn(checkpointer_->run());
   tasks_.spawn(sample_traffic());
   if (commands_) commands_->start();
   log_.write("Ready");
+  ready_ = true;
   co_return std::expected<void, std::string>();
 }
 
@@ -134,6 +126,10 @@ runtime::Task<std::expected<void, std::string>> Node::open_commands(const config
 }
 
 runtime::Task<std::expected<void, std::string>> Node::start_shards() {
+  // From here on things are written.
+  const Status unmarked = co_await journal::remove_clean_stop(control_, spools_.main);
+  if (!unmarked)
+    co_return std::unexpected("cannot take away " + spools_.main + "/clean-stop: " + unmarked.error().text());
   storage_started_ = true;
   co_await spread_snapshot();
   std::vector<Status> started(shards_.size());
@@ -193,6 +189,7 @@ runtime::Task<void> Node::watch_memory() {
 runtime::Task<void> Node::sample_traffic() {
   while (!stopping_) {
     co_await watch_memory();
+    co_await end_acceptance();
     const ShardStatus now = co_await total_status();
     inbound_.sample({now.in_recipients, now.in_messages, now.in_bytes});
     outbound_.sample({now.out_recipients, now.out_messages, now.out_bytes});

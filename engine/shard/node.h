@@ -22,6 +22,7 @@
 
 namespace sluice::accounting {
 struct AcctRecord;
+struct KnownOfAccounting;
 class AccountingWriter;
 }  // namespace sluice::accounting
 namespace sluice::journal {
@@ -87,6 +88,11 @@ class Node {
   runtime::Task<std::expected<void, std::string>> open_log(const config::GlobalSettings& global);
   runtime::Task<std::expected<void, std::string>> start_shards();
   runtime::Task<std::expected<void, std::string>> open_commands(const config::GlobalSettings& global);
+  // recovery.cc
+  runtime::Task<std::expected<void, std::string>> recover_spool(const config::GlobalSettings& global);
+  [[nodiscard]] accounting::KnownOfAccounting known_of_accounting() const;
+  runtime::Task<void> end_acceptance();
+  runtime::Task<void> mark_clean_stop();
   runtime::Task<std::expected<void, std::string>> start_accounting();
   runtime::Task<void> stop_accounting();
   /// `disable-acct-records` of the record's queue.
@@ -192,6 +198,10 @@ class Node {
   bool stopped_ = false;
   bool log_stopped_ = false;
   std::string gave_up_;
+  bool storage_stopped_ = true;  // every shard's, without an error
+  // recovery.cc
+  bool ready_ = false;
+  bool accepts_damage_ = false;  // SPOOL/accept-damage was there at the start
 };
 
 }  // namespace sluice::shard

@@ -27,7 +27,33 @@ std::vector<std::string> recovery_lines(const journal::RecoveryReport& report, s
     out.push_back(fmt::format("Lost: {} recipients whose message segment is gone; they end with 5.3.0",
                               report.lost_segment));
   }
+  if (report.lost_unnamed > 0) {
+    out.push_back(
+        fmt::format("Lost: {} recipients whose message segment is gone, and nothing names them any more; "
+                    "they get no record "
+                    "and come back when the segment is put back",
+                    report.lost_unnamed));
+  }
+  for (const std::string& doubt : report.doubts) out.push_back("Doubtful: " + doubt);
+  if (report.messages_at_stop) {
+    out.push_back(fmt::format("Doubtful: the last stop left {} messages in the spool, {} are there",
+                              *report.messages_at_stop, report.messages));
+  }
   return out;
+}
+
+std::string refusal_text(const journal::RecoveryReport& report, std::string_view root) {
+  std::string out = fmt::format("the spool {} has lost something: ", root);
+  for (const std::string& doubt : report.doubts) out += doubt + "; ";
+  return out + fmt::format(
+                   "what is lost may say which recipients have had their mail. Going on would send to these "
+                   "again and "
+                   "count them again, of the {} recipients that would be queued. Put the missing or damaged "
+                   "files back if "
+                   "there is a copy; nothing has been changed. To go on all the same, make the file "
+                   "{}/accept-damage and "
+                   "start again",
+                   report.recipients, root);
 }
 
 }  // namespace sluice::shard

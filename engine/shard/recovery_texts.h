@@ -12,4 +12,7 @@ namespace sluice::shard {
 [[nodiscard]] std::vector<std::string> recovery_lines(const journal::RecoveryReport& report,
                                                       std::string_view root);
 
+/// Why a start is refused, what would happen, and what to do. Requires report.doubts.
+[[nodiscard]] std::string refusal_text(const journal::RecoveryReport& report, std::string_view root);
+
 }  // namespace sluice::shard

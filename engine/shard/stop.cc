@@ -89,6 +89,10 @@ runtime::Task<void> Node::stop_in_order() {
   step.emplace(*this, "the checkpoint");
   if (checkpointer_) checkpointer_->stop();
   co_await tasks_.join();
+  if (ready_ && storage_stopped_) {
+    step.emplace(*this, "the mark of a complete stop");
+    co_await mark_clean_stop();
+  }
   step.reset();
   stopped_ = true;
   stop_wakeup_.set();
@@ -103,7 +107,9 @@ runtime::Task<void> Node::stop_storage(DataShard& shard) {
   const StopStep step(*this, "spool and journal of shard " + std::to_string(shard.id().raw()));
   const Status stopped =
       co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_storage(); });
-  if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
+  if (stopped) co_return;
+  storage_stopped_ = false;
+  log_.write("Error while closing the spool: " + stopped.error().text());
 }
 
 }  // namespace sluice::shard

@@ -88,6 +88,7 @@ void AccountingWorld::start() {
   options.state_path = "/spool/accounting.state";
   options.files = files;
   options.pipe_lag_bytes_max = pipe_lag_bytes_max;
+  options.known = known;
   options.note = [this](std::string text) { notes.push_back(std::move(text)); };
   ASSERT_TRUE(reactor.make_directories("/spool", 0750));
   writer = std::make_unique<AccountingWriter>(

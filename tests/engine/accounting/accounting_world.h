@@ -100,6 +100,7 @@ class AccountingWorld {
   std::unique_ptr<AccountingWriter> writer;
   std::vector<std::string> notes;
   std::uint64_t pipe_lag_bytes_max = AcctPipe::kLagBytesMax;
+  KnownOfAccounting known;  ///< what the spool of the next start() knows
 };
 
 }  // namespace sluice::accounting

@@ -384,5 +384,68 @@ TEST(AccountingWriter, DisabledRecordsAreLeftOut) {
   EXPECT_EQ(at.rows("/log/acct.csv").by_record.size(), 6u);
 }
 
+SlotStore::Peeked stored(AccountingWorld& at) {
+  const auto found = test::finish(at.world, SlotStore::peek(at.world.reactor(), "/spool/accounting.state"));
+  EXPECT_TRUE(found && *found);
+  return found && *found ? **found : SlotStore::Peeked{};
+}
+
+// Cut, gone, put back from an older copy, changed: rows would be written a second time.
+TEST(AccountingWriter, AStateThatDoesNotBelongToTheJournalsIsRefused) {
+  constexpr const char* kState = "/spool/accounting.state";
+  AccountingWorld at(1);
+  at.files = {AccountingWorld::file("/log/acct.csv")};
+  ASSERT_TRUE(start(at));
+  at.journals.publish(0, 10);
+  at.world.run_for(3s);
+  const std::string older = at.world.disk().content(kState);
+  at.journals.publish(0, 10);
+  at.world.run_for(3s);
+  at.stop();
+  const journal::JournalCursor accounted = AcctState::parse(stored(at).text)->cursor;
+  const std::uint64_t saves = stored(at).sequence;
+  const std::string newer = at.world.disk().content(kState);
+  std::string changed = newer;
+  changed[saves % 2 == 0 ? SlotStore::kSlotBytes + 40 : 40] ^= 1;
+  struct Case {
+    std::string state;
+    bool has_mark;
+  };
+  for (const Case& one : {Case{newer.substr(0, 100), false}, Case{"", false},
+                          Case{newer.substr(0, 100), true}, Case{older, true}, Case{changed, true}}) {
+    SCOPED_TRACE(std::to_string(one.state.size()) + (one.has_mark ? " bytes, marked" : " bytes"));
+    at.world.disk().put(kState, one.state);
+    at.known = {.has_events = true};
+    if (one.has_mark) at.known.saves = saves;
+    if (one.has_mark) at.known.accounted = accounted;
+    std::string error;
+    EXPECT_FALSE(start(at, &error));
+    EXPECT_NE(error.find("/spool/accept-damage"), std::string::npos) << error;
+  }
+  // He who accepts it and has stopped in peace before goes on where he stopped.
+  at.world.disk().put(kState, changed);
+  at.known.accept_damage = true;
+  ASSERT_TRUE(start(at));
+  at.journals.publish(0, 5);
+  at.stop();
+  at.expect_complete("/log/acct.csv");
+  at.known.accept_damage = false;
+  at.known.saves = stored(at).sequence;
+  ASSERT_TRUE(start(at)) << "and is not asked again";
+  at.stop();
+}
+
+TEST(AccountingWriter, AFirstStartHasNoStateAndSaysNothing) {
+  AccountingWorld at(1);
+  at.files = {AccountingWorld::file("/log/acct.csv")};
+  ASSERT_TRUE(start(at));
+  EXPECT_GT(at.writer->saves(), 0u) << "a state that is missing later is one that was lost";
+  at.crash(Crash::PowerCut);
+  at.known.has_events = true;
+  ASSERT_TRUE(start(at));
+  at.stop();
+  EXPECT_TRUE(at.notes.empty());
+}
+
 }  // namespace
 }  // namespace sluice::accounting

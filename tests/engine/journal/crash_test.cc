@@ -203,6 +203,7 @@ class CrashTest : public StorageRig, public ::testing::WithParamInterface<int> {
     for (const Damage& one : report().damage) {
       ADD_FAILURE() << one.file << " at " << one.offset << ", " << one.bytes << " bytes: " << one.why;
     }
+    for (const std::string& one : report().doubts) ADD_FAILURE() << "a crash is no damage: " << one;
     EXPECT_EQ(report().lost_segment, 0u);
   }
 

@@ -235,6 +235,34 @@ TEST_F(FaultTest, ALostSegmentEndsItsRecipientsWithARecord) {
   EXPECT_EQ(report().lost_segment, 0u) << "told once";
 }
 
+// The addresses stand in the segment, too: once the journal has been folded, only the checkpoint has them.
+TEST_F(FaultTest, ALostSegmentsRecipientsAreNamedFromTheCheckpoint) {
+  ASSERT_TRUE(boot());
+  fill(20);
+  flush();
+  JournalCursor cursor;
+  (void)read_events(cursor);
+  process->accounting->acknowledge(cursor);
+  const auto status = test::finish(world, process->checkpointer->write_now());
+  ASSERT_TRUE(status && *status);
+  crash();
+  world.disk().put(newest("/msg-"), "");
+  ASSERT_TRUE(boot(1, cursor));
+  EXPECT_EQ(report().lost_segment, 20u);
+  EXPECT_EQ(report().lost_unnamed, 0u);
+  const LiveSet& live = process->found.impl().live;
+  EXPECT_EQ(live.live_recipients(), 0u);
+  flush();
+  const auto events = read_events(cursor);
+  ASSERT_EQ(events.size(), 20u);
+  for (const Seen& one : events) {
+    EXPECT_EQ(one.kind, EventKind::Bounced);
+    EXPECT_EQ(one.rcpt, "user@example.com");
+    EXPECT_EQ(one.orig, "sender@example.org");
+    EXPECT_EQ(one.job, "job7");
+  }
+}
+
 TEST_F(FaultTest, ANewerFormatIsRefusedAndNotTouched) {
   ASSERT_TRUE(boot());
   fill(3);

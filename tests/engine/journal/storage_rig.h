@@ -91,7 +91,11 @@ class StorageRig : public ::testing::Test {
   /// Recovers and starts `shards` shards; readers live on shard 0.
   [[nodiscard]] bool boot(std::uint32_t shards = 1, JournalCursor cursor = {}) {
     if (!world.machine().is_up()) world.machine().boot();
-    RecoveryOptions how{.directory = kRoot, .shards = shards, .delete_damaged = delete_damaged};
+    RecoveryOptions how{.directory = kRoot,
+                        .shards = shards,
+                        .delete_damaged = delete_damaged,
+                        .accounted = cursor,
+                        .accept_damage = true};  // as an operator who knows what he does
     auto recovered = test::finish(world, recover(world.reactor(), std::move(how)));
     if (!recovered || !*recovered) {
       ADD_FAILURE() << (recovered ? recovered->error().text() : "recovery hangs");
@@ -212,6 +216,8 @@ class StorageRig : public ::testing::Test {
     MessageId message;
     std::uint32_t recipient = 0;
     std::string rcpt;
+    std::string orig = {};
+    std::string job = {};
     friend auto operator<=>(const Seen&, const Seen&) = default;
   };
   std::vector<Seen> read_events(JournalCursor& cursor) {
@@ -224,7 +230,8 @@ class StorageRig : public ::testing::Test {
       }
       if (!**batch) return out;
       for (const Event& event : (**batch)->events) {
-        out.push_back({event.kind, event.message, event.recipient, std::string(event.rcpt)});
+        out.push_back({event.kind, event.message, event.recipient, std::string(event.rcpt),
+                       std::string(event.orig), std::string(event.job_id)});
       }
       EXPECT_EQ((**batch)->damaged, 0u);
       cursor.set((**batch)->directory_shard, (**batch)->after);

@@ -163,7 +163,8 @@ TEST(Format, OlderVersionsAreReadNewerOnesRefused) {
   EXPECT_EQ(error_of_version(0), Errc::Unsupported);
   EXPECT_EQ(error_of_version(1), std::nullopt) << "what the first version wrote is still read";
   EXPECT_EQ(error_of_version(2), std::nullopt);
-  EXPECT_EQ(error_of_version(3), Errc::Unsupported);
+  EXPECT_EQ(error_of_version(3), std::nullopt);
+  EXPECT_EQ(error_of_version(4), Errc::Unsupported);
 }
 
 }  // namespace
