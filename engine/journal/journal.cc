@@ -98,21 +98,21 @@ struct Journal::State final : log::GroupSink {
     last_sequence = room.sequence;
   }
 
+  // When there will never be any, what is left stays in memory, and healthy() tells.
   void wait_for_room() { writer.reserve(drain, overflow.front().payload.size(), true); }
 
   void drain_overflow(Result<log::Room> room) {
-    for (; room; room = writer.begin(overflow.front().payload.size())) {
+    while (room) {
       Waiting& one = overflow.front();
       std::ranges::copy(one.payload, room->payload.begin());
       seal(*room, one.type, one.message);
       overflow_bytes -= one.payload.size();
       overflow.pop_front();
       if (overflow.empty()) break;
+      room = writer.begin(overflow.front().payload.size());
+      if (!room) wait_for_room();
     }
     wake_flushers();
-    // Still without room, unless there will never be any: what is left stays in memory, and healthy() tells.
-    const bool ended = !room && room.error().code != Errc::NoSpace && room.error().code != Errc::NoMemory;
-    if (!overflow.empty() && !ended) wait_for_room();
   }
 
   void group_done(const log::GroupDone& done) override {

@@ -86,7 +86,7 @@ runtime::Task<void> Node::stop_in_order() {
   // The journals are complete now: accounting reads them to the end.
   step.emplace(*this, "accounting");
   co_await stop_accounting();
-  step.emplace(*this, "the checkpoint");
+  step.emplace(*this, "the control shard's own work");
   if (checkpointer_) checkpointer_->stop();
   co_await tasks_.join();
   if (ready_ && storage_stopped_) {

@@ -49,8 +49,14 @@ runtime::Task<Said> send_one(runtime::Stream& stream, Replies& replies, const Ma
     code = co_await replies.next();
   }
   if (code == 354) {
-    const std::string text = text_of(mail) + ".\r\n";
+    std::string text = text_of(mail);
     data_sent = true;
+    if (mail.end_at != nullptr) {
+      if (!co_await stream.send(text)) co_return Said::Lost;
+      co_await mail.end_at->wait();
+      text.clear();
+    }
+    text += ".\r\n";
     if (!co_await stream.send(text)) co_return Said::Lost;
     code = co_await replies.next();
   }

@@ -6,6 +6,7 @@
 
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/stream.h"
+#include "engine/runtime/sync.h"
 #include "engine/runtime/task.h"
 
 namespace sluice::test {
@@ -17,6 +18,8 @@ struct Mail {
   std::string vmta;  ///< x-virtual-mta; empty: none
   std::size_t body_bytes = 500;
   std::string headers = {};  ///< more header lines, each with its CRLF
+  /// The final dot waits for it, so that several connections can end their messages at once; null: nothing waits.
+  runtime::Gate* end_at = nullptr;
 };
 
 /// What the node said about a message.

@@ -2,16 +2,21 @@
 
 namespace sluice::test {
 
-SimNode::SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone)
-    : machine_(machine), files_(files), zone_(std::move(zone)) {
-  const auto shards = static_cast<std::uint32_t>(machine.reactor_count() - 1);
+journal::StorageOptions SimNode::small_storage() {
   journal::StorageOptions storage;
-  storage.spool.segment_bytes = 1 * kMiB;  // small, so that a short run sees segments come and go
+  storage.spool.segment_bytes = 1 * kMiB;
   storage.spool.commit_buffers = 16;
   storage.spool.min_free_disk_bytes = 4 * kMiB;
   storage.journal.segment_bytes = 256 * kKiB;
   storage.reader.pool_bytes = 64 * kKiB;  // two small buffers: whoever hoards them stops the world
   storage.reader.overflow_bytes = 0;
+  return storage;
+}
+
+SimNode::SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone,
+                 const journal::StorageOptions& storage)
+    : machine_(machine), files_(files), zone_(std::move(zone)) {
+  const auto shards = static_cast<std::uint32_t>(machine.reactor_count() - 1);
   node_ = std::make_unique<shard::Node>(
       control(), machine.mailboxes(),
       shard::Node::Settings{.version = "test",

@@ -31,7 +31,11 @@ class SimNode {
  public:
   using Zone = std::function<void(resolver::TableTransport&)>;
 
-  SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone);
+  /// Small segments and few buffers, so that a short run sees them come and go. `journal::StorageOptions()`:
+  /// production's own limits.
+  [[nodiscard]] static journal::StorageOptions small_storage();
+  SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone,
+          const journal::StorageOptions& storage = small_storage());
   SimNode(const SimNode&) = delete;
   SimNode& operator=(const SimNode&) = delete;
 
