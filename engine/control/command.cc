@@ -103,6 +103,27 @@ runtime::Task<void> CommandServer::accept_all() {
 
 runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
   ++clients_;
+  try {
+    co_await converse(std::move(stream));
+  } catch (...) {  // no answer, then
+    reactor_.count_contained();
+  }
+  --clients_;
+}
+
+/// An exception is the answer to the command that met it.
+runtime::Task<Answer> CommandServer::answer(const Command& command) {
+  std::string words;
+  try {
+    co_return co_await handler_(command);
+  } catch (...) {
+    words = runtime::current_exception_text();
+  }
+  reactor_.count_contained();
+  co_return Answer::error("internal error: " + words + '\n');
+}
+
+runtime::Task<void> CommandServer::converse(runtime::Stream stream) {
   stream.set_deadline(reactor_.now() + kClientTimeout);
   std::string request;
   bool complete = false;
@@ -121,13 +142,12 @@ runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
     const std::optional<Command> command = Command::of(*arguments);
     stream.clear_deadline();
     Answer answer = Answer::error("no command given\n");
-    if (command) answer = co_await handler_(*command);
+    if (command) answer = co_await this->answer(*command);
     stream.set_deadline(reactor_.now() + kClientTimeout);
     const std::string reply = (answer.ok ? "+" : "-") + answer.text;
     [[maybe_unused]] const Status sent =
         co_await stream.send(reply);  // a client that went away misses its answer
   }
-  --clients_;
 }
 
 runtime::Task<void> CommandServer::stop() {

@@ -54,6 +54,7 @@ using CommandHandler = std::function<runtime::Task<Answer>(Command)>;
 /// Serves commands on a Unix socket that only its owner and group may open.
 /// Thread: the control shard. Lifetime: stop() before destruction (asserted); `handler` outlives it.
 /// Limits: kClientsMax clients at once; each has kClientTimeout to send its command.
+/// Errors: an exception of the handler is the answer to its command.
 class CommandServer {
  public:
   static constexpr std::size_t kClientsMax = 64;
@@ -68,6 +69,8 @@ class CommandServer {
  private:
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
+  runtime::Task<void> converse(runtime::Stream stream);
+  runtime::Task<Answer> answer(const Command& command);
   runtime::Reactor& reactor_;
   CommandHandler handler_;
   runtime::Listener listener_;

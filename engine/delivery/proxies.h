@@ -58,6 +58,8 @@ class ProxyTries {
 struct WayOut {
   runtime::Stream stream;
   std::string trouble;  ///< for the queue's last error; empty with a stream
+  /// There was no descriptor, or no local port for these two addresses: that says nothing about the host.
+  bool no_room = false;
 };
 
 /// Connects to `to`, which messages call `host`, from `source`. Through a proxy: connects to that and sends
