@@ -189,6 +189,11 @@ void AccountingWriter::format_rows(std::span<const journal::Event> events) {
   }
 }
 
+Task<Status> AccountingWriter::format_all(const journal::EventBatch& batch) {
+  format_rows(batch.events);
+  co_return Status();
+}
+
 void AccountingWriter::append_rows() {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     if (!rows_[i].text.empty()) files_[i]->append(rows_[i].text, rows_[i].count);
@@ -196,7 +201,8 @@ void AccountingWriter::append_rows() {
 }
 
 Task<bool> AccountingWriter::handle(const journal::EventBatch& batch) {
-  format_rows(batch.events);
+  // What a library throws at a row stops here: nothing is written yet, and the batch is tried again.
+  if (!co_await patiently([this, &batch] { return format_all(batch); })) co_return false;
   std::vector<Change> changes;
   for (std::size_t i = 0; i < files_.size(); ++i) {
     CsvFile& file = *files_[i];
@@ -333,9 +339,16 @@ std::optional<AccountingWriter::Alarm> AccountingWriter::alarm() const {
 
 Task<bool> AccountingWriter::patiently(Step step) {
   for (;;) {
-    const Status done = co_await step();
-    if (done) break;
-    raise_alarm(Trouble::Writing, "accounting cannot write: " + done.error().text());
+    std::string why;
+    try {
+      const Status done = co_await step();
+      if (done) break;
+      why = done.error().text();
+    } catch (...) {
+      reactor_.count_contained();
+      why = "internal error: " + runtime::current_exception_text();
+    }
+    raise_alarm(Trouble::Writing, "accounting cannot write: " + why);
     if (stopping_) co_return false;
     co_await runtime::sleep_for(reactor_, kRetryGap);
   }

@@ -179,7 +179,8 @@ class AccountingWriter {
   runtime::Task<Status> store();
   runtime::Task<Status> store_names();
   runtime::Task<void> move_what_has_ended();
-  /// Repeats `step` until it succeeds.
+  runtime::Task<Status> format_all(const journal::EventBatch& batch);
+  /// Repeats `step` until it neither fails nor throws.
   runtime::Task<bool> patiently(Step step);
   void raise_alarm(Trouble trouble, std::string text);
   void end_alarm(Trouble trouble);

@@ -80,9 +80,21 @@ bool AcctPipe::is_done() const {
 
 Task<void> AcctPipe::run() {
   for (;;) {
-    co_await look_after_program();
-    const bool has_rows = batch_ || co_await take_batch();
+    std::string broke;
+    bool has_rows = false;
+    try {
+      co_await look_after_program();
+      has_rows = batch_ || co_await take_batch();
+    } catch (...) {
+      reactor_.count_contained();
+      broke = runtime::current_exception_text();
+    }
     if (is_done()) break;
+    if (!broke.empty()) {
+      failed("feeding", "internal error: " + broke);
+      co_await runtime::sleep_for(reactor_, kLookGap);
+      continue;
+    }
     // Also for a program that lives but is slower than the mail.
     if (has_rows && source_->lag_bytes() > wiring_.lag_bytes_max) {
       drop_batch();

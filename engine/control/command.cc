@@ -119,7 +119,28 @@ void CommandServer::limit(runtime::Stream& stream, Duration time) {
 
 runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
   ++clients_;
-  streams_.insert(&stream);
+  try {
+    co_await converse(std::move(stream));
+  } catch (...) {  // no answer, then
+    reactor_.count_contained();
+  }
+  --clients_;
+}
+
+/// An exception is the answer to the command that met it.
+runtime::Task<Answer> CommandServer::handle(const Command& command, Reply& reply) {
+  std::string words;
+  try {
+    co_return co_await handler_(command, reply);
+  } catch (...) {
+    words = runtime::current_exception_text();
+  }
+  reactor_.count_contained();
+  co_return Answer::error("internal error: " + words + '\n');
+}
+
+runtime::Task<void> CommandServer::converse(runtime::Stream stream) {
+  const Listed listed(streams_, stream);
   limit(stream, kClientTimeout);
   std::string request;
   bool complete = false;
@@ -140,8 +161,6 @@ runtime::Task<void> CommandServer::serve(runtime::Stream stream) {
     limit(stream, kSliceTimeout);
     if (!command) (void)co_await stream.send("-no command given\n");
   }
-  streams_.erase(&stream);
-  --clients_;
 }
 
 /// Where a send fails the client went away, or does not read: it misses its answer.
@@ -155,7 +174,7 @@ runtime::Task<void> CommandServer::answer(runtime::Stream& stream, const Command
     stream.clear_deadline();
     co_return sent.has_value();
   });
-  Answer short_one = co_await handler_(command, reply);
+  Answer short_one = co_await handle(command, reply);
   if (reply.begun()) {
     [[maybe_unused]] const bool read = co_await reply.end();
     co_return;
@@ -166,10 +185,19 @@ runtime::Task<void> CommandServer::answer(runtime::Stream& stream, const Command
   (void)co_await stream.send(short_one.text);
 }
 
-/// Says why, and reads what the client sends meanwhile: a close before that would take the words along.
 runtime::Task<void> CommandServer::turn_away(runtime::Stream stream) {
   ++turned_away_;
-  streams_.insert(&stream);
+  try {
+    co_await bid_farewell(std::move(stream));
+  } catch (...) {  // no words, then
+    reactor_.count_contained();
+  }
+  --turned_away_;
+}
+
+/// Says why, and reads what the client sends meanwhile: a close before that would take the words along.
+runtime::Task<void> CommandServer::bid_farewell(runtime::Stream stream) {
+  const Listed listed(streams_, stream);
   limit(stream, kFarewellTime);
   const std::string text =
       "-too many commands at once, " + std::to_string(kClientsMax) + " at most; try again in a moment\n";
@@ -179,8 +207,6 @@ runtime::Task<void> CommandServer::turn_away(runtime::Stream stream) {
     const Result<runtime::ReceivedBytes> input = co_await stream.receive();
     reads = input && !input->bytes().empty();
   }
-  streams_.erase(&stream);
-  --turned_away_;
 }
 
 runtime::Task<void> CommandServer::stop() {

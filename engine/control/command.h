@@ -61,6 +61,7 @@ using CommandHandler = std::function<runtime::Task<Answer>(const Command&, Reply
 /// Thread: the control shard. Lifetime: stop() before destruction (asserted); `handler` outlives it.
 /// Limits: kClientsMax clients at once, further ones are told so; each has kClientTimeout to send its command, and
 ///         for every slice of its answer kSliceTimeout to take it: who reads slower is cut.
+/// Errors: an exception of the handler is the answer to its command.
 class CommandServer {
  public:
   static constexpr std::size_t kClientsMax = 64;
@@ -78,8 +79,25 @@ class CommandServer {
  private:
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
+  /// Stands in the list of streams that stop() may have to hurry.
+  class Listed {
+   public:
+    Listed(std::set<runtime::Stream*>& list, runtime::Stream& stream) : list_(list), stream_(&stream) {
+      list_.insert(stream_);
+    }
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+    ~Listed() { list_.erase(stream_); }
+
+   private:
+    std::set<runtime::Stream*>& list_;
+    runtime::Stream* stream_;
+  };
+  runtime::Task<void> converse(runtime::Stream stream);
   runtime::Task<void> answer(runtime::Stream& stream, const Command& command);
+  runtime::Task<Answer> handle(const Command& command, Reply& reply);
   runtime::Task<void> turn_away(runtime::Stream stream);
+  runtime::Task<void> bid_farewell(runtime::Stream stream);
   /// Ends by itself what goes on with `stream` from now on, after `time`; sooner when the server stops.
   void limit(runtime::Stream& stream, Duration time);
   runtime::Reactor& reactor_;

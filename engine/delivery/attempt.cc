@@ -50,6 +50,12 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   }
   WayOut way = co_await open_way_out(dispatcher_, *source, to, name, settings_->connect_timeout, way_);
   if (finishing_) co_return After::Done;  // nothing was said yet: that is no attempt
+  if (way.no_room) {
+    if (log_.connections()) log_.say(way.trouble);
+    limited_until_ = std::max(limited_until_, reactor_.now() + Dispatcher::kNoRoomPause);
+    paid_in_vain_ = true;
+    co_return After::Limited;
+  }
   if (!way.stream) {
     failure_ = {{4, 4, 1}, std::move(way.trouble)};
     if (log_.connections()) log_.say(failure_.diag);
@@ -73,7 +79,12 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   lost_why_.clear();
   finished_ = 0;
   skip_host_ = false;
-  co_await converse();
+  broken_ = false;
+  try {
+    co_await converse();
+  } catch (...) {
+    break_off(runtime::current_exception_text());
+  }
   for (const Guest& guest : guests_) dispatcher_.left(*guest.queue, reactor_.now());
   guests_.clear();
   // Before the others are waited for: they may be waiting for the very buffers these hold.
@@ -89,6 +100,10 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   client_.reset();
   log_.closed(hop_->mta);
   if (cut_) co_return After::Done;
+  if (broken_) {
+    failure_ = {{4, 3, 0}, lost_why_ + " in connection to " + hop_->mta};
+    co_return After::QueueFailed;
+  }
   if (skip_host_) co_return lent_ || finishing_ ? After::Done : After::NextHop;
   if (fault_ == net::ClientFault::None) co_return After::Done;
   if (fault_reply_.code == 0) {
@@ -106,6 +121,28 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
   if (lent_) co_return After::QueueFailed;  // the route was another queue's
   co_return After::NextHop;
+}
+
+void Connection::note_exception(const std::string& words) {
+  reactor_.count_contained();
+  if (dispatcher_.log())
+    dispatcher_.log()("connection of " + queue_->name() + " failed: internal error: " + words);
+}
+
+/// An exception ended the conversation: what the server took of the mail under way is not known. The client's
+/// machine may be in any state and is not asked.
+void Connection::break_off(const std::string& words) {
+  broken_ = true;
+  note_exception(words);
+  stream_.notify(nullptr);
+  reactor_.disarm(linger_);
+  dispatcher_.withdraw(*this);
+  rests_ = false;
+  lost_why_ = "internal error (" + words + ')';
+  for (Active& slot : active_) {
+    if (slot.state == Active::State::Offered)
+      end_all_items(slot, {{4, 3, 0}, lost_why_ + ", delivery unknown"}, false);
+  }
 }
 
 }  // namespace sluice::delivery

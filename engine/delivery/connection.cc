@@ -111,6 +111,17 @@ void Connection::next_guest(bool stays) {
 }
 
 runtime::Task<void> Connection::run() {
+  const auto broke = co_await runtime::contained(work());
+  if (!broke) co_return;
+  note_exception(*broke);
+  passage_.release();
+  leave_connecting();
+  offer_carried_again();
+  failure_ = {{4, 3, 0}, "internal error: " + *broke};
+  dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_);
+}
+
+runtime::Task<void> Connection::work() {
   const resolver::RouteAnswer route = co_await find_route();
   if (finishing_) {
     leave_connecting();

@@ -112,6 +112,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
   runtime::Task<After> try_once(std::string name);
   runtime::Task<void> converse();
+  runtime::Task<void> work();
+  void break_off(const std::string& words);
+  void note_exception(const std::string& words);
   // reload.cc
   [[nodiscard]] bool fits_settings() const;
   [[nodiscard]] const queue::SourceAddress* source_in_force() const;
@@ -146,6 +149,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool take_one(Active& slot);
   bool offer_paid(Active& slot);
   runtime::Task<void> read(Active& slot);
+  runtime::Task<void> read_message(Active& slot);
   void give_up(Active& slot);
   bool offer(Active& slot);
   // sender_clearance.cc
@@ -233,6 +237,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool skip_host_ = false;   // nothing more through this host in this run
   bool heard_421_ = false;
   bool was_shut_off_ = false;  // the queue was, when the last refusal was heard
+  bool broken_ = false;        // an exception ended the conversation
   bool lent_ = false;          // serves or served another queue than the one it was opened for
   bool ever_established_ = false;
   bool ready_ = false;

@@ -97,6 +97,8 @@ class Dispatcher {
   /// A rate that allows the next recipient within this time keeps a connection open, or opens one: the
   /// handshake is over when the time comes.
   static constexpr Duration kRateWaitMax = 2s;
+  /// A connection that found no local port leaves them to others for this long.
+  static constexpr Duration kNoRoomPause = 2s;
   /// After a failed connection while others of the queue work: no new one for this long.
   static constexpr Duration kConnectPause = 10s;
   /// So many queues in line are asked whether an idle connection suits them, when there is no free slot.
@@ -263,6 +265,8 @@ class Dispatcher {
   [[nodiscard]] spool::MessageReader& reader() { return reader_; }
   [[nodiscard]] Settler& settler() { return settler_; }
   [[nodiscard]] const LogLine& log() const { return log_; }
+  /// The process has no descriptor left for a connection: no new ones for a moment.
+  void note_no_descriptor();
   /// For the log: not repeated over the shards.
   [[nodiscard]] std::uint64_t next_connection_number() {
     return ++connections_begun_ * snapshot_->shards + reactor_.shard().raw();

@@ -1,6 +1,7 @@
 #include "engine/delivery/proxies.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/failure_text.h"
@@ -16,6 +17,15 @@ const IpAddress* next_local(const queue::ProxyRoute& proxy, bool is_v4, std::uin
     if (one.is_v4() == is_v4) return &one;
   }
   return nullptr;
+}
+
+bool has_no_room(Dispatcher& dispatcher, const Error& error, bool has_source) {
+  if (error.sys_errno == EMFILE || error.sys_errno == ENFILE) {
+    dispatcher.note_no_descriptor();
+    return true;
+  }
+  // Of bind() it says that the address is not this host's, without a source that there is none of the family.
+  return has_source && error.sys_errno == EADDRNOTAVAIL && std::string_view(error.where) == "connect";
 }
 
 runtime::Task<WayOut> connect_to_proxy(Dispatcher& dispatcher, std::shared_ptr<const queue::ProxyRoute> proxy,
@@ -46,6 +56,8 @@ runtime::Task<WayOut> connect_to_proxy(Dispatcher& dispatcher, std::shared_ptr<c
       co_return out;
     }
     out.trouble = connect_failure_text(connected.error(), name, at);
+    out.no_room = has_no_room(dispatcher, connected.error(), local != nullptr);
+    if (out.no_room) co_return out;
   }
   if (out.trouble.empty()) out.trouble = "server shutdown";
   co_return out;
@@ -90,6 +102,7 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
       out.stream = std::move(*connected);
     } else {
       out.trouble = connect_failure_text(connected.error(), host, to);
+      out.no_room = has_no_room(dispatcher, connected.error(), from != nullptr);
     }
     co_return out;
   }
@@ -110,6 +123,7 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
     out.stream.close();
     out.trouble = sent.error().text() + " sending to proxy " + proxy->name;
   }
+  if (out.no_room) co_return out;
   if (!dispatcher.stopping() && !stop.stopped() &&
       dispatcher.proxies().lost(*proxy, dispatcher.reactor().now()))
     dispatcher.modes().log("proxy " + proxy->name + " cannot be used, others come first: " + out.trouble);

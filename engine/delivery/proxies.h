@@ -59,6 +59,8 @@ class ProxyTries {
 struct WayOut {
   runtime::Stream stream;
   std::string trouble;  ///< for the queue's last error; empty with a stream
+  /// There was no descriptor, or no local port for these two addresses: that says nothing about the host.
+  bool no_room = false;
 };
 
 /// Ends what a connection waits for before it speaks to anybody: DNS, the connect, a proxy. Thread: one shard.

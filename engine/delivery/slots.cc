@@ -39,6 +39,26 @@ std::uint64_t key_of(std::string_view host, const queue::SourceAddress& from) {
   return mix(std::hash<std::string_view>{}(host), hash_of(from.address));
 }
 
+/// Stands in the list while it lives.
+class Listed {
+ public:
+  Listed(std::vector<Deliverer*>& list, Deliverer* one) : list_(list), one_(one) { list_.push_back(one_); }
+  Listed(const Listed&) = delete;
+  Listed& operator=(const Listed&) = delete;
+  ~Listed() { std::erase(list_, one_); }
+
+ private:
+  std::vector<Deliverer*>& list_;
+  Deliverer* one_;
+};
+
+/// An exception ended a connection of `queue`.
+void contain(Dispatcher& dispatcher, queue::Queue& queue, const std::string& words) {
+  dispatcher.reactor().count_contained();
+  if (dispatcher.log()) dispatcher.log()("delivery of " + queue.name() + " failed: internal error: " + words);
+  dispatcher.failed(queue, QueueFailureKind::Delivery, nullptr, {{4, 3, 0}, "internal error: " + words});
+}
+
 }  // namespace
 
 /// What connections of `queue` count for.
@@ -138,7 +158,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   const config::QueueType type = queue.settings->type;
   if (is_local(type)) return open_local(queue);
   if (is_smtp(type) && borrow_known(queue)) return true;
-  again_at = queue.connect_not_before;
+  again_at = std::max(queue.connect_not_before, shared_.descriptors.connect_at());
   if (queue.last_opened != MonoTime{})
     again_at = std::max(again_at, queue.last_opened + queue.settings->smtp_out_rampup_interval);
   const queue::RateGate* const rates[] = {&queue.gates.own.connects, &queue.gates.shared.connects};
@@ -199,10 +219,13 @@ bool Dispatcher::open_local(queue::Queue& queue) {
 runtime::Task<void> Dispatcher::run_local(queue::Queue& queue, config::QueueType type) {
   co_await runtime::yield(reactor_);
   if (queue.settings->type == type) {  // no reload came in between
-    const std::unique_ptr<Deliverer> worker = make_local_worker(*this, queue);
-    running_.push_back(worker.get());
-    co_await worker->run();
-    std::erase(running_, worker.get());
+    try {
+      const std::unique_ptr<Deliverer> worker = make_local_worker(*this, queue);
+      const Listed listed(running_, worker.get());
+      co_await worker->run();
+    } catch (...) {
+      contain(*this, queue, runtime::current_exception_text());
+    }
   }
   --queue.connections;
   --connections_running_;
@@ -234,6 +257,12 @@ runtime::Task<bool> Dispatcher::pay_connect(queue::Queue& queue) {
   co_return !stopping_;
 }
 
+void Dispatcher::note_no_descriptor() {
+  shared_.descriptors.hold_connects(reactor_.now());
+  std::string line = shared_.descriptors.look(0, reactor_.descriptor_reserve());
+  if (!line.empty() && log_) log_(std::move(line));
+}
+
 void Dispatcher::hold_connects(queue::Queue& queue, MonoTime again) {
   queue.connect_not_before = std::max(queue.connect_not_before, again);
 }
@@ -247,16 +276,25 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
   bool was_established = false;
   if (opened_for.settings->type == type) {
     std::unique_ptr<Deliverer> one;
-    if (is_smtp(type)) {
-      one = std::make_unique<Connection>(*this, opened_for, shared_.connecting, slots, std::move(grants));
-    } else {
-      one = std::make_unique<HttpWorker>(*this, opened_for, shared_.connecting, std::move(grants));
+    try {
+      if (is_smtp(type)) {
+        one = std::make_unique<Connection>(*this, opened_for, shared_.connecting, slots, std::move(grants));
+      } else {
+        one = std::make_unique<HttpWorker>(*this, opened_for, shared_.connecting, std::move(grants));
+      }
+      const Listed listed(running_, one.get());
+      co_await one->run();
+    } catch (...) {
+      contain(*this, opened_for, runtime::current_exception_text());
+      if (!one) {  // it would give back what it was given
+        refund_connect(grants);
+        shared_.connecting.give_back();
+      }
     }
-    running_.push_back(one.get());
-    co_await one->run();
-    was_established = one->established();
-    served = &one->queue();
-    std::erase(running_, one.get());
+    if (one) {
+      was_established = one->established();
+      served = &one->queue();
+    }
   } else {  // a reload came in between
     refund_connect(grants);
     shared_.connecting.give_back();

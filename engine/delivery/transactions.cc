@@ -127,14 +127,23 @@ bool Connection::offer_paid(Active& slot) {
 // Beside the conversation, not in it: what is under way has to end while this waits for a buffer, because it
 // may be what holds the buffers.
 runtime::Task<void> Connection::read(Active& slot) {
+  const auto broke = co_await runtime::contained(read_message(slot));
+  --reads_pending_;
+  if (broke) {
+    note_exception(*broke);
+    if (slot.state != Active::State::Free) give_up(slot);
+  }
+  wakeup_.set();
+}
+
+runtime::Task<void> Connection::read_message(Active& slot) {
   Result<spool::MessageLease> lease = co_await dispatcher_.reader().open(*slot.items.front()->message);
   SpfGate::Verdict verdict;
   if (lease && settings_->check_spf_outbound) verdict = co_await clear_sender(slot, lease);
-  --reads_pending_;
   if (lease) {
     slot.lease = std::move(*lease);
     slot.state = Active::State::Read;
-    if (client_->is_over() || verdict.stopped) {
+    if (client_->is_over() || broken_ || verdict.stopped) {
       give_up(slot);
     } else if (verdict.result != spf::Result::Pass) {
       refuse_sender(slot, verdict);
@@ -144,7 +153,6 @@ runtime::Task<void> Connection::read(Active& slot) {
     release(slot);
     --messages_;
   }
-  wakeup_.set();
 }
 
 void Connection::give_up(Active& slot) {

@@ -2,15 +2,16 @@
 
 #include <algorithm>
 
+#include "engine/injection/client_clock.h"
 #include "net/smtp/server.h"
 #include "policy/base/assert.h"
 
 namespace sluice::injection {
 namespace {
 
-constexpr Duration kSlotWait = 20ms;            // dummy-smtp-await-slot: how soon a freed slot is noticed
-constexpr Duration kWaitSlice = 100ms;          // of dummy-smtp-latency
-constexpr Duration kNoDescriptorsWait = 100ms;  // out of descriptors: not a loop that spins on accept
+constexpr Duration kSlotWait = 20ms;      // dummy-smtp-await-slot: how soon a freed slot is noticed
+constexpr Duration kWaitSlice = 100ms;    // of dummy-smtp-latency
+constexpr Duration kAcceptAgain = 100ms;  // after an error, such as no descriptor: not a loop that spins
 
 net::ServerSettings server_settings(const SinkSettings& settings) {
   net::ServerSettings out;
@@ -54,7 +55,8 @@ class SinkSession final : public net::ServerOwner {
         server_.consumed(output.size());
       }
       if (server_.wants_close()) co_return;
-      stream_.set_deadline(reactor_.now() + Sink::kTimeout);
+      stream_.set_deadline(
+          clock_.deadline(server_, reactor_.now()).value_or(reactor_.now() + Sink::kTimeout));
       const Result<runtime::ReceivedBytes> input = co_await stream_.receive();
       if (!input) {
         if (input.error().code != Errc::Timeout) co_return;
@@ -123,6 +125,7 @@ class SinkSession final : public net::ServerOwner {
   SinkCounters& counters_;
   const delivery::LogLine& log_;
   net::Server server_;
+  ClientClock clock_{{.command = Sink::kTimeout, .data = Sink::kTimeout}};
   std::uint64_t recipients_ = 0;
   std::uint64_t bytes_ = 0;
   bool cut_ = false;
@@ -156,20 +159,26 @@ runtime::Task<void> Sink::accept_all() {
     Result<runtime::Stream> accepted = co_await listener_.accept();
     if (accepted) {
       if (!stopping_) tasks_.spawn(serve(std::move(*accepted)));
-    } else if (accepted.error().code == Errc::NoDescriptors) {
-      co_await runtime::sleep_for(reactor_, kNoDescriptorsWait);
     } else if (accepted.error().code == Errc::Cancelled) {
       break;
+    } else {
+      co_await runtime::sleep_for(reactor_, kAcceptAgain);
     }
   }
   listener_ = {};  // the address is free again
 }
 
 runtime::Task<void> Sink::serve(runtime::Stream stream) {
-  const bool has_room = running_.size() < kSessionsMax;
+  const bool has_room = running_.size() < kSessionsMax &&
+                        reactor_.descriptors_left(stream.fd()) >= reactor_.descriptor_reserve();
   SinkSession session(reactor_, std::move(stream), settings_, counters_, log_);
   running_.push_back(&session);
-  co_await session.run(has_room);
+  try {
+    co_await session.run(has_room);
+  } catch (...) {
+    reactor_.count_contained();
+    log_("sink: a session failed: internal error: " + runtime::current_exception_text());
+  }
   session.ended();
   std::erase(running_, &session);
 }

@@ -36,7 +36,8 @@ struct SinkSettings {
 /// The listener of one sink, on one shard. Nothing of a message is kept.
 /// Thread:   its shard. Lifetime: stop() has answered before destruction (asserted).
 /// Limits:   kSessionsMax connections, counted apart from total-max-smtp-in; above them 421, or with
-///           `dummy-smtp-await-slot` clients wait unaccepted. kTimeout for a client that says nothing.
+///           `dummy-smtp-await-slot` clients wait unaccepted. kTimeout for a client that says nothing or takes
+///           longer over a command; see ClientClock.
 class Sink {
  public:
   static constexpr std::size_t kSessionsMax = 1000;

@@ -7,8 +7,8 @@
 namespace sluice::injection {
 namespace {
 
-constexpr Duration kSlotWait = 20ms;            // smtp-await-slot: how soon a freed slot is noticed
-constexpr Duration kNoDescriptorsWait = 100ms;  // out of descriptors: not a loop that spins on accept
+constexpr Duration kSlotWait = 20ms;      // smtp-await-slot: how soon a freed slot is noticed
+constexpr Duration kAcceptAgain = 100ms;  // after an error, such as no descriptor: not a loop that spins
 
 }  // namespace
 
@@ -52,11 +52,19 @@ runtime::Task<void> SmtpListener::accept_all() {
         listener_ = {};  // the address is free again
         co_return;
       }
-      if (accepted.error().code == Errc::NoDescriptors)
-        co_await runtime::sleep_for(reactor_, kNoDescriptorsWait);
+      if (accepted.error().code == Errc::NoDescriptors) {
+        std::string line = shared_.descriptors.look(0, reactor_.descriptor_reserve());
+        if (!line.empty() && log_) log_(std::move(line));
+      }
+      co_await runtime::sleep_for(reactor_, kAcceptAgain);
       continue;
     }
-    if (!stopping_) tasks_.spawn(serve(std::move(*accepted)));
+    if (stopping_) continue;
+    try {
+      tasks_.spawn(serve(std::move(*accepted)));
+    } catch (...) {  // no memory for one more
+      note_exception(runtime::current_exception_text());
+    }
   }
 }
 
@@ -88,14 +96,38 @@ runtime::Task<std::optional<queue::InboundSlots::Slot>> SmtpListener::wait_for_s
   co_return slot;
 }
 
+/// Says in the log when they run out, and when they are free again.
+bool SmtpListener::is_last_descriptor(int fd) {
+  const std::size_t left = reactor_.descriptors_left(fd);
+  const std::size_t reserve = reactor_.descriptor_reserve();
+  std::string line = shared_.descriptors.look(left, reserve);
+  if (!line.empty() && log_) log_(std::move(line));
+  return left < reserve;
+}
+
+void SmtpListener::note_exception(const std::string& words) {
+  reactor_.count_contained();
+  if (log_) log_("an SMTP session failed: internal error: " + words);
+}
+
 runtime::Task<void> SmtpListener::serve(runtime::Stream stream) {
+  try {
+    co_await serve_client(std::move(stream));
+  } catch (...) {
+    note_exception(runtime::current_exception_text());
+  }
+}
+
+runtime::Task<void> SmtpListener::serve_client(runtime::Stream stream) {
   const auto client = reactor_.peer_endpoint(stream.fd());
   const auto local = reactor_.local_endpoint(stream.fd());
   if (!client || !local) co_return;  // gone already
   const std::shared_ptr<const ClientRules> rules = rules_for(client->address);
   const std::string host = greeting_name(*intake_.snapshot(), *rules, local->address);
   std::optional<net::Answer> refusal;
-  const std::optional<queue::InboundSlots::Slot> slot = co_await wait_for_slot(rules->group);
+  // The last descriptors are lent for as long as it takes to say no.
+  std::optional<queue::InboundSlots::Slot> slot;
+  if (!is_last_descriptor(stream.fd())) slot = co_await wait_for_slot(rules->group);
   if (!slot) {
     refusal = net::Answer::hang_up(421, "4.3.2 too many connections, try again later");
   } else if (!rules->settings.smtp_service) {
@@ -109,8 +141,9 @@ runtime::Task<void> SmtpListener::serve(runtime::Stream stream) {
   SmtpSession session(reactor_, intake_, std::move(stream), *client, *local, rules, host,
                       delivery::SessionLog(log_, number, wishes));
   running_.push_back(&session);
-  co_await session.run(std::move(refusal));
+  const auto trouble = co_await session.run(std::move(refusal));
   std::erase(running_, &session);
+  if (trouble) note_exception(*trouble);
 }
 
 runtime::Task<void> SmtpListener::stop(Duration grace) {

@@ -18,7 +18,8 @@ class SmtpSession;
 /// connections. Thread:   one shard. Lifetime: stop() has answered before destruction (asserted). Limits:
 /// total-max-smtp-in and the source groups over all shards: above them 421, or, with `smtp-await-slot`, the
 /// client waits, unaccepted where that is possible, at most kWaitingMax of them accepted and without a
-/// greeting.
+/// greeting. A client that takes one of the process's last descriptors is told 421, too. Errors: an exception
+/// ends the session it came from.
 class SmtpListener {
  public:
   static constexpr std::uint32_t kWaitingMax = 1000;
@@ -47,6 +48,9 @@ class SmtpListener {
  private:
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
+  runtime::Task<void> serve_client(runtime::Stream stream);
+  void note_exception(const std::string& words);
+  [[nodiscard]] bool is_last_descriptor(int fd);
   runtime::Task<std::optional<queue::InboundSlots::Slot>> wait_for_slot(
       std::shared_ptr<queue::SourceGroupSlots> group);
   [[nodiscard]] std::shared_ptr<const ClientRules> rules_for(const IpAddress& client);

@@ -1,6 +1,7 @@
 #include "engine/injection/smtp_session.h"
 
 #include <algorithm>
+#include <new>
 
 #include "engine/delivery/refusal.h"
 #include "policy/base/ascii.h"
@@ -35,8 +36,10 @@ SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Str
       host_(host),
       log_(std::move(log)),
       wakeup_(reactor),
+      clock_({.command = rules_->settings.smtp_command_timeout, .data = rules_->settings.smtp_data_timeout}),
       server_(server_settings(rules_->settings, std::move(host)), *this) {
   who_ = std::make_shared<const Client>("", client_, local_, "");
+  spare_.reserve(kUnansweredMax);
 }
 
 SmtpSession::~SmtpSession() {
@@ -62,7 +65,24 @@ net::ServerSettings SmtpSession::server_settings(const config::SourceSettings& r
   return out;
 }
 
-runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
+runtime::Task<std::optional<std::string>> SmtpSession::run(std::optional<net::Answer> refusal) {
+  try {
+    co_await converse(std::move(refusal));
+  } catch (...) {
+    trouble_ = runtime::current_exception_text();
+  }
+  stream_.notify(nullptr);
+  stream_.close();
+  server_.on_closed();
+  over_ = true;
+  stop_checks();
+  for (Submission* one : under_way_) one->stop.stop();  // those that wait for room wait for nobody now
+  log_.closed(delivery::SessionLog::bracketed(client_));
+  co_await submissions_.join();  // they refer to this session; what they store stays stored
+  co_return std::move(trouble_);
+}
+
+runtime::Task<void> SmtpSession::converse(std::optional<net::Answer> refusal) {
   log_.connected(client_);
   if (refusal) {
     server_.refuse_client(*refusal);
@@ -82,27 +102,14 @@ runtime::Task<void> SmtpSession::run(std::optional<net::Answer> refusal) {
     if (server_.wants_close() || gone_) break;
     if (server_.wants_input()) feed_input();
     if (!server_.output().empty() || server_.wants_close() || gone_) continue;
-    switch (server_.phase()) {
-      case net::Server::Phase::Body:
-        stream_.set_deadline(reactor_.now() + rules_->settings.smtp_data_timeout);
-        break;
-      case net::Server::Phase::Command:
-        stream_.set_deadline(reactor_.now() + rules_->settings.smtp_command_timeout);
-        break;
-      case net::Server::Phase::Answer:
-      case net::Server::Phase::Closing: stream_.clear_deadline(); break;
+    if (const auto until = clock_.deadline(server_, reactor_.now())) {
+      stream_.set_deadline(*until);
+    } else {
+      stream_.clear_deadline();
     }
     if (!server_.wants_input()) stream_.pause();  // a check may take long: what comes stays with the kernel
     co_await wakeup_.wait();
   }
-  stream_.notify(nullptr);
-  stream_.close();
-  server_.on_closed();
-  over_ = true;
-  stop_checks();
-  for (Submission* one : under_way_) one->stop.stop();  // those that wait for room wait for nobody now
-  log_.closed(delivery::SessionLog::bracketed(client_));
-  co_await submissions_.join();  // they refer to this session; what they store stays stored
 }
 
 void SmtpSession::feed_input() {
@@ -181,17 +188,35 @@ net::Answer SmtpSession::on_mail(const net::MailCommand& mail) {
 runtime::Task<void> SmtpSession::check_sender(std::string sender) {
   // Not in the turn of on_mail: the machine is in the middle of its input there.
   co_await runtime::yield(reactor_);
+  try {
+    co_await find_verdict(sender);
+  } catch (...) {
+    trouble_ = runtime::current_exception_text();
+    cut();
+  }
+  wakeup_.set();
+}
+
+runtime::Task<void> SmtpSession::find_verdict(const std::string& sender) {
   const config::SourceSettings& settings = rules_->settings;
   runtime::TaskGroup beside;  // both have their 20 s: together, not one after the other
   if (settings.check_iprev_inbound && !iprev_) beside.spawn(check_address());
+  bool broke = false;
   std::optional<SpfFound> spf;
   if (settings.check_spf_inbound) {
-    const authentication::Asking asking{reactor_, intake_.resolver(), &stop_spf_};
-    spf::Identity identity = spf::identity_of(who_->name, sender);
-    spf = co_await find_spf(asking, client_.address, std::move(identity), settings, host_);
+    try {
+      const authentication::Asking asking{reactor_, intake_.resolver(), &stop_spf_};
+      spf::Identity identity = spf::identity_of(who_->name, sender);
+      spf = co_await find_spf(asking, client_.address, std::move(identity), settings, host_);
+    } catch (...) {
+      trouble_ = runtime::current_exception_text();
+      broke = true;
+    }
   }
   co_await beside.join();
   if (over_ || server_.phase() == net::Server::Phase::Closing) co_return;
+  if (broke || (settings.check_iprev_inbound && !iprev_))
+    co_return server_.answer(net::Answer::reply(451, "4.3.0 internal error, try again later"));
   const SenderVerdict verdict = judge_sender(settings, client_.address, host_, sender, iprev_, spf);
   // What DNS could not say now it may say at the next message.
   if (iprev_ && iprev_->outcome.result == spf::Result::TempError) iprev_.reset();
@@ -202,12 +227,15 @@ runtime::Task<void> SmtpSession::check_sender(std::string sender) {
   } else {
     server_.answer(net::Answer::reply(verdict.refusal.code, verdict.refusal.text));
   }
-  wakeup_.set();
 }
 
 runtime::Task<void> SmtpSession::check_address() {
-  const authentication::Asking asking{reactor_, intake_.resolver(), &stop_iprev_};
-  iprev_ = co_await find_iprev(asking, client_.address, rules_->settings);
+  try {
+    const authentication::Asking asking{reactor_, intake_.resolver(), &stop_iprev_};
+    iprev_ = co_await find_iprev(asking, client_.address, rules_->settings);
+  } catch (...) {
+    trouble_ = runtime::current_exception_text();
+  }
 }
 
 /// Nobody waits for the answer to MAIL any more.
@@ -271,7 +299,12 @@ net::Answer SmtpSession::on_message_bytes(std::span<const std::byte> bytes) {
   if (!intake_.try_take_memory(bytes.size())) {
     return net::Answer::reply(452, "4.3.2 Server resources temporarily exhausted");
   }
-  current_->text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  try {
+    current_->text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  } catch (const std::bad_alloc&) {
+    intake_.give_back_memory(bytes.size());
+    return net::Answer::reply(452, "4.3.2 Server resources temporarily exhausted");
+  }
   return net::Answer::accept();
 }
 
@@ -280,7 +313,9 @@ net::Answer SmtpSession::on_message_end(net::MessageSeq seq, const net::BodyFact
   current_->client = who_;
   current_->eight_bit = facts.eight_bit;
   current_->has_dot_lines = facts.has_dot_lines;
-  submissions_.spawn(submit(std::move(current_), seq));
+  // Its memory is counted: until the task has begun, it is still ours.
+  submissions_.spawn(submit(current_.get(), seq));
+  static_cast<void>(current_.release());
   return net::Answer::later();
 }
 
@@ -292,16 +327,32 @@ void SmtpSession::on_reset() {
   if (current_) recycle(std::move(current_));
 }
 
-runtime::Task<void> SmtpSession::submit(std::unique_ptr<Submission> submission, net::MessageSeq seq) {
+runtime::Task<net::Answer> SmtpSession::store(Submission& submission) {
+  try {
+    const Verdict verdict = co_await intake_.submit(submission);
+    co_return verdict.accepted() ? net::Answer::accept() : net::Answer::reply(verdict.code, verdict.text);
+  } catch (...) {
+    trouble_ = runtime::current_exception_text();
+  }
+  co_return net::Answer::reply(451, "4.3.0 internal error, try again later");
+}
+
+runtime::Task<void> SmtpSession::submit(Submission* submission, net::MessageSeq seq) {
   // Not in the turn of on_message_end: the machine is in the middle of its input there and expects no answer
   // yet.
-  under_way_.push_back(submission.get());
   co_await runtime::yield(reactor_);
-  const Verdict verdict = co_await intake_.submit(*submission);
-  std::erase(under_way_, submission.get());
-  recycle(std::move(submission));
-  server_.answer_message(
-      seq, verdict.accepted() ? net::Answer::accept() : net::Answer::reply(verdict.code, verdict.text));
+  try {
+    under_way_.push_back(submission);
+    const net::Answer answer = co_await store(*submission);
+    std::erase(under_way_, submission);
+    recycle(std::unique_ptr<Submission>(std::exchange(submission, nullptr)));
+    server_.answer_message(seq, answer);
+  } catch (...) {
+    trouble_ = runtime::current_exception_text();
+    std::erase(under_way_, submission);
+    if (submission != nullptr) recycle(std::unique_ptr<Submission>(submission));
+    cut();
+  }
   wakeup_.set();
 }
 

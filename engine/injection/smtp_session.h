@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/delivery/session_log.h"
+#include "engine/injection/client_clock.h"
 #include "engine/injection/intake.h"
 #include "engine/injection/sender_verdict.h"
 #include "engine/injection/submission.h"
@@ -27,8 +28,9 @@ class SmtpSession final : public net::ServerOwner {
   SmtpSession& operator=(const SmtpSession&) = delete;
   ~SmtpSession();
 
-  /// `refusal`: said instead of the greeting, then the connection is closed.
-  [[nodiscard]] runtime::Task<void> run(std::optional<net::Answer> refusal);
+  /// `refusal`: said instead of the greeting, then the connection is closed. Answers the words of an
+  /// exception that ended the session, or a part of it.
+  [[nodiscard]] runtime::Task<std::optional<std::string>> run(std::optional<net::Answer> refusal);
   /// 421 after what is under way, then close.
   void hang_up();
   /// Ends the connection now.
@@ -49,10 +51,13 @@ class SmtpSession final : public net::ServerOwner {
   void on_message_dropped(net::Dropped why) override;
   void on_reset() override;
 
+  runtime::Task<void> converse(std::optional<net::Answer> refusal);
   runtime::Task<void> check_sender(std::string sender);
+  runtime::Task<void> find_verdict(const std::string& sender);
   runtime::Task<void> check_address();
   void stop_checks();
-  runtime::Task<void> submit(std::unique_ptr<Submission> submission, net::MessageSeq seq);
+  runtime::Task<void> submit(Submission* submission, net::MessageSeq seq);
+  runtime::Task<net::Answer> store(Submission& submission);
   void recycle(std::unique_ptr<Submission> submission);
   void feed_input();
   void feed_logged(std::span<const std::byte> bytes);
@@ -72,13 +77,15 @@ class SmtpSession final : public net::ServerOwner {
   delivery::SessionLog log_;
   runtime::Wakeup wakeup_;
   runtime::TaskGroup submissions_;  // and checks of senders
+  ClientClock clock_;
   net::Server server_;
   std::shared_ptr<const Client> who_;  // made when it greets
   std::unique_ptr<Submission> current_;
   std::vector<Submission*> under_way_;  // have no answer yet
   std::vector<std::unique_ptr<Submission>> spare_;
-  bool gone_ = false;  // the client is
-  bool over_ = false;  // run() only waits for what is under way
+  std::optional<std::string> trouble_;  // words of the last exception
+  bool gone_ = false;                   // the client is
+  bool over_ = false;                   // run() only waits for what is under way
 };
 
 }  // namespace sluice::injection

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/queue/descriptor_watch.h"
 #include "engine/queue/host_counts.h"
 #include "engine/queue/identity.h"
 #include "engine/queue/inbound_slots.h"
@@ -90,8 +91,9 @@ struct SharedState {
   InboundSlots inbound;     ///< total-max-smtp-in, source groups
   SharedBudget files;       ///< total-max-file
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
-  HostCounts hosts;         ///< mx-connection-limit, ip-connection-limit
-  SharedGates domains;      ///< share-limits-over-vmtas
+  DescriptorWatch descriptors;
+  HostCounts hosts;     ///< mx-connection-limit, ip-connection-limit
+  SharedGates domains;  ///< share-limits-over-vmtas
   std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only

@@ -118,7 +118,13 @@ void Flights::start_one(Asker& asker) {
 }
 
 Task<void> Flights::fly(Flight* flight) {
-  const RrsetRef result = co_await ask(flight->name, flight->type);
+  RrsetRef result;
+  try {
+    result = co_await ask(flight->name, flight->type);
+  } catch (...) {  // one question without an answer
+    reactor_.count_contained();
+  }
+  if (!result) result = failure(flight->name, flight->type);
   cache_.insert(result);
   land(*flight, result);
 }

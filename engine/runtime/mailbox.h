@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -58,7 +59,8 @@ class Mailboxes {
   std::vector<std::unique_ptr<Shard>> slots_;
 };
 
-/// co_await call_on(here, there, fn): runs `fn` on shard `there` and resumes here with its result.
+/// co_await call_on(here, there, fn): runs `fn` on shard `there` and resumes here with its result, or the
+/// exception that left it.
 template <class F>
 class [[nodiscard]] CallOn {
  public:
@@ -72,6 +74,7 @@ class [[nodiscard]] CallOn {
     here_.send_to(there_, [this, here, home, boxes, waiting] { carry_out(here, home, boxes, waiting); });
   }
   R await_resume() {
+    if (failure_) std::rethrow_exception(failure_);
     if constexpr (!std::is_void_v<R>) return std::move(*result_);
   }
 
@@ -81,6 +84,7 @@ class [[nodiscard]] CallOn {
   Reactor& here_;
   ShardId there_;
   F fn_;
+  std::exception_ptr failure_;
   std::optional<std::conditional_t<std::is_void_v<R>, Nothing, R>> result_;
 };
 
@@ -89,10 +93,14 @@ class [[nodiscard]] CallOn {
 
 template <class F>
 void CallOn<F>::carry_out(Reactor* here, ShardId home, Mailboxes* boxes, std::coroutine_handle<> waiting) {
-  if constexpr (std::is_void_v<R>) {
-    fn_();
-  } else {
-    result_.emplace(fn_());
+  try {
+    if constexpr (std::is_void_v<R>) {
+      fn_();
+    } else {
+      result_.emplace(fn_());
+    }
+  } catch (...) {
+    failure_ = std::current_exception();
   }
   reactor_at(*boxes, there_).send_to(home, [here, waiting] { here->post(waiting); });
 }
@@ -106,6 +114,7 @@ namespace detail {
 template <class T>
 struct RemoteRun {
   std::optional<T> result;
+  std::exception_ptr failure;
   std::coroutine_handle<> waiting;
   Reactor* here = nullptr;
 };
@@ -113,7 +122,11 @@ struct RemoteRun {
 template <class T>
 Detached run_there(Mailboxes* boxes, ShardId there, std::move_only_function<Task<T>()> make,
                    RemoteRun<T>* run) {
-  run->result.emplace(co_await make());
+  try {
+    run->result.emplace(co_await make());
+  } catch (...) {
+    run->failure = std::current_exception();
+  }
   Reactor* const here = run->here;
   const std::coroutine_handle<> waiting = run->waiting;
   reactor_at(*boxes, there).send_to(here->shard(), [here, waiting] { here->post(waiting); });
@@ -121,7 +134,8 @@ Detached run_there(Mailboxes* boxes, ShardId there, std::move_only_function<Task
 }  // namespace detail
 
 /// co_await run_on<T>(here, there, make): starts the task `make()` answers with on shard `there`, waits for
-/// its end and resumes here with its result. `make` is called on `there` and lives until the end.
+/// its end and resumes here with its result, or the exception that ended it. `make` is called on `there` and
+/// lives until the end.
 template <class T>
 class [[nodiscard]] RunOn {
  public:
@@ -138,7 +152,10 @@ class [[nodiscard]] RunOn {
       detail::run_there<T>(boxes, there, std::move(make), run);
     });
   }
-  T await_resume() { return std::move(*run_.result); }
+  T await_resume() {
+    if (run_.failure) std::rethrow_exception(run_.failure);
+    return std::move(*run_.result);
+  }
 
  private:
   ShardId there_;

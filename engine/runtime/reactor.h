@@ -185,7 +185,7 @@ class Reactor {
   /// high while descriptors below it are free.
   [[nodiscard]] virtual std::size_t descriptors_left(int newest) = 0;
   /// The last descriptors are not for connections: files, the control socket and the 421 to a client need
-  /// them. tcp_socket() and udp_socket() answer EMFILE instead of taking one; who accepts says no to it.
+  /// them. tcp_socket() answers EMFILE instead of taking one; who accepts says no to the client it got.
   [[nodiscard]] virtual std::size_t descriptor_reserve() = 0;
   /// Closes at once, without a completion. For descriptors with no operation in flight.
   virtual void close_now(int fd) = 0;

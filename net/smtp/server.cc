@@ -96,6 +96,8 @@ std::size_t Server::work(std::span<const std::byte> input) {
   std::size_t used = 0;
   while (used < input.size() && can_work()) {
     const auto rest = input.subspan(used);
+    const std::size_t before = used;
+    const bool is_body = state_ == State::Data || state_ == State::Chunk;
     switch (state_) {
       case State::Command:
       case State::AuthLine:
@@ -105,6 +107,7 @@ std::size_t Server::work(std::span<const std::byte> input) {
       case State::Waiting:
       case State::Tls: return used;
     }
+    if (is_body) body_bytes_ += used - before;
   }
   return used;
 }
@@ -119,6 +122,7 @@ std::size_t Server::work_commands(std::span<const std::byte> input) {
     line_.clear();
     sasl_.reset();
     state_ = whole ? State::Command : State::SkipLine;
+    if (whole) ++commands_;
     if (whole) bad_command(500, "5.5.2 line too long");
     return used;
   }
@@ -130,6 +134,7 @@ std::size_t Server::work_commands(std::span<const std::byte> input) {
   if (!whole) return used;
   line.remove_suffix(1);
   if (line.ends_with('\r')) line.remove_suffix(1);
+  ++commands_;
   take_line(line, used < input.size());
   line_.clear();
   return used;

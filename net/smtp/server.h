@@ -202,6 +202,12 @@ class Server {
   /// True when the connection is to be closed: nothing is left to be sent or waited for.
   [[nodiscard]] bool wants_close() const;
   [[nodiscard]] Phase phase() const;
+  /// Command lines taken so far, those too long included.
+  [[nodiscard]] std::uint64_t commands() const { return commands_; }
+  /// Bytes of DATA and BDAT taken so far, those of refused messages included.
+  [[nodiscard]] std::uint64_t body_bytes() const { return body_bytes_; }
+  /// A message has begun and not ended: also between two of its chunks.
+  [[nodiscard]] bool in_message() const { return in_message_; }
   [[nodiscard]] bool esmtp() const { return esmtp_; }
   [[nodiscard]] bool tls_active() const { return tls_active_; }
   [[nodiscard]] bool authenticated() const { return authenticated_; }
@@ -300,6 +306,8 @@ class Server {
   std::uint32_t bad_commands_ = 0;
   std::uint32_t idle_commands_ = 0;
   std::uint32_t messages_ = 0;
+  std::uint64_t commands_ = 0;
+  std::uint64_t body_bytes_ = 0;
 
   // the transaction
   bool in_mail_ = false;

@@ -72,11 +72,13 @@ runtime::Task<bool> HttpWorker::prepare() {
 }
 
 runtime::Task<LocalWorker::Step> HttpWorker::open() {
-  Step step = Step::QueueFailed;
+  const struct Connecting {
+    queue::SharedBudget& budget;
+    ~Connecting() { budget.give_back(); }
+  } connecting{connecting_};
   const bool prepared = co_await prepare();
-  if (prepared) step = co_await connect();
-  connecting_.give_back();
-  co_return step;
+  if (!prepared) co_return Step::QueueFailed;
+  co_return co_await connect();
 }
 
 runtime::Task<LocalWorker::Step> HttpWorker::connect() {
@@ -146,6 +148,11 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
     way.stream.close();
     passage_.release();
     co_return Step::Interrupted;
+  }
+  if (way.no_room) {
+    limited_until_ = std::max(limited_until_, reactor_.now() + Dispatcher::kNoRoomPause);
+    passage_.release();
+    co_return Step::QueueFailed;
   }
   if (!way.stream) {
     trouble_.failure.diag = std::move(way.trouble);

@@ -20,10 +20,12 @@ runtime::Task<LocalWorker::Step> PipeWorker::deliver(queue::Batch& items, const 
     co_return Step::QueueFailed;
   }
   co_await dispatcher_.programs().take(1);
-  Step step = Step::Interrupted;
-  if (!cut_) step = co_await start(items.front(), message);
-  dispatcher_.programs().give(1);
-  co_return step;
+  const struct Slot {
+    runtime::Semaphore& programs;
+    ~Slot() { programs.give(1); }
+  } slot{dispatcher_.programs()};
+  if (cut_) co_return Step::Interrupted;
+  co_return co_await start(items.front(), message);
 }
 
 runtime::Task<LocalWorker::Step> PipeWorker::start(queue::Item*& item, const spool::MessageView& message) {

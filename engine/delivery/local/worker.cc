@@ -69,9 +69,32 @@ bool LocalWorker::go_on(Step step) {
 }
 
 runtime::Task<void> LocalWorker::run() {
+  queue::Batch items;
+  const auto broke = co_await runtime::contained(work(items));
+  if (!broke) co_return;
+  note_exception(*broke);
+  give_back(items);
+  trouble_ = {.failure = {{4, 3, 0}, "internal error: " + *broke}};
+  static_cast<void>(go_on(Step::QueueFailed));
+}
+
+void LocalWorker::note_exception(std::string_view words) {
+  reactor_.count_contained();
+  if (dispatcher_.log())
+    dispatcher_.log()("delivery of " + queue_.name() + " failed: internal error: " + std::string(words));
+}
+
+void LocalWorker::give_back(queue::Batch& items) {
+  dispatcher_.end_volumes(volumes_, false);  // nothing to do where they were counted as delivered
+  for (auto item = items.rbegin(); item != items.rend(); ++item) {
+    if (*item != nullptr) queue_.put_back(**item);
+  }
+  items.clear();
+}
+
+runtime::Task<void> LocalWorker::work(queue::Batch& items) {
   const Step opened = co_await open();
   if (!go_on(opened)) co_return;
-  queue::Batch items;
   while (!finishing_ && may_go_on()) {
     items.clear();
     const Dispatcher::Taken taken =
@@ -103,24 +126,36 @@ runtime::Task<bool> LocalWorker::deliver_next(queue::Batch& items) {
     Result<spool::MessageLease> read = co_await dispatcher_.reader().open(stored);
     if (!read) {
       dispatcher_.end_volumes(volumes_, false);
-      for (queue::Item* item : items) dispatcher_.settler().lost(queue_, *item, read.error());
+      for (queue::Item*& item : items)
+        dispatcher_.settler().lost(queue_, *std::exchange(item, nullptr), read.error());
       co_return true;
     }
     lease = std::move(*read);
   }
   if (dispatcher_.pay(queue_, source_gate(), items)) {  // its rate was used up while the message was read
-    dispatcher_.end_volumes(volumes_, false);
-    for (auto item = items.rbegin(); item != items.rend(); ++item) queue_.put_back(**item);
+    give_back(items);
     co_return true;
   }
   trouble_ = {};
   Step step = Step::Interrupted;
-  if (!cut_) step = co_await deliver(items, lease.view());
-  dispatcher_.end_volumes(volumes_, false);  // nothing to do where they were counted as delivered
-  for (auto item = items.rbegin(); item != items.rend(); ++item) {
-    if (*item != nullptr) queue_.put_back(**item);
-  }
+  if (!cut_) step = co_await deliver_contained(items, lease.view());
+  give_back(items);
   co_return go_on(step);
+}
+
+runtime::Task<LocalWorker::Step> LocalWorker::deliver_contained(queue::Batch& items,
+                                                                const spool::MessageView& message) {
+  std::string broke;
+  try {
+    co_return co_await deliver(items, message);
+  } catch (...) {
+    broke = runtime::current_exception_text();
+  }
+  note_exception(broke);
+  for (queue::Item*& item : items) {
+    if (item != nullptr) deferred(item, message, {{4, 3, 0}, "internal error: " + broke});
+  }
+  co_return Step::Done;
 }
 
 void LocalWorker::delivered(queue::Item*& item, const spool::MessageView& message, std::string diag,

@@ -9,9 +9,10 @@
 namespace sluice::delivery {
 
 /// What all deliverers but SMTP share: take the recipients of one message, read it, deliver, settle, and
-/// again; rest while a rate says so, end when that takes longer or there is nothing to do. Thread:   one
-/// shard. Lifetime: dispatcher and queue outlive it. Limits:   one message at a time; the queue has at most
-/// max-smtp-out of them.
+/// again; rest while a rate says so, end when that takes longer or there is nothing to do.
+/// Thread:   one shard. Lifetime: dispatcher and queue outlive it.
+/// Limits:   one message at a time; the queue has at most max-smtp-out of them.
+/// Errors:   an exception ends one delivery, whose recipients are deferred.
 class LocalWorker : public Deliverer, private queue::Worker {
  public:
   LocalWorker(Dispatcher& dispatcher, queue::Queue& queue);
@@ -91,7 +92,11 @@ class LocalWorker : public Deliverer, private queue::Worker {
     RestTimer(Fire fire, LocalWorker& one) : Timer(fire), owner(one) {}
     LocalWorker& owner;
   };
+  runtime::Task<void> work(queue::Batch& items);
   runtime::Task<bool> deliver_next(queue::Batch& items);
+  runtime::Task<Step> deliver_contained(queue::Batch& items, const spool::MessageView& message);
+  void give_back(queue::Batch& items);
+  void note_exception(std::string_view words);
   bool go_on(Step step);
 
   runtime::Wakeup wakeup_;

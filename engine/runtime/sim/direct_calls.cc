@@ -64,7 +64,7 @@ Status SimReactor::connect_unix(int fd, const std::string& path) {
 Result<int> SimReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
   auto socket = machine_.world().network().make_datagram(machine_, is_v4, bind_to);
   if (!socket) return std::unexpected(socket.error());
-  return connection_for(std::move(*socket));
+  return descriptor_for(std::move(*socket));
 }
 
 Result<std::size_t> SimReactor::send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) {

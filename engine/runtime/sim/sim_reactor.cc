@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "engine/runtime/sim/world.h"
 
@@ -50,6 +51,9 @@ void SimReactor::refresh_clock() { set_time(machine_.world().now(), machine_.wor
 
 void SimReactor::submit(Op& op) {
   SLUICE_ASSERT(!op.in_flight && op.done != nullptr);
+  const bool is_send = op.kind == OpKind::Send || op.kind == OpKind::SendVector;
+  if (is_send && !dead_ && machine_.world().random().chance(machine_.options.send_throws))
+    throw std::bad_alloc();
   op.in_flight = true;
   op.cancel_asked = false;
   op.tries = 0;

@@ -33,6 +33,9 @@ struct MachineOptions {
   bool send_zero_copy = true;  ///< false: SendZeroCopy answers -EOPNOTSUPP
   bool fixed_buffers = true;   ///< false: register_buffer answers kNoFixedBuffer
   bool fixed_files = true;
+  /// Chance that a send is met by bad_alloc when it is asked for: at every step of every conversation
+  /// something may throw.
+  double send_throws = 0;
   IpAddress address_v4 = IpAddress::from_v4({10, 255, 0, 1});  ///< source of connections that name none
   IpAddress address_v6 = IpAddress::from_v6({0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
   std::vector<Cidr> addresses = {};  ///< what it may bind besides 127/8 and ::1; empty: everything

@@ -200,7 +200,6 @@ Status UringReactor::connect_unix(int fd, const std::string& path) {
 Result<int> UringReactor::udp_socket(bool is_v4, const Endpoint* bind_to) {
   Descriptor fd(::socket(family_of(is_v4), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return fail_errno(errno, "socket");
-  if (descriptors_left(fd.get()) < descriptor_reserve()) return fail_errno(EMFILE, "socket");
   if (bind_to != nullptr) {
     set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
     const RawEndpoint raw(*bind_to);

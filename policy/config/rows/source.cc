@@ -21,9 +21,12 @@ void append_source(std::vector<Directive>& out) {
   add(out, one<&S::allow_mailmerge>("allow-mailmerge", "offer mail merge (XMRG, XDFN, XPRT)"));
   add(out, one<&S::always_allow_api_submission>("always-allow-api-submission",
                                                 "allow mail merge from the submission libraries"));
-  add(out, one<&S::smtp_command_timeout>("smtp-command-timeout", "time for the next command", {.min = 1}));
-  add(out,
-      one<&S::smtp_data_timeout>("smtp-data-timeout", "time for the next piece of a message", {.min = 1}));
+  add(out, one<&S::smtp_command_timeout>("smtp-command-timeout", "time for the whole of the next command",
+                                         {.min = 1}));
+  add(out, one<&S::smtp_data_timeout>(
+               "smtp-data-timeout",
+               "time for the next piece of a message; behind it a message needs 1,000 bytes a second",
+               {.min = 1}));
   add(out, one<&S::max_message_size>("max-message-size", "largest message taken; 0 is no limit"));
   add(out, one<&S::max_message_hops>("max-message-hops", "Received headers a message may have"));
   add(out, one<&S::max_rcpt_per_message>("max-rcpt-per-message", "recipients per message",

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,31 @@ Task<int> asks_around(Reactor& here) {
 TEST(Mailboxes, CallOnRunsThereAndResumesHere) {
   sim::World world(1, three_shards());
   EXPECT_EQ(test::finish(world, asks_around(world.reactor(2))), 7);
+}
+
+Task<int> throws_there(Reactor& there) {
+  co_await yield(there);
+  throw std::runtime_error("not there");
+}
+Task<std::string> asks_for_trouble(Reactor& here) {
+  std::string words;
+  const auto throws = []() -> int { throw std::runtime_error("not now"); };
+  try {
+    (void)co_await call_on(here, ShardId{0}, throws);
+  } catch (const std::exception& error) {
+    words = error.what();
+  }
+  Reactor* const there = &reactor_at(*here.mailboxes(), ShardId{1});
+  try {
+    (void)co_await run_on<int>(here, ShardId{1}, [there] { return throws_there(*there); });
+  } catch (const std::exception& error) {
+    words += std::string(", ") + error.what();
+  }
+  co_return words;
+}
+TEST(Mailboxes, AnExceptionThereGoesOnHere) {
+  sim::World world(1, three_shards());
+  EXPECT_EQ(test::finish(world, asks_for_trouble(world.reactor(2))), "not now, not there");
 }
 
 /// A ball that visits the shards in turn.

@@ -2,6 +2,7 @@
 // How: small coroutines on one simulated reactor that write down what they do.
 #include "engine/runtime/sync.h"
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -145,6 +146,44 @@ TEST_F(SyncTest, YieldingTakesTurns) {
   test::start(yields(here(), 2, 3, order));
   world.run_for(1s);
   EXPECT_EQ(order, (std::vector<int>{1, 2, 1, 2, 1, 2}));
+}
+
+// --- Exceptions.
+
+Task<void> no_work() { co_return; }
+Task<int> throws_at_once() {
+  throw std::runtime_error("no luck");
+  co_return 1;
+}
+Task<void> throws_later(Reactor& reactor, int depth, int& destroyed) {
+  const struct Counted {
+    int& count;
+    ~Counted() { ++count; }
+  } counted{destroyed};
+  co_await yield(reactor);
+  if (depth > 0) co_await throws_later(reactor, depth - 1, destroyed);
+  static_cast<void>(co_await throws_at_once());
+}
+Task<void> contains(Reactor& reactor, std::string& words, int& destroyed) {
+  const auto first = co_await contained(throws_later(reactor, 3, destroyed));
+  words = first.value_or("nothing");
+  const auto second = co_await contained(no_work());
+  EXPECT_FALSE(second.has_value());
+}
+TEST_F(SyncTest, AnExceptionGoesOnInWhoeverAwaitsUpToABoundary) {
+  std::string words;
+  int destroyed = 0;
+  ASSERT_TRUE(test::finish(world, contains(here(), words, destroyed)));
+  EXPECT_EQ(words, "no luck");
+  EXPECT_EQ(destroyed, 4);
+}
+TEST(SyncDeathTest, AnExceptionWithoutABoundaryEndsTheProcess) {
+  const auto spawn = [] {
+    TaskGroup group;
+    const auto body = []() -> Task<void> { static_cast<void>(co_await throws_at_once()); };
+    group.spawn(body());
+  };
+  EXPECT_DEATH(spawn(), "no luck: .*without a boundary");
 }
 
 TEST(SyncDeathTest, ATaskThatRunsIsNotDestroyed) {
