@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/log/bytes.h"
+#include "engine/log/scan_file.h"
 #include "engine/log/segment_store.h"
 
 namespace sluice::journal {
@@ -23,29 +24,22 @@ runtime::Task<Result<bool>> RecordReader::open_segment(JournalPosition end) {
   std::ranges::sort(numbers);
   for (const std::uint32_t number : numbers) {
     const std::string path = path_ + "/" + log::segment_file_name(log::Role::Events, number);
-    Result<runtime::File> file = co_await runtime::File::open(reactor_, path, {.direct = true, .read_only = true});
+    // What recovery takes for a segment is one here, too: a checkpoint has to hold what recovery has read.
+    const auto head = co_await log::read_segment_head(reactor_, path, log::Role::Events);
+    if (!head && head.error().code == Errc::NotFound) continue;
+    if (!head) co_return std::unexpected(head.error());
+    if (!head->header || head->header->number != number) continue;  // a spare
+    Result<runtime::File> file =
+        co_await runtime::File::open(reactor_, path, {.direct = true, .read_only = true});
     if (!file) {
       if (file.error().code == Errc::NotFound) continue;
       co_return std::unexpected(file.error());
     }
-    const log::AlignedMemory block = log::AlignedMemory::make(2 * log::kBlockBytes);
-    const auto size = co_await file->read(block.bytes(), 0);
-    if (!size) co_return std::unexpected(size.error());
-    const auto bytes = std::span<const std::byte>(block.bytes()).first(*size);
-    Result<log::SegmentHeader> header = log::decode_segment_header(bytes);
-    // As recovery does: the header may be lost while the first group is there.
-    if (!header && header.error().code != Errc::Unsupported && bytes.size() > log::kBlockBytes) {
-      const auto file_size = reactor_.size_of(path);
-      const auto saved = log::salvage_segment_header(bytes.subspan(log::kBlockBytes), log::Role::Events,
-                                                     file_size.value_or(bytes.size()));
-      if (saved) header = *saved;
-    }
-    if (!header || header->number != number) continue;  // a spare
     if (number != position_.segment || position_.offset < log::kBlockBytes) {
       position_ = {number, static_cast<std::uint32_t>(log::kBlockBytes)};
     }
     file_ = std::move(*file);
-    header_ = *header;
+    header_ = *head->header;
     co_return true;
   }
   co_return false;

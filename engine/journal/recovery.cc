@@ -129,19 +129,21 @@ class Recovery {
   runtime::Task<Status> read_journal(Found& found) {
     const auto position = positions_.find(found.shard);
     const JournalPosition from = position == positions_.end() ? JournalPosition{} : position->second;
+    // The segment in which the checkpoint ends is read from its beginning: what comes behind the checkpoint has to
+    // follow what is before it.
+    if (from.segment != 0 && !found.events.contains(from.segment)) note_hole(found);
     std::uint64_t next_sequence = 0;
     const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
       const bool follows = next_sequence == 0 || group.header.sequence == next_sequence;
-      if (!group.unbroken || !follows) note_hole(found);
       next_sequence = group.header.sequence + 1;
+      if (group.header.segment == from.segment && group.offset < from.offset) return;
+      if (!group.unbroken || !follows) note_hole(found);
       for (const log::RecordView& record : group.records) take(found, record);
     };
     std::vector<Scanned> scanned;
     for (const auto& [number, file] : found.events) {
       if (number < from.segment) continue;
-      const std::uint64_t start =
-          number == from.segment ? std::max<std::uint64_t>(from.offset, log::kBlockBytes) : log::kBlockBytes;
-      const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, start, visit,
+      const auto scanner = co_await log::scan_file(reactor_, file.path, file.header, log::kBlockBytes, visit,
                                                    !options_.read_only, &out_.report.bytes_read);
       if (!scanner) co_return std::unexpected(scanner.error());
       found.event_sequence = std::max(found.event_sequence, scanner->next_sequence());
@@ -149,7 +151,7 @@ class Recovery {
       scanned.push_back({&file, *scanner});
     }
     doubts_.know_holes(state_of(kHolesKey));
-    co_await judge(found, scanned, true);
+    co_await judge(found, scanned, from);
     doubts_.check_end(found, from);
     co_return Status();
   }
@@ -172,7 +174,10 @@ class Recovery {
     log::SegmentScanner scanner;
   };
   // Reports what scans of one log found.
-  runtime::Task<void> judge(const Found& found, const std::vector<Scanned>& scanned, bool is_journal) {
+  // `folded`: of a journal, and what stands before that place is in the checkpoint.
+  runtime::Task<void> judge(const Found& found, const std::vector<Scanned>& scanned,
+                            std::optional<JournalPosition> folded) {
+    const bool is_journal = folded.has_value();
     const JournalPosition seen = is_journal ? doubts_.seen_end(found.shard) : JournalPosition{};
     log::SegmentScanner::Later later;
     for (std::size_t i = scanned.size(); i-- > 0;) {
@@ -186,9 +191,16 @@ class Recovery {
       later = {file->header.first_sequence, std::max(later.committed, scanner.committed())};
       // What was read after the run that wrote it is no proof: a torn group is read like any other.
       const bool of_last_run = file->header.incarnation == scanned.back().file->header.incarnation;
-      auto damaged = verdict.damaged;
+      const auto place_of = [&file](const log::DamagedStretch& one) {
+        return JournalPosition{file->header.number, static_cast<std::uint32_t>(one.offset)};
+      };
+      std::vector<log::DamagedStretch> damaged;
+      for (const log::DamagedStretch& one : verdict.damaged) {
+        if (!folded || *folded <= place_of(one)) damaged.push_back(one);
+      }
       for (const log::DamagedStretch& one : verdict.torn) {
-        const JournalPosition place{file->header.number, static_cast<std::uint32_t>(one.offset)};
+        const JournalPosition place = place_of(one);
+        if (folded && place < *folded) continue;
         if (is_journal && of_last_run && place < seen) {
           damaged.push_back(one);
           continue;
@@ -239,7 +251,7 @@ class Recovery {
       found.message_sequence = std::max(found.message_sequence, scanner->next_sequence());
       scanned.push_back({&file, *scanner});
     }
-    co_await judge(found, scanned, false);
+    co_await judge(found, scanned, std::nullopt);
     co_return Status();
   }
 

@@ -86,7 +86,8 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
   }
   spool.all_adopted();
   JournalTrack& track = *world_.directory().find(shard);
-  if (shard == 0 && !impl.holes.empty()) journal.put_state(kHolesKey, impl.holes);
+  // By every shard: where a journal was cut, its end lies behind the checkpoint's again.
+  if (!track.settled.load()) journal.put_state(kHolesKey, impl.holes);
   // With a full disk it waits in memory, and the holes stay in the way of checkpoints.
   if (!track.settled.load() && co_await journal.flush()) track.settled.store(true);
   co_return Status();

@@ -22,6 +22,12 @@ std::size_t subsets_max() {
   return asked == nullptr ? 400 : std::strtoul(asked, nullptr, 10);
 }
 
+// And SLUICE_HOLE_SEEDS=200 for the runs.
+int seeds() {
+  const char* asked = std::getenv("SLUICE_HOLE_SEEDS");
+  return asked == nullptr ? 6 : static_cast<int>(std::strtol(asked, nullptr, 10));
+}
+
 runtime::sim::WorldOptions remembering() {
   runtime::sim::WorldOptions options;
   options.machine.disk.keep_before = true;
@@ -30,17 +36,18 @@ runtime::sim::WorldOptions remembering() {
 
 class HolesTest : public StorageRig {
  protected:
-  explicit HolesTest(std::uint64_t seed = 1) : StorageRig(seed, 1, remembering()), random(seed) {}
+  explicit HolesTest(std::uint64_t seed = 1, std::size_t reactors = 1)
+      : StorageRig(seed, reactors, remembering()), random(seed) {}
 
   struct Known {
     std::set<std::uint32_t> live;
     std::set<std::uint32_t> ended;  // durably
   };
-  void accept(int recipients, std::size_t body = 500) {
+  void accept(int recipients, std::size_t body = 500, std::size_t on_shard = 0) {
     std::vector<std::string> to;
     for (int i = 0; i < recipients; ++i)
       to.push_back("somebody.with.a.name" + std::to_string(i) + "@example.com");
-    spool::StoredMessage* message = add(std::string(body, 'b'), to);
+    spool::StoredMessage* message = add(std::string(body, 'b'), to, on_shard);
     ASSERT_NE(message, nullptr);
     stored[message->id()] = message;
     for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(recipients); ++i)
@@ -301,6 +308,70 @@ TEST_F(HolesTest, NoCheckpointPassesAHoleThatRecoveryHasNotSeen) {
   ASSERT_TRUE(boot());
   EXPECT_EQ(process->back.recipient_count(), 101u);
 }
+
+class ManyRunsTest : public HolesTest, public ::testing::WithParamInterface<int> {
+ protected:
+  ManyRunsTest() : HolesTest(static_cast<std::uint64_t>(GetParam()) + 1, 2) {}
+
+  // Who was accepted is there; an ending may have been lost, and then it is said.
+  void compare() {
+    std::size_t missing = 0, revived = 0;
+    stored = process->back.messages;
+    for (auto& [id, one] : known) {
+      const auto& back = process->back.recipients[id];
+      for (const std::uint32_t i : one.live) missing += back.contains(i) ? 0 : 1;
+      for (const std::uint32_t i : std::exchange(one.ended, {})) {
+        revived += back.contains(i) ? 1 : 0;
+        (back.contains(i) ? one.live : one.ended).insert(i);
+      }
+    }
+    EXPECT_EQ(missing, 0u);
+    if (revived > last_endings) EXPECT_TRUE(is_said(report())) << revived;
+  }
+
+  std::size_t last_endings = 0;  // of the run before: all of them may be lost without a trace
+};
+
+// Every run loses some blocks of its journals, and the next one may have another number of shards: what one journal
+// looked after for another is found again, too, however often.
+TEST_P(ManyRunsTest, JournalBlocksAreLostInEachOfThem) {
+  for (int run = 0; run < 12 && !HasFailure(); ++run) {
+    SCOPED_TRACE("seed " + std::to_string(world.seed()) + ", run " + std::to_string(run));
+    const auto shards = static_cast<std::uint32_t>(1 + random() % 2);
+    ASSERT_TRUE(boot(shards));
+    compare();
+    forget_written();
+    last_endings = 0;
+    for (std::size_t n = random() % 12; n > 0; --n) {
+      accept(1 + static_cast<int>(random() % 30), random() % 3000, random() % shards);
+      if (random() % 3 == 0) world.run_for(20ms);
+      const auto some = std::next(known.begin(), static_cast<std::ptrdiff_t>(random() % known.size()));
+      auto& [id, one] = *some;
+      if (one.live.empty() || random() % 2 == 0) continue;
+      const std::uint32_t recipient = *one.live.begin();
+      const std::size_t by = random() % shards;
+      end(*stored.at(id), recipient, EventKind::Delivered, by);
+      one.live.erase(recipient);
+      one.ended.insert(recipient);
+      ++last_endings;
+      if (random() % 2 == 0) flush(by);
+    }
+    if (random() % 3 == 0) {
+      for (std::size_t i = 0; i < shards; ++i) flush(i);
+      const auto written = test::finish(world, process->checkpointer->write_now());
+      EXPECT_TRUE(written && *written);
+    }
+    stop_dead();
+    auto lost = blocks("/evt-");
+    const std::uint64_t chance = random() % 100;
+    for (Disk::Block& one : lost) {
+      if (random() % 100 < chance) world.disk().lose(one);
+    }
+    world.machine().crash(runtime::sim::Crash::Kill);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ManyRunsTest, ::testing::Range(0, seeds()));
 
 }  // namespace
 }  // namespace sluice::journal
