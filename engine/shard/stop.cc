@@ -103,7 +103,11 @@ runtime::Task<void> Node::stop_storage(DataShard& shard) {
   const StopStep step(*this, "spool and journal of shard " + std::to_string(shard.id().raw()));
   const Status stopped =
       co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_storage(); });
-  if (!stopped) log_.write("Error while closing the spool: " + stopped.error().text());
+  if (!stopped) {
+    log_.write("Error while closing the spool of shard " + std::to_string(shard.id().raw()) + ": " +
+               stopped.error().text() +
+               ". Outcomes that could not be recorded are forgotten: such a recipient is attempted again.");
+  }
 }
 
 }  // namespace sluice::shard
