@@ -109,7 +109,9 @@ runtime::Task<void> Node::stop_storage(DataShard& shard) {
       co_await runtime::run_on<Status>(control_, shard.id(), [&shard] { return shard.stop_storage(); });
   if (stopped) co_return;
   storage_stopped_ = false;
-  log_.write("Error while closing the spool: " + stopped.error().text());
+  log_.write("Error while closing the spool of shard " + std::to_string(shard.id().raw()) + ": " +
+             stopped.error().text() +
+             ". Outcomes that could not be recorded are forgotten: such a recipient is attempted again.");
 }
 
 }  // namespace sluice::shard

@@ -131,10 +131,17 @@ void run_shard(Result<std::unique_ptr<runtime::UringReactor>> made, runtime::Mai
   reactor.run();
 }
 
-runtime::Task<void> watch_signals(runtime::Signals& signals, shard::Node& node) {
+runtime::Task<void> watch_signals(runtime::Signals& signals, shard::Node& node, const bool& started) {
   for (;;) {
     const Result<int> number = co_await signals.next();
     if (!number) co_return;
+    if (!started) {
+      if (*number == SIGHUP) continue;
+      // A start may take long, or hang with its disk. It takes no mail, and a kill at any moment does no harm.
+      std::fputs("Shutdown during the start\n", stderr);
+      std::fflush(stderr);
+      std::_Exit(0);
+    }
     if (*number == SIGHUP) {
       runtime::notify_supervisor("RELOADING=1");
       const control::Answer answer = co_await node.reload();
@@ -159,6 +166,8 @@ struct Daemon {
 runtime::Task<void> run_daemon(Daemon& daemon, std::shared_ptr<const config::Config> config,
                                shard::Node::Launch launch) {
   runtime::TaskGroup watchers;
+  bool has_started = false;
+  watchers.spawn(watch_signals(daemon.signals, daemon.node, has_started));
   bool launched = false;
   std::expected<void, std::string> started;
   try {
@@ -171,15 +180,16 @@ runtime::Task<void> run_daemon(Daemon& daemon, std::shared_ptr<const config::Con
   } catch (const std::exception& error) {  // a thread that the system does not give
     end_start(error.what());
   }
+  has_started = true;
   if (started) {
     runtime::notify_supervisor("READY=1");
-    watchers.spawn(watch_signals(daemon.signals, daemon.node));
     co_await daemon.node.shutdown_requested();
     runtime::notify_supervisor("STOPPING=1");
   } else {
     std::fprintf(stderr, "Startup error: %s\n", started.error().c_str());
     daemon.node.log().write("Startup error: " + started.error());
     daemon.exit_status = 1;
+    daemon.signals.stop();
   }
   co_await daemon.node.stop();
   if (!daemon.node.gave_up().empty()) {

@@ -126,6 +126,30 @@ TEST_F(SizesTest, LargeMailOneAfterTheOtherIsTaken) {
   EXPECT_TRUE(stop());
 }
 
+// A client that has gone does not keep others waiting, nor its message's memory.
+TEST_F(SizesTest, AnAppendThatNobodyWaitsForLeavesTheLine) {
+  ASSERT_TRUE(boot());
+  world.faults().add({.kind = runtime::OpKind::Write,
+                      .path_contains = "/msg-",
+                      .strike = runtime::sim::Strike::Delay,
+                      .delay = 10s});
+  test::start(send(40 * kMiB));
+  test::start(send(30 * kMiB));
+  test::start(send(500));
+  world.run_for(1s);
+  ASSERT_FALSE(sent[1]->answered);
+  EXPECT_EQ(shard(0).spool.stats().appends_waiting, 2u);
+  sent[0]->stop.stop();
+  sent[1]->stop.stop();
+  world.run_for(1ms);
+  EXPECT_FALSE(sent[0]->answered) << "what is on its way to the disk is stored";
+  EXPECT_TRUE(sent[1]->answered && !sent[1]->accepted);
+  EXPECT_EQ(shard(0).spool.stats().appends_waiting, 0u);
+  world.run_for(20s);
+  EXPECT_TRUE(sent[0]->accepted && sent[2]->accepted);
+  EXPECT_TRUE(stop());
+}
+
 // Clients on two shards send at once; the disk has a bad day; most runs end with a crash in the middle.
 TEST_P(RandomSizesTest, AnyOrderOnAnyDisk) {
   std::mt19937_64 random(world.seed() * 7919);
