@@ -237,6 +237,12 @@ std::shared_ptr<control::Tree> Node::status_tree(const ShardStatus& now) const {
   files.add_number("recycled", now.spool.segments_spare);
   files.add_number("total", now.spool.segments_in_use + now.spool.segments_spare);
   spool.add_number("totalRcp", now.queued_recipients);
+  for (const IntakeWatch::Standing& one : intake_watch_.standing()) {
+    control::Tree& refused = status.add_item("refused");
+    refused.add_text("reply", one.refused.reply);
+    refused.add_text("since", local_time(one.since));
+    refused.add_text("reason", one.refused.why);
+  }
   status.add_text("status", shutdown_.is_open() ? "shutting down" : "running");
   return tree;
 }
@@ -293,6 +299,8 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   out += fmt::format("    bounced {:>10}  deferred {:>11}  queue failures {}\n", now.bounced, now.deferred,
                      now.queue_failures);
   out += '\n' + accounting_text();
+  watch_intake(now);
+  out += refused_text();
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.wall_now() - started_));

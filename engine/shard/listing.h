@@ -70,8 +70,7 @@ class Slices {
                            std::string after, std::function<bool(Row&&)> take);
   /// The same for one shard.
   template <class Row>
-  runtime::Task<void> walk_one(DataShard& shard,
-                               std::function<Slice<Row>(DataShard&, const std::string&)> of,
+  runtime::Task<void> walk_one(DataShard& shard, std::function<Slice<Row>(DataShard&, const std::string&)> of,
                                std::string after, std::function<bool(Row&&)> take);
   /// Details of queues, in the order of `rows`.
   [[nodiscard]] runtime::Task<std::vector<QueueStatus>> details(const QueueRow* rows, std::size_t count);

@@ -14,6 +14,7 @@
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/mailbox.h"
 #include "engine/shard/data_shard.h"
+#include "engine/shard/intake_watch.h"
 #include "engine/shard/listing.h"
 #include "engine/shard/memory_watch.h"
 #include "engine/shard/spool_places.h"
@@ -91,6 +92,10 @@ class Node {
   runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
   runtime::Task<void> sample_traffic();
   runtime::Task<void> watch_memory();
+  /// Says what keeps new mail out when that begins or ends.
+  void watch_intake(const ShardStatus& now);
+  /// For `show status`; empty when nothing does.
+  [[nodiscard]] std::string refused_text() const;
   runtime::Task<void> start_storage(DataShard& shard, Status& status);
   runtime::Task<void> stop_traffic(DataShard& shard);
   runtime::Task<void> stop_storage(DataShard& shard);
@@ -166,6 +171,7 @@ class Node {
   runtime::TaskGroup tasks_;
   runtime::Wakeup sampler_;
   MemoryWatch memory_;
+  IntakeWatch intake_watch_;
   runtime::Semaphore reloading_;
   Slices slices_;
   runtime::Semaphore summing_;  // sums of all domains, for one command at a time
