@@ -76,6 +76,7 @@ class CommandServer {
   [[nodiscard]] runtime::Task<void> stop();
 
  private:
+  class LongAnswer;
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
   runtime::Task<void> answer(runtime::Stream& stream, const Command& command);

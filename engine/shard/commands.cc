@@ -71,18 +71,25 @@ constexpr std::string_view kHelp =
     "\n"
     "--xml, --json and --dom give answers for programs, in PowerMTA's layouts.\n";
 
+/// A long answer, kept.
+class Whole final : public control::Reply::Sink {
+ public:
+  runtime::Task<bool> take(std::string bytes) override {
+    text += bytes;
+    co_return true;
+  }
+  std::string text;
+};
+
 }  // namespace
 
 runtime::Task<control::Answer> Node::execute(control::Command command) {
-  std::string whole;
-  control::Reply reply(command, [&whole](std::string bytes) -> runtime::Task<bool> {
-    whole += bytes;
-    co_return true;
-  });
+  Whole whole;
+  control::Reply reply(command, whole);
   control::Answer answer = co_await run(command, reply);
   if (!reply.begun()) co_return control::in_format(command, std::move(answer));
   [[maybe_unused]] const bool read = co_await reply.end();
-  co_return control::Answer{true, std::move(whole)};
+  co_return control::Answer{true, std::move(whole.text)};
 }
 
 runtime::Task<control::Answer> Node::run(const control::Command& command, control::Reply& reply) {

@@ -131,6 +131,9 @@ class Node {
   /// false for a shard.
   runtime::Task<void> walk_queues(std::string pattern, std::string after,
                                   std::function<bool(QueueRow&&)> take);
+  /// Offers all domains of the queues that match; answers how many there are.
+  runtime::Task<DomainTotals> sum_domains(std::string pattern, std::optional<bool> connected,
+                                          FirstRows<DomainRow>& rows);
   runtime::Task<std::vector<QueueRow>> queues_of(std::string domain, std::string vmta);
   runtime::Task<control::Answer> show_domains(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_disabled_sources(const control::Command& command,
