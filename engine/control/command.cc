@@ -1,6 +1,7 @@
 #include "engine/control/command.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
@@ -163,17 +164,28 @@ runtime::Task<void> CommandServer::converse(runtime::Stream stream) {
   }
 }
 
-/// Where a send fails the client went away, or does not read: it misses its answer.
+/// A client that takes a long answer. Where a send fails it went away, or does not read, and misses the rest.
+class CommandServer::LongAnswer final : public Reply::Sink {
+ public:
+  LongAnswer(CommandServer& server, runtime::Stream& stream) : server_(server), stream_(stream) {}
+  runtime::Task<bool> take(std::string bytes) override {
+    if (std::exchange(first_, false)) bytes.insert(bytes.begin(), '+');
+    server_.limit(stream_, kSliceTimeout);
+    const Status sent = co_await stream_.send(bytes);
+    stream_.clear_deadline();
+    co_return sent.has_value();
+  }
+
+ private:
+  CommandServer& server_;
+  runtime::Stream& stream_;
+  bool first_ = true;
+};
+
 runtime::Task<void> CommandServer::answer(runtime::Stream& stream, const Command& command) {
   stream.clear_deadline();
-  bool first = true;
-  Reply reply(command, [this, &stream, &first](std::string bytes) -> runtime::Task<bool> {
-    if (std::exchange(first, false)) bytes.insert(bytes.begin(), '+');
-    limit(stream, kSliceTimeout);
-    const Status sent = co_await stream.send(bytes);
-    stream.clear_deadline();
-    co_return sent.has_value();
-  });
+  LongAnswer to_client(*this, stream);
+  Reply reply(command, to_client);
   Answer short_one = co_await handle(command, reply);
   if (reply.begun()) {
     [[maybe_unused]] const bool read = co_await reply.end();
@@ -182,7 +194,7 @@ runtime::Task<void> CommandServer::answer(runtime::Stream& stream, const Command
   short_one = in_format(command, std::move(short_one));
   short_one.text.insert(short_one.text.begin(), short_one.ok ? '+' : '-');
   limit(stream, kSliceTimeout);
-  (void)co_await stream.send(short_one.text);
+  [[maybe_unused]] const Status sent = co_await stream.send(short_one.text);
 }
 
 runtime::Task<void> CommandServer::turn_away(runtime::Stream stream) {

@@ -77,6 +77,7 @@ class CommandServer {
   [[nodiscard]] runtime::Task<void> stop();
 
  private:
+  class LongAnswer;
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
   /// Stands in the list of streams that stop() may have to hurry.

@@ -16,7 +16,7 @@ std::optional<TreeStream> stream_for(const Command& command) {
 
 }  // namespace
 
-Reply::Reply(const Command& command, Sink sink) : stream_(stream_for(command)), sink_(std::move(sink)) {}
+Reply::Reply(const Command& command, Sink& sink) : stream_(stream_for(command)), sink_(sink) {}
 
 runtime::Task<bool> Reply::add(Part& part) {
   if (lost_) co_return false;
@@ -35,7 +35,7 @@ runtime::Task<bool> Reply::add(Part& part) {
 
 runtime::Task<bool> Reply::pass_on() {
   std::string bytes = std::exchange(waiting_, {});
-  const bool sent = co_await sink_(std::move(bytes));
+  const bool sent = co_await sink_.take(std::move(bytes));
   lost_ = !sent;
   co_return sent;
 }

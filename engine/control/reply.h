@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -17,10 +16,18 @@ struct Command;
 class Reply {
  public:
   static constexpr std::size_t kSliceBytes = 32 * 1024;
-  /// Takes the next bytes of the answer; false: nobody reads any more.
-  using Sink = std::function<runtime::Task<bool>(std::string bytes)>;
+  /// Where the bytes go.
+  class Sink {
+   public:
+    /// The next bytes of the answer. False: nobody reads any more.
+    [[nodiscard]] virtual runtime::Task<bool> take(std::string bytes) = 0;
 
-  Reply(const Command& command, Sink sink);
+   protected:
+    ~Sink() = default;
+  };
+
+  /// `sink` outlives it.
+  Reply(const Command& command, Sink& sink);
 
   /// A few rows. Only the form that is asked for has to be filled: see for_people().
   struct Part {
@@ -38,7 +45,7 @@ class Reply {
  private:
   runtime::Task<bool> pass_on();
   std::optional<TreeStream> stream_;
-  Sink sink_;
+  Sink& sink_;
   std::string waiting_;
   bool begun_ = false;
   bool lost_ = false;

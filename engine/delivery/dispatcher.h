@@ -152,8 +152,8 @@ class Dispatcher {
   /// Ends queued recipients as "deleted by administrator"; those under way at this moment are not touched.
   /// Answers how many.
   [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter, Settler::Removal how);
-  /// Up to `most` queued recipients of the queues `names`, one after the other, from where the slice before ended. Those
-  /// under way at this moment are not among them.
+  /// Up to `most` queued recipients of the queues `names`, one after the other, from where the slice before
+  /// ended. Those under way at this moment are not among them.
   [[nodiscard]] runtime::Task<RecipientSlice> list(RecipientFilter filter, std::vector<std::string> names,
                                                    RecipientSlice from, std::size_t most);
   /// Gives queued recipients another priority, until the next start; answers how many.

@@ -112,8 +112,8 @@ runtime::Task<void> Dispatcher::walk(RecipientFilter filter, RecipientVisitor& v
 }
 
 /// Takes recipients that may be meant out of the queue, past the first `skip` of them, shows them to the
-/// visitor and puts those that stay back to the front in their order. Answers how many it has seen of those that stayed;
-/// SIZE_MAX: there were none.
+/// visitor and puts those that stay back to the front in their order. Answers how many it has seen of those
+/// that stayed; SIZE_MAX: there were none.
 runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_t skip,
                                                  const RecipientFilter& filter, RecipientVisitor& visitor,
                                                  bool& stopped) {

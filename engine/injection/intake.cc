@@ -73,14 +73,22 @@ void Intake::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
 }
 
 std::optional<std::string_view> Intake::why_not_accepting() const {
-  if (!spool_.accepting() || memory_used_ >= kMemoryMax)
-    return "4.3.1 insufficient system storage, try again later";
+  const auto why = refusing();
+  return why ? std::optional(why->reply) : std::nullopt;
+}
+
+std::optional<Intake::Refusing> Intake::refusing() const {
+  using Cause = Refusing::Cause;
+  static constexpr std::string_view kStorage = "4.3.1 insufficient system storage, try again later";
+  if (!spool_.accepting()) return Refusing{Cause::Spool, kStorage};
+  if (memory_used_ >= kMemoryMax) return Refusing{Cause::MemoryOfMessages, kStorage};
   if (pressure_.memory_short.load(std::memory_order_relaxed))
-    return "4.3.2 Server resources temporarily exhausted";
+    return Refusing{Cause::MemoryOfHost, "4.3.2 Server resources temporarily exhausted"};
   const std::uint64_t most = pressure_.recipients_max.load(std::memory_order_relaxed);
   std::uint64_t queued = 0;
   for (const delivery::Dispatcher* one : dispatchers_) queued += one->recipients();
-  if (queued >= most) return "4.3.1 too many recipients queued, try again later";
+  if (queued >= most)
+    return Refusing{Cause::QueuedRecipients, "4.3.1 too many recipients queued, try again later"};
   return std::nullopt;
 }
 

@@ -46,7 +46,15 @@ class Intake {
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
   [[nodiscard]] const std::shared_ptr<const queue::Snapshot>& snapshot() const { return snapshot_; }
 
-  /// Room for new mail at all? Otherwise the text behind the 452 that MAIL is answered with.
+  /// Why no new mail is taken, and the text behind the 452 that MAIL is answered with.
+  struct Refusing {
+    enum class Cause : std::uint8_t { Spool, MemoryOfMessages, MemoryOfHost, QueuedRecipients };
+    Cause cause = Cause::Spool;
+    std::string_view reply;
+  };
+  /// Nothing: there is room.
+  [[nodiscard]] std::optional<Refusing> refusing() const;
+  /// The reply alone.
   [[nodiscard]] std::optional<std::string_view> why_not_accepting() const;
   /// May this client send to `domain`? (relaying rules)
   [[nodiscard]] bool may_relay(const ClientRules& rules, std::string_view address,

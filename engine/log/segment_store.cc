@@ -111,7 +111,7 @@ runtime::Task<Status> SegmentStore::start(std::uint32_t next_number) {
   started_ = true;
   next_number_ = next_number;
   const Status first = co_await prepare_one();
-  stuck_ = !first.has_value();
+  stuck_ = first ? std::nullopt : std::optional(first.error());
   group_.spawn(prepare_forever());
   if (stuck_) reactor_.arm_in(retry_, kRetryAfter);
   wakeup_.set();
@@ -153,7 +153,7 @@ runtime::Task<void> SegmentStore::prepare_forever() {
     if (stopping_) break;
     while (!stopping_ && spares_.size() < options_.spares_min) {
       const Status status = co_await prepare_one();
-      stuck_ = !status.has_value();
+      stuck_ = status ? std::nullopt : std::optional(status.error());
       if (stuck_) {
         if (!stopping_) reactor_.arm_in(retry_, kRetryAfter);
         on_change_();
@@ -234,7 +234,7 @@ runtime::Task<Status> SegmentStore::prepare_in(const SegmentPlace& place) {
     status = co_await use_again(*segment);
     if (status) ++recycled_;
   } else {
-    if (!may_grow(place)) co_return fail(Errc::NoSpace, "spool: no room for a segment");
+    if (!may_grow(place)) co_return fail(Errc::NoSpace, "no room for a segment beside min-free-space");
     segment = new_slot();
     if (segment == nullptr) co_return fail(Errc::NoSpace, "spool: too many segments");
     status = co_await make_file(*segment, place);

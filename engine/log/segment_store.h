@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -101,6 +102,8 @@ class SegmentStore {
   [[nodiscard]] bool has_spare() const { return !spares_.empty(); }
   /// False: no spare, and none can be made at present.
   [[nodiscard]] bool has_room() const { return !spares_.empty() || !stuck_; }
+  /// What keeps the next segment from being made; empty: nothing does.
+  [[nodiscard]] const std::optional<Error>& why_stuck() const { return stuck_; }
   /// `segment` is needed by nobody any more. Requires state Sealed and no readers.
   void retire(Segment& segment);
 
@@ -142,7 +145,7 @@ class SegmentStore {
   const SegmentPlace* last_ = nullptr;  // had the turn last, among those with equal priority
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t recycled_ = 0;
-  bool stuck_ = false;
+  std::optional<Error> stuck_;
   bool stopping_ = false;
   bool started_ = false;
   runtime::Wakeup wakeup_;

@@ -71,18 +71,25 @@ constexpr std::string_view kHelp =
     "\n"
     "--xml, --json and --dom give answers for programs, in PowerMTA's layouts.\n";
 
+/// A long answer, kept.
+class Whole final : public control::Reply::Sink {
+ public:
+  runtime::Task<bool> take(std::string bytes) override {
+    text += bytes;
+    co_return true;
+  }
+  std::string text;
+};
+
 }  // namespace
 
 runtime::Task<control::Answer> Node::execute(control::Command command) {
-  std::string whole;
-  control::Reply reply(command, [&whole](std::string bytes) -> runtime::Task<bool> {
-    whole += bytes;
-    co_return true;
-  });
+  Whole whole;
+  control::Reply reply(command, whole);
   control::Answer answer = co_await run(command, reply);
   if (!reply.begun()) co_return control::in_format(command, std::move(answer));
   [[maybe_unused]] const bool read = co_await reply.end();
-  co_return control::Answer{true, std::move(whole)};
+  co_return control::Answer{true, std::move(whole.text)};
 }
 
 runtime::Task<control::Answer> Node::run(const control::Command& command, control::Reply& reply) {
@@ -237,6 +244,12 @@ std::shared_ptr<control::Tree> Node::status_tree(const ShardStatus& now) const {
   files.add_number("recycled", now.spool.segments_spare);
   files.add_number("total", now.spool.segments_in_use + now.spool.segments_spare);
   spool.add_number("totalRcp", now.queued_recipients);
+  for (const IntakeWatch::Standing& one : intake_watch_.standing()) {
+    control::Tree& refused = status.add_item("refused");
+    refused.add_text("reply", one.refused.reply);
+    refused.add_text("since", local_time(one.since));
+    refused.add_text("reason", one.refused.why);
+  }
   status.add_text("status", shutdown_.is_open() ? "shutting down" : "running");
   return tree;
 }
@@ -293,6 +306,8 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   out += fmt::format("    bounced {:>10}  deferred {:>11}  queue failures {}\n", now.bounced, now.deferred,
                      now.queue_failures);
   out += '\n' + accounting_text();
+  watch_intake(now);
+  out += refused_text();
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.wall_now() - started_));

@@ -1,5 +1,7 @@
 #include "engine/shard/data_shard.h"
 
+#include <algorithm>
+
 #include "engine/injection/pickup.h"
 #include "policy/base/assert.h"
 
@@ -23,6 +25,12 @@ ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   spool.segments_spare += other.spool.segments_spare;
   spool.disk_bytes += other.spool.disk_bytes;
   journal.backlog_bytes += other.journal.backlog_bytes;
+  for (const Refused& one : other.refused) {
+    const auto same = [&one](const Refused& known) {
+      return known.cause == one.cause && known.why == one.why;
+    };
+    if (std::ranges::none_of(refused, same)) refused.push_back(one);
+  }
   return *this;
 }
 
@@ -304,6 +312,8 @@ ShardStatus DataShard::status() const {
   out.queries_pending = names.in_flight + names.waiting;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
+  if (const auto refusing = intake_.refusing(); refusing && !stopping_)
+    out.refused.push_back(refused_of(*refusing, storage_.spool.failed(), out.spool.no_room));
   return out;
 }
 

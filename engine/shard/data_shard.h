@@ -21,6 +21,7 @@
 #include "engine/runtime/reactor.h"
 #include "engine/runtime/task.h"
 #include "engine/shard/copies.h"
+#include "engine/shard/intake_watch.h"
 #include "engine/shard/notices.h"
 #include "engine/shard/reports.h"
 
@@ -75,6 +76,7 @@ struct ShardStatus {
   std::uint64_t names_cached = 0, queries_pending = 0;
   spool::Spool::Stats spool;
   journal::Journal::Stats journal;
+  std::vector<Refused> refused;  ///< what keeps new mail out now, each cause once
   ShardStatus& operator+=(const ShardStatus& other);
 };
 

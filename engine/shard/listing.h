@@ -17,6 +17,15 @@ namespace sluice::shard {
 inline constexpr std::size_t kPageRows = 4096;
 inline constexpr std::size_t kDetailRows = 64;
 
+/// Sums over the queues of a domain.
+struct DomainRow {
+  std::string name;
+  std::uint64_t recipients = 0, bytes = 0, connections = 0;
+};
+struct DomainTotals {
+  std::uint64_t domains = 0, recipients = 0;
+};
+
 /// The first `most` rows in an order, out of any number that are offered. Thread: one.
 template <class Row>
 class FirstRows {
@@ -55,23 +64,22 @@ class FirstRows {
   bool cut_ = false;
 };
 
-/// Asks the shards of a node for slices, one after the other. Of all commands that list something one slice is under way
-/// at a time: many of them make each other wait, and not the mail.
+/// Asks the shards of a node for slices, one after the other. Of all commands that list something one slice is
+/// under way at a time: many of them make each other wait, and not the mail.
 /// Thread: the control shard. Lifetime: outlives what it was asked for.
 class Slices {
  public:
   Slices(runtime::Reactor& control, const std::vector<DataShard*>& shards)
       : control_(control), shards_(shards), turn_(control, 1) {}
 
-  /// `of(shard, after)` on each shard, slice by slice; each row goes to `take(row)`, which answers false when it wants no
-  /// more of this shard. Begins behind the name `after`.
+  /// `of(shard, after)` on each shard, slice by slice; each row goes to `take(row)`, which answers false when it
+  /// wants no more of this shard. Begins behind the name `after`.
   template <class Row>
   runtime::Task<void> walk(std::function<Slice<Row>(DataShard&, const std::string& after)> of,
                            std::string after, std::function<bool(Row&&)> take);
   /// The same for one shard.
   template <class Row>
-  runtime::Task<void> walk_one(DataShard& shard,
-                               std::function<Slice<Row>(DataShard&, const std::string&)> of,
+  runtime::Task<void> walk_one(DataShard& shard, std::function<Slice<Row>(DataShard&, const std::string&)> of,
                                std::string after, std::function<bool(Row&&)> take);
   /// Details of queues, in the order of `rows`.
   [[nodiscard]] runtime::Task<std::vector<QueueStatus>> details(const QueueRow* rows, std::size_t count);

@@ -99,7 +99,10 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   tasks_.spawn(checkpointer_->run());
   tasks_.spawn(sample_traffic());
   if (commands_) commands_->start();
-  log_.write("Ready");
+  const ShardStatus first = co_await total_status();
+  watch_intake(first);
+  log_.write(intake_watch_.standing().empty() ? "Ready"
+                                              : "Ready to deliver, but new mail is refused for now");
   ready_ = true;
   co_return std::expected<void, std::string>();
 }
@@ -191,6 +194,7 @@ runtime::Task<void> Node::sample_traffic() {
     co_await watch_memory();
     co_await end_acceptance();
     const ShardStatus now = co_await total_status();
+    watch_intake(now);
     inbound_.sample({now.in_recipients, now.in_messages, now.in_bytes});
     outbound_.sample({now.out_recipients, now.out_messages, now.out_bytes});
     co_await runtime::sleep_for(control_, 1s);

@@ -14,6 +14,7 @@
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/mailbox.h"
 #include "engine/shard/data_shard.h"
+#include "engine/shard/intake_watch.h"
 #include "engine/shard/listing.h"
 #include "engine/shard/memory_watch.h"
 #include "engine/shard/spool_places.h"
@@ -103,6 +104,10 @@ class Node {
   runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
   runtime::Task<void> sample_traffic();
   runtime::Task<void> watch_memory();
+  /// Says what keeps new mail out when that begins or ends.
+  void watch_intake(const ShardStatus& now);
+  /// For `show status`; empty when nothing does.
+  [[nodiscard]] std::string refused_text() const;
   runtime::Task<void> start_storage(DataShard& shard, Status& status);
   // stop.cc
   class StopStep;
@@ -143,6 +148,9 @@ class Node {
   /// false for a shard.
   runtime::Task<void> walk_queues(std::string pattern, std::string after,
                                   std::function<bool(QueueRow&&)> take);
+  /// Offers all domains of the queues that match; answers how many there are.
+  runtime::Task<DomainTotals> sum_domains(std::string pattern, std::optional<bool> connected,
+                                          FirstRows<DomainRow>& rows);
   runtime::Task<std::vector<QueueRow>> queues_of(std::string domain, std::string vmta);
   runtime::Task<control::Answer> show_domains(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_disabled_sources(const control::Command& command,
@@ -183,6 +191,7 @@ class Node {
   runtime::TaskGroup tasks_;
   runtime::Wakeup sampler_;
   MemoryWatch memory_;
+  IntakeWatch intake_watch_;
   runtime::Semaphore reloading_;
   Slices slices_;
   runtime::Semaphore summing_;  // sums of all domains, for one command at a time

@@ -199,14 +199,30 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
   co_return control::Answer();
 }
 
-namespace {
-
-struct DomainRow {
-  std::string name;
-  std::uint64_t recipients = 0, bytes = 0, connections = 0;
-};
-
-}  // namespace
+/// Sums of all domains are held while they are made, by one command at a time, and never while somebody reads.
+runtime::Task<DomainTotals> Node::sum_domains(std::string pattern, std::optional<bool> connected,
+                                              FirstRows<DomainRow>& rows) {
+  std::unordered_map<std::string, DomainRow> sums;
+  co_await summing_.take(1);
+  co_await walk_queues(std::move(pattern), {}, [&sums](QueueRow&& row) {
+    std::string name = row.name.substr(0, row.name.find('/'));
+    DomainRow& sum = sums[name];
+    sum.name = std::move(name);
+    sum.recipients += row.recipients;
+    sum.bytes += row.bytes;
+    sum.connections += row.connections;
+    return true;
+  });
+  DomainTotals totals;
+  for (auto& [name, row] : sums) {
+    if (connected && (row.connections > 0) != *connected) continue;
+    ++totals.domains;
+    totals.recipients += row.recipients;
+    rows.offer(std::move(row));
+  }
+  summing_.give(1);
+  co_return totals;
+}
 
 runtime::Task<control::Answer> Node::show_domains(const control::Command& command, control::Reply& reply) {
   const std::string domain = command.words.size() > 2 ? command.words[2] : std::string("*");
@@ -220,31 +236,7 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
   const std::size_t most = max_items(command, 20);
   const auto connected = yes_or_no(command, "connected");
   FirstRows<DomainRow> rows(order_of<DomainRow>(sort), std::min(most, kPageRows));
-  std::uint64_t count = 0, recipients = 0;
-  // Sums of all domains are held while they are made, by one command at a time, and never while somebody reads.
-  const auto sum_up = [&]() -> runtime::Task<void> {
-    co_await summing_.take(1);
-    std::unordered_map<std::string, DomainRow> sums;
-    co_await walk_queues(which, {}, [&](QueueRow&& row) {
-      std::string name = row.name.substr(0, row.name.find('/'));
-      DomainRow& sum = sums[name];
-      sum.name = std::move(name);
-      sum.recipients += row.recipients;
-      sum.bytes += row.bytes;
-      sum.connections += row.connections;
-      return true;
-    });
-    summing_.give(1);
-    count = recipients = 0;
-    for (auto& [name, row] : sums) {
-      if (connected && (row.connections > 0) != *connected) continue;
-      ++count;
-      recipients += row.recipients;
-      rows.offer(std::move(row));
-    }
-  };
-  co_await sum_up();
-  const std::uint64_t count_at_first = count, recipients_at_first = recipients;
+  const DomainTotals totals = co_await sum_domains(which, connected, rows);
   control::Reply::Part part;
   part.text = fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", "domain", "#rcpt", "kbytes", "conn", "last error");
   part.tree.add_text("title", fmt::format("Top {} domains {}", most, words_of_order(sort)));
@@ -281,14 +273,14 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
       if (!read) co_return control::Answer();
     }
     shown += page.size();
-    if (shown >= std::min<std::uint64_t>(most, count_at_first)) break;
+    if (shown >= std::min<std::uint64_t>(most, totals.domains)) break;
     rows.start_behind(std::move(page.back()));
     page = {};
-    co_await sum_up();
+    [[maybe_unused]] const DomainTotals again = co_await sum_domains(which, connected, rows);
     page = rows.take();
   }
-  part.text += fmt::format("{} of {} domains shown.\n", shown, count_at_first);
-  part.tree.add_number("totalRcp", recipients_at_first);
+  part.text += fmt::format("{} of {} domains shown.\n", shown, totals.domains);
+  part.tree.add_number("totalRcp", totals.recipients);
   [[maybe_unused]] const bool read = co_await reply.add(part);
   co_return control::Answer();
 }

@@ -104,8 +104,7 @@ void add_recipient(control::Reply::Part& part, const delivery::ListedRecipient& 
 
 /// Shard by shard, queue by queue: a page of names, then the recipients of these queues, a slice at a time.
 runtime::Task<control::Answer> Node::list_recipients(const control::Command& command, control::Reply& reply) {
-  static constexpr std::size_t kListedUsually = 100, kListedMax = 1'000'000, kRecipients = 1024,
-                               kNames = 512;
+  static constexpr std::size_t kListedUsually = 100, kListedMax = 1'000'000, kRecipients = 1024, kNames = 512;
   const auto narrowed = narrow(command);
   if (!narrowed) co_return control::Answer::error(narrowed.error());
   const delivery::RecipientFilter& filter = narrowed->filter;

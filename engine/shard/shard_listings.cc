@@ -1,4 +1,4 @@
-// What a data shard shows of its queues, jobs and virtual MTAs: a slice at a time, so that nothing else on the core waits.
+// What a data shard shows of its queues, jobs and virtual MTAs: a slice at a time, so that nothing else waits.
 #include <algorithm>
 #include <map>
 

@@ -34,8 +34,8 @@ class JobTable {
   void leave(Job& job);
   /// Holds for messages that come later, too.
   void pause(std::string_view name, bool paused);
-  /// Visits up to `most` jobs in the order of their names, those behind `after`: first `visit(const Job*, name)` for what
-  /// is stored, null for names that are only paused. Answers the last name; empty: there are no more.
+  /// Visits up to `most` jobs in the order of their names, those behind `after`: visit(const Job*, name), null
+  /// for a name that is only paused. Answers the last name; empty: there are no more.
   template <class F>
   std::string visit_some(std::string_view after, std::size_t most, F&& visit) const;
 

@@ -5,6 +5,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -147,6 +148,7 @@ class Spool {
     std::uint64_t segments_recycled = 0;  ///< since start
     std::uint64_t disk_bytes = 0;         ///< of all segment files
     std::uint64_t buffers_pinned = 0;
+    std::optional<Error> no_room;  ///< why no further segment can be made
   };
   [[nodiscard]] Stats stats() const;
 

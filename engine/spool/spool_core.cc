@@ -293,6 +293,7 @@ Spool::Stats SpoolCore::stats() const {
   out.segments_recycled = store_.recycled();
   out.disk_bytes = store_.disk_bytes();
   out.buffers_pinned = buffers_.pinned();
+  if (!store_.has_room()) out.no_room = store_.why_stuck();
   return out;
 }
 

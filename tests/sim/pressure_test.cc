@@ -57,6 +57,26 @@ TEST(PressureSim, ShortMemoryRefusesNewMail) {
   EXPECT_NE(log.find("new mail is accepted again"), std::string::npos) << log;
 }
 
+TEST(IntakeWatch, SaysOnceWhatBeginsAndEnds) {
+  using Cause = injection::Intake::Refusing::Cause;
+  shard::IntakeWatch watch;
+  const auto at = [](int seconds) { return WallTime{std::chrono::seconds(1'000'000 + seconds)}; };
+  const shard::Refused full{Cause::Spool, "452 4.3.1 full", "no room"},
+      other{Cause::Spool, "452 4.3.1 full", "read-only"};
+  EXPECT_TRUE(watch.look({}, at(0)).empty());
+  EXPECT_EQ(watch.look({full}, at(1)).size(), 1u);
+  // Two shards with two reasons of one kind do not take turns.
+  for (int second = 2; second < 10; ++second) EXPECT_TRUE(watch.look({other, full}, at(second)).empty());
+  ASSERT_EQ(watch.standing().size(), 1u);
+  EXPECT_EQ(watch.standing()[0].since, at(1));
+  EXPECT_EQ(watch.look({other}, at(10)).size(), 1u) << "another reason is news";
+  EXPECT_TRUE(watch.look({}, at(11)).empty()) << "it may come again at once";
+  EXPECT_TRUE(watch.look({other}, at(12)).empty());
+  EXPECT_EQ(watch.look({}, at(30)).size(), 1u);
+  EXPECT_TRUE(watch.standing().empty());
+  EXPECT_TRUE(watch.look({}, at(31)).empty());
+}
+
 TEST(PressureSim, AFullQueueRefusesNewMailUntilItDrains) {
   IdentityRig rig("spool-max-recipients 3\n");
   ASSERT_TRUE(rig.boot());
@@ -71,9 +91,24 @@ TEST(PressureSim, AFullQueueRefusesNewMailUntilItDrains) {
   rig.scenario.crash(Crash::Kill);
   ASSERT_TRUE(rig.scenario.boot());
   EXPECT_EQ(rig.send("o", {"5@a.test"}).substr(0, 9), "452 4.3.1");
+  const auto status = [&rig] {
+    const auto answer =
+        finish(rig.scenario.world,
+               rig.scenario.node->node().execute(*control::Command::of({"show", "status"})), 1min);
+    return answer ? answer->text : std::string();
+  };
+  EXPECT_NE(status().find("REFUSED  new mail, with 452 4.3.1 too many recipients queued"), std::string::npos)
+      << status();
   for (auto& one : rig.scenario.receivers) one->set_mood({});
   rig.settle();
   EXPECT_EQ(rig.send("o", {"5@a.test"}), "250");
+  rig.scenario.world.run_for(shard::IntakeWatch::kCalm + 2s);
+  EXPECT_EQ(status().find("REFUSED"), std::string::npos) << status();
+  const std::string log = rig.scenario.world.disk().content("/var/log/sluice.log");
+  EXPECT_NE(log.find("Ready to deliver, but new mail is refused for now"), std::string::npos) << log;
+  EXPECT_NE(log.find("New mail is refused with 452 4.3.1 too many recipients queued"), std::string::npos)
+      << log;
+  EXPECT_NE(log.find("New mail is no longer refused for this reason"), std::string::npos) << log;
 }
 
 TEST(PressureSim, LazyOutcomesLoseNothingWhenThePowerGoes) {
