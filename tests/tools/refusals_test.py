@@ -96,7 +96,7 @@ class Refusals(unittest.TestCase):
         out = {"check": self.run_program(SLUICE, "check", self.file),
                "check --offline": self.run_program(SLUICE, "check", "--offline", self.file),
                "sluiced --check": self.run_program(SLUICED, "--check", self.file),
-               "test config": self.ask("test", "config"),
+               "test config": self.run_program(SLUICE, "--config", self.file, "test", "config"),
                "reload --dry-run": self.ask("reload", "--dry-run"),
                "reload": self.ask("reload")}
         return out
