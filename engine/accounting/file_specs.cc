@@ -1,6 +1,7 @@
 #include "engine/accounting/file_specs.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "policy/accounting/privacy.h"
 
@@ -55,6 +56,7 @@ std::vector<std::string> arguments_of(std::string_view command) {
 
 std::expected<std::vector<std::string>, std::string> check_files(const std::vector<config::AcctFile>& files) {
   std::vector<std::string> warnings;
+  std::unordered_set<std::string> names;
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (files[i].is_webhook()) {
       warnings.push_back("<acct-file " + files[i].http_webhook_url +
@@ -65,10 +67,8 @@ std::expected<std::vector<std::string>, std::string> check_files(const std::vect
     if (!layout) return std::unexpected(layout.error());
     for (const std::string& warning : layout->warnings())
       warnings.push_back(name_of(files[i]) + ": " + warning);
-    for (std::size_t j = 0; j < i; ++j) {
-      if (!files[j].is_webhook() && name_of(files[j]) == name_of(files[i]))
-        return std::unexpected("two <acct-file " + name_of(files[i]) + "> blocks");
-    }
+    if (!names.insert(name_of(files[i])).second)
+      return std::unexpected("two <acct-file " + name_of(files[i]) + "> blocks");
   }
   return warnings;
 }

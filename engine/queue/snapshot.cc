@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine/queue/sources.h"
 #include "policy/accounting/record_layout.h"
@@ -130,14 +131,14 @@ std::expected<std::vector<BounceActions>, std::string> bounce_actions(const conf
 /// Headers that accounting files ask for, each once: injection keeps them with the message.
 std::expected<std::vector<std::string>, std::string> accounted_headers(const config::Config& config) {
   std::vector<std::string> out;
+  std::unordered_set<std::string> seen;
   for (const config::AcctFile& file : config.acct_files) {
     const auto layout = accounting::RecordLayout::make(file);
     if (!layout) return std::unexpected(file.path + ": " + layout.error().message);
     for (const config::RecordType type : {config::RecordType::Delivery, config::RecordType::Bounce,
                                           config::RecordType::Transient, config::RecordType::Reception}) {
       for (std::string& name : layout->headers_needed(type)) {
-        const auto same = [&name](const std::string& known) { return iequals(known, name); };
-        if (std::none_of(out.begin(), out.end(), same)) out.push_back(std::move(name));
+        if (seen.insert(to_lower(name)).second) out.push_back(std::move(name));
       }
     }
   }
@@ -313,6 +314,36 @@ ShardId Snapshot::home_of(config::VmtaId vmta, std::string_view domain) const {
   return ShardId{static_cast<std::uint32_t>(std::hash<std::string_view>{}(domain) % shards)};
 }
 
+namespace {
+
+/// What is made of the text alone, and can fail.
+std::expected<void, std::string> compile(Snapshot& out) {
+  auto categories = bounce_categories(*out.config);
+  if (!categories) return std::unexpected(categories.error());
+  out.bounce_categories = std::move(*categories);
+  auto replies = reply_rules(*out.config);
+  if (!replies) return std::unexpected(replies.error());
+  out.reply_rules = std::move(*replies);
+  auto actions = bounce_actions(*out.config);
+  if (!actions) return std::unexpected(actions.error());
+  out.bounce_actions = std::move(*actions);
+  auto headers = accounted_headers(*out.config);
+  if (!headers) return std::unexpected(headers.error());
+  out.accounted_headers = std::move(*headers);
+  auto rules = identity_rules(out.config);
+  if (!rules) return std::unexpected(rules.error());
+  out.rules = std::move(*rules);
+  return {};
+}
+
+}  // namespace
+
+std::expected<void, std::string> check_compiles(std::shared_ptr<const config::Config> config) {
+  Snapshot scratch;
+  scratch.config = std::move(config);
+  return compile(scratch);
+}
+
 std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
     std::shared_ptr<const config::Config> config, std::uint32_t shards,
     const std::vector<IpAddress>& local_addresses, const Clocks& clocks, SharedState& shared,
@@ -322,21 +353,7 @@ std::expected<std::shared_ptr<const Snapshot>, std::string> make_snapshot(
   out->config = std::move(config);
   out->shards = shards;
   out->number = before == nullptr ? 1 : before->number + 1;
-  auto categories = bounce_categories(*out->config);
-  if (!categories) return std::unexpected(categories.error());
-  out->bounce_categories = std::move(*categories);
-  auto replies = reply_rules(*out->config);
-  if (!replies) return std::unexpected(replies.error());
-  out->reply_rules = std::move(*replies);
-  auto actions = bounce_actions(*out->config);
-  if (!actions) return std::unexpected(actions.error());
-  out->bounce_actions = std::move(*actions);
-  auto headers = accounted_headers(*out->config);
-  if (!headers) return std::unexpected(headers.error());
-  out->accounted_headers = std::move(*headers);
-  auto rules = identity_rules(out->config);
-  if (!rules) return std::unexpected(rules.error());
-  out->rules = std::move(*rules);
+  if (auto compiled = compile(*out); !compiled) return std::unexpected(compiled.error());
   const config::GlobalSettings& global = out->config->globals;
   out->own_hosts = own_hosts(*out->config, local_addresses);
   out->domain_suffix = domain_suffix(global);

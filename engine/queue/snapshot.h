@@ -106,6 +106,10 @@ struct SharedState {
   ShardId control;            ///< the control shard; as `remembered`
 };
 
+/// Whether make_snapshot() takes this configuration, as far as its text decides: every pattern compiles, lists do not
+/// call each other in a circle, columns exist. Costs what they cost. Thread: any. Errors: in words for the operator.
+[[nodiscard]] std::expected<void, std::string> check_compiles(std::shared_ptr<const config::Config> config);
+
 /// Builds the snapshot of `config`. Nothing that runs changes by it: `shared` merely gets entries for names
 /// it did not know. Source addresses that two VMTAs share put both on one shard: an address's connections
 /// live on one core. VMTAs stay on the shard they have in `before` (null: the first configuration), unless

@@ -48,7 +48,7 @@ void add_proxies(Identity& out, const config::Config& config, const std::vector<
   for (const config::SourceHost& host : local_hosts) append_local(local, host.source, local_addresses);
   std::uint32_t rank = 0;
   for (const std::string& name : names) {
-    const config::Proxy* proxy = config::find_proxy(config, name);
+    const config::Proxy* proxy = config.find_proxy(name);
     if (proxy == nullptr) continue;
     auto server = config::parse_proxy_server(proxy->server);
     if (!server) continue;  // no such configuration is loaded

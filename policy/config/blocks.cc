@@ -62,7 +62,7 @@ void Loader::open_block(const Statement& statement) {
           fits_above ? "</" + open + "> seems to be missing before this line"
                      : "it belongs in " + describe(kind->parents));
     if (fits_above) {
-      closed_early_.push_back(open);
+      ++closed_early_[open];
       pop_frame();
     } else {
       frame.scope = Scope::Ignored;
@@ -94,9 +94,8 @@ void Loader::close_block(const Statement& statement) {
   while (match > 1 && frames_[match - 1].tag != tag) --match;
   if (match <= 1 || frames_[match - 1].origin.file != position_.file) {
     // The block was closed for the sake of one that cannot stand inside of it; that was reported.
-    if (const auto early = std::find(closed_early_.begin(), closed_early_.end(), tag);
-        early != closed_early_.end()) {
-      closed_early_.erase(early);
+    if (const auto early = closed_early_.find(tag); early != closed_early_.end() && early->second > 0) {
+      --early->second;
       return;
     }
     return error(statement.name, "</" + tag + "> without <" + tag + '>', {},

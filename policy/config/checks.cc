@@ -5,7 +5,6 @@
 #include "policy/base/ascii.h"
 #include "policy/base/mail_address.h"
 #include "policy/config/loader.h"
-#include "policy/config/pattern_checks.h"
 #include "policy/local/macros.h"
 
 namespace sluice::config {
@@ -21,11 +20,22 @@ std::string plain_path(std::string_view path) {
   return out;
 }
 
+template <class List>
+auto names_in(const std::vector<List>& lists) {
+  return [&lists] {
+    std::vector<std::string_view> out;
+    for (const List& list : lists) out.push_back(list.name);
+    return out;
+  };
+}
+
 }  // namespace
 
-void Finisher::missing(Origin where, std::string_view what, std::string_view name,
-                       std::vector<std::string_view> known) {
-  const std::string_view nearest = nearest_name(name, known);
+void Finisher::missing(Origin where, std::string_view what, std::string_view name, const Names& known) {
+  // Advice costs a look at all names: not for what is not shown.
+  const std::vector<std::string_view> names =
+      known && !reporter_.full() ? known() : std::vector<std::string_view>();
+  const std::string_view nearest = nearest_name(name, names);
   // A part of a configuration may name what another part defines.
   reporter_.add(where, 0,
                 {reporter_.options().fragment ? Severity::Warning : Severity::Error,
@@ -39,11 +49,13 @@ bool Finisher::is_identity(std::string_view name) const {
   return config_.find_vmta(name).has_value() || config_.find_pool(name).has_value();
 }
 
-std::vector<std::string_view> Finisher::identity_names() const {
-  std::vector<std::string_view> out;
-  for (const Vmta& vmta : config_.vmtas) out.push_back(vmta.name);
-  for (const Pool& pool : config_.pools) out.push_back(pool.name);
-  return out;
+Finisher::Names Finisher::identity_names() const {
+  return [this] {
+    std::vector<std::string_view> out;
+    for (const Vmta& vmta : config_.vmtas) out.push_back(vmta.name);
+    for (const Pool& pool : config_.pools) out.push_back(pool.name);
+    return out;
+  };
 }
 
 void Finisher::check_required() {
@@ -58,12 +70,11 @@ void Finisher::check_required() {
   if (globals.control_socket.empty()) globals.control_socket = globals.run_dir + "/control";
   if (reporter_.options().fragment) return;
   if (globals.log_file.empty()) error({}, "No logging file specified", "log-file FILE");
-  for (auto one = config_.spools.begin(); one != config_.spools.end(); ++one) {
-    one->dir = plain_path(one->dir);
-    const auto twice =
-        std::find_if(config_.spools.begin(), one, [&](const Spool& s) { return s.dir == one->dir; });
-    if (twice != one)
-      error(one->origin, "the spool " + one->dir + " is named twice", "one <spool> block per directory");
+  std::unordered_set<std::string> dirs;
+  for (Spool& one : config_.spools) {
+    one.dir = plain_path(one.dir);
+    if (!dirs.insert(one.dir).second)
+      error(one.origin, "the spool " + one.dir + " is named twice", "one <spool> block per directory");
   }
   if (config_.spools.empty()) error({}, "no spool specified", "<spool DIR> ... </spool>");
   const bool writable = std::any_of(config_.spools.begin(), config_.spools.end(),
@@ -84,14 +95,10 @@ void Finisher::check_domain_references(const DomainLayer& layer) {
       const std::string& value = assignment.value;
       if (value == "\"\"") continue;
       if (name == "smtp-pattern-list" && value.find_first_of(" \t\"") == std::string::npos) {
-        std::vector<std::string_view> known;
-        for (const ReplyList& list : config_.reply_lists) known.push_back(list.name);
         if (config_.find_reply_list(value) == nullptr)
-          missing(assignment.origin, "smtp-pattern-list", value, std::move(known));
+          missing(assignment.origin, "smtp-pattern-list", value, names_in(config_.reply_lists));
       } else if (name == "bounce-actions" && config_.find_bounce_actions(value) == nullptr) {
-        std::vector<std::string_view> known;
-        for (const BounceActionList& list : config_.bounce_actions) known.push_back(list.name);
-        missing(assignment.origin, "bounce-actions", value, std::move(known));
+        missing(assignment.origin, "bounce-actions", value, names_in(config_.bounce_actions));
       } else if (name == "reroute-to-virtual-mta" || name == "backoff-reroute-to-virtual-mta" ||
                  name == "route-to-pool") {
         if (!is_identity(value)) missing(assignment.origin, "virtual MTA or pool", value, identity_names());
@@ -101,6 +108,8 @@ void Finisher::check_domain_references(const DomainLayer& layer) {
 }
 
 void Finisher::check_source_references() {
+  std::unordered_set<std::string> groups;
+  for (const SourceGroup& group : config_.source_groups) groups.insert(to_lower(group.name));
   for (const SourceBlock& block : config_.sources) {
     for (const Assignment& assignment : block.assignments) {
       const std::string_view name = table_.rows()[assignment.row].name;
@@ -108,29 +117,17 @@ void Finisher::check_source_references() {
       if (value == "\"\"") continue;
       if (name == "default-virtual-mta" && value != "by-smtp-source-ip" && !is_identity(value)) {
         missing(assignment.origin, "virtual MTA or pool", value, identity_names());
-      } else if (name == "pattern-list") {
-        const PatternList* list = config_.find_pattern_list(value);
-        std::vector<std::string_view> known;
-        for (const PatternList& candidate : config_.pattern_lists) known.push_back(candidate.name);
-        if (list == nullptr) missing(assignment.origin, "pattern-list", value, std::move(known));
+      } else if (name == "pattern-list" && config_.find_pattern_list(value) == nullptr) {
+        missing(assignment.origin, "pattern-list", value, names_in(config_.pattern_lists));
       } else if (name == "rewrite-list" && config_.find_rewrite_list(value) == nullptr) {
-        std::vector<std::string_view> known;
-        for (const RewriteList& list : config_.rewrite_lists) known.push_back(list.name);
-        missing(assignment.origin, "rewrite-list", value, std::move(known));
+        missing(assignment.origin, "rewrite-list", value, names_in(config_.rewrite_lists));
       } else if (name == "suppression-lists") {
         for (const std::string_view item : split_list(value)) {
-          std::vector<std::string_view> known;
-          for (const AddressList& list : config_.address_lists) known.push_back(list.name);
           if (config_.find_address_list(item) == nullptr)
-            missing(assignment.origin, "address-list", item, std::move(known));
+            missing(assignment.origin, "address-list", item, names_in(config_.address_lists));
         }
-      } else if (name == "source-group") {
-        std::vector<std::string_view> known;
-        for (const SourceGroup& group : config_.source_groups) known.push_back(group.name);
-        if (std::none_of(known.begin(), known.end(),
-                         [&](std::string_view item) { return iequals(item, value); })) {
-          missing(assignment.origin, "source-group", value, std::move(known));
-        }
+      } else if (name == "source-group" && !groups.contains(to_lower(value))) {
+        missing(assignment.origin, "source-group", value, names_in(config_.source_groups));
       }
     }
   }
@@ -139,10 +136,13 @@ void Finisher::check_source_references() {
 void Finisher::check_references() {
   for (const DomainLayer& layer : config_.layers_.layers) check_domain_references(layer);
   check_source_references();
-  std::vector<std::string_view> sources;
-  for (const SourceBlock& block : config_.sources) {
-    if (!block.cidr) sources.push_back(block.name);
-  }
+  const Names sources = [this] {
+    std::vector<std::string_view> out;
+    for (const SourceBlock& block : config_.sources) {
+      if (!block.cidr) out.push_back(block.name);
+    }
+    return out;
+  };
   for (const SmtpListener& listener : config_.listeners) {
     if (!listener.source.empty() && !config_.has_source(listener.source))
       missing(listener.origin, "source", listener.source, sources);
@@ -204,105 +204,58 @@ void Finisher::check_traps() {
   check_domain_traps();
 }
 
-void Finisher::check_message_patterns(const std::vector<MessagePattern>& patterns) {
-  for (std::size_t i = 0; i < patterns.size(); ++i) {
-    check_message_patterns(patterns[i].nested);
-    for (std::size_t before = 0; before < i; ++before) {
-      const MessagePattern& earlier = patterns[before];
-      const bool any = earlier.kind == MessagePatternKind::Any;
-      const bool same = earlier.kind == patterns[i].kind && iequals(earlier.header, patterns[i].header) &&
-                        pattern_covers(earlier.pattern.text, patterns[i].pattern.text);
-      if (!any && !same) continue;
-      warn(patterns[i].origin, any ? "never reached: the * above matches everything"
-                                   : "never reached: /" + earlier.pattern.text + "/ above matches all of it");
-      if (any) return;
-      break;
-    }
-  }
-}
-
-/// The first entry that matches decides, so one behind a wider one never does.
-void Finisher::check_shadowed_access() {
-  const std::vector<HttpAccess>& access = config_.globals.http_access;
-  for (std::size_t i = 1; i < access.size(); ++i) {
-    const auto wider = std::find_if(access.begin(), access.begin() + static_cast<std::ptrdiff_t>(i),
-                                    [&](const HttpAccess& one) {
-                                      return one.client.prefix_bits() <= access[i].client.prefix_bits() &&
-                                             one.client.contains(access[i].client.address());
-                                    });
-    if (wider != access.begin() + static_cast<std::ptrdiff_t>(i))
-      warn(access[i].origin, "never reached: http-access " + wider->client.text() + " above matches first");
-  }
-  const auto keys = [&](const std::vector<DomainKey>& list) {
-    const auto all =
-        std::find_if(list.begin(), list.end(), [](const DomainKey& key) { return key.domain == "*"; });
-    if (all != list.end() && all + 1 != list.end() && (all + 1)->domain != "*")
-      warn((all + 1)->origin, "never used: the domain-key for * above fits every domain",
-           "put the one for * last");
-  };
-  keys(config_.globals.domain_key);
-  for (const Vmta& vmta : config_.vmtas) keys(vmta.settings.domain_key);
-}
-
-void Finisher::check_pattern(const Regex& pattern, PatternSubject subject) {
-  const std::string why = why_never_matches(pattern.text, subject);
-  if (!why.empty()) warn(pattern.origin, "never matches: " + why);
-}
-
-void Finisher::check_bounce_patterns() {
-  static constexpr std::size_t kComparedMax = 1000;  ///< each is held against all before it
-  const std::vector<BounceCategoryRule>& rules = config_.bounce_categories;
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    check_pattern(rules[i].pattern, PatternSubject::StatusDiag);
-    if (i > kComparedMax) continue;
-    for (std::size_t before = 0; before < i; ++before) {
-      if (!pattern_covers(rules[before].pattern.text, rules[i].pattern.text)) continue;
-      warn(rules[i].pattern.origin,
-           rules[before].pattern.text.empty()
-               ? "never reached: the empty pattern above matches everything"
-               : "never reached: /" + rules[before].pattern.text + "/ above matches all of it");
-      if (rules[before].pattern.text.empty()) return;  // one warning for all that follow
-      break;
-    }
-  }
-}
-
-/// Of conflicting actions the first that matches counts, others add up: a rule is in vain when all it does is
-/// decided by an earlier one that matches whenever it does.
-void Finisher::check_reply_list(const ReplyList& list) {
-  if (list.rules.empty()) warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
-  const auto in_vain = [](const ReplyRule& earlier, const ReplyRule& later) {
-    return (!later.mode || earlier.mode) && (!later.skip_mx || earlier.skip_mx || earlier.bounce_queue) &&
-           (!later.bounce_queue || earlier.bounce_queue || earlier.skip_mx) &&
-           (!later.bounce_recipient || earlier.bounce_recipient) &&
-           (!later.defer_queue || earlier.defer_queue) &&
-           (!later.disable_source_ip || earlier.disable_source_ip) &&
-           (!later.retry_after || earlier.retry_after);
-  };
-  for (std::size_t i = 0; i < list.rules.size(); ++i) {
-    const ReplyRule& rule = list.rules[i];
-    check_pattern(rule.pattern, PatternSubject::Reply);
-    for (std::size_t before = 0; before < i; ++before) {
-      const ReplyRule& earlier = list.rules[before];
-      if (!pattern_covers(earlier.pattern.text, rule.pattern.text) || !in_vain(earlier, rule)) continue;
-      warn(rule.pattern.origin,
-           earlier.pattern.text.empty()
-               ? "never reached: the empty pattern above matches everything and sets the mode first"
-               : "in vain: /" + earlier.pattern.text + "/ above matches first and does the same");
-      break;
-    }
-  }
-}
-
-/// An identity that layer `l` belongs to: the VMTA itself, a member of the pool, {default} for the global
-/// layer.
-std::optional<VmtaId> Finisher::identity_of_layer(std::size_t l) const {
-  if (l == 0) return kDefaultVmta;
+/// For each layer an identity it belongs to: the VMTA itself, a member of the pool, {default} for the global one.
+std::vector<std::optional<VmtaId>> Finisher::identities_of_layers() const {
+  std::vector<std::optional<VmtaId>> out(config_.layers_.layers.size());
   for (const Vmta& vmta : config_.vmtas) {
-    const bool own = config_.layers_.of_vmta[vmta.id.raw()] == l;
-    if (own || (vmta.domain_pool && config_.layers_.of_pool[vmta.domain_pool->raw()] == l)) return vmta.id;
+    const auto take = [&](std::uint32_t layer) {
+      if (layer != 0 && !out[layer]) out[layer] = vmta.id;
+    };
+    take(config_.layers_.of_vmta[vmta.id.raw()]);
+    if (vmta.domain_pool) take(config_.layers_.of_pool[vmta.domain_pool->raw()]);
   }
-  return std::nullopt;
+  out.front() = kDefaultVmta;
+  return out;
+}
+
+namespace {
+
+template <class Settings>
+bool gives_source(const Settings& settings) {
+  return !settings.smtp_source_host.empty() || !settings.smtp_proxy_source_host.empty() ||
+         !settings.use_proxy.empty();
+}
+
+}  // namespace
+
+const Everybody& Finisher::everybody() {
+  if (everybody_) return *everybody_;
+  Everybody& out = everybody_.emplace();
+  for (const Vmta& vmta : config_.vmtas) {
+    out.some_are_cold = out.some_are_cold || !vmta.settings.cold_virtual_mta.empty();
+    out.some_have_sources = out.some_have_sources || gives_source(vmta.settings);
+  }
+  out.proxied_by_pool.resize(config_.vmtas.size());
+  for (const Pool& pool : config_.pools) {
+    if (pool.settings.use_proxy.empty()) continue;
+    out.proxied_by_pool[kDefaultVmta.raw()] = true;
+    for (const PoolMember& member : pool.settings.members) out.proxied_by_pool[member.id.raw()] = true;
+  }
+  return out;
+}
+
+/// Blocks of the top level are everybody's, so {default} stands for all.
+bool Finisher::may_be_cold(VmtaId vmta) {
+  const Vmta& identity = config_.vmta(vmta);
+  if (!identity.settings.cold_virtual_mta.empty()) return true;
+  if (identity.domain_pool && !config_.pool(*identity.domain_pool).settings.cold_virtual_mta.empty())
+    return true;
+  return vmta == kDefaultVmta && everybody().some_are_cold;
+}
+
+bool Finisher::has_fixed_source(VmtaId vmta) {
+  return gives_source(config_.globals) || gives_source(config_.vmta(vmta).settings) ||
+         (vmta == kDefaultVmta && everybody().some_have_sources) || everybody().proxied_by_pool[vmta.raw()];
 }
 
 void Finisher::check_domain_traps() {
@@ -310,19 +263,19 @@ void Finisher::check_domain_traps() {
   static constexpr std::string_view kSuspects[] = {
       "require-starttls",  "type",     "http-delivery-url",        "command",
       "bcc-upon-delivery", "queue-to", "max-cold-virtual-mta-msg", "check-spf-outbound"};
+  const auto identities = identities_of_layers();
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
-    const auto vmta = identity_of_layer(l);
+    const auto vmta = identities[l];
     if (!vmta) continue;
-    for (const DomainBlock& block : config_.layers_.layers[l].blocks) {
-      for (const Assignment& assignment : block.assignments) {
+    const std::vector<DomainBlock>& blocks = config_.layers_.layers[l].blocks;
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      for (const Assignment& assignment : blocks[b].assignments) {
         const std::string_view name = table_.rows()[assignment.row].name;
         if (name == "max-smtp-out" && assignment.value == "0") {
           warn(assignment.origin, "max-smtp-out 0 opens no connection: the mail stays queued");
         }
         if (std::find(std::begin(kSuspects), std::end(kSuspects), name) == std::end(kSuspects)) continue;
-        bool from_macro = false;
-        const auto domains = expand(block.expression, block.origin, from_macro);
-        const auto pattern = domains.empty() ? std::nullopt : DomainPattern::parse(domains.front());
+        const std::optional<DomainPattern>& pattern = first_patterns_[l][b];
         if (!pattern) continue;
         const std::string domain =
             pattern->kind == DomainPatternKind::Subdomains ? "x." + pattern->domain : pattern->domain;
@@ -345,28 +298,10 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment,
   if (name == "require-starttls" && effective.require_starttls && !effective.use_starttls) {
     warn(assignment.origin, "require-starttls with use-starttls no: nothing can be sent");
   } else if (name == "max-cold-virtual-mta-msg") {
-    const Vmta& identity = config_.vmta(vmta);
-    bool cold = !identity.settings.cold_virtual_mta.empty();
-    if (identity.domain_pool)
-      cold = cold || !config_.pool(*identity.domain_pool).settings.cold_virtual_mta.empty();
-    if (vmta == kDefaultVmta) {
-      for (const Vmta& any : config_.vmtas) cold = cold || !any.settings.cold_virtual_mta.empty();
-    }
-    if (!cold) warn(assignment.origin, "max-cold-virtual-mta-msg has no effect without cold-virtual-mta");
+    if (!may_be_cold(vmta))
+      warn(assignment.origin, "max-cold-virtual-mta-msg has no effect without cold-virtual-mta");
   } else if (name == "check-spf-outbound" && effective.check_spf_outbound) {
-    const auto gives_one = [](const auto& settings) {
-      return !settings.smtp_source_host.empty() || !settings.smtp_proxy_source_host.empty() ||
-             !settings.use_proxy.empty();
-    };
-    bool fixed = gives_one(config_.globals) || gives_one(config_.vmta(vmta).settings);
-    // Blocks of the top level are everybody's.
-    for (const Vmta& any : config_.vmtas) fixed = fixed || (vmta == kDefaultVmta && gives_one(any.settings));
-    for (const Pool& pool : config_.pools) {
-      const bool has_it = std::ranges::any_of(pool.settings.members,
-                                              [vmta](const PoolMember& one) { return one.id == vmta; });
-      fixed = fixed || ((has_it || vmta == kDefaultVmta) && !pool.settings.use_proxy.empty());
-    }
-    if (!fixed) {
+    if (!has_fixed_source(vmta)) {
       warn(assignment.origin,
            "check-spf-outbound needs a source address, but virtual MTA \"" + config_.vmta(vmta).name +
                "\" has none: the one the system chooses is checked",

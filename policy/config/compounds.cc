@@ -1,5 +1,6 @@
 // Value types with an inner structure: hosts, certificates, source addresses, keys.
 #include "policy/base/ascii.h"
+#include "policy/config/host_names.h"
 #include "policy/config/value.h"
 
 namespace sluice::config {
@@ -131,15 +132,15 @@ std::optional<SourceHost> Codec<SourceHost>::parse(std::string_view token, Value
     if (out.ehlo.empty()) out.ehlo = attribute(*attributes, "ehlo");
     if (out.ehlo.empty()) out.ehlo = attribute(*attributes, "host");
   } else {
-    auto host = unquote((*words)[1], value);
-    if (!host) return std::nullopt;
-    out.ehlo = std::move(*host);
+    out.ehlo = (*words)[1];
   }
-  out.ehlo = normalise_domain(out.ehlo);
   if (out.ehlo.empty()) {
     value.fail((*words)[1], "argument missing", std::string(kGrammar));
     return std::nullopt;
   }
+  auto ehlo = parse_ehlo_name(out.ehlo, value, (*words)[1]);
+  if (!ehlo) return std::nullopt;
+  out.ehlo = std::move(*ehlo);
   return out;
 }
 std::string Codec<SourceHost>::format(const SourceHost& item) {
@@ -164,8 +165,10 @@ std::optional<ProxySourceHost> Codec<ProxySourceHost>::parse(std::string_view to
     if (!address) return std::nullopt;
     client = Endpoint{*address, 0};
   }
+  auto ehlo = parse_ehlo_name((*words)[3], value, (*words)[3]);
+  if (!ehlo) return std::nullopt;
   return ProxySourceHost{*source, std::string(proxy.substr(0, colon)), static_cast<std::uint16_t>(*port),
-                         *client, normalise_domain((*words)[3])};
+                         *client, std::move(*ehlo)};
 }
 std::string Codec<ProxySourceHost>::format(const ProxySourceHost& item) {
   return Codec<Cidr>::format(item.source) + ' ' + item.proxy + ':' + std::to_string(item.proxy_port) + ' ' +

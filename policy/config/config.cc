@@ -2,6 +2,8 @@
 #include "policy/config/config.h"
 
 #include <algorithm>
+#include <map>
+#include <unordered_set>
 
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
@@ -10,14 +12,21 @@
 namespace sluice::config {
 namespace {
 
+/// Places in a list by name, without case.
+using Names = std::unordered_map<std::string, std::size_t>;
+
+/// The last definition wins: a user's list replaces the vendor's, which is read before it.
 template <class List>
-auto* find_named(const List& list, std::string_view name) {
-  const typename List::value_type* found = nullptr;
-  // The last definition wins: a user's list replaces the vendor's, which is read before it.
-  for (const auto& item : list) {
-    if (iequals(item.name, name)) found = &item;
-  }
-  return found;
+Names last_of_each(const List& list) {
+  Names out;
+  for (std::size_t i = 0; i < list.size(); ++i) out[to_lower(list[i].name)] = i;
+  return out;
+}
+
+template <class List>
+auto* find_named(const List& list, const Names& names, std::string_view name) {
+  const auto found = names.find(to_lower(name));
+  return found == names.end() ? nullptr : &list[found->second];
 }
 
 template <class Record>
@@ -143,6 +152,21 @@ void fill_backoff(const std::vector<bool>& assigned, DomainSettings& settings) {
     settings.backoff_max_data_volume_rate = settings.max_data_volume_rate;
 }
 
+/// Rules for one text are one rule: the first, with the last time.
+void join_inline_rules(std::vector<ReplyRule>& rules) {
+  if (rules.size() < 2) return;
+  std::vector<ReplyRule> out;
+  std::unordered_map<std::string, std::size_t> places;
+  for (ReplyRule& rule : rules) {
+    const auto [known, fresh] = places.try_emplace(rule.pattern.text, out.size());
+    if (fresh)
+      out.push_back(std::move(rule));
+    else if (rule.retry_after)
+      out[known->second].retry_after = rule.retry_after;
+  }
+  rules = std::move(out);
+}
+
 }  // namespace
 
 std::optional<VmtaId> Config::find_vmta(std::string_view name) const {
@@ -155,25 +179,60 @@ std::optional<PoolId> Config::find_pool(std::string_view name) const {
   return it == pool_ids_.end() ? std::nullopt : std::optional(it->second);
 }
 
+struct Config::Index {
+  Names reply_lists, pattern_lists, address_lists, rewrite_lists, bounce_actions, proxies;
+  Names users;  ///< with case
+  std::unordered_map<std::string, std::vector<std::size_t>> named_sources;
+  /// By the length of the prefix; each in file order.
+  std::map<unsigned, std::map<IpAddress, std::vector<std::size_t>>> networks;
+};
+
+void Config::make_index() {
+  auto out = std::make_shared<Index>();
+  out->reply_lists = last_of_each(reply_lists);
+  out->pattern_lists = last_of_each(pattern_lists);
+  out->address_lists = last_of_each(address_lists);
+  out->rewrite_lists = last_of_each(rewrite_lists);
+  out->bounce_actions = last_of_each(bounce_actions);
+  for (std::size_t i = 0; i < proxies.size(); ++i) out->proxies.try_emplace(to_lower(proxies[i].name), i);
+  for (std::size_t i = 0; i < smtp_users.size(); ++i) out->users[smtp_users[i].name] = i;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const SourceBlock& block = sources[i];
+    if (block.cidr)
+      out->networks[block.cidr->prefix_bits()][block.cidr->address()].push_back(i);
+    else
+      out->named_sources[to_lower(block.name)].push_back(i);
+  }
+  index_ = std::move(out);
+}
+
 const ReplyList* Config::find_reply_list(std::string_view name) const {
-  return find_named(reply_lists, name);
+  return find_named(reply_lists, index_->reply_lists, name);
 }
 const PatternList* Config::find_pattern_list(std::string_view name) const {
-  return find_named(pattern_lists, name);
+  return find_named(pattern_lists, index_->pattern_lists, name);
 }
 const AddressList* Config::find_address_list(std::string_view name) const {
-  return find_named(address_lists, name);
+  return find_named(address_lists, index_->address_lists, name);
 }
 const RewriteList* Config::find_rewrite_list(std::string_view name) const {
-  return find_named(rewrite_lists, name);
+  return find_named(rewrite_lists, index_->rewrite_lists, name);
 }
 const BounceActionList* Config::find_bounce_actions(std::string_view name) const {
-  return find_named(bounce_actions, name);
+  return find_named(bounce_actions, index_->bounce_actions, name);
+}
+const Proxy* Config::find_proxy(std::string_view name) const {
+  return find_named(proxies, index_->proxies, name);
+}
+const SmtpUser* Config::find_smtp_user(std::string_view name) const {
+  const auto found = index_->users.find(std::string(name));
+  return found == index_->users.end() ? nullptr : &smtp_users[found->second];
 }
 
 std::vector<std::string> Config::mx_rollup_providers() const {
   const auto rows = DirectiveTable::get().rows();
   std::vector<std::string> out;
+  std::unordered_set<std::string> seen;
   for (const DomainLayer& layer : layers_.layers) {
     for (const DomainBlock& block : layer.blocks) {
       const bool names_some =
@@ -182,43 +241,37 @@ std::vector<std::string> Config::mx_rollup_providers() const {
       if (!names_some) continue;
       const DomainBlock* const chain[] = {&block};
       for (const std::string& domain : flatten(chain).mx_rollup) {
-        if (std::find(out.begin(), out.end(), domain) == out.end()) out.push_back(domain);
+        if (seen.insert(domain).second) out.push_back(domain);
       }
     }
   }
   return out;
 }
 
-const SmtpUser* Config::find_smtp_user(std::string_view name) const {
-  const SmtpUser* found = nullptr;
-  for (const SmtpUser& user : smtp_users) {
-    if (user.name == name) found = &user;
+/// Blocks that hold for a client, in the order they are applied: wider networks first, those of one width as they
+/// stand in the file, named ones last.
+std::vector<const SourceBlock*> Config::source_chain(const IpAddress* client, std::string_view name) const {
+  std::vector<const SourceBlock*> chain;
+  const auto take = [&](const std::vector<std::size_t>& blocks) {
+    for (const std::size_t i : blocks) chain.push_back(&sources[i]);
+  };
+  for (const auto& [bits, networks] : index_->networks) {
+    if (client == nullptr || bits > client->bit_count()) break;
+    const std::size_t before = chain.size();
+    const IpAddress own = Cidr(*client, bits).address();
+    if (const auto found = networks.find(own); found != networks.end()) take(found->second);
+    // 0/0 holds addresses of the other family, too.
+    const auto all = bits == 0 && own != IpAddress() ? networks.find(IpAddress()) : networks.end();
+    if (all != networks.end()) take(all->second);
+    std::sort(chain.begin() + static_cast<std::ptrdiff_t>(before), chain.end());
   }
-  return found;
+  if (const auto found = index_->named_sources.find(to_lower(name));
+      !name.empty() && found != index_->named_sources.end())
+    take(found->second);
+  return chain;
 }
 
 namespace {
-
-/// Blocks that hold for a client, in the order they are applied.
-std::vector<const SourceBlock*> source_chain(const std::vector<SourceBlock>& sources, const IpAddress* client,
-                                             std::string_view name) {
-  std::vector<const SourceBlock*> chain;
-  for (const SourceBlock& block : sources) {
-    if (client != nullptr && block.cidr && block.cidr->contains(*client)) chain.push_back(&block);
-  }
-  // Not stable_sort: libstdc++ 12 implements it with a function it calls deprecated. Blocks stand in file
-  // order.
-  std::sort(chain.begin(), chain.end(), [](const SourceBlock* a, const SourceBlock* b) {
-    const unsigned bits_a = a->cidr->prefix_bits(), bits_b = b->cidr->prefix_bits();
-    return bits_a != bits_b ? bits_a < bits_b : a < b;
-  });
-  if (!name.empty()) {
-    for (const SourceBlock& block : sources) {
-      if (!block.cidr && iequals(block.name, name)) chain.push_back(&block);
-    }
-  }
-  return chain;
-}
 
 SourceSettings flatten_sources(const std::vector<const SourceBlock*>& chain) {
   SourceSettings out;
@@ -229,21 +282,20 @@ SourceSettings flatten_sources(const std::vector<const SourceBlock*>& chain) {
 }  // namespace
 
 SourceSettings Config::resolve_source(const IpAddress& client, std::string_view named_source) const {
-  return flatten_sources(source_chain(sources, &client, named_source));
+  return flatten_sources(source_chain(&client, named_source));
 }
 
 SourceSettings Config::resolve_named_source(std::string_view name) const {
-  return flatten_sources(source_chain(sources, nullptr, name));
+  return flatten_sources(source_chain(nullptr, name));
 }
 
 bool Config::has_source(std::string_view name) const {
-  return std::any_of(sources.begin(), sources.end(),
-                     [&](const SourceBlock& block) { return !block.cidr && iequals(block.name, name); });
+  return index_->named_sources.contains(to_lower(name));
 }
 
 std::vector<SettingOrigin> Config::explain_source(const IpAddress& client,
                                                   std::string_view named_source) const {
-  const auto chain = source_chain(sources, &client, named_source);
+  const auto chain = source_chain(&client, named_source);
   OriginTable origins(Scope::Source);
   std::vector<std::string> names;
   for (const SourceBlock* block : chain) names.push_back("<source " + block->name + '>');
@@ -283,6 +335,7 @@ DomainSettings Config::flatten(std::span<const DomainBlock* const> chain) {
     for (const Assignment& assignment : block->assignments) assigned[assignment.row] = true;
     apply_all(block->assignments, out);
   }
+  join_inline_rules(out.inline_reply_rules);
   fill_backoff(assigned, out);
   return out;
 }

@@ -106,6 +106,7 @@ class Config {
   [[nodiscard]] const RewriteList* find_rewrite_list(std::string_view name) const;
   [[nodiscard]] const BounceActionList* find_bounce_actions(std::string_view name) const;
   [[nodiscard]] const SmtpUser* find_smtp_user(std::string_view name) const;
+  [[nodiscard]] const Proxy* find_proxy(std::string_view name) const;
 
   /// Rules for a client: every block whose network holds it, the more specific over the less specific, then
   /// the named source over all of them. An unknown name adds nothing.
@@ -161,6 +162,12 @@ class Config {
   std::vector<std::vector<Assignment>> vmta_lines_;   ///< by VmtaId
   std::unordered_map<std::string, VmtaId> vmta_ids_;  ///< lower case
   std::unordered_map<std::string, PoolId> pool_ids_;
+  /// Where lists and sources stand, by their names and networks. Made once everything is read.
+  struct Index;
+  std::shared_ptr<const Index> index_;
+  void make_index();
+  [[nodiscard]] std::vector<const SourceBlock*> source_chain(const IpAddress* client,
+                                                             std::string_view name) const;
 };
 
 /// Effective settings of queues, remembered. One object per shard.
@@ -200,6 +207,8 @@ struct LoadOptions {
 struct LoadResult {
   std::shared_ptr<const Config> config;  ///< null when there is an error
   std::vector<Diagnostic> diagnostics;   ///< in file order, at most kDiagnosticsMax
+  /// Looked at as a part of a configuration: as was asked for, or because a URL was not fetched.
+  bool is_fragment = false;
   [[nodiscard]] bool ok() const { return config != nullptr; }
 };
 

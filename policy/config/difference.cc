@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "policy/base/ascii.h"
 #include "policy/config/directive.h"
@@ -66,10 +68,10 @@ std::vector<Given> by_directive(const std::vector<SettingOrigin>& settings) {
 
 /// The line that made the difference: the first that the other side has not.
 const SettingOrigin& telling(const Given& of, const Given& other) {
+  std::unordered_set<std::string_view> known;
+  for (const SettingOrigin* one : other.lines) known.insert(one->value);
   for (const SettingOrigin* one : of.lines) {
-    const bool known = std::any_of(other.lines.begin(), other.lines.end(),
-                                   [one](const SettingOrigin* there) { return there->value == one->value; });
-    if (!known) return *one;
+    if (!known.contains(one->value)) return *one;
   }
   return *of.lines.back();
 }
@@ -129,9 +131,13 @@ template <class Block, class Name, class Compare>
 void compare_blocks(std::string& out, const Config& before, const Config& after,
                     const std::vector<Block> Config::* blocks, Name&& name, std::string_view tag,
                     Compare&& compare) {
-  const auto find = [&name](const std::vector<Block>& in, const std::string& wanted) {
-    return std::find_if(in.begin(), in.end(), [&](const Block& one) { return iequals(name(one), wanted); });
+  // Of several with one name the first.
+  const auto places = [&name](const std::vector<Block>& in) {
+    std::unordered_map<std::string, const Block*> out;
+    for (const Block& one : in) out.try_emplace(to_lower(name(one)), &one);
+    return out;
   };
+  const auto old_places = places(before.*blocks), new_places = places(after.*blocks);
   const auto title = [&](const Config& config, const Block& of) {
     std::string text = '<' + std::string(tag);
     if (const std::string named = name(of); !named.empty()) text += ' ' + named;
@@ -139,14 +145,14 @@ void compare_blocks(std::string& out, const Config& before, const Config& after,
     return of.origin.line == 0 ? text : text + in_parentheses(at(config, of.origin));
   };
   for (const Block& one : before.*blocks) {
-    if (find(after.*blocks, name(one)) == (after.*blocks).end()) out += title(before, one) + " is gone\n";
+    if (!new_places.contains(to_lower(name(one)))) out += title(before, one) + " is gone\n";
   }
   for (const Block& one : after.*blocks) {
-    const auto old = find(before.*blocks, name(one));
-    if (old == (before.*blocks).end()) {
+    const auto old = old_places.find(to_lower(name(one)));
+    if (old == old_places.end()) {
       out += title(after, one) + " is new\n";
     } else {
-      append(out, title(after, one), compare(*old, one));
+      append(out, title(after, one), compare(*old->second, one));
     }
   }
 }
@@ -207,6 +213,11 @@ std::vector<std::string> listener_changes(const SmtpListener& a, const SmtpListe
 }
 
 std::vector<std::string> source_changes(const Config& before, const Config& after, const SourceBlock& block) {
+  const auto settings = [&block](const Config& config) {
+    return block.cidr ? config.resolve_source(block.cidr->address())
+                      : config.resolve_named_source(block.name);
+  };
+  if (settings(before) == settings(after)) return {};
   const auto rules = [&block](const Config& config) {
     return block.cidr ? config.explain_source(block.cidr->address())
                       : config.explain_source(IpAddress(), block.name);
@@ -282,6 +293,7 @@ std::string difference_text(const Config& before, const Config& after) {
   compare(&Config::source_groups, "source-group",
           [](const SourceGroup& a, const SourceGroup& b) { return changes(Scope::SourceGroup, a, b); });
   compare(&Config::vmtas, "virtual-mta", [&](const Vmta& a, const Vmta& b) {
+    if (a.settings == b.settings) return std::vector<std::string>();
     return changes(Scope::Vmta, Side{before, before.explain_identity(a.id)},
                    Side{after, after.explain_identity(b.id)});
   });
@@ -320,21 +332,21 @@ std::string difference_text(const Config& before, const Config& after) {
 std::vector<std::string> needs_restart(const Config& before, const Config& after) {
   std::vector<std::string> out = changes(Scope::Global, Side{before, before.explain_globals()},
                                          Side{after, after.explain_globals()}, kRestart);
-  const auto missing_in = [](const Config& in, const Spool& one) {
-    return std::ranges::find(in.spools, one.dir, &Spool::dir) == in.spools.end();
-  };
+  std::unordered_map<std::string_view, const Spool*> was, is;
+  for (const Spool& one : before.spools) was.try_emplace(one.dir, &one);
+  for (const Spool& one : after.spools) is.try_emplace(one.dir, &one);
   const auto title = [](const Config& config, const Spool& one) {
     return "<spool " + one.dir + '>' + in_parentheses(at(config, one.origin));
   };
   for (const Spool& one : before.spools) {
-    if (missing_in(after, one)) out.push_back(title(before, one) + " is gone");
+    if (!is.contains(one.dir)) out.push_back(title(before, one) + " is gone");
   }
   for (const Spool& one : after.spools) {
-    const auto old = std::ranges::find(before.spools, one.dir, &Spool::dir);
-    if (old == before.spools.end()) {
+    const auto old = was.find(one.dir);
+    if (old == was.end()) {
       out.push_back(title(after, one) + " is new");
     } else {
-      for (const std::string& line : changes(Scope::Spool, *old, one))
+      for (const std::string& line : changes(Scope::Spool, *old->second, one))
         out.push_back(title(after, one) + ' ' + line);
     }
   }

@@ -13,7 +13,9 @@ void DomainLayer::add(const DomainPattern& pattern, std::uint32_t block, bool fr
     case DomainPatternKind::Exact: exact_[pattern.domain].push_back(ref); break;
     case DomainPatternKind::Subdomains:
     case DomainPatternKind::DomainAndSubdomains: suffix_[pattern.domain].push_back(ref); break;
-    case DomainPatternKind::AddressLiteral: literals_.push_back({*pattern.literals, ref}); break;
+    case DomainPatternKind::AddressLiteral:
+      literals_[pattern.literals->prefix_bits()][pattern.literals->address()].push_back(ref);
+      break;
   }
 }
 
@@ -24,17 +26,27 @@ void DomainLayer::seal() {
   std::sort(any_.begin(), any_.end(), before);
   for (auto& [name, refs] : exact_) std::sort(refs.begin(), refs.end(), before);
   for (auto& [name, refs] : suffix_) std::sort(refs.begin(), refs.end(), before);
-  std::sort(literals_.begin(), literals_.end(), [&](const LiteralRef& a, const LiteralRef& b) {
-    if (a.network.prefix_bits() != b.network.prefix_bits())
-      return a.network.prefix_bits() < b.network.prefix_bits();
-    return before(a.ref, b.ref);
-  });
+  for (auto& [bits, networks] : literals_) {
+    for (auto& [address, refs] : networks) std::sort(refs.begin(), refs.end(), before);
+  }
 }
 
 void DomainLayer::append(const std::vector<Ref>& refs, bool whole_name,
                          std::vector<const DomainBlock*>& out) const {
   for (const Ref& ref : refs) {
     if (!(whole_name && ref.subdomains_only)) out.push_back(&blocks[ref.block]);
+  }
+}
+
+/// Wider networks first.
+void DomainLayer::append_literals(const IpAddress& address, std::vector<const DomainBlock*>& out) const {
+  for (const auto& [bits, networks] : literals_) {
+    if (bits > address.bit_count()) break;
+    const auto found = networks.find(Cidr(address, bits).address());
+    if (found != networks.end()) append(found->second, false, out);
+    // 0/0 holds IPv6 addresses, too.
+    const auto all = bits == 0 && !address.is_v4() ? networks.find(IpAddress()) : networks.end();
+    if (all != networks.end()) append(all->second, false, out);
   }
 }
 
@@ -55,11 +67,7 @@ void DomainLayer::collect(std::string_view domain, std::vector<const DomainBlock
   if (!literals_.empty() && domain.size() > 2 && domain.front() == '[' && domain.back() == ']') {
     std::string_view inner = domain.substr(1, domain.size() - 2);
     if (istarts_with(inner, "ipv6:")) inner.remove_prefix(5);
-    if (const auto address = IpAddress::parse(inner)) {
-      for (const LiteralRef& literal : literals_) {
-        if (literal.network.contains(*address)) out.push_back(&blocks[literal.ref.block]);
-      }
-    }
+    if (const auto address = IpAddress::parse(inner)) append_literals(*address, out);
   }
   const auto it = exact_.find(domain);
   if (it != exact_.end()) append(it->second, false, out);

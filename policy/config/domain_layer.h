@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -47,10 +48,6 @@ class DomainLayer {
     bool from_macro = false;
     bool subdomains_only = false;
   };
-  struct LiteralRef {
-    Cidr network;
-    Ref ref;
-  };
   struct Hash {
     using is_transparent = void;
     [[nodiscard]] std::size_t operator()(std::string_view text) const noexcept {
@@ -59,11 +56,13 @@ class DomainLayer {
   };
   using Index = std::unordered_map<std::string, std::vector<Ref>, Hash, std::equal_to<>>;
   void append(const std::vector<Ref>& refs, bool whole_name, std::vector<const DomainBlock*>& out) const;
+  void append_literals(const IpAddress& address, std::vector<const DomainBlock*>& out) const;
 
   std::vector<Ref> any_;
   Index exact_;
   Index suffix_;
-  std::vector<LiteralRef> literals_;
+  /// By the length of the prefix.
+  std::map<unsigned, std::map<IpAddress, std::vector<Ref>>> literals_;
 };
 
 }  // namespace sluice::config

@@ -45,8 +45,10 @@ class HostFacts {
   [[nodiscard]] virtual std::optional<std::string> regex_error(std::string_view pattern) = 0;
 };
 
-/// Warnings about files, keys, source addresses and EHLO names, and errors for regular expressions that do
-/// not compile. `files` is asked for the lines to quote.
+/// Errors for regular expressions that do not compile. `files` is asked for the lines to quote.
+[[nodiscard]] std::vector<Diagnostic> check_regexes(const Config& config, HostFacts& facts, FileSource& files);
+
+/// Warnings about files, keys, source addresses and EHLO names. `files` as above.
 [[nodiscard]] std::vector<Diagnostic> check_host(const Config& config, HostFacts& facts, FileSource& files);
 
 }  // namespace sluice::config

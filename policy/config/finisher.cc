@@ -24,6 +24,8 @@ Finisher::Finisher(Config& config, Reporter& reporter,
       table_(DirectiveTable::get()) {}
 
 void Finisher::run() {
+  config_.make_index();
+  join_bounce_rates();
   name_identities();
   resolve_pools();
   expand_macros();
@@ -77,16 +79,17 @@ const std::vector<std::string>* Finisher::macro(std::string_view name, Origin or
     return &done->second;
   const auto it = macros_.find(key);
   if (it == macros_.end()) {
-    std::vector<std::string_view> known;
-    for (const auto& [known_name, definition] : macros_) known.push_back(known_name);
-    missing(origin, "domain macro", key, std::move(known));
+    missing(origin, "domain macro", key, [this] {
+      std::vector<std::string_view> known;
+      for (const auto& [known_name, definition] : macros_) known.push_back(known_name);
+      return known;
+    });
     return &config_.domain_macros[key];
   }
   if (std::find(open.begin(), open.end(), key) != open.end()) {
     error(it->second.origin, "domain macro \"" + key + "\" uses itself");
     return &config_.domain_macros[key];
   }
-  open.push_back(key);
   if (open.size() >= kMacroDepthMax) {
     error(it->second.origin, "domain macro \"" + key + "\": too many macros inside of each other");
     return &config_.domain_macros[key];
@@ -123,7 +126,7 @@ std::vector<std::string> Finisher::substitute(std::string_view text, Origin orig
         if (expanded_ >= kMacroExpansionMax || part.size() + domain.size() > kDomainBytesMax) {
           if (!expansion_cut_) error(origin, "domain macros make too many or too long domains");
           expansion_cut_ = true;
-          continue;
+          return {};
         }
         ++expanded_;
         product.push_back(part + domain);
@@ -201,7 +204,9 @@ void Finisher::expand_macros() {
 
 void Finisher::index_domains() {
   auto& layers = config_.layers_.layers;
+  first_patterns_.resize(layers.size());
   for (std::size_t l = 0; l < layers.size(); ++l) {
+    first_patterns_[l].resize(layers[l].blocks.size());
     const std::uint32_t implicit = l < implicit_blocks_.size() ? implicit_blocks_[l] : 0;
     for (std::uint32_t b = 0; b < layers[l].blocks.size(); ++b) {
       const DomainBlock& block = layers[l].blocks[b];
@@ -217,6 +222,7 @@ void Finisher::index_domains() {
                     "<domain $NAME>");
           continue;
         }
+        if (!first_patterns_[l][b]) first_patterns_[l][b] = pattern;
         // Settings outside of <domain> rank below the scope's own `<domain *>`, as macros rank below
         // literals.
         layers[l].add(*pattern, b, from_macro || b + 1 == implicit);
@@ -224,6 +230,20 @@ void Finisher::index_domains() {
     }
     layers[l].seal();
   }
+}
+
+/// A line for a category that had one replaces it.
+void Finisher::join_bounce_rates() {
+  std::vector<BounceRateAlert> out;
+  std::unordered_map<std::string, std::size_t> places;
+  for (BounceRateAlert& rate : config_.alerts.bounce_rate) {
+    const auto [known, fresh] = places.try_emplace(to_lower(rate.category), out.size());
+    if (fresh)
+      out.push_back(std::move(rate));
+    else
+      out[known->second].above = rate.above;
+  }
+  config_.alerts.bounce_rate = std::move(out);
 }
 
 void Finisher::fill_ehlo_names() {

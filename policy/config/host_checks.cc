@@ -23,7 +23,16 @@ class HostCheck {
     check_sources();
     check_ehlo_names();
     check_files();
+    return in_order();
+  }
+
+  std::vector<Diagnostic> run_regexes() {
     check_regexes();
+    return in_order();
+  }
+
+ private:
+  std::vector<Diagnostic> in_order() {
     std::sort(out_.begin(), out_.end(), [](const Entry& a, const Entry& b) {
       return std::tuple(a.origin.file, a.origin.line, a.sequence) <
              std::tuple(b.origin.file, b.origin.line, b.sequence);
@@ -33,7 +42,6 @@ class HostCheck {
     return out;
   }
 
- private:
   struct Entry {
     Origin origin;
     std::size_t sequence = 0;
@@ -113,16 +121,19 @@ class HostCheck {
   }
 
   void check_sources() {
-    const std::vector<IpAddress> local = facts_.local_addresses();
+    std::vector<IpAddress> local = facts_.local_addresses();
     if (local.empty()) return;
+    std::sort(local.begin(), local.end());
+    // A network is a range: its first address, or the next one there is, tells.
+    const auto has_one_of = [&local](const Cidr& network) {
+      const auto next = std::lower_bound(local.begin(), local.end(), network.address());
+      return next != local.end() && network.contains(*next);
+    };
     const auto check = [&](const std::vector<SourceHost>& hosts) {
       for (const SourceHost& host : hosts) {
         // All of 127/8 belongs to a Linux host, though its interface shows one address of it.
         if (host.source.address().is_loopback()) continue;
-        const bool here = std::any_of(local.begin(), local.end(), [&](const IpAddress& address) {
-          return host.source.contains(address);
-        });
-        if (here) continue;
+        if (has_one_of(host.source)) continue;
         const std::string address = host.is_single() ? host.source.address().text() : host.source.text();
         warn(host.origin,
              host.is_single() ? "source IP " + address + " is not an address of this host"
@@ -134,11 +145,7 @@ class HostCheck {
     for (const Vmta& vmta : config_.vmtas) check(vmta.settings.smtp_source_host);
     const auto check_proxied = [&](const std::vector<ProxySourceHost>& lines, Origin origin) {
       for (const ProxySourceHost& line : lines) {
-        const bool here = line.source.address().is_any() ||
-                          std::any_of(local.begin(), local.end(), [&](const IpAddress& address) {
-                            return line.source.contains(address);
-                          });
-        if (here) continue;
+        if (line.source.address().is_any() || has_one_of(line.source)) continue;
         warn(origin, "smtp-proxy-source-host: no address of this host is in " + line.source.text(),
              "its first argument says what to reach the proxy from; 0/0 leaves that to the system");
       }
@@ -264,6 +271,10 @@ class HostCheck {
 };
 
 }  // namespace
+
+std::vector<Diagnostic> check_regexes(const Config& config, HostFacts& facts, FileSource& files) {
+  return HostCheck(config, facts, files).run_regexes();
+}
 
 std::vector<Diagnostic> check_host(const Config& config, HostFacts& facts, FileSource& files) {
   return HostCheck(config, facts, files).run();

@@ -1,5 +1,7 @@
 #include "policy/config/lexer.h"
 
+#include <algorithm>
+
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
 #include "policy/config/value.h"
@@ -8,9 +10,9 @@ namespace sluice::config {
 
 const LogicalLine::Piece& LogicalLine::piece_at(std::size_t offset) const {
   SLUICE_ASSERT(!pieces.empty());
-  std::size_t i = pieces.size() - 1;
-  while (i > 0 && pieces[i].offset > offset) --i;
-  return pieces[i];
+  const auto behind = std::upper_bound(pieces.begin(), pieces.end(), offset,
+                                       [](std::size_t at, const Piece& piece) { return at < piece.offset; });
+  return behind == pieces.begin() ? pieces.front() : *(behind - 1);
 }
 
 std::string_view without_comment(std::string_view line) {

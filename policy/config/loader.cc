@@ -63,8 +63,8 @@ LoadResult Loader::run(std::string_view main_path) {
   default_categories_ = config_->bounce_categories.size();
   if (read_file(main_path, {}, false)) {
     for (const std::size_t index : legacy_spools_) {
-      if (legacy_spool_min_free_ > 0)
-        config_->spools[index].min_free_space = ByteCount{legacy_spool_min_free_ * kMiB};
+      if (legacy_spool_min_free_)
+        config_->spools[index].min_free_space = ByteCount{*legacy_spool_min_free_ * kMiB};
     }
     // The first match decides: the user's patterns come before the vendor's.
     auto& categories = config_->bounce_categories;
@@ -76,6 +76,7 @@ LoadResult Loader::run(std::string_view main_path) {
   }
   if (reporter_.error_count() == 0) result.config = config_;
   result.diagnostics = reporter_.take();
+  result.is_fragment = options_.fragment;
   return result;
 }
 

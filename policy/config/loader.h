@@ -1,7 +1,9 @@
 #pragma once
 // Builds a Config from text. Internal to policy/config: others call load_config().
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -156,12 +158,12 @@ class Loader {
   std::unordered_map<std::string, MacroDefinition> macros_;
   std::vector<std::uint32_t>
       implicit_blocks_;  ///< by layer: block index + 1 of settings given outside of <domain>
-  std::uint64_t legacy_spool_min_free_ = 0;
+  std::optional<std::uint64_t> legacy_spool_min_free_;
   std::vector<std::size_t> legacy_spools_;
-  std::size_t default_categories_ = 0;     ///< bounce category rules of the vendor's defaults, read first
-  std::vector<std::string> closed_early_;  ///< tags whose closing tag is still to come
-  std::vector<std::size_t> noted_;         ///< rows a note was given for
-  std::unordered_set<std::uint64_t> pending_seen_;  ///< row and scope
+  std::size_t default_categories_ = 0;  ///< bounce category rules of the vendor's defaults, read first
+  std::unordered_map<std::string, std::size_t> closed_early_;  ///< tags whose closing tags are still to come
+  std::vector<std::size_t> noted_;                             ///< rows a note was given for
+  std::unordered_set<std::uint64_t> pending_seen_;             ///< row and scope
   Position position_;
   DomainSettings domain_scratch_;  ///< values are checked by reading them into these
   SourceSettings source_scratch_;
@@ -171,6 +173,13 @@ class Loader {
 
 /// What the lines of one file say, without its layout and comments; files it includes are not read.
 [[nodiscard]] std::vector<std::string> statements_of(std::string_view text);
+
+/// What holds for all identities.
+struct Everybody {
+  bool some_are_cold = false;
+  bool some_have_sources = false;
+  std::vector<bool> proxied_by_pool;  ///< by VmtaId; for {default}: any pool is
+};
 
 /// Resolves names, expands macros, checks what needs the whole. Continues where the Loader ends.
 class Finisher {
@@ -204,8 +213,12 @@ class Finisher {
   void check_domain_traps();
   void check_trap(std::string_view name, const Assignment& assignment, const DomainSettings& effective,
                   VmtaId vmta);
-  [[nodiscard]] std::optional<VmtaId> identity_of_layer(std::size_t l) const;
+  [[nodiscard]] std::vector<std::optional<VmtaId>> identities_of_layers() const;
+  [[nodiscard]] const Everybody& everybody();  ///< found out once
+  [[nodiscard]] bool may_be_cold(VmtaId vmta);
+  [[nodiscard]] bool has_fixed_source(VmtaId vmta);
   void number_scopes();
+  void join_bounce_rates();
   /// Domains an expression stands for; `from_macro` tells whether it named a macro.
   [[nodiscard]] std::vector<std::string> expand(std::string_view expression, Origin origin, bool& from_macro);
   [[nodiscard]] std::vector<std::string> substitute(std::string_view text, Origin origin,
@@ -213,10 +226,11 @@ class Finisher {
   const std::vector<std::string>* macro(std::string_view name, Origin origin, std::vector<std::string>& open);
   void error(Origin where, std::string message, std::string suggestion = {});
   void warn(Origin where, std::string message, std::string suggestion = {});
-  void missing(Origin where, std::string_view what, std::string_view name,
-               std::vector<std::string_view> known);
+  /// `known`: names it may have been meant to be; asked only when the finding is shown.
+  using Names = std::function<std::vector<std::string_view>()>;
+  void missing(Origin where, std::string_view what, std::string_view name, const Names& known);
   [[nodiscard]] bool is_identity(std::string_view name) const;
-  [[nodiscard]] std::vector<std::string_view> identity_names() const;
+  [[nodiscard]] Names identity_names() const;
 
   Config& config_;
   Reporter& reporter_;
@@ -225,6 +239,8 @@ class Finisher {
   const DirectiveTable& table_;
   std::size_t expanded_ = 0;
   bool expansion_cut_ = false;
+  std::optional<Everybody> everybody_;
+  std::vector<std::vector<std::optional<DomainPattern>>> first_patterns_;  ///< by layer and block
 };
 
 }  // namespace sluice::config

@@ -129,26 +129,6 @@ std::string judge_alternative(std::string_view& text, PatternSubject subject) {
   return out;
 }
 
-struct Literal {
-  std::string text;  ///< lower case
-  bool from_start = false;
-};
-
-/// The pattern as plain text; nothing when it is more than that.
-std::optional<Literal> plain_text(std::string_view pattern) {
-  Literal out;
-  if (pattern.starts_with('^')) {
-    out.from_start = true;
-    pattern.remove_prefix(1);
-  }
-  while (!pattern.empty()) {
-    const Atom atom = take_atom(pattern);
-    if (atom.kind != Atom::Kind::Literal || atom.repeated) return std::nullopt;
-    out.text += to_lower(atom.letter);
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string why_never_matches(std::string_view pattern, PatternSubject subject) {
@@ -160,6 +140,20 @@ std::string why_never_matches(std::string_view pattern, PatternSubject subject) 
     if (why.empty()) return {};
   }
   return why;
+}
+
+std::optional<PlainPattern> plain_text(std::string_view pattern) {
+  PlainPattern out;
+  if (pattern.starts_with('^')) {
+    out.from_start = true;
+    pattern.remove_prefix(1);
+  }
+  while (!pattern.empty()) {
+    const Atom atom = take_atom(pattern);
+    if (atom.kind != Atom::Kind::Literal || atom.repeated) return std::nullopt;
+    out.text += to_lower(atom.letter);
+  }
+  return out;
 }
 
 bool pattern_covers(std::string_view earlier, std::string_view later) {

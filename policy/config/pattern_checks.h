@@ -3,6 +3,7 @@
 // held against, or that an earlier one takes everything it could match. Only certain cases are reported.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,14 @@ enum class PatternSubject : std::uint8_t {
 
 /// Why `pattern` cannot match any such text; empty when it may.
 [[nodiscard]] std::string why_never_matches(std::string_view pattern, PatternSubject subject);
+
+/// A pattern that is plain text.
+struct PlainPattern {
+  std::string text;  ///< lower case
+  bool from_start = false;
+};
+/// Nothing when it is more than that.
+[[nodiscard]] std::optional<PlainPattern> plain_text(std::string_view pattern);
 
 /// Every text that `later` matches is matched by `earlier` too.
 [[nodiscard]] bool pattern_covers(std::string_view earlier, std::string_view later);

@@ -1,6 +1,7 @@
 #include "policy/config/proxies.h"
 
 #include "policy/base/ascii.h"
+#include "policy/config/host_names.h"
 #include "policy/config/value.h"
 
 namespace sluice::config {
@@ -27,14 +28,9 @@ std::expected<ProxyClient, std::string> parse_proxy_client(std::string_view text
   }
   if (!address || address->address.is_any())
     return std::unexpected('"' + std::string(words[0]) + "\" is not an address to connect from");
-  return ProxyClient{*address, normalise_domain(words[1])};
-}
-
-const Proxy* find_proxy(const Config& config, std::string_view name) {
-  for (const Proxy& proxy : config.proxies) {
-    if (iequals(proxy.name, name)) return &proxy;
-  }
-  return nullptr;
+  std::string ehlo = normalise_domain(words[1]);
+  if (!is_ehlo_name(ehlo)) return std::unexpected('"' + std::string(words[1]) + "\" is not a host name");
+  return ProxyClient{*address, std::move(ehlo)};
 }
 
 }  // namespace sluice::config

@@ -21,7 +21,4 @@ struct ProxyClient {
 [[nodiscard]] std::expected<HostList, std::string> server_of(const ProxySourceHost& line);
 [[nodiscard]] std::expected<ProxyClient, std::string> parse_proxy_client(std::string_view text);
 
-/// Names compare without case. Null: there is none.
-[[nodiscard]] const Proxy* find_proxy(const Config& config, std::string_view name);
-
 }  // namespace sluice::config

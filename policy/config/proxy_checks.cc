@@ -1,5 +1,5 @@
 // What is missing, wrong or odd about proxies.
-#include <algorithm>
+#include <unordered_map>
 
 #include "policy/config/loader.h"
 #include "policy/config/proxies.h"
@@ -8,10 +8,12 @@ namespace sluice::config {
 
 void Finisher::check_proxy_names(const std::vector<std::string>& names, Origin origin) {
   for (const std::string& name : names) {
-    if (find_proxy(config_, name) != nullptr) continue;
-    std::vector<std::string_view> known;
-    for (const Proxy& proxy : config_.proxies) known.push_back(proxy.name);
-    missing(origin, "proxy", name, std::move(known));
+    if (config_.find_proxy(name) != nullptr) continue;
+    missing(origin, "proxy", name, [this] {
+      std::vector<std::string_view> known;
+      for (const Proxy& proxy : config_.proxies) known.push_back(proxy.name);
+      return known;
+    });
   }
 }
 
@@ -59,19 +61,15 @@ void Finisher::check_proxies() {
     check_proxied_sources(own.smtp_proxy_source_host, !own.use_proxy.empty(), !own.smtp_source_host.empty(),
                           vmta.origin);
   }
-  for (std::size_t i = 0; i < config_.pools.size(); ++i) {
-    const Pool& pool = config_.pools[i];
+  std::unordered_map<std::uint32_t, const Pool*> first_pool;  // with proxies, by member
+  for (const Pool& pool : config_.pools) {
     check_proxy_names(pool.settings.use_proxy, pool.origin);
     if (pool.settings.use_proxy.empty()) continue;
-    for (std::size_t before = 0; before < i; ++before) {
-      const IdentitySettings& earlier = config_.pools[before].settings;
-      if (earlier.use_proxy.empty() || earlier.use_proxy == pool.settings.use_proxy) continue;
-      for (const PoolMember& member : pool.settings.members) {
-        const auto same = [&member](const PoolMember& one) { return one.id == member.id; };
-        if (std::none_of(earlier.members.begin(), earlier.members.end(), same)) continue;
-        warn(pool.origin, "virtual MTA \"" + member.name + "\" is also in pool \"" +
-                              config_.pools[before].name + "\" with another use-proxy, which counts");
-      }
+    for (const PoolMember& member : pool.settings.members) {
+      const Pool* const earlier = first_pool.try_emplace(member.id.raw(), &pool).first->second;
+      if (earlier->settings.use_proxy == pool.settings.use_proxy) continue;
+      warn(pool.origin, "virtual MTA \"" + member.name + "\" is also in pool \"" + earlier->name +
+                            "\" with another use-proxy, which counts");
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "policy/identity/pattern_list.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "policy/base/ascii.h"
 
@@ -10,19 +11,21 @@ std::expected<PatternLists, PatternLists::Fault> PatternLists::make(
     std::span<const config::PatternList> lists) {
   PatternLists out;
   // Names first: a list may call one that stands behind it.
-  for (const config::PatternList& list : lists) out.lists_.push_back({list.name, {}, {}});
+  for (const config::PatternList& list : lists) {
+    // The last definition wins: a user's list replaces the vendor's, which is read before it.
+    out.by_name_[to_lower(list.name)] = static_cast<ListId>(out.lists_.size());
+    out.lists_.emplace_back();
+  }
   for (std::size_t i = 0; i < lists.size(); ++i) {
     auto lines = out.compile(lists[i].patterns);
     if (!lines) return std::unexpected(std::move(lines.error()));
     out.lists_[i].lines = std::move(*lines);
   }
   for (std::size_t i = 0; i < lists.size(); ++i) {
-    std::vector<std::string> headers;
-    if (!out.collect(out.lists_[i].lines, headers, 0)) {
+    if (!out.look_through(static_cast<ListId>(i))) {
       return std::unexpected(Fault{lists[i].origin, "pattern-list \"" + lists[i].name +
                                                         "\" calls itself, or lists are nested too deep"});
     }
-    out.lists_[i].headers = std::move(headers);
   }
   return out;
 }
@@ -54,25 +57,49 @@ std::expected<std::vector<PatternLists::Line>, PatternLists::Fault> PatternLists
   return out;
 }
 
-bool PatternLists::collect(std::span<const Line> lines, std::vector<std::string>& headers,
-                           std::size_t depth) const {
-  if (depth >= kDepthMax) return false;
-  for (const Line& line : lines) {
-    if (line.kind == config::MessagePatternKind::Header &&
-        std::ranges::find(headers, line.header) == headers.end()) {
-      headers.push_back(line.header);
-    }
-    if (!collect(line.nested, headers, depth + 1)) return false;
-    if (line.call_to && !collect(lists_[*line.call_to].lines, headers, depth + 1)) return false;
+/// What the lines of one list reach, each called list once.
+struct PatternLists::Reached {
+  std::vector<std::string>& headers;
+  std::unordered_set<std::string> seen;
+  std::unordered_set<ListId> called;
+  void add(const std::string& header) {
+    if (seen.insert(header).second) headers.push_back(header);
   }
+};
+
+bool PatternLists::look_through(ListId id) {
+  List& list = lists_[id];
+  if (list.state != List::State::New) return list.state == List::State::Seen;
+  list.state = List::State::Open;
+  std::vector<std::string> headers;
+  Reached reached{headers, {}, {}};
+  const auto depth = look_through(list.lines, reached);
+  if (!depth || *depth >= kDepthMax) return false;
+  list.headers = std::move(headers);
+  list.depth = *depth;
+  list.state = List::State::Seen;
   return true;
 }
 
-std::optional<PatternLists::ListId> PatternLists::find(std::string_view name) const {
-  for (std::size_t i = 0; i < lists_.size(); ++i) {
-    if (iequals(lists_[i].name, name)) return static_cast<ListId>(i);
+std::optional<std::size_t> PatternLists::look_through(std::span<const Line> lines, Reached& reached) {
+  std::size_t deepest = 0;
+  for (const Line& line : lines) {
+    if (line.kind == config::MessagePatternKind::Header) reached.add(line.header);
+    const auto nested = look_through(line.nested, reached);
+    if (!nested) return std::nullopt;
+    deepest = std::max(deepest, *nested);
+    if (!line.call_to || !reached.called.insert(*line.call_to).second) continue;
+    if (!look_through(*line.call_to)) return std::nullopt;
+    const List& other = lists_[*line.call_to];
+    deepest = std::max(deepest, other.depth);
+    for (const std::string& header : other.headers) reached.add(header);
   }
-  return std::nullopt;
+  return lines.empty() ? 0 : deepest + 1;
+}
+
+std::optional<PatternLists::ListId> PatternLists::find(std::string_view name) const {
+  const auto found = by_name_.find(to_lower(name));
+  return found == by_name_.end() ? std::nullopt : std::optional(found->second);
 }
 
 bool PatternLists::holds(const Line& line, const MessageFacts& facts) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "policy/classify/pattern.h"
@@ -70,19 +71,23 @@ class PatternLists {
     std::vector<Line> nested;
   };
   struct List {
-    std::string name;
     std::vector<Line> lines;
     std::vector<std::string> headers;
+    std::size_t depth = 0;  ///< lists inside of each other, this one counted
+    enum class State : std::uint8_t { New, Open, Seen } state = State::New;
   };
+  struct Reached;
   [[nodiscard]] std::expected<std::vector<Line>, Fault> compile(
       std::span<const config::MessagePattern> patterns) const;
   [[nodiscard]] std::optional<PatternResult> decide(std::span<const Line> lines, const MessageFacts& facts,
                                                     std::size_t depth) const;
   [[nodiscard]] static bool holds(const Line& line, const MessageFacts& facts);
-  [[nodiscard]] bool collect(std::span<const Line> lines, std::vector<std::string>& headers,
-                             std::size_t depth) const;
+  /// Fills headers and depth of a list. False: it calls itself or goes too deep.
+  [[nodiscard]] bool look_through(ListId id);
+  [[nodiscard]] std::optional<std::size_t> look_through(std::span<const Line> lines, Reached& reached);
 
   std::vector<List> lists_;
+  std::unordered_map<std::string, ListId> by_name_;  // in lower case
 };
 
 }  // namespace sluice::identity

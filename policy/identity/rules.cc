@@ -59,10 +59,12 @@ std::expected<std::shared_ptr<const Rules>, Rules::Fault> Rules::make(
   for (const config::AddressList& list : from.address_lists) {
     auto set = AddressSet::make(list, text_of_file);
     if (!set) return std::unexpected(Fault{set.error().where, std::move(set.error().why)});
+    // Of two with one name the last counts, as in Config::find_address_list().
+    out->address_set_names_[to_lower(list.name)] = out->address_sets_.size();
     out->address_sets_.push_back(std::move(*set));
   }
   for (const config::RewriteList& list : from.rewrite_lists) {
-    out->rewrite_names_.push_back(list.name);
+    out->rewrite_names_[to_lower(list.name)] = out->rewrite_lists_.size();
     out->rewrite_lists_.emplace_back(list);
   }
   const auto of_identity = [&](const config::IdentitySettings& settings) {
@@ -83,16 +85,13 @@ std::expected<std::shared_ptr<const Rules>, Rules::Fault> Rules::make(
 }
 
 const AddressSet* Rules::find_address_set(std::string_view name) const {
-  const auto found = std::ranges::find_if(
-      address_sets_, [name](const AddressSet& one) { return iequals(one.name(), name); });
-  return found == address_sets_.end() ? nullptr : &*found;
+  const auto found = address_set_names_.find(to_lower(name));
+  return found == address_set_names_.end() ? nullptr : &address_sets_[found->second];
 }
 
 const RewriteList* Rules::find_rewrite_list(std::string_view name) const {
-  for (std::size_t i = 0; i < rewrite_names_.size(); ++i) {
-    if (!name.empty() && iequals(rewrite_names_[i], name)) return &rewrite_lists_[i];
-  }
-  return nullptr;
+  const auto found = rewrite_names_.find(to_lower(name));
+  return found == rewrite_names_.end() ? nullptr : &rewrite_lists_[found->second];
 }
 
 const RewriteList* Rules::rewrite_list(config::VmtaId vmta, std::optional<config::PoolId> pool) const {

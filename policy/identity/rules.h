@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "policy/config/config.h"
@@ -69,7 +70,7 @@ class Rules {
   PatternLists patterns_;
   AliasTable aliases_;
   std::vector<AddressSet> address_sets_;
-  std::vector<std::string> rewrite_names_;
+  std::unordered_map<std::string, std::size_t> address_set_names_, rewrite_names_;  // in lower case
   std::vector<RewriteList> rewrite_lists_;
   std::vector<OfIdentity> vmtas_;  // by VmtaId
   std::vector<OfIdentity> pools_;  // by PoolId

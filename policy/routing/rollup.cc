@@ -51,12 +51,9 @@ std::vector<std::string_view> best_names(std::span<const MxName> mx) {
 
 RollupTable::RollupTable(std::span<const config::MxRollup> lines) {
   for (const config::MxRollup& line : lines) {
-    auto target = std::find_if(targets_.begin(), targets_.end(),
-                               [&line](const Target& one) { return one.name == line.target; });
-    if (target == targets_.end()) {
-      targets_.push_back({line.target, {}, {}, false});
-      target = targets_.end() - 1;
-    }
+    const auto [known, fresh] = by_name_.try_emplace(line.target, targets_.size());
+    if (fresh) targets_.push_back({line.target, {}, {}, false});
+    Target* const target = &targets_[known->second];
     target->by_ip = target->by_ip || line.by_ip;
     if (line.mx.kind == config::DomainPatternKind::Exact) {
       target->hosts.push_back(line.mx.domain);
@@ -83,9 +80,8 @@ const RollupTable::Target* RollupTable::match(std::span<const std::string_view> 
 }
 
 const RollupTable::Target* RollupTable::find(std::string_view name) const {
-  const auto found = std::find_if(targets_.begin(), targets_.end(),
-                                  [name](const Target& target) { return target.name == name; });
-  return found == targets_.end() ? nullptr : &*found;
+  const auto found = by_name_.find(std::string(name));
+  return found == by_name_.end() ? nullptr : &targets_[found->second];
 }
 
 HostList hosts_of(const RollupTable::Target& target) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "policy/routing/host_list.h"
@@ -54,6 +55,7 @@ class RollupTable {
 
  private:
   std::vector<Target> targets_;
+  std::unordered_map<std::string, std::size_t> by_name_;
 };
 
 /// Where mail for a target goes whose queue has no `smtp-hosts`: its explicit names, all alike. Empty for

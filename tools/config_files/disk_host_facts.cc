@@ -10,7 +10,7 @@
 #include <ctime>
 #include <memory>
 
-#include "policy/classify/limited_pcre.h"
+#include "policy/classify/pattern.h"
 #include "tools/config_files/disk_file_source.h"
 #include "tools/config_files/private_key.h"
 
@@ -104,7 +104,7 @@ std::vector<config::HostFacts::Resolves> DiskHostFacts::resolve(std::span<const 
 }
 
 std::optional<std::string> DiskHostFacts::regex_error(std::string_view pattern) {
-  const auto made = LimitedPcre::compile(pattern);
+  const auto made = Pattern::compile(pattern);
   if (made) return std::nullopt;
   return made.error();
 }

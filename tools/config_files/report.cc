@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/accounting/file_specs.h"
+#include "engine/queue/snapshot.h"
 #include "policy/base/json_text.h"
 #include "policy/config/directive.h"
 #include "policy/config/facts.h"
@@ -71,22 +73,58 @@ std::string json_of(const std::string& path, bool ok, const config::Config* conf
   return out + "\n  ]\n}\n";
 }
 
-}  // namespace
-
-config::LoadResult load_configuration(const std::string& path, config::LoadOptions options) {
-  DiskFileSource files;
+config::LoadResult load_text(const std::string& path, config::LoadOptions options, DiskFileSource& files) {
   if (!options.fragment && options.defaults_path.empty()) options.defaults_path = path + "-defaults";
   return config::load_config(path, files, options);
 }
 
+/// What a node would refuse about a text that reads well.
+std::vector<Diagnostic> refusals(const config::LoadResult& loaded, config::FileSource& files) {
+  std::string why;
+  if (!loaded.is_fragment) {
+    const auto compiles = queue::check_compiles(loaded.config);
+    if (!compiles) {
+      why = compiles.error();
+    } else {
+      const auto written = accounting::check_files(loaded.config->acct_files);
+      if (written) return {};
+      why = written.error();
+    }
+  }
+  // Which patterns they are, all of them, each with its line; else what was found first.
+  DiskHostFacts facts;
+  std::vector<Diagnostic> out = config::check_regexes(*loaded.config, facts, files);
+  if (out.empty() && !why.empty()) {
+    Diagnostic& one = out.emplace_back();
+    one.severity = Severity::Error;
+    one.message = why.starts_with("Error ") ? why.substr(6) : why;
+  }
+  return out;
+}
+
+}  // namespace
+
+config::LoadResult load_configuration(const std::string& path, config::LoadOptions options) {
+  DiskFileSource files;
+  config::LoadResult loaded = load_text(path, std::move(options), files);
+  if (!loaded.ok()) return loaded;
+  const std::vector<Diagnostic> refused = refusals(loaded, files);
+  loaded.diagnostics.insert(loaded.diagnostics.end(), refused.begin(), refused.end());
+  if (!refused.empty()) loaded.config = nullptr;
+  return loaded;
+}
+
 CheckReport check_configuration(const std::string& path, const CheckOptions& options) {
   DiskFileSource files;
-  const config::LoadResult loaded = load_configuration(path, options.load);
+  const config::LoadResult loaded = load_text(path, options.load, files);
   std::vector<Diagnostic> findings = loaded.diagnostics;
+  const auto add = [&findings](const std::vector<Diagnostic>& more) {
+    findings.insert(findings.end(), more.begin(), more.end());
+  };
+  if (loaded.ok()) add(refusals(loaded, files));
   if (loaded.ok() && options.look_at_host) {
     DiskHostFacts facts;
-    for (Diagnostic& one : config::check_host(*loaded.config, facts, files))
-      findings.push_back(std::move(one));
+    add(config::check_host(*loaded.config, facts, files));
   }
   CheckReport out;
   out.ok = !config::has_errors(findings) && loaded.ok();

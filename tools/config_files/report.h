@@ -8,7 +8,8 @@
 namespace sluice::tools {
 
 /// Reads a configuration from the disk, below it the vendor's defaults: PATH-defaults, as PowerMTA's
-/// config-defaults lies beside its config. Without such a file there are none.
+/// config-defaults lies beside its config. Without such a file there are none. What a node would not run with is an
+/// error here: a start, a reload and every check refuse the same texts.
 [[nodiscard]] config::LoadResult load_configuration(const std::string& path, config::LoadOptions options);
 
 struct CheckOptions {

@@ -115,7 +115,7 @@ void append_accounting(std::vector<Directive>& out) {
   add(out, one<&P::priority>("priority", "the spool of highest priority is used until it is full",
                              {.flags = kRestart, .min = 1, .max = 100}));
   add(out, one<&P::min_free_space>("min-free-space", "refuse mail below this much free space",
-                                   {.flags = kRestart, .default_text = "0"}));
+                                   {.flags = kRestart, .default_text = "256M"}));
   add(out,
       one<&P::deliver_only>("deliver-only", "deliver what is there, take nothing new", {.flags = kRestart}));
   add(out,

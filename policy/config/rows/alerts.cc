@@ -46,17 +46,12 @@ bool read_share(std::string_view text, Value& value, std::optional<Share>& out) 
   return out.has_value();
 }
 
-/// A line changes the threshold of its category and leaves the others.
+/// A line changes the threshold of its category and leaves the others: they are joined when all are read.
 void apply_bounce_rate(Value& value, A& alerts) {
   const auto words = split_arguments(value.text(), value, 2, 2, "CATEGORY PERCENT|off");
   if (!words) return;
   BounceRateAlert rate{std::string((*words)[0]), {}};
   if (!read_share((*words)[1], value, rate.above)) return;
-  for (BounceRateAlert& known : alerts.bounce_rate) {
-    if (!iequals(known.category, rate.category)) continue;
-    known.above = rate.above;
-    return;
-  }
   alerts.bounce_rate.push_back(std::move(rate));
 }
 

@@ -88,6 +88,7 @@ constexpr auto kDifferences = std::to_array<Detail>({
     {in(Scope::Domain), "mx-connection-attempts", "PowerMTA shows it without describing it; here it counts connections tried until the queue goes into retry"},
     {in(Scope::MxRollupList), "mx", "a domain without an answer from DNS waits for one; PowerMTA does not say what it does"},
     {in(Scope::Pool), "virtual-mta", "PowerMTA goes strictly round; weight=N is Sluice's"},
+    {in(Scope::Spool), "min-free-space", "PowerMTA's default is 0; 0 keeps nothing free"},
     {in(Scope::AcctFile), "move-interval", "PowerMTA ignores it without move-to; Sluice begins a new file"},
     {in(Scope::AcctFile), "http-webhook-max-interval", "PowerMTA's default is not documented; Sluice takes 1m"},
     {in(Scope::AcctFile), "record-fields", "dlvStatus, the reply's code, is Sluice's"},

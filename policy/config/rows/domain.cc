@@ -85,15 +85,6 @@ ReplyRule literal_rule(std::string_view text, Origin origin) {
   return rule;
 }
 
-void merge_literal_rule(D& domain, ReplyRule rule) {
-  for (ReplyRule& known : domain.inline_reply_rules) {
-    if (known.pattern.text != rule.pattern.text) continue;
-    if (rule.retry_after) known.retry_after = rule.retry_after;
-    return;
-  }
-  domain.inline_reply_rules.push_back(std::move(rule));
-}
-
 /// `smtp-pattern-list NAME`, or the second spelling NAME "421 4.7.0" that makes a list of one rule on the
 /// spot.
 void apply_pattern_list(Value& value, D& domain) {
@@ -103,7 +94,8 @@ void apply_pattern_list(Value& value, D& domain) {
     const auto text = unquote(words[1], value);
     if (!text) return;
     if (text->empty() || words[1].front() != '"') return value.fail(words[1], "too many arguments", "NAME");
-    return merge_literal_rule(domain, literal_rule(*text, value.origin()));
+    domain.inline_reply_rules.push_back(literal_rule(*text, value.origin()));
+    return;
   }
   auto name = unquote(value.text(), value);
   if (name) domain.smtp_pattern_list = std::move(*name);
@@ -119,7 +111,8 @@ void apply_retry_after(Value& value, D& domain) {
     const auto text_end = static_cast<std::size_t>(words.back().data() - value.text().data());
     ReplyRule rule = literal_rule(trim(value.text().substr(0, text_end)), value.origin());
     rule.retry_after = *time;
-    return merge_literal_rule(domain, std::move(rule));
+    domain.inline_reply_rules.push_back(std::move(rule));
+    return;
   }
   apply_one<Path<&D::retry_after>>(value, &domain);
 }

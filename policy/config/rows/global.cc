@@ -1,5 +1,6 @@
 // Directives outside of blocks: operator, machine, names, spool, sources, relaying.
 #include "policy/base/ascii.h"
+#include "policy/config/host_names.h"
 #include "policy/config/rows/row.h"
 #include "policy/config/rows/rows.h"
 
@@ -55,10 +56,15 @@ std::string format_edns(const G& globals) {
 
 void apply_host_name(Value& value, G& globals) {
   for (const std::string_view token : split_list(value.text())) {
-    const auto name = unquote(token, value);
+    auto name = parse_host_name(token, value);
     if (!name) return;
-    globals.host_name.push_back(normalise_domain(*name));
+    globals.host_name.push_back(std::move(*name));
   }
+}
+
+void apply_ehlo_name(Value& value, G& globals) {
+  if (auto name = parse_ehlo_name(value.text(), value, value.text()))
+    globals.ehlo_hostname = std::move(*name);
 }
 
 /// Several addresses of one line count as several lines.
@@ -98,7 +104,7 @@ void append_global(std::vector<Directive>& out) {
                   "megabytes kept free in the spool",
                   {.flags = kDeprecated,
                    .grammar = "N",
-                   .default_text = "0",
+                   .default_text = "256",
                    .replacement = "min-free-space in <spool>",
                    .members = "Spool::min_free_space"}));
   add(out, more<&G::domain_key>("domain-key", "DKIM key; the first that fits the identity's domain counts"));
@@ -162,9 +168,9 @@ void append_global(std::vector<Directive>& out) {
                                        .flags = kDeprecated | kHidden,
                                        .grammar = "IP",
                                        .replacement = "smtp-source-host"}));
-  add(out, one<&G::ehlo_hostname>(
+  add(out, read_by<&apply_ehlo_name>(one<&G::ehlo_hostname>(
                "ehlo-hostname", "EHLO name of smtp-source-ip lines",
-               {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "smtp-source-host IP HOST"}));
+               {.since = Since::Spelling, .grammar = "DOMAIN", .replacement = "smtp-source-host IP HOST"})));
   add(out, more<&G::smtp_proxy_source_host>("smtp-proxy-source-host", "source address behind a proxy",
                                             {.since = Since::GuideR5}));
   add(out, one<&G::use_proxy>("use-proxy", "proxies, in order of preference", {.grammar = "NAME[,NAME...]"}));

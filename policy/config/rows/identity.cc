@@ -1,8 +1,21 @@
 // `<virtual-mta>` and `<virtual-mta-pool>`.
+#include "policy/config/host_names.h"
 #include "policy/config/rows/row.h"
 #include "policy/config/rows/rows.h"
 
 namespace sluice::config::rows {
+namespace {
+
+void apply_host_name(Value& value, IdentitySettings& identity) {
+  if (auto name = parse_host_name(value.text(), value)) identity.host_name = std::move(*name);
+}
+
+void apply_ehlo_name(Value& value, IdentitySettings& identity) {
+  if (auto name = parse_ehlo_name(value.text(), value, value.text()))
+    identity.ehlo_hostname = std::move(*name);
+}
+
+}  // namespace
 
 void append_identity(std::vector<Directive>& out) {
   using I = IdentitySettings;
@@ -18,15 +31,15 @@ void append_identity(std::vector<Directive>& out) {
                                             {.since = Since::GuideR5, .scopes = in(Scope::Vmta)}));
   add(out, one<&I::proxy_protocol>("proxy-protocol", "version of the PROXY protocol",
                                    {.since = Since::GuideR5, .min = 1, .max = 2, .scopes = in(Scope::Vmta)}));
-  add(out,
-      one<&I::host_name>("host-name", "EHLO name where no source host gives one",
-                         {.grammar = "DOMAIN", .default_text = "the global one", .scopes = in(Scope::Vmta)}));
-  add(out, one<&I::ehlo_hostname>("ehlo-hostname", "EHLO name of all sources",
-                                  {.since = Since::Spelling,
-                                   .flags = kHidden,
-                                   .grammar = "DOMAIN",
-                                   .replacement = "smtp-source-host IP HOST",
-                                   .scopes = in(Scope::Vmta)}));
+  add(out, read_by<&apply_host_name>(one<&I::host_name>(
+               "host-name", "EHLO name where no source host gives one",
+               {.grammar = "DOMAIN", .default_text = "the global one", .scopes = in(Scope::Vmta)})));
+  add(out, read_by<&apply_ehlo_name>(one<&I::ehlo_hostname>("ehlo-hostname", "EHLO name of all sources",
+                                                            {.since = Since::Spelling,
+                                                             .flags = kHidden,
+                                                             .grammar = "DOMAIN",
+                                                             .replacement = "smtp-source-host IP HOST",
+                                                             .scopes = in(Scope::Vmta)})));
   add(out, more<&I::domain_key>("domain-key", "DKIM key, searched before the global ones"));
   add(out, read_by<&apply_tuned<Path<&I::max_smtp_out>>>(
                one<&I::max_smtp_out>("max-smtp-out", "connections of all queues together")));

@@ -40,7 +40,10 @@ std::vector<Diagnostic> findings(std::string_view text, MadeUpHost& host) {
   const LoadResult loaded =
       load_config(kMain, files, {.lenient = false, .fragment = true, .defaults_path = {}});
   EXPECT_TRUE(loaded.ok()) << format(loaded.diagnostics);
-  return loaded.ok() ? check_host(*loaded.config, host, files) : std::vector<Diagnostic>();
+  if (!loaded.ok()) return {};
+  std::vector<Diagnostic> out = check_regexes(*loaded.config, host, files);
+  for (Diagnostic& one : check_host(*loaded.config, host, files)) out.push_back(std::move(one));
+  return out;
 }
 
 TEST(HostChecks, EveryFinding) {

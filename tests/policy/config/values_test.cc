@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "policy/config/directive.h"
+#include "tests/policy/config/map_files.h"
 
 namespace sluice::config {
 namespace {
@@ -147,6 +148,34 @@ TEST(Values, Cidr) {
                {"300.1.1.1", {}},
                {"host", {}},
                {"1.2.3.4/", {}}});
+}
+
+TEST(Values, HostNames) {
+  const std::string longest = std::string(63, 'a') + '.' + std::string(63, 'b');
+  const std::vector<std::string> good{"mail.x.example", "localhost", "MAIL.x.example.",    "a_b-c.example",
+                                      "\"mail.x\"",     longest,     "b\u00fccher.example"};
+  for (const std::string& name : good) {
+    EXPECT_TRUE(load_fragment("host-name " + name).ok()) << name;
+    EXPECT_TRUE(load_fragment("smtp-source-host 192.0.2.1 " + name).ok()) << name;
+    EXPECT_TRUE(load_fragment("<virtual-mta v>\nhost-name " + name + "\n</virtual-mta>").ok()) << name;
+  }
+  EXPECT_TRUE(load_fragment("smtp-source-host 192.0.2.1 [192.0.2.1]").ok())
+      << "EHLO may be an address literal";
+  const std::vector<std::string> bad{"\"a b\"",   "a;b",         "<a>",        "a..b",  ".a",
+                                     "192.0.2.1", "[192.0.2.1]", "a/b",        "a@b",   "*.a",
+                                     "$a",        "\"\"",        "\"a\\\"b\"", "a\x01", 'a' + longest};
+  for (const std::string& name : bad) {
+    const LoadResult result = load_fragment("host-name " + name);
+    EXPECT_FALSE(result.ok()) << name;
+    ASSERT_EQ(result.diagnostics.size(), 1u) << name << format(result.diagnostics);
+    EXPECT_EQ(result.diagnostics[0].line, 1u);
+    if (name.front() == '[') continue;
+    EXPECT_FALSE(load_fragment("smtp-source-host 192.0.2.1 " + name).ok()) << name;
+    EXPECT_FALSE(load_fragment("ehlo-hostname " + name).ok()) << name;
+    EXPECT_FALSE(load_fragment("<virtual-mta v>\nhost-name " + name + "\n</virtual-mta>").ok()) << name;
+    EXPECT_FALSE(load_fragment("<proxy p>\nserver h.example:9\nclient 192.0.2.1 " + name + "\n</proxy>").ok())
+        << name;
+  }
 }
 
 TEST(Values, NameServerPortIsOptional) {
