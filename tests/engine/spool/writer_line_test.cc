@@ -49,9 +49,21 @@ class WriterLineTest : public test::SimTest, protected log::GroupSink {
     if (asks_when_told) (void)writer.begin(1);
   }
 
-  CommitBuffers buffers{here(), 8, 256 * kKiB, 1};
+  // Finds nothing `misses` times, as when the pins of other threads come and go while it looks.
+  struct Source final : log::BufferSource {
+    explicit Source(runtime::Reactor& reactor) : buffers(reactor, 8, 256 * kKiB, 1) {}
+    log::Buffer* take_buffer(std::size_t bytes_min) override {
+      return misses > 0 && misses-- > 0 ? nullptr : buffers.take_buffer(bytes_min);
+    }
+    void buffer_opened(log::Buffer& buffer) override { buffers.buffer_opened(buffer); }
+    void buffer_done(log::Buffer& buffer) override { buffers.buffer_done(buffer); }
+    CommitBuffers buffers;
+    int misses = 0;
+  };
+
+  Source source{here()};
   log::SegmentStore store{here(), store_options(), [this] { writer.segments_changed(); }};
-  log::Writer writer{here(), {.in_flight_max = 4}, store, buffers, *this};
+  log::Writer writer{here(), {.in_flight_max = 4}, store, source, *this};
   std::vector<std::size_t> served;  // sizes, in order
   bool asks_when_told = false;
 };
@@ -79,6 +91,16 @@ TEST_F(WriterLineTest, ThoseBehindACancelledOneGoOnAtOnce) {
   behind.reset();
   world.run_for(1s);
   EXPECT_EQ(served, (std::vector<std::size_t>{1 * kMiB, 100}));
+}
+
+TEST_F(WriterLineTest, ALineThatNothingMovesIsLookedAtAgain) {
+  source.misses = 3;
+  const Client one(*this, 100);
+  EXPECT_FALSE(writer.has_work());
+  EXPECT_EQ(writer.waiters(), 1u);
+  world.run_for(1s);
+  EXPECT_EQ(served, std::vector<std::size_t>{100});
+  EXPECT_EQ(source.misses, 0);
 }
 
 TEST_F(WriterLineTest, AStopRefusesThem) {
