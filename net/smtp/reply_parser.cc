@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "policy/base/ascii.h"
 #include "policy/base/utf8.h"
@@ -10,13 +11,16 @@
 namespace sluice::net {
 namespace {
 
+constexpr std::size_t kCodeBytes = 3;
+
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 /// Three digits 200 .. 599.
 std::optional<std::uint16_t> parse_code(std::string_view line) {
-  if (line.size() < 3 || !is_digit(line[0]) || !is_digit(line[1]) || !is_digit(line[2])) return std::nullopt;
+  if (line.size() < kCodeBytes || !is_digit(line[0]) || !is_digit(line[1]) || !is_digit(line[2]))
+    return std::nullopt;
   const int code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
   if (code < 200 || code > 599) return std::nullopt;
   return static_cast<std::uint16_t>(code);
@@ -57,8 +61,6 @@ std::string_view name_of(ReplyFault fault) {
   switch (fault) {
     case ReplyFault::BadCode: return "reply without a valid code";
     case ReplyFault::BadSeparator: return "reply code not followed by a blank or hyphen";
-    case ReplyFault::CodeChanged: return "code changed inside a multi-line reply";
-    case ReplyFault::LineTooLong: return "reply line too long";
     case ReplyFault::ReplyTooLong: return "reply too long";
   }
   return "unknown";
@@ -71,24 +73,25 @@ ReplyParser::Step ReplyParser::feed(std::span<const std::byte> input) {
     const auto* newline = static_cast<const char*>(std::memchr(rest.data(), '\n', rest.size()));
     const std::size_t size =
         newline == nullptr ? rest.size() : static_cast<std::size_t>(newline - rest.data()) + 1;
-    reply_bytes_ += size;
-    const bool line_too_long = partial_.size() + size > kLineBytesMax;
-    if (line_too_long || reply_bytes_ > kReplyBytesMax) {
-      fault_ = line_too_long ? ReplyFault::LineTooLong : ReplyFault::ReplyTooLong;
-      rest.remove_prefix(size);
-      return {State::Faulty, used()};
-    }
     std::string_view line = rest.substr(0, size);
     rest.remove_prefix(size);
-    if (newline == nullptr) {
-      partial_ += line;
-      break;
+    reply_bytes_ += size;
+    if (reply_bytes_ > kReplyBytesMax) {
+      fault_ = ReplyFault::ReplyTooLong;
+      return {State::Faulty, used()};
     }
-    if (!partial_.empty()) {
-      partial_ += line;
+    if (newline == nullptr || !partial_.empty()) {
+      // What is over the limit is forgotten, but for the end of the line.
+      if (newline != nullptr) line.remove_suffix(1);
+      partial_ += line.substr(0, kLineBytesMax - std::min(kLineBytesMax, partial_.size()));
+      // A stranger that sends no line ends is not read to the limit.
+      if (partial_.size() > kCodeBytes && !begins_well(partial_)) return {State::Faulty, used()};
+      if (newline == nullptr) break;
       line = partial_;
+    } else {
+      line.remove_suffix(1);
+      line = line.substr(0, kLineBytesMax);
     }
-    line.remove_suffix(1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     const Line taken = take_line(line);
     partial_.clear();
@@ -102,27 +105,32 @@ ReplyParser::Step ReplyParser::feed(std::span<const std::byte> input) {
   return {State::NeedMore, used()};
 }
 
-ReplyParser::Line ReplyParser::take_line(std::string_view line) {
-  const auto bad = [this](ReplyFault fault) {
-    fault_ = fault;
-    return Line::Bad;
-  };
-  const auto code = parse_code(line);
-  if (!code) return bad(ReplyFault::BadCode);
-  const bool more = line.size() > 3 && line[3] == '-';
-  if (line.size() > 3 && !more && !is_blank(line[3])) return bad(ReplyFault::BadSeparator);
-  std::string_view text = line.substr(std::min<std::size_t>(line.size(), 4));
+/// Sets fault_ when it does not.
+bool ReplyParser::begins_well(std::string_view line) {
+  fault_ = ReplyFault::BadCode;
+  if (!parse_code(line)) return false;
+  fault_ = ReplyFault::BadSeparator;
+  return line.size() == kCodeBytes || line[kCodeBytes] == '-' || is_blank(line[kCodeBytes]);
+}
 
-  const bool first = fresh_;
+ReplyParser::Line ReplyParser::take_line(std::string_view line) {
+  if (!begins_well(line)) return Line::Bad;
+  const std::uint16_t code = *parse_code(line);
+  const bool more = line.size() > kCodeBytes && line[kCodeBytes] == '-';
+  std::string_view text = line.substr(std::min(line.size(), kCodeBytes + 1));
+
+  const bool first = std::exchange(fresh_, false);
   if (first) {
-    fresh_ = false;
-    reply_.code = *code;
+    reply_.code = code;
     reply_.enhanced = EnhancedStatus::parse_front(text);
     reply_.text.clear();
     lines_.clear();
     append_clean(reply_.text, text, SmtpReply::kTextBytesMax);
   } else {
-    if (*code != reply_.code) return bad(ReplyFault::CodeChanged);
+    if (code != reply_.code) {
+      reply_.code = code;
+      reply_.enhanced = EnhancedStatus::parse_front(text);
+    }
     append_text(text);
   }
   if (keep_lines_ && lines_.size() + text.size() + 1 <= kLinesBytesMax) {

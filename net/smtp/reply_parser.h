@@ -14,8 +14,6 @@ namespace sluice::net {
 enum class ReplyFault : std::uint8_t {
   BadCode,       ///< a line does not begin with three digits 200 .. 599
   BadSeparator,  ///< something else than blank, '-' or the end of the line behind the code
-  CodeChanged,   ///< lines of one reply carry different codes (RFC 5321 4.2.1)
-  LineTooLong,   ///< more than ReplyParser::kLineBytesMax
   ReplyTooLong,  ///< more than ReplyParser::kReplyBytesMax
 };
 [[nodiscard]] std::string_view name_of(ReplyFault fault);
@@ -26,13 +24,15 @@ enum class ReplyFault : std::uint8_t {
 /// Limits:   below; kept text is SmtpReply::kTextBytesMax, everything else is scanned and forgotten.
 /// Errors:   ReplyFault; afterwards only reset() or destruction.
 /// Tolerance: lines may end with a bare LF. A bare CR, NUL and other control bytes become '?', a TAB a blank,
-///   bytes that are not UTF-8 '?'. An enhanced status code that later lines repeat from the first line is
-///   left out of the text.
+///   bytes that are not UTF-8 '?'. A line over kLineBytesMax counts like any other; its text is cut. Where
+///   lines carry different codes the last line's is the reply's (RFC 5321 4.2.1 forbids it, servers do it:
+///   "220-welcome", then "521 blocked"). An enhanced status code that later lines repeat is left out of the
+///   text.
 class ReplyParser {
  public:
   static constexpr std::size_t kLineBytesMax = 4096;  // RFC 5321 4.5.3.1.5 says 512; real servers exceed it
-  static constexpr std::size_t kReplyBytesMax = 64 * 1024;
-  static constexpr std::size_t kLinesBytesMax = 8 * 1024;  // of lines(); more is left out
+  static constexpr std::size_t kReplyBytesMax = 1024 * 1024;  // scanned, not kept
+  static constexpr std::size_t kLinesBytesMax = 8 * 1024;     // of lines(); more is left out
 
   enum class State : std::uint8_t { NeedMore, Complete, Faulty };
   struct Step {
@@ -55,6 +55,7 @@ class ReplyParser {
 
  private:
   enum class Line : std::uint8_t { More, Last, Bad };
+  [[nodiscard]] bool begins_well(std::string_view line);
   Line take_line(std::string_view line);
   void append_text(std::string_view text);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "policy/backoff/too_many_recipients.h"
 #include "policy/base/ascii.h"
 
 namespace sluice {
@@ -41,6 +42,10 @@ constexpr std::string_view kSlowerWords[] = {
     "message rate",
     "try again later, too many",
 };
+
+/// What 552 says where it is about one mailbox or one message.
+constexpr std::string_view kMailboxWords[] = {"quota",   "full",      "mailbox", "storage", "space",
+                                              "too big", "too large", "size",    "virus",   "infected"};
 
 /// RFC 3463 codes about the receiver as a whole: load, congestion, policy.
 bool speaks_of_load(const EnhancedStatus& status) {
@@ -92,6 +97,17 @@ ReplyVerdict judge_reply(RefusalPhase phase, const SmtpReply& reply, const Reply
     if (out.recipients == Recipients::NextHost) out.recipients = Recipients::Wait;
   }
   return out;
+}
+
+bool means_too_many_recipients(const SmtpReply& reply, bool others_accepted) {
+  if (reply.code != 452 && reply.code != 552) return false;
+  if (reply.enhanced && (reply.enhanced->subject != 0 || reply.enhanced->detail != 0)) {
+    return reply.enhanced->subject == 5 && reply.enhanced->detail == 3;
+  }
+  if (contains_word(reply.text, "too many recipients")) return true;
+  if (reply.code != 552 || !others_accepted) return false;
+  return std::none_of(std::begin(kMailboxWords), std::end(kMailboxWords),
+                      [&reply](std::string_view words) { return contains_word(reply.text, words); });
 }
 
 bool is_push_back(RefusalPhase phase, const SmtpReply& reply, const ReplyActions& actions) {

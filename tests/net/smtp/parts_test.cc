@@ -203,7 +203,9 @@ TEST(ReplyParser, TableAtEveryFragmentSize) {
       {"250 \xc3\xa9 \xff\xc3\r\n", "[250 \xc3\xa9 ??]"},
       {"250-a\r\n", "..."},
       {"25", "..."},
-      {"250-a\r\n251 b\r\n", "code changed inside a multi-line reply"},
+      {"250-a\r\n251 b\r\n", "[251 a b]"},
+      {"220-mx ESMTP\r\n521 5.7.1 client blocked\r\n", "[521 (5.7.1) mx ESMTP 5.7.1 client blocked]"},
+      {"220-2.0.0 mx\r\n220-hello\r\n421 busy\r\n", "[421 2.0.0 mx hello busy]"},
       {"250 a\r\nhello\r\n", "[250 a]reply without a valid code"},
       {"\r\n", "reply without a valid code"},
       {"199 a\r\n", "reply without a valid code"},
@@ -225,8 +227,19 @@ TEST(ReplyParser, Limits) {
     SCOPED_TRACE(fragment);
     const std::string longest = "250 " + std::string(ReplyParser::kLineBytesMax - 6, 'x') + "\r\n";
     EXPECT_EQ(read_replies(longest, fragment), "[250 " + std::string(SmtpReply::kTextBytesMax, 'x') + "]");
-    EXPECT_EQ(read_replies("x" + longest, fragment), "reply line too long");
-    EXPECT_EQ(read_replies(std::string(1024 * 1024, '2'), fragment), "reply line too long");
+    // What is too long is cut; the code counts, and so does what follows.
+    const std::string cut(SmtpReply::kTextBytesMax, 'x');
+    const std::string longer = "250 " + std::string(ReplyParser::kLineBytesMax * 3, 'x');
+    EXPECT_EQ(read_replies(longer + "\r\n550 no\r\n", fragment), "[250 " + cut + "][550 no]");
+    EXPECT_EQ(read_replies("550-" + longer + "\r\n550 y\r\n", fragment), "[550 250 " + cut.substr(4) + "]");
+    for (std::size_t size = ReplyParser::kLineBytesMax - 7; size < ReplyParser::kLineBytesMax + 3; ++size) {
+      EXPECT_EQ(read_replies("452 " + std::string(size, 'x') + "\r\n250\n", fragment),
+                "[452 " + cut + "][250 ]");
+    }
+    EXPECT_EQ(read_replies(std::string(ReplyParser::kReplyBytesMax, '2'), fragment),
+              "reply code not followed by a blank or hyphen");
+    EXPECT_EQ(read_replies("250 " + std::string(ReplyParser::kReplyBytesMax, '2'), fragment),
+              "reply too long");
     std::string lines;
     while (lines.size() < ReplyParser::kReplyBytesMax) lines += "250-" + std::string(60, 'x') + "\r\n";
     EXPECT_EQ(read_replies(lines + "250 x\r\n", fragment), "reply too long");

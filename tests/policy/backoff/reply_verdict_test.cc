@@ -7,6 +7,8 @@
 
 #include <string>
 
+#include "policy/backoff/too_many_recipients.h"
+
 namespace sluice {
 namespace {
 
@@ -182,6 +184,32 @@ TEST(PushBack, IsAboutRatesNotAboutMailboxes) {
   ReplyActions normal;
   normal.mode = QueueMode::Normal;
   EXPECT_FALSE(is_push_back(RefusalPhase::Rcpt, reply_of("421 whatever"), normal));
+}
+
+TEST(ReplyVerdict, TooManyRecipients) {
+  struct Case {
+    const char* line;
+    bool alone;   // nobody accepted before
+    bool behind;  // behind an accepted one
+  };
+  for (const Case& one : {Case{"552 5.5.3 too many recipients", true, true},
+                          {"552 4.5.3 enough", true, true},
+                          {"452 4.5.3 enough", true, true},
+                          {"452 Too Many Recipients", true, true},
+                          {"552 5.0.0 sorry, too many recipients", true, true},
+                          {"552 sorry", false, true},
+                          {"552 Requested action aborted", false, true},
+                          {"552 Requested mail action aborted: exceeded storage allocation", false, false},
+                          {"552 mailbox full", false, false},
+                          {"552 5.2.2 too many recipients have no room", false, false},
+                          {"452 insufficient system storage", false, false},
+                          {"452 sorry", false, false},
+                          {"550 too many recipients", false, false},
+                          {"552 5.3.4 message too big", false, false}}) {
+    SCOPED_TRACE(one.line);
+    EXPECT_EQ(means_too_many_recipients(reply_of(one.line), false), one.alone);
+    EXPECT_EQ(means_too_many_recipients(reply_of(one.line), true), one.behind);
+  }
 }
 
 }  // namespace
