@@ -226,6 +226,7 @@ runtime::Task<void> CommandServer::stop() {
   stops_at_ = reactor_.now() + kFarewellTime;
   for (runtime::Stream* stream : streams_) stream->set_deadline(*stops_at_);
   co_await tasks_.join();
+  listener_ = runtime::Listener();
   co_await place_.leave(reactor_);
 }
 
