@@ -151,7 +151,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
   const std::string& why = reply.code == 0 && !reply.text.empty() ? reply.text : lost_why_;
   switch (ending) {
     case net::Ending::Replied:
-      ++finished_;
+      host_answered();
       dispatcher_.end_volumes(slot.volumes, reply.positive() && phase == net::ClientPhase::FinalReply);
       if (!reply.positive() || phase != net::ClientPhase::FinalReply) {
         settle_all(slot, reply, refusal_phase(phase));
@@ -165,7 +165,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       }
       dispatcher_.succeeded(*slot.queue, reply);
       break;
-    case net::Ending::AllRefused: ++finished_; break;
+    case net::Ending::AllRefused: host_answered(); break;
     case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::PartlySent:
       log_broken_transfer(slot, phase, why);

@@ -1,6 +1,7 @@
 #include "engine/delivery/proxies.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/failure_text.h"
@@ -90,6 +91,9 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
       out.stream = std::move(*connected);
     } else {
       out.trouble = connect_failure_text(connected.error(), host, to);
+      // From connect() it means that no port is left.
+      const Error& error = connected.error();
+      out.source_is_gone = error.sys_errno == EADDRNOTAVAIL && std::string_view(error.where) != "connect";
     }
     co_return out;
   }

@@ -58,7 +58,8 @@ class ProxyTries {
 /// A connection, or why there is none.
 struct WayOut {
   runtime::Stream stream;
-  std::string trouble;  ///< for the queue's last error; empty with a stream
+  std::string trouble;          ///< for the queue's last error; empty with a stream
+  bool source_is_gone = false;  ///< the source is not an address of this host
 };
 
 /// Ends what a connection waits for before it speaks to anybody: DNS, the connect, a proxy. Thread: one shard.

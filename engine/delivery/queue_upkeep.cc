@@ -42,6 +42,7 @@ void Dispatcher::failed(queue::Queue& queue, QueueFailureKind kind, const HopFac
     queue.connect_not_before = reactor_.now() + kConnectPause;
     return;
   }
+  queue.standing = queue::Standing::Failing;
   rest(queue, kind, wait);
 }
 

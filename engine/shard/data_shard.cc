@@ -338,7 +338,9 @@ std::vector<QueueStatus> DataShard::queues(std::string_view pattern) const {
                     .in_retry = queue.retry_until > now,
                     .retry_in = std::max(Duration{0}, queue.retry_until - now),
                     .last_error = {}};
-    if (!queue.events().empty()) one.last_error = queue.events().front().text;
+    one.last_error = dispatcher_.why_waiting(queue);
+    // What a last error says about disabled sources or a full count is over when nothing waits for it.
+    if (one.last_error.empty() && !queue.events().empty()) one.last_error = queue.events().front().text;
     one.backoff = queue.mode.in_backoff();
     one.mode_reason = queue.mode.reason();
     one.pace = pace_of(queue);
