@@ -101,6 +101,8 @@ class Dispatcher {
   static constexpr Duration kRestLook = 1s;
   /// A connection nobody has answered in this time counts as one that may never be.
   static constexpr Duration kSlowAfter = 500ms;
+  /// One that nobody has greeted in this time may have to make room for others. Many hosts look up our name first.
+  static constexpr Duration kSilentMax = 1500ms;
   /// So many queues in line are asked whether an idle connection suits them, when there is no free slot.
   static constexpr std::size_t kLineLookMax = 16;
   /// Queues that ask DNS at a time which queue they join; later ones stand in line.
@@ -364,7 +366,8 @@ class Dispatcher {
   [[nodiscard]] std::expected<Slots, const queue::SharedBudget*> take_slots(queue::Queue& queue);
   [[nodiscard]] bool is_fleeting(const queue::SharedBudget& budget) const;
   bool to_penalty(Slots& slots);
-  void on_slow(Deliverer& one, Slots& slots);
+  void is_good(queue::Queue& queue);
+  void on_slow(Deliverer& one, Slots& slots, Duration silent_for);
   void offer_spare(Connection& connection);
   void ask_to_yield(const queue::Queue& queue, const queue::SharedBudget& full);
   void yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget& needed,

@@ -6,8 +6,8 @@
 //   failing   a smaller part (SharedState::penalty)
 //
 // A connection that hears nothing for kSlowAfter moves from the part it draws from to the penalty part. When that
-// is full and others want its place, it ends without an attempt, and its queue waits as failing: there it gets
-// all its time-outs allow.
+// is full and others want its place, it ends after kSilentMax without an attempt, and its queue waits as failing:
+// there it gets all its time-outs allow.
 #include <algorithm>
 
 #include "engine/delivery/connection.h"
@@ -76,13 +76,12 @@ bool Dispatcher::to_penalty(Slots& slots) {
   return true;
 }
 
-void Dispatcher::on_slow(Deliverer& one, Slots& slots) {
+void Dispatcher::on_slow(Deliverer& one, Slots& slots, Duration silent_for) {
   queue::Queue& queue = one.queue();
-  if (const IpAddress* host = one.target(); host != nullptr && !one.established())
-    history_.host_failed(*host, reactor_.now());
-  if (to_penalty(slots) || one.established()) return;
+  if (to_penalty(slots) || one.established() || silent_for < kSilentMax) return;
   const auto is_wanted = [](const Slots::Held& held) { return held.budget->is_awaited(); };
   if (std::none_of(slots.held.begin(), slots.held.end(), is_wanted)) return;
+  if (const IpAddress* host = one.target()) history_.host_failed(*host, reactor_.now());
   if (queue.established == 0) queue.standing = Standing::Failing;
   one.finish();  // nothing has been said: no attempt
 }
@@ -104,6 +103,10 @@ void Dispatcher::answered(queue::Queue& queue, Slots& slots, const IpAddress* ho
   if (host != nullptr) history_.host_answered(*host);
   desk_.give_back(slots, shared_.strangers);
   desk_.give_back(slots, shared_.penalty);
+  is_good(queue);
+}
+
+void Dispatcher::is_good(queue::Queue& queue) {
   if (queue.standing == Standing::Good) return;
   queue.standing = Standing::Good;
   history_.answered(queue.domain(), reactor_.now());

@@ -51,7 +51,8 @@ struct Dispatcher::SlowTimer : runtime::Timer {
           };
           if (std::none_of(self.slots.held.begin(), self.slots.held.end(), waits)) return;
           owner.reactor_.arm_in(timer, kSlowAfter);
-          owner.on_slow(self.one, self.slots);
+          self.silent_for += kSlowAfter;
+          owner.on_slow(self.one, self.slots, self.silent_for);
         }),
         owner(one),
         one(deliverer),
@@ -59,6 +60,7 @@ struct Dispatcher::SlowTimer : runtime::Timer {
   Dispatcher& owner;
   Deliverer& one;
   Slots& slots;
+  Duration silent_for{0};
 };
 
 /// What connections of `queue` count for, besides those that are connecting.
