@@ -24,6 +24,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
                                              .destination_ip = to.address.text(),
                                              .esmtp = {}});
   snapshot_ = dispatcher_.snapshot();
+  if (!dispatcher_.may_knock(*queue_, slots_, to.address)) co_return After::Dead;
   const Dispatcher::Pass pass =
       dispatcher_.pass(*queue_, *snapshot_, name, to, tries_, passage_, limited_until_);
   if (pass == Dispatcher::Pass::NoSource) {
@@ -48,7 +49,10 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     log_.say("connecting from " + source->ehlo + " (" + hop_->source_ip + ") to " + hop_->mta +
              (proxy_ ? " through proxy " + proxy_->name : ""));
   }
-  WayOut way = co_await open_way_out(dispatcher_, *source, to, name, settings_->connect_timeout, way_);
+  WayOut way = co_await open_way_out(dispatcher_, *source, to, name,
+                                     dispatcher_.connect_timeout(slots_, *settings_), way_);
+  if (way.source_is_gone && dispatcher_.modes().source_is_gone(*queue_, *source->address))
+    co_return After::Done;
   if (finishing_) co_return After::Done;  // nothing was said yet: that is no attempt
   if (way.no_room) {
     if (log_.connections()) log_.say(way.trouble);
@@ -59,7 +63,10 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   if (!way.stream) {
     failure_ = {{4, 4, 1}, std::move(way.trouble)};
     if (log_.connections()) log_.say(failure_.diag);
-    if (!proxy_) co_return After::NextHop;
+    if (!proxy_) {
+      dispatcher_.history().host_failed(to.address, reactor_.now());
+      co_return After::NextHop;
+    }
     tries_.lost(proxy_);
     paid_in_vain_ = true;
     co_return After::NextProxy;

@@ -18,12 +18,10 @@ net::ClientSettings client_settings(const config::DomainSettings& settings, std:
           .pix_workaround = settings.pix_bug_workaround};
 }
 
-Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
-                       Slots& slots, ConnectGrants paid)
+Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots, ConnectGrants paid)
     : dispatcher_(dispatcher),
       reactor_(dispatcher.reactor()),
       queue_(&queue),
-      connecting_(connecting),
       slots_(slots),
       snapshot_(dispatcher.snapshot()),
       settings_(queue.settings),
@@ -52,7 +50,12 @@ Connection::~Connection() {
 }
 
 void Connection::leave_connecting() {
-  if (std::exchange(holds_connecting_, false)) connecting_.give_back();
+  if (std::exchange(holds_connecting_, false)) dispatcher_.leave_connecting(slots_);
+}
+
+/// A transaction got its final reply.
+void Connection::host_answered() {
+  if (++finished_ == 1) dispatcher_.answered(*queue_, slots_, target());
 }
 
 void Connection::finish() {
@@ -151,13 +154,13 @@ runtime::Task<void> Connection::work() {
     if (attempts >= settings_->mx_connection_attempts) break;
     after = co_await try_hop(route, hop);
     passage_.release();
-    if (after == After::Limited || after == After::NoProxy) continue;
+    if (after == After::Limited || after == After::NoProxy || after == After::Dead) continue;
     ++attempts;
     if (after != After::NextHop) break;
   }
   leave_connecting();
   if (!carried_.empty()) co_await give_up_carried();
-  if (after == After::Done) co_return;
+  if (after == After::Done || (after == After::Dead && attempts == 0)) co_return;
   if (limited_until_ != MonoTime{}) {
     // Some host may be fine and is merely at its limit: the queue has not failed.
     const MonoTime pause = attempts > 0 ? reactor_.now() + Dispatcher::kConnectPause : MonoTime{};
@@ -324,6 +327,7 @@ runtime::Task<void> Connection::wait_for_events() {
 
 void Connection::on_ready(const net::Capabilities& capabilities) {
   ready_ = true;
+  ready_at_ = reactor_.now();
   hop_->esmtp = capabilities.listed;
   offer_carried_again();
   leave_connecting();

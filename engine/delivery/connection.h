@@ -32,11 +32,10 @@ namespace sluice::delivery {
 ///           settings say about messages and errors per connection, whomever it served before.
 class Connection final : public Deliverer, public net::ClientEvents, public queue::Worker {
  public:
-  /// `connecting`: a unit of it was taken for this connection and is given back once a host has greeted it.
-  /// `slots`: what it is counted in, by whoever runs it. `paid`: what max-connect-rate was charged for the
+  /// `slots`: what it is counted in, by whoever runs it; among connecting ones until a host has greeted it.
+  /// `paid`: what max-connect-rate was charged for the
   /// first attempt; given back when none is made.
-  Connection(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting, Slots& slots,
-             ConnectGrants paid);
+  Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots, ConnectGrants paid);
   ~Connection() override;
 
   [[nodiscard]] runtime::Task<void> run() override;
@@ -48,6 +47,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
   [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override {
     return has_source_ ? &source_ : nullptr;
+  }
+  [[nodiscard]] const IpAddress* target() const override {
+    return has_source_ ? &endpoint_.address : nullptr;
   }
   /// What it is bound to once it has begun to connect; empty when the system chose.
   [[nodiscard]] const std::optional<IpAddress>& source() const { return source_; }
@@ -63,6 +65,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   /// One more message could be given to the server at once.
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] SpareConnections::Seat& seat() { return seat_; }
+  [[nodiscard]] Slots& slots() { return slots_; }
   void renew() override;
   void count_anew() override;
   /// Takes nothing new, ends what is under way, says QUIT.
@@ -106,6 +109,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     QueueFailed,
     NextProxy,  ///< the same host through the next proxy
     NoProxy,    ///< none could be reached: that says nothing about the host
+    Dead,       ///< the host did not answer others of late, and enough ask it
   };
 
   runtime::Task<resolver::RouteAnswer> find_route();
@@ -146,6 +150,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] bool leaves_in_peace(net::ClientPhase phase) const;
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
+  void host_answered();
   // transactions.cc
   [[nodiscard]] std::size_t recipients_at_most() const;
   [[nodiscard]] std::size_t errors_left() const;
@@ -187,7 +192,6 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   Dispatcher& dispatcher_;
   runtime::Reactor& reactor_;
   queue::Queue* queue_;
-  queue::SharedBudget& connecting_;
   Slots& slots_;
   // Of the moment the connection began or followed a reload last.
   std::shared_ptr<const queue::Snapshot> snapshot_;
@@ -229,6 +233,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   SmtpReply fault_reply_;
   std::vector<net::OutgoingRecipient> recipients_;
   std::vector<iovec> parts_;
+  MonoTime ready_at_{};
   MonoTime rate_wait_{};
   MonoTime pay_at_{};  // a message that has been read may be paid for then; empty: there is none
   LingerTimer pay_timer_;

@@ -30,6 +30,8 @@ class Deliverer {
   /// The address it connects from, which is empty when the system chose it; null: it is not connected yet, or
   /// never is.
   [[nodiscard]] virtual const std::optional<IpAddress>* source_in_use() const = 0;
+  /// The host it tries to reach or has reached; null: none yet.
+  [[nodiscard]] virtual const IpAddress* target() const { return nullptr; }
   [[nodiscard]] virtual bool is_finishing() const = 0;
   /// Nothing is under way, and nothing is lost when it ends now: whoever stands in line for its slot may have
   /// it.

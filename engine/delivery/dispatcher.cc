@@ -21,12 +21,16 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       modes_(*this),
       spf_gate_(reactor, resolver),
       rollups_(resolver),
-      slot_timer_(&on_slot_timer, *this),
+      desk_(reactor.shard().raw(),
+            {.offer = [this](queue::Queue& queue) { consider(queue); },
+             .tell = [this](std::uint32_t shard, Budget budget) { tell(shard, std::move(budget)); }}),
+      rest_timer_(&on_rest_timer, *this),
       programs_(reactor, PipeWorker::kProgramsMax) {}
 
 Dispatcher::~Dispatcher() {
   SLUICE_ASSERT(tasks_.running() == 0);
-  reactor_.disarm(slot_timer_);
+  reactor_.disarm(rest_timer_);
+  desk_.close();
   // The process ends or the test does: the spool remembers what the queues held.
   queues_.for_each([this](queue::Queue& queue) { reactor_.disarm(queue.timer); });
 }
@@ -35,8 +39,12 @@ void Dispatcher::consider_all() {
   std::vector<queue::Queue*> all;  // looking at one may make others
   all.reserve(queues_.size());
   queues_.for_each([&all](queue::Queue& queue) { all.push_back(&queue); });
+  consider_each(all);
+}
+
+void Dispatcher::consider_each(const std::vector<queue::Queue*>& queues) {
   const bool outer = std::exchange(sweeping_, true);
-  for (queue::Queue* queue : all) consider(*queue);
+  for (queue::Queue* queue : queues) consider(*queue);
   sweeping_ = outer;
 }
 
@@ -58,6 +66,7 @@ queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vm
       std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
   apply_settings(made);
   modes_.recall(made, shared_.remembered);
+  recall_standing(made);
   // Rates begin with what the mode in force owes, not with what the settings say alone.
   made.gates = {};
   apply_limits(made);
@@ -202,8 +211,7 @@ void Dispatcher::consider(queue::Queue& queue) {
     const bool soon = next.until - now <= kRateWaitMax;
     MonoTime again{};
     // Not where others have mail that may go now.
-    if (ahead && soon && queue.connections == 0 && slot_line_.empty())
-      std::ignore = open_connection(queue, again);
+    if (ahead && soon && queue.connections == 0 && desk_.empty()) std::ignore = open_connection(queue, again);
     set_timer(queue, soon || !ahead ? next.until : next.until - kRateWaitMax);
     return;
   }
@@ -264,8 +272,8 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   MonoTime until = queue.emptied_at + kQueueIdleMax;
   until = std::max(until, owed_until(queue, now));
   until = std::max(until, queue.retry_until);
-  const bool stays = queue.paused || queue.wants_slot || queue.placement.in_line || sweeping_ ||
-                     QueueModes::must_stay(queue);
+  desk_.leave(queue);
+  const bool stays = queue.paused || queue.placement.in_line || sweeping_ || QueueModes::must_stay(queue);
   if (now < until || stays) {
     if (stays) until = std::max(until, now + kQueueIdleMax);
     if (const auto change = QueueModes::next_time(queue)) until = std::min(until, std::max(now, *change));
@@ -273,6 +281,7 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
     return;
   }
   end_rest(queue);
+  if (queue.standing == queue::Standing::Good) history_.answered(queue.domain(), now);
   reactor_.disarm(queue.timer);
   queues_.remove(queue);
 }
@@ -287,7 +296,17 @@ void Dispatcher::stand_by(Connection& connection, bool exclusive) {
   // The timer stays as it is: take() may have set it to the moment a rate allows the next recipient.
   if (exclusive || !connection.seat()) return;
   spares_.park(connection.seat(), connection);
-  if (!slot_line_.empty()) offer_slots();
+  if (!desk_.empty()) offer_spare(connection);
+  if (!rest_timer_.armed() && !stopping_) reactor_.arm_in(rest_timer_, kRestLook);
+}
+
+/// Queues in line that could share `connection` need no slot.
+void Dispatcher::offer_spare(Connection& connection) {
+  std::vector<queue::Queue*> some = desk_.first_for(connection.slots(), kLineLookMax);
+  std::erase_if(some, [&connection](const queue::Queue* one) {
+    return one->settings.get() != &connection.settings() || one->vmta != connection.queue().vmta;
+  });
+  consider_each(some);
 }
 
 void Dispatcher::withdraw(Connection& connection) {
@@ -295,25 +314,20 @@ void Dispatcher::withdraw(Connection& connection) {
   spares_.withdraw(connection.seat(), connection);
 }
 
-bool Dispatcher::is_in_the_way(const Connection& connection) const {
-  if (slot_line_.empty() || connection.has_guests()) return false;
+bool Dispatcher::is_in_the_way(Connection& connection) const {
+  if (connection.has_guests()) return false;
   const std::vector<queue::Worker*>& idle = connection.queue().idle;
   if (std::find(idle.begin(), idle.end(), &connection) == idle.end())
     return false;  // has found work meanwhile
-  std::size_t looked = 0;
-  for (const queue::Queue* other : slot_line_) {
-    if (++looked > kLineLookMax) return is_slot_short(connection.queue());
-    if (other == &connection.queue() || other->blocked_by == &shared_.connecting) continue;
-    if (counts_for(connection.queue(), other->blocked_by)) return true;
-  }
-  return false;
+  return SlotDesk::must_yield(connection.slots(), {.rests = true});
 }
 
 void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
 
 runtime::Task<void> Dispatcher::stop(Duration grace) {
   stopping_ = true;
-  reactor_.disarm(slot_timer_);
+  reactor_.disarm(rest_timer_);
+  desk_.close();
   rollups_.stop();
   for (Deliverer* one : std::vector(running_)) one->finish();
   const MonoTime deadline = reactor_.now() + grace;

@@ -14,11 +14,13 @@
 #include "engine/delivery/passage.h"
 #include "engine/delivery/proxies.h"
 #include "engine/delivery/queue_modes.h"
+#include "engine/delivery/reach_history.h"
 #include "engine/delivery/recipient_walk.h"
 #include "engine/delivery/refusal.h"
 #include "engine/delivery/rollups.h"
 #include "engine/delivery/session_log.h"
 #include "engine/delivery/settler.h"
+#include "engine/delivery/slot_desk.h"
 #include "engine/delivery/spare_connections.h"
 #include "engine/delivery/spf_gate.h"
 #include "engine/delivery/trace.h"
@@ -67,23 +69,15 @@ struct ConnectGrants {
   std::vector<Paid> paid;
 };
 
-/// The counts one connection is part of: daemon, virtual MTA, pools, shared domain. Given back together.
-struct Slots {
-  struct Held {
-    std::shared_ptr<queue::SharedBudget> budget;
-    bool ending = false;  ///< SharedBudget::must_end() has said so
-  };
-  std::vector<Held> held;
-};
-
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
 /// Thread:   one shard.
 /// Lifetime: everything passed in outlives it; stop() has answered before destruction (asserted).
 /// Limits:   per queue max-smtp-out, max-msg-rate, max-connect-rate; per VMTA and daemon by shared counts and
 /// rates.
-///           Queues that want a connection and get no slot stand in line and are served in turn.
-/// Fairness: a queue has work in hand for its own connections only; connecting ones of all queues together
-///           hold at most half of the daemon's connections, so dead hosts leave room for living ones.
+///           Queues that want a connection and get no slot stand in line (slot_desk.h).
+/// Fairness: a connection that has had its turn ends for the sake of a queue in line that has fewer; connecting
+///           ones of all queues together hold at most half of the daemon's connections, so dead hosts leave
+///           room for living ones.
 class Dispatcher {
  public:
   /// A queue without mail and connections is forgotten after this time (its rate state with it: longer than
@@ -101,6 +95,16 @@ class Dispatcher {
   static constexpr Duration kNoRoomPause = 2s;
   /// After a failed connection while others of the queue work: no new one for this long.
   static constexpr Duration kConnectPause = 10s;
+  /// A connection's turn while others wait for its slot: so many messages, or so long. Setting up a connection
+  /// costs about as much as two or three messages.
+  static constexpr std::uint64_t kTurnMessages = 10;
+  static constexpr Duration kTurnTime = 1s;
+  /// How often connections at rest look whether another shard's queue waits for their slots.
+  static constexpr Duration kRestLook = 1s;
+  /// A connection nobody has answered in this time counts as one that may never be.
+  static constexpr Duration kSlowAfter = 500ms;
+  /// One that nobody has greeted in this time may have to make room for others. Many hosts look up our name first.
+  static constexpr Duration kSilentMax = 1500ms;
   /// So many queues in line are asked whether an idle connection suits them, when there is no free slot.
   static constexpr std::size_t kLineLookMax = 16;
   /// Queues that ask DNS at a time which queue they join; later ones stand in line.
@@ -165,6 +169,10 @@ class Dispatcher {
   /// Recipients queued here. Thread: any.
   [[nodiscard]] std::size_t recipients() const { return items_.live(); }
 
+  /// Why the mail of `queue` waits, in words; empty: it does not, or its last error, its pause or its retry time
+  /// says so.
+  [[nodiscard]] std::string why_waiting(const queue::Queue& queue) const;
+
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);
 
@@ -219,7 +227,21 @@ class Dispatcher {
   /// No longer stands by. Harmless for a connection that does not.
   void withdraw(Connection& connection);
   /// Others stand in line for the slot that `connection`, which stands by with nothing under way, holds.
-  [[nodiscard]] bool is_in_the_way(const Connection& connection) const;
+  [[nodiscard]] bool is_in_the_way(Connection& connection) const;
+  /// A connection of `queue` that holds `slots` takes no more mail, so that somebody in line has its turn. It
+  /// has sent `messages` since `since`.
+  [[nodiscard]] bool must_hand_on(Slots& slots, const queue::Queue& queue, std::uint64_t messages,
+                                  MonoTime since) const;
+  // probation.cc
+  /// A connection of `queue` got its first final reply, from `host` (null: unknown): what it holds of the parts
+  /// for those who have not answered goes back.
+  void answered(queue::Queue& queue, Slots& slots, const IpAddress* host);
+  /// False: `host` did not answer others of late, and enough ask it already; the queue is to wait.
+  [[nodiscard]] bool may_knock(queue::Queue& queue, Slots& slots, const IpAddress& host);
+  [[nodiscard]] Duration connect_timeout(const Slots& slots, const config::DomainSettings& settings) const;
+  [[nodiscard]] ReachHistory& history() { return history_; }
+  /// The host has greeted it, or it gave up.
+  void leave_connecting(Slots& slots) { desk_.give_back(slots, shared_.connecting); }
   /// A connection from the source of `gate` (null: it has none) that ends now costs its queue nothing: the
   /// wait for its rate until `at` is long, and another one may be opened by then.
   [[nodiscard]] bool may_come_back(const queue::Queue& queue, const queue::SourceGate* gate,
@@ -276,8 +298,8 @@ class Dispatcher {
   [[nodiscard]] ShardId starter() const { return shared_.control; }
   /// Programs of this shard's pipe queues, all together.
   [[nodiscard]] runtime::Semaphore& programs() { return programs_; }
-  /// Another queue of this shard waits for one of the units of `total-max-file`.
-  [[nodiscard]] bool is_file_wanted() const { return !file_line_.empty(); }
+  /// Another queue waits for one of the units of `total-max-file`.
+  [[nodiscard]] bool is_file_wanted() const { return shared_.files.is_awaited(); }
 
  private:
   queue::Queue& queue_for(std::string_view domain, std::string_view vmta);
@@ -316,6 +338,7 @@ class Dispatcher {
   runtime::Task<void> dissolve(queue::Queue& queue);
   void apply_settings(queue::Queue& queue);
   void consider_all();
+  void consider_each(const std::vector<queue::Queue*>& queues);
   // gating.cc
   void apply_limits(queue::Queue& queue);
   [[nodiscard]] static std::size_t connections_at_most(const queue::Queue& queue);
@@ -340,13 +363,21 @@ class Dispatcher {
   void end_over(queue::Queue& queue, queue::Batch over);
   [[nodiscard]] Duration time_left(const queue::Queue& queue, const queue::Item& item) const;
   // slots.cc
-  [[nodiscard]] std::vector<std::shared_ptr<queue::SharedBudget>> budgets_of(const queue::Queue& queue) const;
-  [[nodiscard]] const queue::SharedBudget* take_slots(const queue::Queue& queue, Slots& slots);
-  static void give_back(Slots& slots);
-  [[nodiscard]] bool is_slot_short(const queue::Queue& queue) const;
-  [[nodiscard]] bool stands_behind(const queue::Queue& queue) const;
-  void ask_to_yield(const queue::Queue& queue);
-  bool yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget* needed);
+  [[nodiscard]] std::vector<Budget> budgets_of(const queue::Queue& queue) const;
+  void tell(std::uint32_t shard, Budget budget);
+  [[nodiscard]] std::string slot_text(const queue::Queue& queue, const queue::SharedBudget& full) const;
+  // probation.cc
+  void recall_standing(queue::Queue& queue);
+  [[nodiscard]] bool has_enough_scouts(const queue::Queue& queue) const;
+  [[nodiscard]] std::expected<Slots, const queue::SharedBudget*> take_slots(queue::Queue& queue);
+  [[nodiscard]] bool is_fleeting(const queue::SharedBudget& budget) const;
+  bool to_penalty(Slots& slots);
+  void is_good(queue::Queue& queue);
+  void on_slow(Deliverer& one, Slots& slots, Duration silent_for);
+  void offer_spare(Connection& connection);
+  void ask_to_yield(const queue::Queue& queue, const queue::SharedBudget& full);
+  void yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget& needed,
+                 std::size_t wanted);
   [[nodiscard]] bool counts_for(const queue::Queue& queue, const queue::SharedBudget* budget) const;
   bool open_connection(queue::Queue& queue, MonoTime& again_at);
   [[nodiscard]] bool take_source(const queue::SourceAddress& source, std::optional<std::uint32_t> mx_limit,
@@ -355,7 +386,7 @@ class Dispatcher {
   bool borrow_known(queue::Queue& queue);
   runtime::Task<void> run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,
                                      ConnectGrants grants);
-  runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type);
+  runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type, Slots slots);
   void note_rate(queue::Queue& queue, HeldBy by);
   void ask_gates(const queue::Queue& queue, const queue::SourceGate* source);
   WaitUntil held(queue::Queue& queue, const Hold& hold);
@@ -381,17 +412,14 @@ class Dispatcher {
   std::size_t for_matching(std::string_view pattern, Act&& act);
   runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
-  void want_slot(queue::Queue& queue, const queue::SharedBudget& full);
-  void want_file(queue::Queue& queue);
-  void offer_slots();
-  void offer_files();
   void forget_if_idle(queue::Queue& queue);
   [[nodiscard]] static std::size_t wanted_connections(const queue::Queue& queue);
   static void on_queue_timer(runtime::Timer& timer);
-  static void on_slot_timer(runtime::Timer& timer);
+  static void on_rest_timer(runtime::Timer& timer);
 
-  struct SlotTimer : runtime::Timer {
-    SlotTimer(Fire fire, Dispatcher& one) : Timer(fire), owner(one) {}
+  struct SlowTimer;
+  struct RestTimer : runtime::Timer {
+    RestTimer(Fire fire, Dispatcher& one) : Timer(fire), owner(one) {}
     Dispatcher& owner;
   };
   runtime::Reactor& reactor_;
@@ -413,9 +441,9 @@ class Dispatcher {
   std::span<Dispatcher* const> peers_;
   std::deque<queue::Queue*> placing_line_;
   std::size_t placing_ = 0;
-  std::deque<queue::Queue*> slot_line_;
-  std::deque<queue::Queue*> file_line_;  // for total-max-file
-  SlotTimer slot_timer_;
+  SlotDesk desk_;
+  ReachHistory history_;
+  RestTimer rest_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;
   std::set<std::string, std::less<>> awaited_;  ///< virtual MTAs that have queues here waiting for others
@@ -428,12 +456,12 @@ class Dispatcher {
   bool started_ = false;
   bool stopping_ = false;
   MonoTime asked_to_yield_{};
-  struct Nobody {
+  struct Search {
     const queue::SharedBudget* budget = nullptr;  // compared only: may be gone since a reload
     std::uint32_t priority = 0;
     MonoTime until{};
   };
-  Nobody nobody_yields_;  // the last search for a connection that makes room found none
+  Search searched_;  // the last search for connections that make room
   struct Asked {
     const queue::RateGate* gate;
     HeldBy by;

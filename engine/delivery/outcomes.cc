@@ -174,7 +174,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
   }
   switch (ending) {
     case net::Ending::Replied:
-      ++finished_;
+      host_answered();
       dispatcher_.end_volumes(slot.volumes, reply.positive() && phase == net::ClientPhase::FinalReply);
       if (!reply.positive() || phase != net::ClientPhase::FinalReply) {
         settle_all(slot, reply, refusal_phase(phase));
@@ -191,7 +191,7 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
         dispatcher_.succeeded(*slot.queue, reply);
       }
       break;
-    case net::Ending::AllRefused: ++finished_; break;
+    case net::Ending::AllRefused: host_answered(); break;
     case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::NoChunking:
       // Where the chunk was read as commands the connection is over, and the next one would do the same.

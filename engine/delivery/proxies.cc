@@ -103,6 +103,9 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
     } else {
       out.trouble = connect_failure_text(connected.error(), host, to);
       out.no_room = has_no_room(dispatcher, connected.error(), from != nullptr);
+      // From connect() it means that no port is left.
+      const Error& error = connected.error();
+      out.source_is_gone = error.sys_errno == EADDRNOTAVAIL && std::string_view(error.where) != "connect";
     }
     co_return out;
   }

@@ -58,7 +58,8 @@ class ProxyTries {
 /// A connection, or why there is none.
 struct WayOut {
   runtime::Stream stream;
-  std::string trouble;  ///< for the queue's last error; empty with a stream
+  std::string trouble;          ///< for the queue's last error; empty with a stream
+  bool source_is_gone = false;  ///< the source is not an address of this host
   /// There was no descriptor, or no local port for these two addresses: that says nothing about the host.
   bool no_room = false;
 };

@@ -14,6 +14,7 @@ namespace {
 
 // A stored time further off than this is a changed clock, not a retry.
 constexpr Duration kRetryMax = 30 * 24h;
+constexpr std::string_view kNotOurs = "EADDRNOTAVAIL: not an address of this host";
 
 ModeRules mode_rules(const config::DomainSettings& settings) {
   return {.to_normal_after = settings.backoff_to_normal_after,
@@ -221,6 +222,15 @@ void QueueModes::recheck_sources(queue::Queue& queue) {
   queue.all_shut = !queue.shut.empty() &&
                    std::all_of(sources.begin(), sources.end(),
                                [&queue](const auto& source) { return is_shut(queue, source.address); });
+  const auto is_gone = [](const ShutSources::Entry& entry) { return entry.reason == kNotOurs; };
+  if (!queue.all_shut || !std::ranges::all_of(queue.shut.entries(), is_gone)) {
+    queue.barred.reset();
+  } else if (!queue.barred) {
+    identity.state->blocked.bar();
+    queue.barred = {static_cast<void*>(identity.state.get()),
+                    [state = identity.state](const void*) { state->blocked.unbar(); }};
+  }
+  if (before && !queue.all_shut) queue.unnote_state(all_sources_disabled(queue.name()));
   // Pools look for another member while it lasts.
   if (queue.all_shut != before) identity.state->blocked.set(queue.domain(), queue.all_shut);
 }
@@ -261,6 +271,20 @@ void QueueModes::disable(queue::Queue& queue, const IpAddress& source, std::opti
   event += ": ";
   event += why;
   shut_changed(queue, std::move(event));
+}
+
+bool QueueModes::source_is_gone(queue::Queue& queue, const IpAddress& source) {
+  const MonoTime now = dispatcher_.reactor().now();
+  std::erase_if(gone_, [now](const auto& one) { return one.second <= now; });
+  const auto same = [&source](const auto& one) { return one.first == source; };
+  if (std::none_of(gone_.begin(), gone_.end(), same)) {
+    gone_.emplace_back(source, now + kGoneFor);
+    log("source IP " + source.text() +
+        " is not an address of this host: queues disable it, and try again every " +
+        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(kGoneFor).count()) + "s");
+  }
+  disable(queue, source, kGoneFor, kNotOurs);
+  return is_shut(queue, source);
 }
 
 void QueueModes::notify(const std::vector<std::string>& to, std::string subject, std::string text) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/delivery/settler.h"
@@ -93,6 +94,11 @@ class QueueModes {
   bool disable_source(queue::Queue& queue, const IpAddress& source, std::optional<Duration> reenable_after);
   bool enable_source(queue::Queue& queue, const IpAddress& source);
 
+  /// `source` cannot be bound: it is not an address of this host. It is disabled for kGoneFor, after which it is
+  /// tried again. False: too many are disabled already.
+  static constexpr Duration kGoneFor = std::chrono::minutes{1};
+  bool source_is_gone(queue::Queue& queue, const IpAddress& source);
+
  private:
   [[nodiscard]] ReplyActions find_actions(const queue::Queue& queue, std::string_view reply);
   [[nodiscard]] const ReplyRules& inline_rules(const queue::Queue& queue);
@@ -108,6 +114,7 @@ class QueueModes {
   Dispatcher& dispatcher_;
   Notify notify_;
   Log log_;
+  std::vector<std::pair<IpAddress, MonoTime>> gone_;  // source addresses the log has been told of, until when
   // Compiled when first asked for: few queues have any, and settings exist once per distinct chain of blocks.
   std::unordered_map<const config::DomainSettings*, std::unique_ptr<const ReplyRules>> inline_rules_;
 };

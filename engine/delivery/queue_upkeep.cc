@@ -42,6 +42,7 @@ void Dispatcher::failed(queue::Queue& queue, QueueFailureKind kind, const HopFac
     queue.connect_not_before = reactor_.now() + kConnectPause;
     return;
   }
+  queue.standing = queue::Standing::Failing;
   rest(queue, kind, wait);
 }
 
@@ -59,6 +60,7 @@ void Dispatcher::rest(queue::Queue& queue, QueueFailureKind kind, std::optional<
 
 void Dispatcher::succeeded(queue::Queue& queue, const SmtpReply& reply) {
   queue.retry_index = 0;
+  is_good(queue);  // also one that another queue's connection has served
   // A rest that a rule asked for goes on, whatever was under way when it began.
   if (queue.stored_retry && queue.retry_until <= reactor_.now()) end_rest(queue);
   modes_.on_delivered(queue, reply);

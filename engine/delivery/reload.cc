@@ -17,6 +17,7 @@
 
 namespace sluice::delivery {
 void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
+  const std::vector<queue::Queue*> in_line = desk_.clear();
   snapshot_ = std::move(snapshot);
   settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
   settler_.set_snapshot(snapshot_, settings_);
@@ -41,7 +42,9 @@ void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
       if (one->is_finishing() == finishing) one->count_anew();
     }
   }
-  if (started_) consider_all();
+  if (!started_) return;
+  consider_each(in_line);  // before others, so that they keep their places
+  consider_all();
 }
 
 // --- Queues that belong elsewhere.
@@ -93,10 +96,7 @@ void Dispatcher::send_home(queue::Queue& queue) {
     mail.push_back(arrival_of(item));
     items_.give_back(&item);
   });
-  if (std::exchange(queue.wants_slot, false)) {
-    std::erase(slot_line_, &queue);
-    std::erase(file_line_, &queue);
-  }
+  desk_.leave(queue);
   if (std::exchange(queue.placement.in_line, false)) std::erase(placing_line_, &queue);
   const ShardId home = snapshot_->home_of(queue.vmta, queue.domain());
   reactor_.send_to(home, [there = peers_[home.raw()], owned = queues_.release(queue),

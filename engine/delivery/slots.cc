@@ -19,9 +19,8 @@
 namespace sluice::delivery {
 namespace {
 
-constexpr Duration kSlotRetry = 20ms;   // slots other shards give back are noticed this late at most
-constexpr Duration kHostRetry = 50ms;   // the same for counts by host
-constexpr Duration kLookAgain = 5ms;    // after no connection was found that could make room
+constexpr Duration kHostRetry = 50ms;   // how late it is noticed that a count by host has room again
+constexpr Duration kLookAgain = 5ms;    // between two searches for connections that could make room
 constexpr Duration kYieldRetry = 50ms;  // how often other shards are asked to make room
 
 /// A key of KeyedBudget: mixes two hashes so that all bits are good.
@@ -61,26 +60,41 @@ void contain(Dispatcher& dispatcher, queue::Queue& queue, const std::string& wor
 
 }  // namespace
 
-/// What connections of `queue` count for.
-std::vector<std::shared_ptr<queue::SharedBudget>> Dispatcher::budgets_of(const queue::Queue& queue) const {
-  std::vector<std::shared_ptr<queue::SharedBudget>> out;
-  out.emplace_back(std::shared_ptr<void>(), &shared_.outbound);
+/// Rings when a connection has heard nothing for a while, and again as long as it holds up others.
+struct Dispatcher::SlowTimer : runtime::Timer {
+  SlowTimer(Dispatcher& one, Deliverer& deliverer, Slots& its_slots)
+      : Timer([](runtime::Timer& timer) {
+          auto& self = static_cast<SlowTimer&>(timer);
+          Dispatcher& owner = self.owner;
+          const auto waits = [&owner](const Slots::Held& held) {
+            return held.fleeting && held.budget.get() != &owner.shared_.penalty;
+          };
+          if (std::none_of(self.slots.held.begin(), self.slots.held.end(), waits)) return;
+          owner.reactor_.arm_in(timer, kSlowAfter);
+          self.silent_for += kSlowAfter;
+          owner.on_slow(self.one, self.slots, self.silent_for);
+        }),
+        owner(one),
+        one(deliverer),
+        slots(its_slots) {}
+  SlowTimer(const SlowTimer&) = delete;
+  SlowTimer& operator=(const SlowTimer&) = delete;
+  ~SlowTimer() { owner.reactor_.disarm(*this); }
+  Dispatcher& owner;
+  Deliverer& one;
+  Slots& slots;
+  Duration silent_for{0};
+};
+
+/// What connections of `queue` count for, besides those that are connecting.
+std::vector<Budget> Dispatcher::budgets_of(const queue::Queue& queue) const {
+  std::vector<Budget> out;
+  out.reserve(8);
+  out.push_back(ours(shared_.outbound));
   for (const queue::Totals& totals : totals_of(queue))
     out.emplace_back(totals.state, &totals.state->connections);
   if (queue.gates.shared_connections) out.push_back(queue.gates.shared_connections);
   return out;
-}
-
-/// Takes one of every count; or nothing, and answers the one that is full.
-const queue::SharedBudget* Dispatcher::take_slots(const queue::Queue& queue, Slots& slots) {
-  for (auto& one : budgets_of(queue)) {
-    if (!one->try_take()) {
-      give_back(slots);
-      return one.get();
-    }
-    slots.held.push_back({std::move(one)});
-  }
-  return nullptr;
 }
 
 bool Dispatcher::recount(const queue::Queue& queue, Slots& slots) {
@@ -93,11 +107,15 @@ bool Dispatcher::recount(const queue::Queue& queue, Slots& slots) {
       before.erase(known);
     } else {
       one->take_anyway();
-      slots.held.push_back({std::move(one)});
+      slots.held.push_back({.budget = std::move(one)});
     }
   }
+  for (Slots::Held& one : before) {
+    if (one.fleeting) slots.held.push_back(std::move(one));
+  }
+  std::erase_if(before, [](const Slots::Held& one) { return !one.budget; });
   Slots gone{std::move(before)};
-  give_back(gone);
+  desk_.give_back(gone);
   bool surplus = false;
   for (Slots::Held& one : slots.held) {
     one.ending = one.ending || one.budget->must_end();
@@ -113,26 +131,6 @@ bool Dispatcher::recount(Passage& passage) {
   const bool at_host = passage.at_host.renew(shared_.hosts, key_of(passage.host, *passage.source),
                                              snapshot_->mx_limit(passage.host));
   return at_address || at_host;
-}
-
-void Dispatcher::give_back(Slots& slots) {
-  for (const Slots::Held& one : slots.held) {
-    if (one.ending) {
-      one.budget->give_back_ended();
-    } else {
-      one.budget->give_back();
-    }
-  }
-  slots.held.clear();
-}
-
-bool Dispatcher::is_slot_short(const queue::Queue& queue) const {
-  const auto full = [](const queue::SharedBudget& one) { return one.used() >= one.limit(); };
-  if (full(shared_.outbound)) return true;
-  if (queue.gates.shared_connections && full(*queue.gates.shared_connections)) return true;
-  const auto& totals = snapshot_->identity(queue.vmta).totals;
-  return std::any_of(totals.begin(), totals.end(),
-                     [&full](const queue::Totals& one) { return full(one.state->connections); });
 }
 
 bool Dispatcher::may_come_back(const queue::Queue& queue, const queue::SourceGate* gate, MonoTime at) const {
@@ -168,18 +166,10 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
     again_at = std::max(again_at, rate->bucket->next_time(now));
   }
   if (again_at > now) return false;
-  if (stands_behind(queue)) {
-    want_slot(queue, shared_.outbound);
-    return false;
-  }
-  if (!shared_.connecting.try_take()) {
-    want_slot(queue, shared_.connecting);
-    return false;
-  }
-  Slots slots;
-  if (const queue::SharedBudget* full = take_slots(queue, slots)) {
-    shared_.connecting.give_back();
-    want_slot(queue, *full);
+  if (has_enough_scouts(queue)) return false;
+  auto slots = take_slots(queue);
+  if (!slots) {
+    ask_to_yield(queue, *slots.error());
     return false;
   }
   ConnectGrants grants;
@@ -188,8 +178,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
     const auto token = rate->bucket->try_take(now);
     if (!token) {  // another shard was faster
       refund_connect(grants);
-      shared_.connecting.give_back();
-      give_back(slots);
+      desk_.give_back(*slots);
       again_at = token.error();
       return false;
     }
@@ -199,24 +188,26 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   queue.last_opened = now;
   ++queue.connections;
   ++connections_running_;
-  tasks_.spawn(run_connection(queue, type, std::move(slots), std::move(grants)));
+  tasks_.spawn(run_connection(queue, type, std::move(*slots), std::move(grants)));
   return true;
 }
 
 /// Nothing goes out, so nothing is drawn from what is counted for connections.
 bool Dispatcher::open_local(queue::Queue& queue) {
   const config::QueueType type = queue.settings->type;
-  if (type == config::QueueType::File && !shared_.files.try_take()) {
-    want_file(queue);
-    return false;
+  Slots slots;
+  if (type == config::QueueType::File) {
+    auto taken = desk_.take(queue, {ours(shared_.files)});
+    if (!taken) return false;
+    slots = std::move(*taken);
   }
   ++queue.connections;
   ++connections_running_;
-  tasks_.spawn(run_local(queue, type));
+  tasks_.spawn(run_local(queue, type, std::move(slots)));
   return true;
 }
 
-runtime::Task<void> Dispatcher::run_local(queue::Queue& queue, config::QueueType type) {
+runtime::Task<void> Dispatcher::run_local(queue::Queue& queue, config::QueueType type, Slots slots) {
   co_await runtime::yield(reactor_);
   if (queue.settings->type == type) {  // no reload came in between
     try {
@@ -230,10 +221,7 @@ runtime::Task<void> Dispatcher::run_local(queue::Queue& queue, config::QueueType
   --queue.connections;
   --connections_running_;
   if (queue.size() == 0) queue.emptied_at = reactor_.now();
-  if (type == config::QueueType::File) {
-    shared_.files.give_back();
-    offer_files();  // others first
-  }
+  desk_.give_back(slots);
   consider(queue);
 }
 
@@ -278,18 +266,17 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
     std::unique_ptr<Deliverer> one;
     try {
       if (is_smtp(type)) {
-        one = std::make_unique<Connection>(*this, opened_for, shared_.connecting, slots, std::move(grants));
+        one = std::make_unique<Connection>(*this, opened_for, slots, std::move(grants));
       } else {
-        one = std::make_unique<HttpWorker>(*this, opened_for, shared_.connecting, std::move(grants));
+        one = std::make_unique<HttpWorker>(*this, opened_for, slots, std::move(grants));
       }
       const Listed listed(running_, one.get());
+      SlowTimer slow(*this, *one, slots);
+      reactor_.arm_in(slow, kSlowAfter);
       co_await one->run();
     } catch (...) {
       contain(*this, opened_for, runtime::current_exception_text());
-      if (!one) {  // it would give back what it was given
-        refund_connect(grants);
-        shared_.connecting.give_back();
-      }
+      if (!one) refund_connect(grants);  // it would give back what it was given
     }
     if (one) {
       was_established = one->established();
@@ -297,16 +284,14 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
     }
   } else {  // a reload came in between
     refund_connect(grants);
-    shared_.connecting.give_back();
   }
   queue::Queue& queue = *served;
   if (was_established) --queue.established;
-  give_back(slots);
+  desk_.give_back(slots);  // to others first, if any wait
   --queue.connections;
   --connections_running_;
   if (queue.size() == 0) queue.emptied_at = reactor_.now();
   consider(queue);
-  offer_slots();
 }
 
 /// False: not now, or `soonest` says when at the latest.
@@ -385,101 +370,54 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
   return Pass::NoSource;
 }
 
-// --- The line for slots.
+// --- Making room.
 
-/// Queues stand in the order of their priority, and of their coming where that is the same.
-void Dispatcher::want_slot(queue::Queue& queue, const queue::SharedBudget& full) {
-  queue.blocked_by = &full;
-  if (!queue.wants_slot) {
-    queue.wants_slot = true;
-    auto place = slot_line_.end();
-    while (place != slot_line_.begin() &&
-           (*std::prev(place))->settings->queue_priority < queue.settings->queue_priority) {
-      --place;
-    }
-    slot_line_.insert(place, &queue);
+/// It is the turn of a queue of `shard` to take from `budget`.
+void Dispatcher::tell(std::uint32_t shard, Budget budget) {
+  Dispatcher* const there = shard < peers_.size() ? peers_[shard] : this;
+  reactor_.send_to(there->reactor_.shard(),
+                   [there, one = std::move(budget)] { there->desk_.turn_has_come(one); });
+}
+
+bool Dispatcher::must_hand_on(Slots& slots, const queue::Queue& queue, std::uint64_t messages,
+                              MonoTime since) const {
+  const bool over = messages >= kTurnMessages || reactor_.now() - since >= kTurnTime;
+  if (messages == 0 || (!over && !queue.settings->allow_priority_interruption)) return false;
+  return SlotDesk::must_yield(
+      slots, {.priority = queue.settings->queue_priority, .holds = queue.connections, .has_had_turn = over});
+}
+
+/// Connections at rest that came to rest before another shard's queue stood in line.
+void Dispatcher::on_rest_timer(runtime::Timer& timer) {
+  Dispatcher& self = static_cast<RestTimer&>(timer).owner;
+  bool again = false;
+  for (Deliverer* one : std::vector(self.running_)) {
+    if (!one->rests()) continue;
+    again = true;
+    const std::vector<Budget> budgets = self.budgets_of(one->queue());
+    if (std::any_of(budgets.begin(), budgets.end(), [](const Budget& held) { return held->is_awaited(); }))
+      one->finish();
   }
-  ask_to_yield(queue);
-  // Other shards give slots back without telling this one.
-  if (!slot_timer_.armed()) reactor_.arm_in(slot_timer_, kSlotRetry);
+  if (again && !self.stopping_) self.reactor_.arm_in(self.rest_timer_, kRestLook);
 }
 
-/// The same for `total-max-file`, which no connection holds up.
-void Dispatcher::want_file(queue::Queue& queue) {
-  if (!std::exchange(queue.wants_slot, true)) file_line_.push_back(&queue);
-  if (!slot_timer_.armed()) reactor_.arm_in(slot_timer_, kSlotRetry);
-}
-
-void Dispatcher::on_slot_timer(runtime::Timer& timer) {
-  Dispatcher& self = static_cast<SlotTimer&>(timer).owner;
-  self.offer_slots();
-  self.offer_files();
-}
-
-void Dispatcher::offer_files() {
-  for (std::size_t left = file_line_.size();
-       left > 0 && !file_line_.empty() && shared_.files.used() < shared_.files.limit(); --left) {
-    queue::Queue* next = file_line_.front();
-    file_line_.pop_front();
-    next->wants_slot = false;
-    consider(*next);
-  }
-  if (!file_line_.empty() && !slot_timer_.armed() && !stopping_) reactor_.arm_in(slot_timer_, kSlotRetry);
-}
-
-void Dispatcher::offer_slots() {
-  // Everybody in line is asked once, in order; who still finds no slot is behind the others afterwards.
-  std::size_t looked = 0;
-  for (std::size_t left = slot_line_.size(); left > 0 && !slot_line_.empty(); --left) {
-    if ((shared_.outbound.used() >= shared_.outbound.limit() ||
-         shared_.connecting.used() >= shared_.connecting.limit()) &&
-        (spares_.empty() || ++looked > kLineLookMax)) {
-      break;
-    }
-    queue::Queue* next = slot_line_.front();
-    slot_line_.pop_front();
-    next->wants_slot = false;
-    consider(*next);
-  }
-  if (!slot_line_.empty() && !slot_timer_.armed() && !stopping_) reactor_.arm_in(slot_timer_, kSlotRetry);
-}
-
-/// True when a queue of higher priority waits for a count this one would take from: it comes first.
-bool Dispatcher::stands_behind(const queue::Queue& queue) const {
-  std::size_t looked = 0;
-  for (const queue::Queue* other : slot_line_) {
-    if (++looked > kLineLookMax || other->settings->queue_priority <= queue.settings->queue_priority)
-      return false;
-    const queue::SharedBudget* full = other->blocked_by;
-    if (full == &shared_.outbound || full == &shared_.connecting ||
-        full == queue.gates.shared_connections.get())
-      return true;
-    for (const queue::Totals& totals : snapshot_->identity(queue.vmta).totals) {
-      if (full == &totals.state->connections) return true;
-    }
-  }
-  return false;
-}
-
-/// `queue` stands in line: a connection that rests, or one of a queue of lower priority, may have to end for
-/// it.
-void Dispatcher::ask_to_yield(const queue::Queue& queue) {
+/// `queue` stands in line: connections that rest, or one of a queue of lower priority, may have to end for it.
+void Dispatcher::ask_to_yield(const queue::Queue& queue, const queue::SharedBudget& full) {
   const std::uint32_t priority = queue.settings->queue_priority;
   const MonoTime now = reactor_.now();
   if (stopping_) return;
-  // Thousands of queues may stand in line for the same count, and looking goes over all connections.
-  if (nobody_yields_.budget != queue.blocked_by || nobody_yields_.priority < priority ||
-      nobody_yields_.until <= now) {
-    if (yield_for(&queue, priority, queue.blocked_by)) return;
-    nobody_yields_ = {queue.blocked_by, priority, now + kLookAgain};
-  }
-  const bool everybodys = queue.blocked_by == &shared_.outbound || queue.blocked_by == &shared_.connecting;
+  // Thousands of queues may stand in line for the same count, and looking goes over all connections. What a
+  // search that is left out misses, connections find by themselves: between messages, or when they rest.
+  if (searched_.budget == &full && searched_.priority >= priority && searched_.until > now) return;
+  searched_ = {&full, priority, now + kLookAgain};
+  yield_for(&queue, priority, full, desk_.waiting_for(full));
+  const bool everybodys = &full == &shared_.outbound || &full == &shared_.connecting;
   if (!everybodys || now < asked_to_yield_) return;
   asked_to_yield_ = now + kYieldRetry;
   for (Dispatcher* there : peers_) {
     if (there == this) continue;
     reactor_.send_to(there->reactor_.shard(),
-                     [there, priority] { there->yield_for(nullptr, priority, &there->shared_.outbound); });
+                     [there, priority] { there->yield_for(nullptr, priority, there->shared_.outbound, 1); });
   }
 }
 
@@ -493,33 +431,36 @@ bool Dispatcher::counts_for(const queue::Queue& queue, const queue::SharedBudget
                      [budget](const queue::Totals& one) { return budget == &one.state->connections; });
 }
 
-/// Ends one connection of another queue than `who` that is part of the count `needed`: one that rests, else
-/// one of the lowest priority below `priority`. True: one is on its way out already or now.
-bool Dispatcher::yield_for(const queue::Queue* who, std::uint32_t priority,
-                           const queue::SharedBudget* needed) {
+/// Sees to it that up to `wanted` connections which are part of the count `needed` end, those of `who` not among
+/// them: whatever ends already counts, then those that rest, then one of the lowest priority below `priority`.
+void Dispatcher::yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget& needed,
+                           std::size_t wanted) {
   Deliverer* victim = nullptr;
-  Deliverer* resting = nullptr;
+  std::size_t ending = 0;
+  std::vector<Deliverer*> resting;
   for (Deliverer* connection : running_) {
     if (!connection->holds_slots()) continue;
-    if (!counts_for(connection->queue(), needed)) continue;
-    if (needed == &shared_.connecting && connection->established()) continue;
-    if (connection->is_finishing()) return true;
-    if (connection->rests() && &connection->queue() != who) resting = connection;
+    if (!counts_for(connection->queue(), &needed)) continue;
+    if (&needed == &shared_.connecting && connection->established()) continue;
+    if (connection->is_finishing()) {
+      if (++ending >= wanted) return;
+      continue;
+    }
+    if (connection->rests() && &connection->queue() != who) resting.push_back(connection);
     const config::DomainSettings& settings = connection->settings();
     if (settings.queue_priority >= priority || !settings.allow_priority_interruption) continue;
     if (victim == nullptr || settings.queue_priority < victim->settings().queue_priority) victim = connection;
   }
-  if (resting != nullptr) {
-    resting->finish();
-    return true;
+  for (Deliverer* one : resting) {
+    if (ending++ >= wanted) return;
+    one->finish();
   }
-  if (victim == nullptr) return false;
+  if (ending > 0 || victim == nullptr) return;
   if (victim->settings().allow_priority_interruption_during_transfer) {
     victim->cut();
   } else {
     victim->finish();
   }
-  return true;
 }
 
 }  // namespace sluice::delivery

@@ -66,6 +66,7 @@ void Connection::add_transactions() {
     return;
   }
   while (may_take_more() && client_->free_slots() > reads_pending_) {
+    if (dispatcher_.must_hand_on(slots_, *queue_, messages_, ready_at_)) return finish();
     // Reading ahead while other mail is under way is worth it only as long as nobody lacks a buffer for his
     // first.
     if (client_->in_flight() + reads_pending_ > 0 && !dispatcher_.reader().has_plenty()) return;

@@ -51,13 +51,20 @@ class BlockedDomains {
   void set(std::string_view domain, bool blocked);
   /// `joined`: a mark of JoinedDomains, 0 for none.
   [[nodiscard]] bool holds(std::string_view domain, std::uint32_t joined) const {
-    return count_.load(std::memory_order_relaxed) != 0 && find(domain, joined);
+    return barred_.load(std::memory_order_relaxed) != 0 ||
+           (count_.load(std::memory_order_relaxed) != 0 && find(domain, joined));
   }
-  [[nodiscard]] bool empty() const { return count_.load(std::memory_order_relaxed) == 0; }
+  [[nodiscard]] bool empty() const {
+    return count_.load(std::memory_order_relaxed) == 0 && barred_.load(std::memory_order_relaxed) == 0;
+  }
+  /// None of its addresses is one of this host: it counts as blocked for every domain until as many unbar().
+  void bar() { barred_.fetch_add(1, std::memory_order_relaxed); }
+  void unbar() { barred_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   [[nodiscard]] bool find(std::string_view domain, std::uint32_t joined) const;
   std::atomic<std::uint32_t> count_{0};
+  std::atomic<std::uint32_t> barred_{0};
   std::array<std::atomic<std::uint64_t>, kDomainsMax> hashes_{};  // 0: free
 };
 

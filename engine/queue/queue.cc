@@ -186,6 +186,7 @@ void Queue::inherit(Queue& from) {
   retry_until = from.retry_until;
   retry_index = from.retry_index;
   connect_not_before = from.connect_not_before;
+  standing = from.standing;
   gates = std::move(from.gates);
   last_opened = from.last_opened;
   mode = std::move(from.mode);
@@ -211,6 +212,10 @@ void Queue::note_state(WallTime time, std::string_view text) {
   } else {
     note(time, true, std::string(text));
   }
+}
+
+void Queue::unnote_state(std::string_view text) {
+  std::erase_if(events_, [text](const QueueEvent& event) { return event.text == text; });
 }
 
 void Queue::note_mode(WallTime time, std::string text) {

@@ -55,6 +55,10 @@ struct Placement {
   [[nodiscard]] bool open(MonoTime now) const { return in_question && valid_until <= now; }
 };
 
+/// Whether somebody has ever answered mail of a queue: how many slots it may hold before that
+/// (engine/delivery/probation.cc).
+enum class Standing : std::uint8_t { Unknown, Good, Failing };
+
 /// What one connection takes at a time: recipients of one message.
 using Batch = std::vector<Item*>;
 
@@ -167,24 +171,24 @@ class Queue {
   Placement placement;
   /// Mail hosts of a rollup queue that has no `smtp-hosts`; null: of its domain, as DNS says.
   std::shared_ptr<const routing::HostList> route;
-  MonoTime route_lost{};                     ///< when its hosts last were found to take no mail
-  bool is_joined_by_setting = false;         ///< some `queue-to` has put mail here
-  MonoTime retry_until{};                    ///< queue-level retry; in the past: none
-  std::size_t retry_index = 0;               ///< into `retry-after`
-  MonoTime connect_not_before{};             ///< after a failed connection while others of the queue work
-  std::uint32_t held = 0;                    ///< tasks that refer to the queue besides its connections
-  std::uint32_t connections = 0;             ///< under way, connecting ones included
-  std::uint32_t established = 0;             ///< of these, past EHLO
-  std::vector<Worker*> idle;                 ///< established connections without work, longest idle first
-  bool wants_slot = false;                   ///< stands in the dispatcher's list for a connection slot
-  Gates gates;                               ///< limits of the present mode
-  MonoTime last_opened{};                    ///< smtp-out-rampup-interval
-  const SharedBudget* blocked_by = nullptr;  ///< while wants_slot: the count that was full
+  MonoTime route_lost{};              ///< when its hosts last were found to take no mail
+  bool is_joined_by_setting = false;  ///< some `queue-to` has put mail here
+  MonoTime retry_until{};             ///< queue-level retry; in the past: none
+  std::size_t retry_index = 0;        ///< into `retry-after`
+  MonoTime connect_not_before{};      ///< after a failed connection while others of the queue work
+  std::uint32_t held = 0;             ///< tasks that refer to the queue besides its connections
+  std::uint32_t connections = 0;      ///< under way, connecting ones included
+  std::uint32_t established = 0;      ///< of these, past EHLO
+  std::vector<Worker*> idle;          ///< established connections without work, longest idle first
+  Standing standing = Standing::Unknown;
+  Gates gates;             ///< limits of the present mode
+  MonoTime last_opened{};  ///< smtp-out-rampup-interval
   MonoTime emptied_at{};
   ModeState mode;                  ///< normal or backoff: which limits hold (policy/limits/mode_limits.h)
   ShutSources shut;                ///< source addresses this queue does not use for now
   std::unique_ptr<Pacing> pacing;  ///< adaptive-pacing; null: off
   bool all_shut = false;           ///< no source address is left: nothing goes
+  std::shared_ptr<void> barred;    ///< unbars its virtual MTA when it goes (BlockedDomains::bar)
   bool reroute_loops = false;      ///< its reroute leads back here and is ignored until something changes
   bool stored_retry = false;       ///< retry_until is remembered for the next start
   MonoTime expiry_check{};  ///< nothing passes its bounce-after, or wants a delay report, before; far in the
@@ -201,6 +205,8 @@ class Queue {
   [[nodiscard]] const std::deque<QueueEvent>& events() const { return events_; }
   /// The same text again only renews the time: states that last are noted at every look.
   void note_state(WallTime time, std::string_view text);
+  /// A state that was noted is over.
+  void unnote_state(std::string_view text);
   void note_mode(WallTime time, std::string text);
   /// Changes of mode and of disabled sources, newest first.
   [[nodiscard]] const std::vector<QueueEvent>& mode_events() const { return mode_events_; }

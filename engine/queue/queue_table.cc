@@ -34,7 +34,7 @@ Queue& QueueTable::add(std::unique_ptr<Queue> queue) {
 }
 
 std::unique_ptr<Queue> QueueTable::release(Queue& queue) {
-  SLUICE_ASSERT(queue.size() == 0 && queue.connections == 0 && !queue.wants_slot);
+  SLUICE_ASSERT(queue.size() == 0 && queue.connections == 0);
   const auto at = queues_.find(std::string_view(queue.name()));
   SLUICE_ASSERT(at != queues_.end());
   std::unique_ptr<Queue> owned = std::move(at->second);  // the key views its name: erase first, free after

@@ -407,7 +407,10 @@ void apply_limits(const Snapshot& snapshot, SharedState& shared, MonoTime now) {
   const config::Config& config = *snapshot.config;
   const config::GlobalSettings& global = config.globals;
   shared.outbound.set_limit(global.total_max_smtp_out);
-  shared.connecting.set_limit(std::max(1u, global.total_max_smtp_out / 2));
+  const std::uint32_t half = global.total_max_smtp_out / 2;
+  shared.connecting.set_limit(std::max(1u, half));
+  shared.strangers.set_limit(std::max(1u, half - half / 4));
+  shared.penalty.set_limit(std::max(1u, half / 2));
   shared.inbound.set_limits(global.total_max_smtp_in, config.source_groups);
   if (global.total_max_file) {
     shared.files.set_limit(*global.total_max_file);

@@ -90,10 +90,12 @@ struct SharedState {
   SharedBudget outbound;    ///< total-max-smtp-out
   InboundSlots inbound;     ///< total-max-smtp-in, source groups
   SharedBudget files;       ///< total-max-file
-  SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
+  SharedBudget connecting;  ///< half of `outbound`: connections that nobody has greeted yet
+  SharedBudget strangers;   ///< three eighths: those of queues nobody has answered yet
+  SharedBudget penalty;     ///< a quarter: those of queues that fail
   DescriptorWatch descriptors;
-  HostCounts hosts;     ///< mx-connection-limit, ip-connection-limit
-  SharedGates domains;  ///< share-limits-over-vmtas
+  HostCounts hosts;         ///< mx-connection-limit, ip-connection-limit
+  SharedGates domains;      ///< share-limits-over-vmtas
   std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only

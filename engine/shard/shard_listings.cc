@@ -27,9 +27,11 @@ std::string pace_of(const queue::Queue& queue) {
   return out;
 }
 
-QueueStatus details_of(const queue::Queue& queue, MonoTime now) {
+QueueStatus details_of(const delivery::Dispatcher& dispatcher, const queue::Queue& queue, MonoTime now) {
   QueueStatus one;
-  if (!queue.events().empty()) one.last_error = queue.events().front().text;
+  one.last_error = dispatcher.why_waiting(queue);
+  // What a last error says about disabled sources or a full count is over when nothing waits for it.
+  if (one.last_error.empty() && !queue.events().empty()) one.last_error = queue.events().front().text;
   one.mode_reason = queue.mode.reason();
   one.pace = pace_of(queue);
   one.errors.assign(queue.events().begin(), queue.events().end());
@@ -69,7 +71,7 @@ std::vector<QueueStatus> DataShard::queue_details(const std::vector<std::string>
     const std::size_t slash = text.find('/');
     const queue::Queue* const queue =
         dispatcher_.queues().find({text.substr(0, slash), text.substr(slash + 1)});
-    out.push_back(queue == nullptr ? QueueStatus() : details_of(*queue, reactor_.now()));
+    out.push_back(queue == nullptr ? QueueStatus() : details_of(dispatcher_, *queue, reactor_.now()));
   }
   return out;
 }

@@ -25,7 +25,8 @@ class Receiver::Session final : public net::ServerOwner {
   runtime::Task<void> converse() {
     server_.start();
     for (;;) {
-      while (!server_.output().empty()) {
+      const bool mute = receiver_.mood_.stalls && !recipients_.empty();
+      while (!server_.output().empty() && !mute) {
         const auto output = server_.output();
         if (!co_await stream_.send(output)) co_return;
         server_.consumed(output.size());
@@ -33,6 +34,7 @@ class Receiver::Session final : public net::ServerOwner {
       if (server_.wants_close() || dropped_) co_return;
       const auto input = co_await stream_.receive();
       if (!input || input->bytes().empty()) co_return;
+      if (mute) continue;
       server_.feed(input->bytes());
       if (dropped_) co_return;
     }

@@ -34,6 +34,7 @@ struct Mood {
   double drop_after_dot = 0;   ///< the message is kept, the connection ends without a reply
   double drop_anywhere = 0;    ///< the connection ends at some command
   bool takes_nothing = false;  ///< accepts connections and says nothing
+  bool stalls = false;         ///< says nothing more once it has accepted a recipient
   Judge judge;                 ///< asked first; null: nobody
 };
 

@@ -220,7 +220,9 @@ TEST(Reload, AnotherNameServerIsAskedAtOnce) {
 }
 
 TEST(Reload, AGuestWhoseSourceIsDisabledLeaves) {
-  ReloadRun run("total-max-smtp-out 1\n<domain *>\n max-smtp-out 1\n max-rcpt-per-message 1\n</domain>\n");
+  ReloadRun run(
+      "total-max-smtp-out 1\n<domain *>\n max-smtp-out 1\n max-rcpt-per-message 1\n max-msg-rate 100/s\n"
+      "</domain>\n");
   run.scenario.world.network().default_link = {.jitter = 0us, .read_cut = 0};
   run.scenario.extra_zone = [](resolver::TableTransport& dns) { dns.add_mx("d.test", 10, "mx.a.test"); };
   std::vector<Mail> mails = run.batch(2000, "v2");

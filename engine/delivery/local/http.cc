@@ -8,11 +8,10 @@
 
 namespace sluice::delivery {
 
-HttpWorker::HttpWorker(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
-                       ConnectGrants paid)
+HttpWorker::HttpWorker(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots, ConnectGrants paid)
     : LocalWorker(dispatcher, queue),
       url_(net::http::parse_url(settings_->http_delivery_url)),
-      connecting_(connecting),
+      slots_(slots),
       paid_(std::move(paid)) {}
 
 HttpWorker::~HttpWorker() {
@@ -20,12 +19,15 @@ HttpWorker::~HttpWorker() {
 }
 
 Duration HttpWorker::linger() const {
+  const auto wanted = [](const Slots::Held& one) { return one.budget->is_awaited(); };
+  if (std::any_of(slots_.held.begin(), slots_.held.end(), wanted)) return Duration{0};
   return std::max(settings_->connection_idle_timeout, Dispatcher::kLinger);
 }
 
 bool HttpWorker::may_go_on() {
   if (settings_->max_errors_per_connection && errors_ >= *settings_->max_errors_per_connection) return false;
   if (settings_->max_msg_per_connection && messages_ >= *settings_->max_msg_per_connection) return false;
+  if (dispatcher_.must_hand_on(slots_, queue_, messages_, connected_at_)) return false;
   // Whatever a server says without being asked ends the connection, most often its end. Not before the first
   // message: a host that does nothing but hang up would be called again and again.
   if (messages_ > 0 && (!client_.reusable() || stream_.try_receive())) return false;
@@ -73,9 +75,10 @@ runtime::Task<bool> HttpWorker::prepare() {
 
 runtime::Task<LocalWorker::Step> HttpWorker::open() {
   const struct Connecting {
-    queue::SharedBudget& budget;
-    ~Connecting() { budget.give_back(); }
-  } connecting{connecting_};
+    Dispatcher& dispatcher;
+    Slots& slots;
+    ~Connecting() { dispatcher.leave_connecting(slots); }
+  } connecting{dispatcher_, slots_};
   const bool prepared = co_await prepare();
   if (!prepared) co_return Step::QueueFailed;
   co_return co_await connect();
@@ -167,6 +170,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
     if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();
   }
   established_ = true;
+  connected_at_ = reactor_.now();
   dispatcher_.established(queue_);
   co_return Step::Done;
 }
@@ -222,6 +226,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::deliver(queue::Batch& items, const 
   co_await exchange(body);
   const net::http::Response& answer = client_.response();
   if (client_.state() == net::http::Client::State::Done) {
+    if (std::exchange(unanswered_, false)) dispatcher_.answered(queue_, slots_, nullptr);
     std::string diag =
         "x-http;" + std::to_string(answer.status) + ' ' + one_line(answer.reason, kAnswerShown);
     if (answer.status / 100 == 2) {

@@ -28,8 +28,7 @@ class HttpWorker final : public LocalWorker {
   static constexpr Duration kRateWaitMax = 2s;
 
   /// As for Connection.
-  HttpWorker(Dispatcher& dispatcher, queue::Queue& queue, queue::SharedBudget& connecting,
-             ConnectGrants paid);
+  HttpWorker(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots, ConnectGrants paid);
   ~HttpWorker() override;
   [[nodiscard]] bool established() const override { return established_; }
   void finish() override;
@@ -55,7 +54,7 @@ class HttpWorker final : public LocalWorker {
   std::vector<net::http::Field> fields_;
   runtime::Stream stream_;
   net::http::Client client_;
-  queue::SharedBudget& connecting_;
+  Slots& slots_;
   ConnectGrants paid_;
   bool has_paid_ = true;  // for the next attempt
   ProxyTries tries_;
@@ -65,9 +64,11 @@ class HttpWorker final : public LocalWorker {
   std::optional<std::optional<IpAddress>> source_;
   HopFacts hop_;
   std::string lost_why_;
+  MonoTime connected_at_{};
   std::uint64_t messages_ = 0;
   std::uint64_t errors_ = 0;
   bool established_ = false;
+  bool unanswered_ = true;
   bool at_proxy_ = false;  // the last attempt ended there: another proxy may do
 };
 

@@ -47,10 +47,12 @@ runtime::Task<bool> LocalWorker::rest(MonoTime until, bool for_work) {
   rested_ = false;
   reactor_.arm(timer_, until);
   if (for_work) {
+    resting_ = true;
     queue_.idle.push_back(this);
     if (queue_.size() == 0) queue_.emptied_at = reactor_.now();
   }
   co_await wakeup_.wait();
+  resting_ = false;
   std::erase(queue_.idle, static_cast<queue::Worker*>(this));
   reactor_.disarm(timer_);
   co_return !rested_;

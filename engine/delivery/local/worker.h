@@ -27,6 +27,7 @@ class LocalWorker : public Deliverer, private queue::Worker {
   [[nodiscard]] bool is_finishing() const final { return finishing_; }
   void renew() final { finish(); }  // the next one has the new settings
   void finish() override;
+  [[nodiscard]] bool rests() const final { return resting_; }
   void cut() final;
 
  protected:
@@ -106,6 +107,7 @@ class LocalWorker : public Deliverer, private queue::Worker {
   std::string sender_;  // VERP
   bool finishing_ = false;
   bool rested_ = false;
+  bool resting_ = false;  // in rest(), for work to come
 };
 
 /// Text of a program or a server in a diagnosis: one line, no control characters, at most `most` bytes of its
