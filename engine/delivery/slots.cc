@@ -45,7 +45,7 @@ std::uint64_t key_of(std::string_view host, const queue::SourceAddress& from) {
 std::vector<std::shared_ptr<queue::SharedBudget>> Dispatcher::budgets_of(const queue::Queue& queue) const {
   std::vector<std::shared_ptr<queue::SharedBudget>> out;
   out.emplace_back(std::shared_ptr<void>(), &shared_.outbound);
-  for (const queue::Totals& totals : totals_of(queue))
+  for (const queue::Totals& totals : gatekeeper_.totals_of(queue))
     out.emplace_back(totals.state, &totals.state->connections);
   if (queue.gates.shared_connections) out.push_back(queue.gates.shared_connections);
   return out;
@@ -174,7 +174,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
       return false;
     }
     grants.paid.push_back({rate->bucket, *token});
-    remember(*rate);
+    gatekeeper_.remember(*rate);
   }
   queue.last_opened = now;
   ++queue.connections;
@@ -224,7 +224,7 @@ runtime::Task<bool> Dispatcher::pay_connect(queue::Queue& queue) {
     while (*rate) {
       const auto token = rate->bucket->try_take(reactor_.now());
       if (token) {
-        remember(*rate);
+        gatekeeper_.remember(*rate);
         break;
       }
       if (stopping_) co_return false;
@@ -300,7 +300,7 @@ bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<s
     if (gate->connects) {
       const auto token = gate->connects.bucket->try_take(now);
       SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
-      remember(gate->connects);
+      gatekeeper_.remember(gate->connects);
     }
     out.count_by(std::move(gate));
   }

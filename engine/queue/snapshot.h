@@ -91,7 +91,6 @@ struct SharedState {
   SharedBudget files;       ///< total-max-file
   SharedBudget connecting;  ///< half of `outbound`: dead hosts never hold more than that
   HostCounts hosts;         ///< mx-connection-limit, ip-connection-limit
-  SharedGates domains;      ///< share-limits-over-vmtas
   std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only
