@@ -18,6 +18,10 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       settler_(settler),
       items_(items),
       shared_(shared),
+      gatekeeper_(
+          reactor, settler, shared,
+          [this](queue::Queue& queue) { reactor_.arm(queue.timer, reactor_.now()); },
+          [this](std::string_view domain, std::string_view vmta) { return queues_.find({domain, vmta}); }),
       modes_(*this),
       spf_gate_(reactor, resolver),
       rollups_(resolver),
@@ -33,6 +37,16 @@ Dispatcher::~Dispatcher() {
   desk_.close();
   // The process ends or the test does: the spool remembers what the queues held.
   queues_.for_each([this](queue::Queue& queue) { reactor_.disarm(queue.timer); });
+}
+
+void Dispatcher::set_peers(std::span<Dispatcher* const> peers) {
+  peers_ = peers;
+  std::vector<Gatekeeper*> keepers;
+  for (Dispatcher* one : peers) {
+    if (one == nullptr) return;  // still being made; said again before the first queue is
+    keepers.push_back(&one->gatekeeper_);
+  }
+  gatekeeper_.set_peers(std::move(keepers));
 }
 
 void Dispatcher::consider_all() {
@@ -56,22 +70,22 @@ void Dispatcher::apply_settings(queue::Queue& queue) {
   queue.settings = {settings_, &settings_->settings_for(queue.domain(), queue.vmta)};
   queue.expiry_check = reactor_.now();  // bounce-after may have changed
   modes_.apply_settings(queue);
-  apply_limits(queue);
+  gatekeeper_.apply(queue);
   apply_placement(queue);
 }
 
 queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vmta) {
   if (queue::Queue* found = queues_.find({domain, vmta})) return *found;
+  if (!started_ && !peers_.empty()) set_peers(peers_);
   queue::Queue& made = queues_.add(
       std::make_unique<queue::Queue>(std::string(domain), std::string(vmta), &on_queue_timer, this));
   apply_settings(made);
   modes_.recall(made, shared_.remembered);
   recall_standing(made);
-  // Rates begin with what the mode in force owes, not with what the settings say alone.
-  made.gates = {};
-  apply_limits(made);
+  gatekeeper_.begin(made);
   made.paused = shared_.remembered.take_pause(made.name());
   find_place(made);
+  made.is_stand_in = made.vmta_exists && awaits_others(made);
   return made;
 }
 
@@ -82,14 +96,15 @@ void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::s
 void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::string_view vmta,
                         const JoinedBy& by) {
   queue::Queue& queue = queue_for(domain, vmta);
-  if (queue.misplaced) {  // whoever sent it knew another configuration
-    pass_on(snapshot_->home_of(queue.vmta, domain), arrival, std::string(domain), std::string(vmta), by);
-    consider(queue);  // it may be new, and follows
-    return;
-  }
   if (by.route) queue.route = by.route;
   queue.is_joined_by_setting = queue.is_joined_by_setting || by.setting;
-  if (reroute(queue, arrival)) {
+  if (queue.misplaced) {  // whoever sent it knew another configuration: it moves with the queue
+    keep(queue, arrival);
+    if (started_) consider(queue);
+    return;
+  }
+  if (auto handed = rerouted(queue, arrival)) {
+    pass_on(std::move(*handed));
     if (started_) consider(queue);
     return;
   }
@@ -98,8 +113,12 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
     queue.note(reactor_.wall_now(), true, "queue-to goes in a circle; mail stays in " + queue.name());
   if (!placement.joins.empty() && !placement.in_circle && !placement.open(reactor_.now())) {
     queue.emptied_at = reactor_.now();  // in use: the answer is not forgotten
-    hand_on(arrival, queue);
-    return;
+    const bool is_here = snapshot_->home_of(queue.vmta, placement.joins) == reactor_.shard();
+    if ((is_here && queue.size() == 0) || queue.paused) {
+      if (auto handed = elsewhere(queue, arrival)) return pass_on(std::move(*handed));
+    }
+    // Behind what moves already, or together with what comes next.
+    placement.hops = std::max(placement.hops, arrival.hops);
   }
   keep(queue, arrival);
   if (started_ && arrival.due <= reactor_.now() && arrival.attempts == 0 &&
@@ -108,7 +127,7 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
   if (started_) consider(queue);
 }
 
-void Dispatcher::keep(queue::Queue& queue, const Arrival& arrival) {
+void Dispatcher::keep(queue::Queue& queue, const Arrival& arrival, Age age) {
   queue::Item& item = *items_.make();
   item.message = arrival.message;
   item.recipient = arrival.recipient;
@@ -123,21 +142,28 @@ void Dispatcher::keep(queue::Queue& queue, const Arrival& arrival) {
     admit_scheduled(queue, item);
   } else if (arrival.due > reactor_.now()) {
     queue.wait(item, false);
+  } else if (age == Age::Older) {
+    queue.push_older(item);
   } else {
     queue.push(item);
   }
 }
 
 /// To a queue of whatever shard.
-void Dispatcher::pass_on(ShardId home, const Arrival& arrival, std::string domain, std::string vmta,
-                         const JoinedBy& by) {
-  if (home == reactor_.shard() || home.raw() >= peers_.size()) return arrive(arrival, domain, vmta, by);
-  reactor_.send_to(home, [there = peers_[home.raw()], arrival, to = std::move(domain), name = std::move(vmta),
-                          by] { there->arrive(arrival, to, name, by); });
+void Dispatcher::pass_on(Handed mail) {
+  const ShardId home = mail.home;
+  if (home == reactor_.shard() || home.raw() >= peers_.size())
+    return arrive(mail.arrival, mail.domain, mail.vmta, mail.by);
+  reactor_.send_to(home, [there = peers_[home.raw()], mail = std::move(mail)] {
+    there->arrive(mail.arrival, mail.domain, mail.vmta, mail.by);
+  });
 }
 
 void Dispatcher::start() {
-  if (!std::exchange(started_, true)) consider_all();
+  if (started_) return;
+  if (!peers_.empty()) set_peers(peers_);
+  started_ = true;
+  consider_all();
 }
 
 void Dispatcher::on_queue_timer(runtime::Timer& timer) {
@@ -166,8 +192,17 @@ void Dispatcher::set_timer(queue::Queue& queue, std::optional<MonoTime> extra) {
 
 void Dispatcher::consider(queue::Queue& queue) {
   if (queue.misplaced) {
-    send_home(queue);
+    reactor_.disarm(queue.timer);
+    if (started_) start_moving(queue);
     return;
+  }
+  if (queue.expects_older()) {
+    if (queue.vmta_exists && awaits_others(queue)) {  // the queue itself is on its way here
+      awaited_.emplace(queue.vmta_name());
+      reactor_.disarm(queue.timer);
+      return;
+    }
+    queue.bring_together();
   }
   const MonoTime now = reactor_.now();
   queue.wake(now);
@@ -185,6 +220,10 @@ void Dispatcher::consider(queue::Queue& queue) {
     set_timer(queue, std::nullopt);
     return;
   }
+  if (queue.placement.moving || !QueueModes::reroute_target(queue).empty()) {  // nothing goes out from here
+    set_timer(queue, std::nullopt);
+    return;
+  }
   if (!queue.vmta_exists) {
     if (queue.held == 0) {
       tasks_.spawn(find_successor(queue));
@@ -193,6 +232,11 @@ void Dispatcher::consider(queue::Queue& queue) {
   }
   if (awaits_others(queue)) {
     awaited_.emplace(queue.vmta_name());
+    set_timer(queue, std::nullopt);
+    return;
+  }
+  queue.is_stand_in = false;
+  if (Gatekeeper::is_waiting(queue)) {
     set_timer(queue, std::nullopt);
     return;
   }
@@ -205,7 +249,7 @@ void Dispatcher::consider(queue::Queue& queue) {
     set_timer(queue, queue.retry_until);
     return;
   }
-  if (const Hold next = next_recipient(queue, now); next.until > now) {
+  if (Hold next = next_recipient(queue, now); next.until > now && gatekeeper_.wait_for(queue, next)) {
     note_rate(queue, next.by);
     const bool ahead = is_smtp(queue.settings->type);
     const bool soon = next.until - now <= kRateWaitMax;
@@ -225,7 +269,7 @@ void Dispatcher::consider(queue::Queue& queue) {
   bool waits = false;
   const std::size_t wanted = wanted_connections(queue);
   // Under a slow rate one connection is there for the next recipient, and more would come in vain.
-  const bool slow = is_smtp(queue.settings->type) && is_slow(queue);
+  const bool slow = is_smtp(queue.settings->type) && gatekeeper_.is_slow(queue, kLinger);
   const bool enough = slow && (queue.idle.size() < idle || queue.connections > queue.established);
   while (!enough && queue.connections < wanted) {
     if (!open_connection(queue, again)) {
@@ -270,10 +314,11 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   if (queue.emptied_at == MonoTime{}) queue.emptied_at = now;
   // A rate that still owes time is part of the promise: the queue stays until it is paid.
   MonoTime until = queue.emptied_at + kQueueIdleMax;
-  until = std::max(until, owed_until(queue, now));
+  until = std::max(until, Gatekeeper::owed_until(queue, now));
   until = std::max(until, queue.retry_until);
   desk_.leave(queue);
-  const bool stays = queue.paused || queue.placement.in_line || sweeping_ || QueueModes::must_stay(queue);
+  const bool stays = queue.paused || queue.placement.moving || queue.placement.in_line || sweeping_ ||
+                     QueueModes::must_stay(queue);
   if (now < until || stays) {
     if (stays) until = std::max(until, now + kQueueIdleMax);
     if (const auto change = QueueModes::next_time(queue)) until = std::min(until, std::max(now, *change));
@@ -282,6 +327,7 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   }
   end_rest(queue);
   if (queue.standing == queue::Standing::Good) history_.answered(queue.domain(), now);
+  gatekeeper_.leave(queue);
   reactor_.disarm(queue.timer);
   queues_.remove(queue);
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/delivery/gatekeeper.h"
 #include "engine/delivery/passage.h"
 #include "engine/delivery/proxies.h"
 #include "engine/delivery/queue_modes.h"
@@ -54,21 +55,6 @@ struct Arrival {
   std::string rerouted;  ///< virtual MTAs it was moved away from, each with a line end; empty: none
 };
 
-/// Volumes reserved for one message on its way. Reused: no allocation once warm.
-struct VolumeTicket {
-  std::vector<queue::VolumeGateRef> gates;
-  std::uint64_t bytes = 0;
-};
-
-/// What `max-connect-rate` was charged for a connection that is about to be opened.
-struct ConnectGrants {
-  struct Paid {
-    std::shared_ptr<TokenBucket> bucket;
-    TokenBucket::Grant grant;
-  };
-  std::vector<Paid> paid;
-};
-
 /// Decides when each queue of one shard may open connections and take recipients, and keeps every limit.
 /// Thread:   one shard.
 /// Lifetime: everything passed in outlives it; stop() has answered before destruction (asserted).
@@ -110,6 +96,10 @@ class Dispatcher {
   /// Queues that ask DNS at a time which queue they join; later ones stand in line.
   static constexpr std::size_t kPlacingMax = 1024;
   static constexpr std::uint8_t kHopsMax = 8;
+  /// Recipients of a queue that change it in one turn of the shard.
+  static constexpr std::size_t kMovedAtOnce = 256;
+  /// Queues whose mail moves at a time; later ones stand in line.
+  static constexpr std::size_t kMoversMax = 8;
 
   Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader,
              Settler& settler, queue::ItemPool& items, queue::SharedState& shared);
@@ -119,7 +109,7 @@ class Dispatcher {
 
   /// The dispatchers of all shards by their number, this one among them: mail that joins another queue may
   /// belong to another shard. Before start().
-  void set_peers(std::span<Dispatcher* const> peers) { peers_ = peers; }
+  void set_peers(std::span<Dispatcher* const> peers);
 
   /// Where connections log to (`log-connections` and its like). Before start().
   void set_log(LogLine log) { log_ = std::move(log); }
@@ -187,19 +177,18 @@ class Dispatcher {
   /// end_volumes() settles them.
   [[nodiscard]] Taken take(queue::Queue& queue, const queue::SourceGate* source, queue::Batch& into,
                            std::size_t most, VolumeTicket& ticket);
-  void end_volumes(VolumeTicket& ticket, bool delivered);
+  void end_volumes(VolumeTicket& ticket, bool delivered) { gatekeeper_.end(ticket, delivered); }
   /// What take() gave is about to be sent: takes the tokens for as many of the batch as there are, one at
   /// least; the others go back. Or answers when to ask again, and the batch stays. The moment of sending
   /// counts, so that receivers see the rate and not what slow disks make of it.
   [[nodiscard]] std::optional<MonoTime> pay(queue::Queue& queue, const queue::SourceGate* source,
                                             queue::Batch& batch);
-  struct Hold {
-    MonoTime until;
-    HeldBy by = HeldBy::Messages;
-  };
+  using Hold = Gatekeeper::Hold;
   /// The limit of queue, virtual MTA and pools that holds recipients back longest, and until when; `now`:
   /// none.
-  [[nodiscard]] Hold next_recipient(const queue::Queue& queue, MonoTime now) const;
+  [[nodiscard]] Hold next_recipient(const queue::Queue& queue, MonoTime now) const {
+    return gatekeeper_.next_recipient(queue, now);
+  }
   /// A connection of `queue` goes on under a new configuration: it is counted where that says. True: it is
   /// one too many.
   [[nodiscard]] bool recount(const queue::Queue& queue, Slots& slots);
@@ -313,8 +302,6 @@ class Dispatcher {
   [[nodiscard]] bool awaits_others(const queue::Queue& queue) const;
   void give_up_claim(const std::shared_ptr<queue::IdentityState>& state, const std::string& vmta);
   void all_have_left(const std::string& vmta);
-  void send_home(queue::Queue& queue);
-  void take_over(std::unique_ptr<queue::Queue> queue, std::vector<Arrival>& mail);
   runtime::Task<void> find_successor(queue::Queue& queue);
   [[nodiscard]] std::optional<config::VmtaId> successor_of(const queue::Queue& queue,
                                                            const spool::MessageView& message);
@@ -323,39 +310,47 @@ class Dispatcher {
     std::shared_ptr<const routing::HostList> route;
     bool setting = false;
   };
+  /// A recipient on its way to a queue of whatever shard.
+  struct Handed {
+    ShardId home;
+    Arrival arrival;
+    std::string domain;
+    std::string vmta;
+    JoinedBy by;
+  };
   void arrive(const Arrival& arrival, std::string_view domain, std::string_view vmta, const JoinedBy& by);
-  void keep(queue::Queue& queue, const Arrival& arrival);
-  void pass_on(ShardId home, const Arrival& arrival, std::string domain, std::string vmta,
-               const JoinedBy& by);
+  enum class Age : std::uint8_t { New, Older };
+  /// `Older`: before what is in the queue, see queue::Queue::expect_older().
+  void keep(queue::Queue& queue, const Arrival& arrival, Age age = Age::New);
+  void pass_on(Handed mail);
   void apply_placement(queue::Queue& queue);
   bool place(queue::Queue& queue, MonoTime now);
   [[nodiscard]] Rollups::Wishes wishes_of(const queue::Queue& queue);
   runtime::Task<void> ask_placement(queue::Queue& queue);
   void note_placement(queue::Queue& queue, const Rollups::Answer& answer);
   void next_in_placing_line();
+  // moving.cc
   [[nodiscard]] Arrival arrival_of(const queue::Item& item) const;
-  void hand_on(Arrival arrival, const queue::Queue& from);
+  void keep_item(queue::Queue& queue, queue::Item& item, const Arrival& arrival);
+  [[nodiscard]] bool has_to_move(const queue::Queue& queue, MonoTime now) const;
+  [[nodiscard]] bool may_move(const queue::Queue& queue, std::uint32_t movers) const;
+  void start_moving(queue::Queue& queue);
+  void next_in_moving_line();
+  runtime::Task<void> move(queue::Queue& queue);
+  bool cut_slice(queue::Queue& queue, std::vector<Handed>& slice);
+  [[nodiscard]] std::optional<Handed> elsewhere(queue::Queue& queue, const Arrival& arrival);
+  runtime::Task<void> hand_over(std::vector<Handed> slice);
+  runtime::Task<bool> move_home(queue::Queue& queue);
+  void take_in(std::string_view domain, std::string_view vmta, const std::vector<Arrival>& mail);
+  runtime::Task<void> leave_home(queue::Queue& queue);
+  void take_over(std::unique_ptr<queue::Queue> queue);
   runtime::Task<void> dissolve(queue::Queue& queue);
   void apply_settings(queue::Queue& queue);
   void consider_all();
   void consider_each(const std::vector<queue::Queue*>& queues);
-  // gating.cc
-  void apply_limits(queue::Queue& queue);
+  // handing_out.cc
   [[nodiscard]] static std::size_t connections_at_most(const queue::Queue& queue);
-  void apply_source_limits(queue::Queue& queue);
   void wake_at(queue::Queue& queue, MonoTime time);
-  void set_gate(queue::RateGate& gate, const config::RateLimit& rate, std::string key) const;
-  void set_gate(queue::VolumeGateRef& gate, const config::VolumeLimit& rate, std::string key) const;
-  void share_gates(queue::Queue& queue, const ModeLimits& limits);
-  void remember(const queue::RateGate& gate);
-  void remember(queue::VolumeGate& gate);
-  [[nodiscard]] std::span<const queue::Totals> totals_of(const queue::Queue& queue) const;
-  /// Some rate lets recipients go so far apart that each could have a connection of its own.
-  [[nodiscard]] bool is_slow(const queue::Queue& queue) const;
-  [[nodiscard]] static MonoTime owed_until(const queue::Queue& queue, MonoTime now);
-  [[nodiscard]] std::optional<Hold> reserve_volumes(const queue::Queue& queue,
-                                                    const queue::SourceGate* source, std::uint64_t bytes,
-                                                    VolumeTicket& ticket);
   // schedule_gate.cc
   void admit_scheduled(queue::Queue& queue, queue::Item& item);
   bool screen(queue::Queue& queue, queue::Batch& batch);
@@ -388,7 +383,6 @@ class Dispatcher {
                                      ConnectGrants grants);
   runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type, Slots slots);
   void note_rate(queue::Queue& queue, HeldBy by);
-  void ask_gates(const queue::Queue& queue, const queue::SourceGate* source);
   WaitUntil held(queue::Queue& queue, const Hold& hold);
   // queue_upkeep.cc
   void keep_up(queue::Queue& queue);
@@ -405,9 +399,8 @@ class Dispatcher {
   runtime::Task<void> look_soon(queue::Queue& queue);
   [[nodiscard]] std::optional<config::VmtaId> reroute_member(const queue::Queue& queue,
                                                              std::string_view target);
-  /// Sends `arrival` where the queue's mail goes instead; false: it stays.
-  bool reroute(queue::Queue& queue, const Arrival& arrival);
-  void move_away(queue::Queue& queue);
+  /// Where the queue's virtual MTA is rerouted to; nothing: nowhere.
+  [[nodiscard]] std::optional<Handed> rerouted(queue::Queue& queue, const Arrival& arrival);
   template <class Act>
   std::size_t for_matching(std::string_view pattern, Act&& act);
   runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
@@ -431,6 +424,7 @@ class Dispatcher {
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<config::DomainSettingsCache> settings_;
   queue::QueueTable queues_;
+  Gatekeeper gatekeeper_;
   QueueModes modes_;
   std::unordered_map<std::uint32_t, identity::PoolTurns> reroute_turns_;  // by PoolId
   std::uint64_t reroute_turn_ = 0;
@@ -440,6 +434,8 @@ class Dispatcher {
   Rollups rollups_;
   std::span<Dispatcher* const> peers_;
   std::deque<queue::Queue*> placing_line_;
+  std::deque<queue::Queue*> moving_line_;
+  std::size_t moving_ = 0;
   std::size_t placing_ = 0;
   SlotDesk desk_;
   ReachHistory history_;
@@ -462,12 +458,6 @@ class Dispatcher {
     MonoTime until{};
   };
   Search searched_;  // the last search for connections that make room
-  struct Asked {
-    const queue::RateGate* gate;
-    HeldBy by;
-  };
-  std::vector<Asked> gates_asked_;  // of one take() or pay(): reused
-  std::vector<TokenBucket::Grant> grants_taken_;
   bool sweeping_ = false;  ///< going over all queues: none may be removed
 };
 

@@ -78,35 +78,9 @@ bool Dispatcher::place(queue::Queue& queue, MonoTime now) {
     return true;
   }
   if (placement.joins.empty() || placement.in_circle) return false;
-  queue.remove_all([this, &queue](queue::Item& item) {
-    const Arrival arrival = arrival_of(item);
-    items_.give_back(&item);
-    hand_on(arrival, queue);
-  });
-  queue.emptied_at = now;
+  start_moving(queue);
   set_timer(queue, std::nullopt);
   return true;
-}
-
-Arrival Dispatcher::arrival_of(const queue::Item& item) const {
-  return {.message = item.message,
-          .recipient = item.recipient,
-          .attempts = item.attempts,
-          .priority = item.priority,
-          .shut_attempts = item.shut_attempts,
-          .due = item.due,
-          .schedule = items_.schedule_of(item),
-          .first_attempt = settler_.first_attempts().take(item),
-          .rerouted = {}};
-}
-
-void Dispatcher::hand_on(Arrival arrival, const queue::Queue& from) {
-  ++arrival.hops;
-  const queue::Placement& placement = from.placement;
-  snapshot_->joined->set(snapshot_->identity(from.vmta).state.get(), from.domain(), placement.joins);
-  const JoinedBy by{placement.route, placement.by_setting};
-  pass_on(snapshot_->home_of(from.vmta, placement.joins), arrival, placement.joins,
-          std::string(from.vmta_name()), by);
 }
 
 Rollups::Wishes Dispatcher::wishes_of(const queue::Queue& queue) {
@@ -185,31 +159,31 @@ bool Dispatcher::route_lost(queue::Queue& queue) {
 /// Sends every recipient back to the queue of its own domain.
 runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
   ++queue.held;
-  const std::string vmta(queue.vmta_name());
-  std::vector<Arrival> mail;
-  queue.remove_all([this, &mail](queue::Item& item) {
-    mail.push_back(arrival_of(item));
-    items_.give_back(&item);
-  });
-  for (const Arrival& one : mail) {
-    Result<spool::MessageLease> lease = co_await reader_.open(*one.message);
-    if (stopping_) break;  // recovery finds them
-    if (!lease) {
-      // Unreadable now: its domain is unknown, and it is looked at again in a while.
-      queue::Item& item = *items_.make();
-      item.message = one.message;
-      item.recipient = one.recipient;
-      item.attempts = one.attempts;
-      item.priority = one.priority;
-      if (one.schedule != nullptr) items_.set_schedule(item, one.schedule);
-      item.shut_attempts = one.shut_attempts;
-      item.due = reactor_.now() + kStaleAnswer;
-      settler_.first_attempts().note(one.message, one.recipient, one.first_attempt);
-      queue.wait(item, false);
-      continue;
+  // What comes meanwhile is left for the next time.
+  for (std::size_t left = queue.size(); left > 0 && !stopping_;) {
+    std::vector<Arrival> mail;
+    std::vector<Handed> slice;
+    queue.remove_some(std::min(left, kMovedAtOnce), [this, &mail](queue::Item& item) {
+      mail.push_back(arrival_of(item));
+      items_.give_back(&item);
+    });
+    if (mail.empty()) break;
+    left -= mail.size();
+    for (Arrival& one : mail) {
+      Result<spool::MessageLease> lease = co_await reader_.open(*one.message);
+      if (stopping_) break;  // recovery finds them
+      if (!lease) {
+        // Unreadable now: its domain is unknown, and it is looked at again in a while.
+        one.due = reactor_.now() + kStaleAnswer;
+        keep(queue, one);
+        continue;
+      }
+      Handed out{.arrival = one, .vmta = std::string(queue.vmta_name())};
+      out.domain = domain_of(lease->view().recipient(one.recipient).address);
+      out.home = snapshot_->home_of(queue.vmta, out.domain);
+      slice.push_back(std::move(out));
     }
-    const std::string domain = domain_of(lease->view().recipient(one.recipient).address);
-    pass_on(snapshot_->home_of(queue.vmta, domain), one, domain, vmta, {});
+    co_await hand_over(std::move(slice));
   }
   queue.emptied_at = reactor_.now();
   --queue.held;

@@ -22,7 +22,7 @@ void Dispatcher::keep_up(queue::Queue& queue) {
   modes_.on_time(queue);
   if (queue.held == 0 && queue.size() > 0 && queue.expiry_check <= reactor_.now()) expire_old(queue);
   if (!queue.paused && queue.ready() + queue.waiting() > 0 && !QueueModes::reroute_target(queue).empty()) {
-    move_away(queue);
+    start_moving(queue);
   }
 }
 
@@ -167,7 +167,7 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
 // --- Other ways
 
 void Dispatcher::limits_changed(queue::Queue& queue) {
-  apply_limits(queue);
+  gatekeeper_.apply(queue);
   // Connections over the limit, and those from addresses that are not to be used, end what they have under
   // way.
   std::vector<Deliverer*> own;
@@ -211,13 +211,13 @@ std::optional<config::VmtaId> Dispatcher::reroute_member(const queue::Queue& que
   return members[turns->second.member(reroute_turn_++, [](std::uint32_t) { return true; })].id;
 }
 
-bool Dispatcher::reroute(queue::Queue& queue, const Arrival& arrival) {
+std::optional<Dispatcher::Handed> Dispatcher::rerouted(queue::Queue& queue, const Arrival& arrival) {
   const std::string_view target = QueueModes::reroute_target(queue);
-  if (target.empty()) return false;
+  if (target.empty()) return std::nullopt;
   const auto vmta = reroute_member(queue, target);
   if (vmta == queue.vmta) {
     queue.reroute_loops = true;  // to itself: nothing to say about it
-    return false;
+    return std::nullopt;
   }
   const std::string name = vmta ? snapshot_->identity(*vmta).name : std::string(target);
   const std::string path = '\n' + arrival.rerouted;
@@ -227,29 +227,15 @@ bool Dispatcher::reroute(queue::Queue& queue, const Arrival& arrival) {
                vmta ? "reroute ignored: it leads back to virtual MTA " + name
                     : "reroute ignored: there is no virtual MTA or pool " + name);
     modes_.log("Queue " + queue.name() + ": " + queue.events().front().text);
-    return false;
+    return std::nullopt;
   }
-  Arrival moved = arrival;
-  moved.rerouted += std::string(queue.vmta_name()) + '\n';
-  const JoinedBy by{queue.route, queue.is_joined_by_setting};
-  pass_on(snapshot_->home_of(*vmta, queue.domain()), moved, std::string(queue.domain()), name, by);
-  return true;
-}
-
-void Dispatcher::move_away(queue::Queue& queue) {
-  queue.remove_all([this, &queue](queue::Item& item) {
-    const Arrival arrival = arrival_of(item);
-    if (reroute(queue, arrival)) {
-      items_.give_back(&item);
-      return;
-    }
-    settler_.first_attempts().note(item.message, item.recipient, arrival.first_attempt);
-    if (item.due > reactor_.now()) {
-      queue.wait(item, false);
-    } else {
-      queue.push(item);
-    }
-  });
+  Handed out{.home = snapshot_->home_of(*vmta, queue.domain()),
+             .arrival = arrival,
+             .domain = std::string(queue.domain()),
+             .vmta = name,
+             .by = {queue.route, queue.is_joined_by_setting}};
+  out.arrival.rerouted += std::string(queue.vmta_name()) + '\n';
+  return out;
 }
 
 // --- Commands

@@ -24,8 +24,10 @@ void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   modes_.forget_rules();
   reroute_turns_.clear();
   rollups_.set_snapshot(snapshot_);
+  gatekeeper_.set_snapshot(snapshot_);
   queues_.for_each([this](queue::Queue& queue) {
     apply_settings(queue);
+    queue.bring_together();
     find_place(queue);
     // Of a virtual MTA that is gone all mail finds another way now, also what waits for its retry.
     if (!queue.vmta_exists) queue.wake_all();
@@ -81,60 +83,6 @@ void Dispatcher::all_have_left(const std::string& vmta) {
   });
 }
 
-/// Sends a queue to the shard it belongs to, once nobody works for it here. It may be gone afterwards.
-void Dispatcher::send_home(queue::Queue& queue) {
-  reactor_.disarm(queue.timer);
-  // Who ends comes by here.
-  if (queue.connections > 0 || queue.held > 0 || queue.taken() > 0 || queue.placement.asking || stopping_)
-    return;
-  if (sweeping_) {  // somebody holds a list of queues
-    reactor_.arm(queue.timer, reactor_.now());
-    return;
-  }
-  std::vector<Arrival> mail;
-  queue.remove_all([&](queue::Item& item) {
-    mail.push_back(arrival_of(item));
-    items_.give_back(&item);
-  });
-  desk_.leave(queue);
-  if (std::exchange(queue.placement.in_line, false)) std::erase(placing_line_, &queue);
-  const ShardId home = snapshot_->home_of(queue.vmta, queue.domain());
-  reactor_.send_to(home, [there = peers_[home.raw()], owned = queues_.release(queue),
-                          mail = std::move(mail)]() mutable { there->take_over(std::move(owned), mail); });
-}
-
-void Dispatcher::take_over(std::unique_ptr<queue::Queue> queue, std::vector<Arrival>& mail) {
-  const std::string domain(queue->domain());
-  const std::string vmta(queue->vmta_name());
-  const std::shared_ptr<queue::IdentityState> claim = std::exchange(queue->leaving, nullptr);
-  const JoinedBy by{queue->route, queue->is_joined_by_setting};
-  queue::Queue* here = queues_.find({domain, vmta});
-  if (here == nullptr) {
-    queue->timer.owner = this;
-    queue->emptied_at = reactor_.now();
-    here = &queues_.add(std::move(queue));
-  } else {
-    // Mail that came here first; what comes with the queue is older.
-    here->remove_all([&](queue::Item& item) {
-      mail.push_back(arrival_of(item));
-      items_.give_back(&item);
-    });
-    here->inherit(*queue);
-  }
-  apply_settings(*here);
-  find_place(*here);
-  if (claim) give_up_claim(claim, vmta);
-  const bool goes_on = here->misplaced;
-  for (const Arrival& one : mail) {
-    if (goes_on) {
-      keep(*here, one);  // the next reload has been faster
-    } else {
-      arrive(one, domain, vmta, by);
-    }
-  }
-  if (queue::Queue* still = queues_.find({domain, vmta})) consider(*still);
-}
-
 // --- Queues whose virtual MTA is gone.
 
 /// Who sends a message now: the pool it was meant for, else `invalid-virtual-mta-fallback`.
@@ -159,6 +107,7 @@ runtime::Task<void> Dispatcher::find_successor(queue::Queue& queue) {
     if (batch.empty()) break;  // the rest belongs to paused jobs
     left -= batch.size();
     Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
+    std::vector<Handed> slice;
     for (queue::Item* item : batch) {
       const auto successor = lease ? successor_of(queue, lease->view()) : std::nullopt;
       if (!lease) {
@@ -171,12 +120,14 @@ runtime::Task<void> Dispatcher::find_successor(queue::Queue& queue) {
         const Arrival moved = arrival_of(*item);
         queue.ended(*item);
         items_.give_back(item);
-        const JoinedBy by{queue.route, queue.is_joined_by_setting};
-        pass_on(snapshot_->home_of(*successor, domain), moved, domain, snapshot_->identity(*successor).name,
-                by);
+        slice.push_back({.home = snapshot_->home_of(*successor, domain),
+                         .arrival = moved,
+                         .domain = domain,
+                         .vmta = snapshot_->identity(*successor).name,
+                         .by = {queue.route, queue.is_joined_by_setting}});
       }
     }
-    co_await runtime::yield(reactor_);
+    co_await hand_over(std::move(slice));
   }
   --queue.held;
   consider(queue);

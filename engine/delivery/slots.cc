@@ -91,7 +91,7 @@ std::vector<Budget> Dispatcher::budgets_of(const queue::Queue& queue) const {
   std::vector<Budget> out;
   out.reserve(8);
   out.push_back(ours(shared_.outbound));
-  for (const queue::Totals& totals : totals_of(queue))
+  for (const queue::Totals& totals : gatekeeper_.totals_of(queue))
     out.emplace_back(totals.state, &totals.state->connections);
   if (queue.gates.shared_connections) out.push_back(queue.gates.shared_connections);
   return out;
@@ -183,7 +183,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
       return false;
     }
     grants.paid.push_back({rate->bucket, *token});
-    remember(*rate);
+    gatekeeper_.remember(*rate);
   }
   queue.last_opened = now;
   ++queue.connections;
@@ -235,7 +235,7 @@ runtime::Task<bool> Dispatcher::pay_connect(queue::Queue& queue) {
     while (*rate) {
       const auto token = rate->bucket->try_take(reactor_.now());
       if (token) {
-        remember(*rate);
+        gatekeeper_.remember(*rate);
         break;
       }
       if (stopping_) co_return false;
@@ -323,7 +323,7 @@ bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<s
     if (gate->connects) {
       const auto token = gate->connects.bucket->try_take(now);
       SLUICE_ASSERT(token.has_value());  // ready() said so, and only this shard takes
-      remember(gate->connects);
+      gatekeeper_.remember(gate->connects);
     }
     out.count_by(std::move(gate));
   }

@@ -52,21 +52,42 @@ void Queue::left(const Item& item) {
   }
 }
 
-Queue::Level& Queue::level_of(std::uint8_t priority) {
+Queue::Level& Queue::level_of(std::vector<Level>& levels, std::uint8_t priority) {
   // Almost every queue has one level.
-  auto at = levels_.begin();
-  while (at != levels_.end() && at->priority > priority) ++at;
-  if (at == levels_.end() || at->priority != priority)
-    at = levels_.insert(at, Level{priority, nullptr, nullptr});
+  auto at = levels.begin();
+  while (at != levels.end() && at->priority > priority) ++at;
+  if (at == levels.end() || at->priority != priority)
+    at = levels.insert(at, Level{priority, nullptr, nullptr});
   return *at;
 }
 
-void Queue::append_ready(Item& item) {
+void Queue::append(std::vector<Level>& levels, Item& item) {
   item.next = nullptr;
-  Level& level = level_of(item.priority);
+  Level& level = level_of(levels, item.priority);
   (level.tail == nullptr ? level.head : level.tail->next) = &item;
   level.tail = &item;
   ++ready_count_;
+}
+
+void Queue::append_ready(Item& item) { append(expects_older_ ? behind_ : levels_, item); }
+
+void Queue::expect_older() {
+  if (std::exchange(expects_older_, true)) return;
+  behind_ = std::exchange(levels_, {});
+}
+
+void Queue::push_older(Item& item) {
+  entered(item);
+  append(levels_, item);
+}
+
+void Queue::bring_together() {
+  if (!std::exchange(expects_older_, false)) return;
+  for (const Level& last : std::exchange(behind_, {})) {
+    Level& level = level_of(levels_, last.priority);
+    (level.tail == nullptr ? level.head : level.tail->next) = last.head;
+    level.tail = last.tail;
+  }
 }
 
 Item* Queue::take_head(std::size_t level) {
@@ -88,7 +109,7 @@ void Queue::push(Item& item) {
 void Queue::put_back(Item& item) {
   SLUICE_ASSERT(taken_ > 0);
   --taken_;
-  Level& level = level_of(item.priority);
+  Level& level = level_of(levels_, item.priority);
   item.next = level.head;
   level.head = &item;
   if (level.tail == nullptr) level.tail = &item;
@@ -116,12 +137,17 @@ void Queue::wait(Item& item, bool taken) {
 std::size_t Queue::wake(MonoTime now) {
   std::size_t woken = 0;
   while (!waiting_.empty() && waiting_.front()->due <= now) {
-    std::pop_heap(waiting_.begin(), waiting_.end(), later);
-    append_ready(*waiting_.back());
-    waiting_.pop_back();
+    append_ready(*pop_waiting());
     ++woken;
   }
   return woken;
+}
+
+Item* Queue::pop_waiting() {
+  std::pop_heap(waiting_.begin(), waiting_.end(), later);
+  Item* const first = waiting_.back();
+  waiting_.pop_back();
+  return first;
 }
 
 std::size_t Queue::wake_all() {
@@ -142,6 +168,7 @@ std::optional<MonoTime> Queue::next_wake() const {
 }
 
 void Queue::park_paused() {
+  bring_together();
   while (!levels_.empty() && is_paused(*levels_.front().head)) {
     parked_.push_back(take_head(0));
     --taken_;
@@ -180,6 +207,7 @@ void Queue::ended(const Item& item) {
 
 void Queue::inherit(Queue& from) {
   paused = from.paused;
+  is_stand_in = from.is_stand_in;
   route = std::move(from.route);
   route_lost = from.route_lost;
   is_joined_by_setting = is_joined_by_setting || from.is_joined_by_setting;

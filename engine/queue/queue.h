@@ -47,6 +47,9 @@ struct Placement {
   bool in_line = false;
   bool is_rollup =
       false;  ///< this is a queue others join: without a route its mail has to go back to its domains
+  bool moving = false;  ///< somebody takes its mail elsewhere, or it stands in line for that
+  std::uint8_t hops =
+      0;  ///< of the mail that waits to move on: the most queues any of it has been handed on by
   bool in_circle = false;   ///< `queue-to` led back here: mail stays and is sent from here
   bool by_setting = false;  ///< `joins` is a `queue-to`
   std::string joins;        ///< domain of the other queue; empty: its own way
@@ -94,6 +97,12 @@ class Queue {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   /// A new or recovered recipient that may go at once.
   void push(Item& item);
+  /// Mail that is older than what is here begins to come, slice by slice: what is here, and what comes by
+  /// push(), goes behind it. Until bring_together().
+  void expect_older();
+  void push_older(Item& item);
+  void bring_together();
+  [[nodiscard]] bool expects_older() const { return expects_older_; }
   /// A new recipient that is dealt with at once: counts as taken.
   void admit(Item& item) {
     entered(item);
@@ -135,6 +144,7 @@ class Queue {
   /// Takes every recipient that is ready or waits out of the queue, in order: `visit(Item&)` has it then.
   template <class F>
   void remove_all(F&& visit) {
+    bring_together();
     wake_all_in_order();
     for (Item* item : std::exchange(parked_, {})) append_ready(*item);
     ready_count_ = 0;
@@ -147,6 +157,10 @@ class Queue {
       }
     }
   }
+  /// The same for up to `most` of them: who is ready first, then who waits by the time it waits for, then who
+  /// is set aside. Answers how many. Cost: of those, not of the queue.
+  template <class F>
+  std::size_t remove_some(std::size_t most, F&& visit);
   /// Takes out up to `most` recipients that do not go now or at all: whatever is ready or waits and for which
   /// `wanted(item)` holds. Order is kept. They count as taken. Cost: a walk over the whole queue.
   template <class Wanted>
@@ -168,6 +182,9 @@ class Queue {
   /// While that lasts: the virtual MTA that waits for it.
   std::shared_ptr<IdentityState> leaving;
   bool paused = false;
+  /// Made while its virtual MTA waited for queues of other shards, and nothing has begun since: the queue it
+  /// stands for may be on its way here with what it has counted.
+  bool is_stand_in = false;
   Placement placement;
   /// Mail hosts of a rollup queue that has no `smtp-hosts`; null: of its domain, as DNS says.
   std::shared_ptr<const routing::HostList> route;
@@ -221,13 +238,17 @@ class Queue {
     Item* head = nullptr;
     Item* tail = nullptr;
   };
-  Level& level_of(std::uint8_t priority);
+  static Level& level_of(std::vector<Level>& levels, std::uint8_t priority);
+  void append(std::vector<Level>& levels, Item& item);
   void append_ready(Item& item);
   void restore_heap();
+  Item* pop_waiting();
   Item* take_head(std::size_t level);
   std::string name_;
   std::size_t domain_size_;
   std::vector<Level> levels_;  // highest first; none is empty
+  std::vector<Level> behind_;  // while older mail is expected: what goes behind it
+  bool expects_older_ = false;
   QueueTotals* totals_ = nullptr;
   std::size_t size_ = 0;  // the next two, waiting_ and parked_ together
   std::size_t ready_count_ = 0;
@@ -239,8 +260,31 @@ class Queue {
   std::vector<QueueEvent> mode_events_;
 };
 
+template <class F>
+std::size_t Queue::remove_some(std::size_t most, F&& visit) {
+  bring_together();
+  std::size_t count = 0;
+  const auto out = [&](Item& item) {
+    left(item);
+    ++count;
+    visit(item);
+  };
+  while (count < most && !levels_.empty()) {
+    Item& item = *take_head(0);
+    --taken_;
+    out(item);
+  }
+  while (count < most && !waiting_.empty()) out(*pop_waiting());
+  const auto aside = parked_.end() - static_cast<std::ptrdiff_t>(std::min(most - count, parked_.size()));
+  const std::vector<Item*> last(aside, parked_.end());
+  parked_.erase(aside, parked_.end());
+  for (Item* item : last) out(*item);
+  return count;
+}
+
 template <class Wanted>
 void Queue::extract(Batch& into, std::size_t most, Wanted&& wanted) {
+  bring_together();
   std::size_t found = 0;
   ready_count_ = 0;
   for (const Level& level : std::exchange(levels_, {})) {

@@ -95,7 +95,6 @@ struct SharedState {
   SharedBudget penalty;     ///< a quarter: those of queues that fail
   DescriptorWatch descriptors;
   HostCounts hosts;         ///< mx-connection-limit, ip-connection-limit
-  SharedGates domains;      ///< share-limits-over-vmtas
   std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only

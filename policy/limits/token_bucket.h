@@ -36,8 +36,8 @@ namespace sluice {
 /// or wholly by the new one. The number beside TAT makes a take that read the old rate begin anew.
 ///
 /// Thread: every member may be called from any shard, without a lock. set_rate() is for one caller at a time,
-///         the owner of the limit: the queue's shard, the control shard (virtual MTAs, pools), or whoever
-///         holds the lock of queue::SharedGates.
+///         the owner of the limit: the queue's shard, the control shard (virtual MTAs, pools), or the
+///         shard that has the domain's book (queue::SharedGates).
 /// Limits: rates above kAccurateRateMax per second stay safe but lose accuracy, as gap is counted in whole
 /// ns.
 class TokenBucket {

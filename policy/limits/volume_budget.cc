@@ -75,10 +75,8 @@ void VolumeBudget::Ledger::add(std::int64_t slot, std::uint64_t bytes) {
 VolumeBudget::VolumeBudget(std::uint64_t bytes, Duration per)
     : owner_(std::make_unique<Ledger>(bytes, per)), newest_(owner_.get()), current_(owner_.get()) {}
 
-/// What every ledger has in the window of `per` that ends at `now`.
-VolumeBudget::Sum VolumeBudget::sum(std::int64_t now, std::int64_t per) const {
-  Sum out;
-  const std::int64_t begin = now - per;
+template <class Visit>
+void VolumeBudget::for_each_slot(std::int64_t now, std::int64_t begin, Visit visit) const {
   for (const Ledger* one = newest_.load(std::memory_order_acquire); one != nullptr; one = one->older.get()) {
     if (one->ends.load() <= begin) continue;
     const std::int64_t latest = one->slot_at(now) + kAheadMax;
@@ -87,18 +85,25 @@ VolumeBudget::Sum VolumeBudget::sum(std::int64_t now, std::int64_t per) const {
       if ((word & kByteMask) == 0) continue;
       const auto age = static_cast<std::int64_t>((tag_of(latest) - (word >> kByteBits)) & kNumberMask);
       const std::int64_t ends = (latest - age + 1) * one->width;
-      if (ends <= begin) continue;
-      out.bytes += word & kByteMask;
-      out.oldest_ends = std::min(out.oldest_ends, ends);
+      if (ends > begin) visit(word & kByteMask, ends);
     }
   }
+}
+
+/// What every ledger has in the window of `per` that ends at `now`.
+VolumeBudget::Sum VolumeBudget::sum(std::int64_t now, std::int64_t per) const {
+  Sum out;
+  for_each_slot(now, now - per, [&out](std::uint64_t bytes, std::int64_t ends) {
+    out.bytes += bytes;
+    out.oldest_ends = std::min(out.oldest_ends, ends);
+  });
   return out;
 }
 
 std::expected<void, VolumeBudget::Refusal> VolumeBudget::try_reserve(MonoTime now, std::uint64_t bytes) {
   const std::int64_t t = ns(now);
   if (const std::int64_t until = paced_until_.load(kRelaxed); until > t)
-    return std::unexpected(Refusal{MonoTime{Duration{until}}});
+    return std::unexpected(Refusal{MonoTime{Duration{until}}, reserved() > 0});
   const Ledger& ledger = current();
   const std::uint64_t limit = ledger.limit.load(kRelaxed);
   std::uint64_t word = reserved_.load();
@@ -193,6 +198,17 @@ void VolumeBudget::set_rate(MonoTime now, std::uint64_t bytes, Duration per) {
   while (until > t && !paced_until_.compare_exchange_weak(until, rescaled(), kRelaxed)) {
   }
   refused_until_.store(INT64_MIN, kRelaxed);
+}
+
+void VolumeBudget::count_with(MonoTime now, const VolumeBudget& other, MonoTime since) {
+  Ledger& ledger = current();
+  const std::int64_t begin = std::max(ns(since), ns(now) - ledger.per);
+  // At the end of its slot: later than it can have been.
+  other.for_each_slot(ns(now), begin, [&ledger](std::uint64_t bytes, std::int64_t ends) {
+    ledger.add(ledger.slot_at(ends - 1), bytes);
+  });
+  if (const std::uint64_t under_way = other.reserved(); under_way > 0)
+    ledger.add(ledger.slot_at(ns(now)), under_way);
 }
 
 void VolumeBudget::restore(MonoTime now, Past past, Duration ago) {

@@ -48,7 +48,7 @@ class VolumeBudget {
 
   struct Refusal {
     MonoTime again;  ///< worth asking then
-    /// Only what is under way is in the way: asking is worth while as soon as some of it has failed.
+    /// What is under way is in the way, or its pace: asking is worth while as soon as some of it has failed.
     bool by_reserved = false;
   };
   /// Reserves `bytes` for a message; or answers when to ask again. Whoever got them calls delivered() or
@@ -62,6 +62,10 @@ class VolumeBudget {
 
   /// A changed configuration: what was sent stays counted.
   void set_rate(MonoTime now, std::uint64_t bytes, Duration per);
+
+  /// What `other` has delivered since `since`, and has under way, counts here too from now on: for a limit
+  /// that changes its scope (share-limits-over-vmtas). Thread: any.
+  void count_with(MonoTime now, const VolumeBudget& other, MonoTime since);
 
   /// What a restart has to remember.
   struct Past {
@@ -101,6 +105,9 @@ class VolumeBudget {
     std::int64_t oldest_ends = INT64_MAX;  // the end of the oldest slot that counts
   };
   [[nodiscard]] Ledger& current() const { return *current_.load(std::memory_order_acquire); }
+  /// Calls `visit(bytes, ends)` for every slot that ends after `begin`, as seen at `now`.
+  template <class Visit>
+  void for_each_slot(std::int64_t now, std::int64_t begin, Visit visit) const;
   [[nodiscard]] Sum sum(std::int64_t now, std::int64_t per) const;
 
   std::unique_ptr<Ledger> owner_;  // of newest_; the setter's

@@ -208,6 +208,53 @@ TEST_F(QueueTest, ExtractsFromEverywhere) {
   EXPECT_EQ(queue.ready(), 6u);
 }
 
+TEST_F(QueueTest, RemovesSomeInTheOrderTheyWouldGo) {
+  for (std::uint32_t i = 0; i < 3; ++i) queue.push(make(a, i));
+  Item& urgent = make(b, 10);
+  urgent.priority = 90;
+  queue.push(urgent);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    Item& later = make(b, 22 - i);
+    later.due = MonoTime{1s * (3 - i)};
+    queue.wait(later, false);
+  }
+  std::vector<std::uint32_t> out;
+  const auto visit = [&](Item& item) {
+    out.push_back(item.recipient);
+    pool.give_back(&item);
+  };
+  EXPECT_EQ(queue.remove_some(2, visit), 2u);
+  EXPECT_EQ(queue.size(), 5u);
+  EXPECT_EQ(queue.ready(), 2u);
+  EXPECT_EQ(queue.remove_some(100, visit), 5u);
+  EXPECT_EQ(out, (std::vector<std::uint32_t>{10, 0, 1, 2, 20, 21, 22}));
+  EXPECT_EQ(queue.size(), 0u);
+  EXPECT_EQ(queue.taken(), 0u);
+  EXPECT_EQ(queue.remove_some(1, visit), 0u);
+}
+
+TEST_F(QueueTest, OlderMailGoesBeforeWhatCameMeanwhile) {
+  queue.push(make(a, 10));
+  queue.expect_older();
+  queue.push_older(make(b, 0));
+  queue.push(make(a, 11));
+  queue.expect_older();
+  queue.push_older(make(b, 1));
+  Item& urgent = make(a, 12);
+  urgent.priority = 90;
+  queue.push(urgent);
+  EXPECT_EQ(queue.ready(), 5u);
+  queue.bring_together();
+  queue.push(make(a, 13));
+  std::vector<std::uint32_t> out;
+  queue.remove_all([&](Item& item) {
+    out.push_back(item.recipient);
+    pool.give_back(&item);
+  });
+  EXPECT_EQ(out, (std::vector<std::uint32_t>{12, 0, 1, 10, 11, 13}));
+  EXPECT_EQ(queue.ready(), 0u);
+}
+
 TEST(ItemPool, ReusesWhatCameBack) {
   ItemPool pool;
   Item* first = pool.make();
