@@ -27,8 +27,9 @@ runtime::Task<std::expected<void, std::string>> Node::recover_spool(const config
                                     .delete_damaged = global.spool_delete_corrupted,
                                     .accounted = {},
                                     .accept_damage = accepts_damage_};
-  const auto accounting = co_await accounting::SlotStore::peek(control_, root + "/accounting.state");
-  const auto state = accounting ? accounting::AcctState::parse(accounting->text) : std::nullopt;
+  std::string state_path = root + "/accounting.state";
+  const auto stored = co_await accounting::SlotStore::peek(control_, std::move(state_path));
+  const auto state = stored ? accounting::AcctState::parse(stored->text) : std::nullopt;
   if (state) recovery.accounted = state->cursor;
   journal::RecoveryOptions asked = recovery;
   Result<journal::Recovered> found = co_await journal::recover(control_, std::move(asked));
@@ -58,7 +59,8 @@ runtime::Task<void> Node::end_acceptance() {
   if (!accepts_damage_ || checkpointer_->stats().written == 0) co_return;
   accepts_damage_ = false;
   const std::string path = accept_path(spools_.main);
-  const Status gone = co_await runtime::unlink_file(control_, path);
+  Status gone = co_await runtime::unlink_file(control_, path);
+  if (gone) gone = co_await runtime::sync_directory(control_, spools_.main);
   log_.write(gone ? path + " has been taken away: what was damaged is settled"
                   : "cannot take away " + path + ": " + gone.error().text());
 }

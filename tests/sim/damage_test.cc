@@ -53,7 +53,7 @@ struct Stopped : Scenario {
 
 // A flipped byte in a body, in an address, a segment that is gone: the record names him all the same.
 TEST(Damage, AFinalRecordNamesItsRecipientWhateverTheMessageHasLost) {
-  for (const std::uint64_t seed : {1u, 2u, 3u}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Stopped scenario(seed);
     std::size_t hurt = 0;
