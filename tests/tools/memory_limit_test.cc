@@ -48,6 +48,11 @@ TEST(MemoryLimit, TheTightestCounts) {
   EXPECT_EQ(root->bytes, kMiB);
 }
 
+TEST(MemoryLimit, AsksTheSystem) {
+  EXPECT_TRUE(is_given(kMiB));
+  EXPECT_FALSE(is_given(std::uint64_t{1} << 60));
+}
+
 TEST(MemoryLimit, SaysWhatIsNeededAndWhatToDo) {
   const MemoryNeed need{.shards = 2, .shard_bytes = 128 * kMiB};
   EXPECT_EQ(too_little_memory(need, std::nullopt), "");

@@ -226,8 +226,11 @@ int run(const Arguments& arguments) {
   const auto shards = arguments.shards.value_or(
       loaded.config->globals.shards.value_or(static_cast<std::uint32_t>(cpus.size())));
 
-  const std::string too_little =
-      tools::too_little_memory(memory_need(shards, journal::StorageOptions()), tools::memory_limit());
+  const tools::MemoryNeed need = memory_need(shards, journal::StorageOptions());
+  std::string too_little = tools::too_little_memory(need, tools::memory_limit());
+  // What this process has mapped by now counts as well.
+  if (too_little.empty() && !tools::is_given(need.bytes()))
+    too_little = tools::memory_refused(need, tools::memory_limit());
   if (!too_little.empty()) {
     std::fprintf(stderr, "Startup error: %s\n", too_little.c_str());
     return 1;

@@ -1,5 +1,6 @@
 #include "tools/sluiced/memory_limit.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <charconv>
@@ -84,6 +85,14 @@ std::uint64_t MemoryNeed::bytes() const { return kProcessBytes + shards * shard_
 std::string too_little_memory(const MemoryNeed& need, const std::optional<MemoryLimit>& limit) {
   if (!limit || limit->bytes >= need.bytes()) return {};
   return memory_refused(need, limit);
+}
+
+bool is_given(std::uint64_t bytes) {
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  ::munmap(memory, bytes);
+  return true;
 }
 
 std::string memory_refused(const MemoryNeed& need, const std::optional<MemoryLimit>& limit) {

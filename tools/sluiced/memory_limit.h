@@ -32,6 +32,8 @@ struct MemoryNeed {
 };
 /// Why the daemon cannot start within `limit` and what to do about it; empty: it can.
 [[nodiscard]] std::string too_little_memory(const MemoryNeed& need, const std::optional<MemoryLimit>& limit);
+/// Whether the system would give so much now. Takes nothing.
+[[nodiscard]] bool is_given(std::uint64_t bytes);
 /// Memory was refused at the start: in words, with the limit when one is known.
 [[nodiscard]] std::string memory_refused(const MemoryNeed& need, const std::optional<MemoryLimit>& limit);
 
