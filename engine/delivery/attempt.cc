@@ -72,6 +72,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   lost_why_.clear();
   finished_ = 0;
   skip_host_ = false;
+  used_up_ = false;
   co_await converse();
   for (const Guest& guest : guests_) dispatcher_.left(*guest.queue, reactor_.now());
   guests_.clear();
@@ -100,8 +101,9 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     tries_.silent(proxy_);
     co_return After::NextProxy;
   }
-  // Mail went through before: this host is fine, and whatever is left takes a new connection.
-  if (was_ready && finished_ > 0) co_return After::Done;
+  // Mail went through before, or nobody had any: this host is fine, and whatever is left takes a new
+  // connection.
+  if (was_ready && (finished_ > 0 || used_up_)) co_return After::Done;
   if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
   if (lent_) co_return After::QueueFailed;  // the route was another queue's
   co_return After::NextHop;

@@ -152,6 +152,7 @@ runtime::Task<void> Connection::converse() {
   while (!client_->is_over()) {
     read_input();
     if (client_->is_over()) break;
+    if (finishing_) client_->withdraw();
     if (ready_ && outdated_) follow_settings();
     if (ready_) add_transactions();
     if (client_->is_over()) break;

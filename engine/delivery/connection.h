@@ -28,7 +28,7 @@ namespace sluice::delivery {
 /// long as there are any, and hands every outcome to the Settler. Without work it may go on for another queue
 /// of the same host (SpareConnections). Thread:   one shard. Lifetime: run() has ended before destruction;
 /// dispatcher and the queue it serves outlive it. Limits:   one mail at a time in lockstep, two with
-/// PIPELINING, up to four with CHUNKING; what the queue's
+/// PIPELINING: one on the wire, the next ready behind it; what the queue's
 ///           settings say about messages and errors per connection, whomever it served before.
 class Connection final : public Deliverer, public net::ClientEvents, public queue::Worker {
  public:
@@ -95,7 +95,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     std::string sender;         // VERP
     resolver::LookupStop stop;  // of the check of its sender, while Reading
     VolumeTicket volumes;
-    queue::Batch items;  // an entry becomes null when its recipient has its outcome
+    WallTime began{};          // when it was offered
+    std::size_t accepted = 0;  // recipients, so far
+    queue::Batch items;        // an entry becomes null when its recipient has its outcome
   };
   enum class After : std::uint8_t {
     Done,
@@ -136,6 +138,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void settle_all(Active& slot, const SmtpReply& reply, RefusalPhase phase);
   void offer_carried_again();
   runtime::Task<void> give_up_carried();
+  [[nodiscard]] bool was_not_attempted(net::Ending ending, net::ClientPhase phase,
+                                       const SmtpReply& reply) const;
+  [[nodiscard]] bool leaves_in_peace(net::ClientPhase phase) const;
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
   // transactions.cc
@@ -190,7 +195,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   LingerTimer linger_;
   runtime::Stream stream_;
   std::optional<net::Client> client_;
-  std::array<Active, net::Client::kWindowMax> active_;
+  std::array<Active, net::Client::kWindowMax + 1> active_;
   Endpoint endpoint_;
   Passage passage_;
   ConnectGrants paid_;
@@ -231,6 +236,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool has_source_ = false;  // has begun to connect
   bool skip_host_ = false;   // nothing more through this host in this run
   bool heard_421_ = false;
+  bool used_up_ = false;       // the host ends this connection
   bool was_shut_off_ = false;  // the queue was, when the last refusal was heard
   bool lent_ = false;          // serves or served another queue than the one it was opened for
   bool ever_established_ = false;

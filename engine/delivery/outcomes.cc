@@ -3,6 +3,7 @@
 
 #include "engine/delivery/connection.h"
 #include "policy/backoff/status_texts.h"
+#include "policy/backoff/too_many_recipients.h"
 #include "policy/classify/status_text.h"
 
 namespace sluice::delivery {
@@ -79,10 +80,14 @@ ReplyVerdict Connection::hear(queue::Queue& queue, const HopFacts& hop, RefusalP
 void Connection::settle(Active& slot, std::size_t index, const SmtpReply& reply, RefusalPhase phase,
                         const ReplyVerdict& verdict) {
   queue::Item*& item = slot.items[index];
-  const Failure failure{
+  Failure failure{
       status_of_reply(reply, phase == RefusalPhase::Rcpt ? ReplyPhase::Rcpt : ReplyPhase::Other,
                       {.smtp_553_means_invalid_mailbox = settings_->smtp_553_means_invalid_mailbox}),
       "smtp;" + reply.full_text()};
+  if (phase == RefusalPhase::Rcpt && reply.permanent() &&
+      means_too_many_recipients(reply, slot.accepted > 0)) {
+    failure.status = {4, 5, 3};  // RFC 821 had no other word for it
+  }
   switch (verdict.recipients) {
     case ReplyVerdict::Recipients::Bounce:
       dispatcher_.settler().bounced(*slot.queue, *item, slot.lease.view(), slot.hop.get(), failure);
@@ -138,9 +143,21 @@ runtime::Task<void> Connection::give_up_carried() {
 }
 
 void Connection::on_recipient(net::TransactionTag tag, std::uint32_t index, const SmtpReply& reply) {
-  if (reply.positive()) return;
   Active& slot = active_[tag.raw()];
-  const ReplyVerdict verdict = hear(*slot.queue, *slot.hop, RefusalPhase::Rcpt, reply);
+  if (reply.positive()) {
+    ++slot.accepted;
+    return;
+  }
+  const bool too_many = means_too_many_recipients(reply, slot.accepted > 0);
+  if (too_many && slot.accepted > 0) {
+    // Not an attempt: the next transaction takes it, and each takes at least one more.
+    slot.queue->put_back(*std::exchange(slot.items[index], nullptr));
+    return;
+  }
+  ReplyVerdict verdict = hear(*slot.queue, *slot.hop, RefusalPhase::Rcpt, reply);
+  if (too_many && reply.permanent() && verdict.recipients == ReplyVerdict::Recipients::Bounce) {
+    verdict.recipients = ReplyVerdict::Recipients::Wait;
+  }
   settle(slot, index, reply, RefusalPhase::Rcpt, verdict);
 }
 
@@ -149,6 +166,12 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
   Active& slot = active_[tag.raw()];
   // Code 0: no reply; the text is the machine's reason for giving up, or empty when the connection was lost.
   const std::string& why = reply.code == 0 && !reply.text.empty() ? reply.text : lost_why_;
+  if (was_not_attempted(ending, phase, reply)) {
+    used_up_ = true;
+    put_back(slot);
+    release(slot);
+    return;
+  }
   switch (ending) {
     case net::Ending::Replied:
       ++finished_;
@@ -163,21 +186,27 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
         dispatcher_.settler().delivered(*slot.queue, *std::exchange(item, nullptr), slot.lease.view(),
                                         slot.hop.get(), reply);
       }
-      dispatcher_.succeeded(*slot.queue, reply);
+      // What was under way when the receiver pushed back says nothing about how it feels now.
+      if (!slot.queue->mode.in_backoff() || slot.queue->mode_events().empty() ||
+          slot.queue->mode_events().front().time <= slot.began) {
+        dispatcher_.succeeded(*slot.queue, reply);
+      }
       break;
     case net::Ending::AllRefused: ++finished_; break;
     case net::Ending::NeverStarted: put_back(slot); break;
+    case net::Ending::NoChunking:
+      // Where the chunk was read as commands the connection is over, and the next one would do the same.
+      if (client_->is_over()) {
+        end_all_items(slot, {{4, 5, 1}, "smtp;" + reply.full_text()}, false);
+      } else {
+        put_back(slot);
+      }
+      break;
     case net::Ending::PartlySent:
       log_broken_transfer(slot, phase, why);
       if (reply.code == 421) {
         settle_all(slot, reply, refusal_phase(phase));
         heard_421_ = true;
-        break;
-      }
-      if (reply.code != 0) {
-        // The server lost step with our pipelining (a 503 behind a failed BDAT): nobody's fault, again on
-        // this connection.
-        put_back(slot);
         break;
       }
       // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
@@ -214,6 +243,27 @@ void Connection::end_all_items(Active& slot, const Failure& failure, bool perman
   release(slot);
 }
 
+/// A host that ends a connection which has served before MAIL is answered (an idle time, a number of messages, a
+/// restart) says nothing about the next message: a new connection takes it at once. On a new connection the
+/// message may be the reason, and waits.
+bool Connection::was_not_attempted(net::Ending ending, net::ClientPhase phase, const SmtpReply& reply) const {
+  if (phase != net::ClientPhase::Mail || finished_ == 0 || (reply.code != 421 && reply.code != 0))
+    return false;
+  // A host that is out of step may have taken what was sent whole.
+  const bool is_out_of_step = reply.code == 0 && !reply.text.empty();
+  return ending != net::Ending::Unknown || !is_out_of_step;
+}
+
+/// A 421 that comes when no command of a transaction is refused by it ends the connection, nothing more.
+bool Connection::leaves_in_peace(net::ClientPhase phase) const {
+  switch (phase) {
+    case net::ClientPhase::Idle: return finished_ > 0 || queue_->ready() == 0;
+    case net::ClientPhase::Mail:
+    case net::ClientPhase::Reset: return finished_ > 0;
+    default: return false;
+  }
+}
+
 bool Connection::bounces_broken_transfer(net::ClientPhase phase) const {
   if (phase != net::ClientPhase::BodyTransfer && phase != net::ClientPhase::FinalReply) return false;
   return settings_->bounce_upon_transfer_failure ||
@@ -223,6 +273,10 @@ bool Connection::bounces_broken_transfer(net::ClientPhase phase) const {
 void Connection::on_over(net::ClientFault fault, net::ClientPhase phase, const SmtpReply& reply) {
   fault_ = fault;
   fault_reply_ = reply;
+  if (reply.code == 421 && leaves_in_peace(phase)) {
+    used_up_ = true;
+    return;
+  }
   // A 421 that ended transactions has been heard for them already.
   if (fault == net::ClientFault::Refused && reply.code != 0 && phase != net::ClientPhase::Quit &&
       !std::exchange(heard_421_, false)) {

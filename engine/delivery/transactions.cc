@@ -27,7 +27,7 @@ std::size_t Connection::recipients_at_most() const {
 }
 
 bool Connection::may_take_more() const {
-  if (finishing_ || skip_host_ || quit_said_ || client_->used_up()) return false;
+  if (finishing_ || skip_host_ || used_up_ || quit_said_ || client_->used_up()) return false;
   if (settings_->max_msg_per_connection && messages_ >= *settings_->max_msg_per_connection) return false;
   return errors_left() > 0;
 }
@@ -51,7 +51,7 @@ void Connection::add_transactions() {
   reactor_.disarm(pay_timer_);
   for (Active& slot : active_) {
     if (slot.state != Active::State::Read) continue;
-    if (client_->free_slots() == 0 || finishing_) {
+    if (client_->free_slots() == 0 || finishing_ || used_up_ || QueueModes::is_shut(*slot.queue, source_)) {
       give_up(slot);
     } else if (!offer_paid(slot)) {
       if (rate_wait_ - reactor_.now() > kReadWaitMax) {
@@ -155,6 +155,9 @@ void Connection::give_up(Active& slot) {
 
 bool Connection::offer(Active& slot) {
   const spool::MessageView& message = slot.lease.view();
+  // Whatever began in normal mode began before any backoff.
+  slot.began = slot.queue->mode.in_backoff() ? reactor_.wall_now() : WallTime{};
+  slot.accepted = 0;
   recipients_.clear();
   for (const queue::Item* item : slot.items) {
     const spool::Recipient one = message.recipient(item->recipient);

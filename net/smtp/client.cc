@@ -1,11 +1,11 @@
-// The receiving half of the client: what each reply means for the session and its transactions.
-//
-// Losing step: RFC 3030 does not say clearly whether a refused BDAT LAST ends the transaction at the server.
-// When transactions were already under way behind a failed one, a server that thinks "no" answers 503 to
-// their MAIL. Nothing of them was accepted then: they end as PartlySent (safe to retry), and from there on
-// this connection sends one transaction at a time with RSET behind each failure.
+// The receiving half of the client: what each reply means for the session and its transactions. What keeps a
+// reply too many from being taken for the next command's stands in client.h, "In step".
 
 #include "net/smtp/client.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "policy/base/assert.h"
 
@@ -13,7 +13,7 @@ namespace sluice::net {
 namespace {
 
 constexpr std::size_t kPixStars = 10;
-constexpr std::size_t kResetBytes = 6;
+constexpr std::uint16_t kAddressSubject = 1;  // RFC 3463: X.1.X speaks of an address
 const SmtpReply kNoReply;
 
 bool looks_like_pix(std::string_view greeting) {
@@ -22,6 +22,8 @@ bool looks_like_pix(std::string_view greeting) {
   return stars >= kPixStars;
 }
 
+/// The server does not know the command, or not here (RFC 5321 4.2.2), as opposed to: not this message.
+bool is_unknown_command(const SmtpReply& reply) { return reply.code >= 500 && reply.code <= 504; }
 bool is_success(const SmtpReply& reply) { return reply.code >= 200 && reply.code < 300; }
 bool is_intermediate(const SmtpReply& reply) { return reply.code >= 300 && reply.code < 400; }
 
@@ -50,6 +52,7 @@ std::string_view name_of(Ending ending) {
   switch (ending) {
     case Ending::Replied: return "replied";
     case Ending::AllRefused: return "all recipients refused";
+    case Ending::NoChunking: return "no chunking";
     case Ending::NeverStarted: return "never started";
     case Ending::PartlySent: return "partly sent";
     case Ending::Unknown: return "outcome unknown";
@@ -71,7 +74,6 @@ std::string_view name_of(ClientFault fault) {
 
 Client::Client(ClientSettings settings, ClientEvents& events, ClientAuth* auth)
     : settings_(std::move(settings)), events_(&events), auth_(auth) {
-  SLUICE_ASSERT(settings_.chunking_window >= 1 && settings_.chunking_window <= kWindowMax);
   SLUICE_ASSERT(!settings_.helo_name.empty());
 }
 
@@ -81,6 +83,7 @@ void Client::on_bytes(Bytes input) {
       over(ClientFault::TlsInjection, ClientPhase::StartTls, kNoReply, shown_bytes_);
       return;
     }
+    if (!parser_.in_reply()) reply_from_ = consumed_bytes_;
     const ReplyParser::Step step = parser_.feed(input);
     input = input.subspan(step.consumed);
     if (step.state == ReplyParser::State::NeedMore) break;
@@ -88,6 +91,7 @@ void Client::on_bytes(Bytes input) {
       protocol_error(name_of(parser_.fault()));
       return;
     }
+    ++replies_;
     take_reply(parser_.reply());
     if (stage_ == Stage::Ready) retire();  // so that events keep the order of replies
     if (stage_ == Stage::TlsHandshake && input.empty()) events_->on_tls_wanted();
@@ -99,12 +103,12 @@ void Client::take_reply(const SmtpReply& reply) {
   // Lines that answer a command we have not sent yet: the server is out of step, or somebody else is talking.
   const bool control = stage_ == Stage::Ehlo || stage_ == Stage::Helo || stage_ == Stage::StartTls ||
                        stage_ == Stage::Auth || stage_ == Stage::Quit;
-  if (control && shown_bytes_ < control_end_) return protocol_error("reply before the command");
+  if (control && reply_from_ < control_end_) return protocol_error("reply before the command");
   switch (stage_) {
     case Stage::Greeting: return take_greeting(reply);
     case Stage::Ehlo: return take_ehlo(reply);
     case Stage::Helo:
-      if (!is_success(reply)) return over(ClientFault::Refused, ClientPhase::Ehlo, reply, shown_bytes_);
+      if (!is_success(reply)) return refuse(ClientPhase::Ehlo, reply);
       capabilities_ = {};
       return after_ehlo();
     case Stage::StartTls: return take_starttls(reply);
@@ -118,7 +122,7 @@ void Client::take_reply(const SmtpReply& reply) {
 
 void Client::take_greeting(const SmtpReply& reply) {
   if (is_intermediate(reply)) return protocol_error("unexpected code in the greeting");
-  if (!is_success(reply)) return over(ClientFault::Refused, ClientPhase::Greeting, reply, shown_bytes_);
+  if (!is_success(reply)) return refuse(ClientPhase::Greeting, reply);
   is_pix_ = settings_.pix_workaround && looks_like_pix(reply.text);
   stage_ = Stage::Ehlo;
   parser_.keep_lines(true);
@@ -131,7 +135,7 @@ void Client::take_ehlo(const SmtpReply& reply) {
     stage_ = Stage::Helo;
     return queue_control("HELO " + settings_.helo_name);
   }
-  if (!is_success(reply)) return over(ClientFault::Refused, ClientPhase::Ehlo, reply, shown_bytes_);
+  if (!is_success(reply)) return refuse(ClientPhase::Ehlo, reply);
   capabilities_ = Capabilities::parse(parser_.lines());
   after_ehlo();
 }
@@ -166,7 +170,7 @@ void Client::take_starttls(const SmtpReply& reply) {
   }
   tls_refusal_ = reply;
   if (settings_.tls == ClientSettings::Tls::Required || reply.code == 421) {
-    return over(ClientFault::Refused, ClientPhase::StartTls, reply, shown_bytes_);
+    return refuse(ClientPhase::StartTls, reply);
   }
   after_ehlo();
 }
@@ -188,7 +192,7 @@ void Client::take_auth(const SmtpReply& reply) {
     return queue_control(auth_->answer(reply.text));
   }
   if (is_intermediate(reply)) return protocol_error("unexpected code to AUTH");
-  if (!is_success(reply)) return over(ClientFault::Refused, ClientPhase::Auth, reply, shown_bytes_);
+  if (!is_success(reply)) return refuse(ClientPhase::Auth, reply);
   become_ready();
 }
 
@@ -196,7 +200,8 @@ void Client::become_ready() {
   stage_ = Stage::Ready;
   capabilities_.ignore(settings_.ignore);
   if (capabilities_.pipelining && !is_pix_) {
-    mode_ = capabilities_.chunking ? Mode::Chunking : Mode::Pipelining;
+    // By its enhanced codes a server says of each reply what it answers; without them 354 has to.
+    mode_ = capabilities_.chunking && capabilities_.enhanced_status_codes ? Mode::Chunking : Mode::Pipelining;
   }
   events_->on_ready(capabilities_);
 }
@@ -209,127 +214,165 @@ std::uint32_t Client::waiting_slot() const {
 
 Client::Expect Client::expectation(const Slot& slot) const {
   if (slot.replies_done) return Expect::Nothing;
-  if (slot.awaits_reset) return Expect::Reset;
+  if (slot.awaits_proof) return Expect::Proof;
   if (slot.next_reply == 0) return Expect::Mail;
   if (slot.next_reply <= slot.recipients) return Expect::Rcpt;
-  if (mode_ != Mode::Chunking && slot.next_reply == slot.recipients + 1) return Expect::Data;
+  if (!slot.chunked && slot.next_reply == slot.recipients + 1) return Expect::Data;
   return Expect::Final;
 }
 
-/// True when the command the next reply answers was shown to the owner, so may have reached the server.
+/// True when the command the next reply answers was sent before that reply began to arrive.
 bool Client::was_asked_for(const Slot& slot) const {
   switch (expectation(slot)) {
-    case Expect::Reset: return shown_bytes_ >= slot.start + kResetBytes;
     case Expect::Mail:
     case Expect::Rcpt:
-    case Expect::Data: return shown_bytes_ >= slot.base + slot.ends[slot.next_reply];
-    // A refusal may come while the body is still going out; see take_final().
-    case Expect::Final: return shown_bytes_ >= slot.base + slot.ends.back();
+    case Expect::Data:
+      return slot.next_reply < slot.queued && reply_from_ >= slot.start + slot.ends[slot.next_reply];
+    // A refusal may come while the body is still going out, see take_final(), but not before it began.
+    case Expect::Final:
+      if (slot.chunked) return reply_from_ >= slot.start + slot.ends.back();
+      return reply_from_ > slot.body_start;
+    case Expect::Proof: return reply_from_ >= slot.end;
     case Expect::Nothing: return false;
   }
   return false;
 }
 
 void Client::take_transaction_reply(const SmtpReply& reply) {
+  // The server says good-bye unasked, and closes.
+  if (reply.code == 221) return over(ClientFault::ConnectionLost, phase(), kNoReply, shown_bytes_);
   const std::uint32_t index = waiting_slot();
   if (index == slot_count_ || !slot(index).started || !was_asked_for(slot(index))) {
-    if (reply.code != 421) return protocol_error("reply without a command");
+    if (reply.code != 421) {
+      // One "yes" too many in front of the message's, or behind it: either way the message was taken.
+      if (index < slot_count_ && slot(index).awaits_proof && slot(index).decided.positive() &&
+          is_success(reply))
+        slot(index).in_step = slot(index).replies_done = true;
+      return protocol_error("reply without a command");
+    }
     return over(ClientFault::Refused, phase(), reply, shown_bytes_);
   }
   Slot& now = slot(index);
   switch (expectation(now)) {
-    case Expect::Reset:
-      if (!is_success(reply)) return over(ClientFault::Refused, ClientPhase::Reset, reply, shown_bytes_);
-      now.awaits_reset = false;
-      return;
-    case Expect::Mail: return take_mail(index, reply);
+    case Expect::Mail: return take_mail(now, reply);
     case Expect::Rcpt: return take_rcpt(now, reply);
-    case Expect::Data: return take_data(index, reply);
-    case Expect::Final: return take_final(index, reply);
+    case Expect::Data: return take_data(now, reply);
+    case Expect::Final: return take_final(now, reply);
+    case Expect::Proof: return take_proof(now, reply);
     case Expect::Nothing: return;
   }
 }
 
-void Client::take_mail(std::uint32_t index, const SmtpReply& reply) {
-  Slot& now = slot(index);
+/// A 421 that ends the connection. True: it did.
+bool Client::ends_with(const SmtpReply& reply, ClientPhase phase) {
+  if (reply.code != 421 || !settings_.close_on_421) return false;
+  over(ClientFault::Refused, phase, reply, shown_bytes_);
+  return true;
+}
+
+void Client::take_mail(Slot& now, const SmtpReply& reply) {
   if (is_intermediate(reply)) return protocol_error("unexpected code to MAIL");
   ++now.next_reply;
+  now.codes_fit = reply.enhanced && reply.enhanced->subject == kAddressSubject;
+  if (reply.enhanced) now.mail_code = *reply.enhanced;
   if (is_success(reply)) return;
   now.mail_refused = true;
   decide(now, ClientPhase::Mail, reply);
-  if (now.suspect && reply.code == 503) {
-    now.lost_step = true;
-    window_is_one_ = true;
-    leave_transaction_open(index);
-  }
-  if (mode_ == Mode::Lockstep) now.replies_done = true;
-  if (reply.code == 421) {
-    needs_reset_ = true;
-    if (settings_.close_on_421) over(ClientFault::Refused, ClientPhase::Mail, reply, shown_bytes_);
-  }
+  if (now.chunked) next_by_data_ = true;
+  if (ends_with(reply, ClientPhase::Mail)) return;
+  if (mode_ == Mode::Lockstep) ask_for_proof(now);
 }
 
 void Client::take_rcpt(Slot& now, const SmtpReply& reply) {
-  if (!now.mail_refused) {
-    if (is_intermediate(reply)) return protocol_error("unexpected code to RCPT");
-    if (is_success(reply)) ++now.accepted;
-    events_->on_recipient(now.tag, now.next_reply - 1, reply);
-  }
+  if (is_intermediate(reply)) return protocol_error("unexpected code to RCPT");
+  const std::uint32_t recipient = now.next_reply - 1;
   ++now.next_reply;
-  if (reply.code == 421 && settings_.close_on_421) {
-    return over(ClientFault::Refused, ClientPhase::Rcpt, reply, shown_bytes_);
+  if (now.mail_refused) {
+    // DATA has its 354 to tell a lax server from one that is out of step.
+    if (now.chunked && is_success(reply)) return protocol_error("recipient accepted behind a refused MAIL");
+    return;
   }
-  if (mode_ == Mode::Lockstep && now.next_reply > now.recipients && now.accepted == 0) {
-    now.replies_done = true;  // nobody to send to: DATA is not even asked for
-    needs_reset_ = true;
+  now.codes_fit = now.codes_fit && reply.enhanced && reply.enhanced->subject == kAddressSubject &&
+                  *reply.enhanced != now.mail_code;
+  if (is_success(reply)) {
+    ++now.accepted;
+    events_->on_recipient(now.tag, recipient, reply);
+    return;
   }
+  now.refusals.push_back({recipient, reply});
+  if (now.chunked) next_by_data_ = true;
+  if (ends_with(reply, ClientPhase::Rcpt)) return;
+  // Nobody to send to: DATA is not even asked for.
+  if (mode_ == Mode::Lockstep && now.next_reply > now.recipients && now.accepted == 0) ask_for_proof(now);
 }
 
-void Client::take_data(std::uint32_t index, const SmtpReply& reply) {
-  Slot& now = slot(index);
+void Client::take_data(Slot& now, const SmtpReply& reply) {
   if (is_success(reply)) return protocol_error("2xx reply to DATA");
   ++now.next_reply;
   if (is_intermediate(reply)) {
+    now.in_step = true;
+    next_by_data_ = false;
+    tell_refusals(now);
     // 354 though nobody was accepted: the server waits for a message, which is an empty one (RFC 2920 3.1).
     if (now.accepted > 0 && !now.mail_refused) queue_body(now);
     return queue_dot(now);
   }
-  now.replies_done = true;
-  if (!now.mail_refused) needs_reset_ = true;
   if (now.accepted > 0) decide(now, ClientPhase::Data, reply);
-  if (reply.code == 421) {
-    needs_reset_ = true;
-    if (settings_.close_on_421) over(ClientFault::Refused, ClientPhase::Data, reply, shown_bytes_);
-  }
+  if (ends_with(reply, ClientPhase::Data)) return;
+  ask_for_proof(now);
 }
 
-void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
-  Slot& now = slot(index);
-  const bool all_shown = now.complete && shown_bytes_ >= now.end;
-  if (is_intermediate(reply)) return protocol_error("unexpected code at the end of the message");
-  if (is_success(reply) && !all_shown) return protocol_error("2xx reply before the end of the message");
+void Client::take_final(Slot& now, const SmtpReply& reply) {
+  const bool all_sent = now.complete && reply_from_ >= now.message_end;
   const bool counts = now.accepted > 0 && !now.mail_refused;
-  const ClientPhase where = all_shown ? ClientPhase::FinalReply : ClientPhase::BodyTransfer;
+  if (is_intermediate(reply)) return protocol_error("unexpected code at the end of the message");
+  if (is_success(reply) && !all_sent) return protocol_error("2xx reply before the end of the message");
+  if (is_success(reply) && !counts && now.chunked) return protocol_error("2xx reply to a message for nobody");
+  const ClientPhase where = all_sent ? ClientPhase::FinalReply : ClientPhase::BodyTransfer;
   if (counts) decide(now, where, reply);
-  now.replies_done = true;
-  if (!all_shown && (mode_ != Mode::Chunking || reply.code == 421)) {
+  if (!all_sent && (!now.chunked || reply.code == 421)) {
     // Inside DATA there is no way to stop but to close (RFC 5321 4.5.4): the dot is not sent, so nothing was
     // delivered.
     return over(ClientFault::Refused, where, reply, shown_bytes_);
   }
-  if (is_success(reply)) return;
-  if (mode_ == Mode::Chunking) leave_transaction_open(index);
-  if (reply.code == 421) {
-    needs_reset_ = true;
-    if (settings_.close_on_421) over(ClientFault::Refused, where, reply, shown_bytes_);
+  if (!now.chunked) {
+    now.replies_done = true;
+    if (!is_success(reply)) std::ignore = ends_with(reply, where);
+    return;
   }
+  const bool of_address = reply.enhanced && reply.enhanced->subject == kAddressSubject;
+  if (is_success(reply)) {
+    if (now.codes_fit && of_address) return protocol_error("reply to a recipient where the message's is due");
+    chunking_works_ = true;
+    now.in_step = now.replies_done = now.codes_fit && reply.enhanced;
+  } else {
+    next_by_data_ = true;
+    // Whether BDAT or the message is meant, or neither: the RSET behind a 5xx cannot tell, a 354 can.
+    if (counts && (is_unknown_command(reply) || (reply.permanent() && !now.codes_fit))) {
+      now.no_chunking = true;
+      mode_ = Mode::Pipelining;
+    }
+    if (ends_with(reply, where)) return;
+  }
+  if (!now.replies_done) ask_for_proof(now);
 }
 
-/// The server may still hold the transaction of slot `index` open: what is under way behind it may be refused
-/// for that alone, what begins later begins with RSET.
-void Client::leave_transaction_open(std::uint32_t index) {
-  needs_reset_ = true;
-  if (index + 1 < slot_count_ && slot(index + 1).started) slot(index + 1).suspect = true;
+void Client::take_proof(Slot& now, const SmtpReply& reply) {
+  if (is_success(reply)) {
+    now.in_step = true;
+    now.replies_done = true;
+    return;
+  }
+  if (reply.code == 421 || (mode_ == Mode::Lockstep && now.recipients == 1)) {
+    return over(ClientFault::Refused, ClientPhase::Reset, reply, shown_bytes_);
+  }
+  protocol_error("RSET refused: " + reply.full_text());
+}
+
+/// Every reply to the transaction's commands is here, and no 354 among them.
+void Client::ask_for_proof(Slot& slot) {
+  slot.awaits_proof = true;
+  queue_proof(slot);
 }
 
 void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
@@ -338,26 +381,36 @@ void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
   slot.is_decided = true;
 }
 
-void Client::tell_end(const Slot& slot) {
-  if (slot.lost_step) {
-    events_->on_finished(slot.tag, Ending::PartlySent, slot.decided_phase, slot.decided);
-  } else if (slot.is_decided) {
-    events_->on_finished(slot.tag, Ending::Replied, slot.decided_phase, slot.decided);
-  } else {
-    events_->on_finished(slot.tag, Ending::AllRefused, ClientPhase::Rcpt, kNoReply);
+/// May what was heard so far count, though the connection ends before the proof?
+bool Client::stands(const Slot& slot, ClientFault fault) const {
+  if (slot.in_step) return true;
+  if (fault == ClientFault::ProtocolError) return false;
+  if (mode_ == Mode::Lockstep) return true;
+  if (slot.recipients == 1) {
+    // "Unknown command" where an address was offered answers something else.
+    return (!slot.is_decided || slot.decided_phase != ClientPhase::Mail ||
+            !is_unknown_command(slot.decided)) &&
+           std::ranges::none_of(slot.refusals,
+                                [](const Refusal& one) { return is_unknown_command(one.reply); });
   }
+  return (!slot.is_decided || !slot.decided.permanent()) &&
+         std::ranges::none_of(slot.refusals, [](const Refusal& one) { return one.reply.permanent(); });
 }
 
-void Client::tell_lost(const Slot& slot, const SmtpReply& reply, std::uint64_t sent_bytes) {
-  if (slot.replies_done || slot.is_decided) return tell_end(slot);
+void Client::tell_lost(Slot& slot, ClientFault fault, const SmtpReply& reply, std::uint64_t sent_bytes) {
+  if (slot.replies_done || slot.no_chunking) return tell_end(slot);
   if (!slot.started || sent_bytes <= slot.start) {
     return events_->on_finished(slot.tag, Ending::NeverStarted, ClientPhase::Mail, reply);
   }
-  if (slot.next_reply > slot.recipients && slot.accepted == 0) return tell_end(slot);
-  if (slot.complete && sent_bytes >= slot.end) {
-    return events_->on_finished(slot.tag, Ending::Unknown, ClientPhase::FinalReply, reply);
+  if (stands(slot, fault)) {
+    if (slot.is_decided) return tell_end(slot);
+    if (slot.next_reply > slot.recipients && slot.accepted == 0) return tell_end(slot);
+    tell_refusals(slot);
   }
-  events_->on_finished(slot.tag, Ending::PartlySent, phase_of(slot), reply);
+  const bool is_whole = slot.complete && sent_bytes >= slot.message_end;
+  ClientPhase where = phase_of(slot);
+  if (is_whole && where == ClientPhase::BodyTransfer) where = ClientPhase::FinalReply;
+  events_->on_finished(slot.tag, is_whole ? Ending::Unknown : Ending::PartlySent, where, reply);
 }
 
 void Client::over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent_bytes) {
@@ -365,12 +418,21 @@ void Client::over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, 
   const std::uint32_t waiting = waiting_slot();
   const bool is_error = fault == ClientFault::ProtocolError;
   for (std::uint32_t index = 0; index < slot_count_; ++index) {
-    tell_lost(slot(index), is_error || index == waiting ? reply : kNoReply, sent_bytes);
+    tell_lost(slot(index), fault, is_error || index == waiting ? reply : kNoReply, sent_bytes);
   }
   slot_count_ = 0;
   queue_.clear();
   head_ = 0;
-  events_->on_over(fault, phase, reply);
+  if (!std::exchange(told_over_, true)) events_->on_over(fault, phase, reply);
+}
+
+/// The server will not serve us: says so, then QUIT (RFC 5321 4.1.1.10), unless the server closes by itself.
+void Client::refuse(ClientPhase phase, const SmtpReply& reply) {
+  if (reply.code == 421) return over(ClientFault::Refused, phase, reply, shown_bytes_);
+  stage_ = Stage::Quit;
+  queue_control("QUIT");
+  told_over_ = true;
+  events_->on_over(ClientFault::Refused, phase, reply);
 }
 
 void Client::protocol_error(std::string_view what) {
@@ -394,14 +456,15 @@ void Client::quit() {
 
 ClientPhase Client::phase_of(const Slot& slot) const {
   switch (expectation(slot)) {
-    case Expect::Reset: return ClientPhase::Reset;
     case Expect::Mail: return ClientPhase::Mail;
     case Expect::Rcpt: return ClientPhase::Rcpt;
     case Expect::Data: return ClientPhase::Data;
+    case Expect::Proof: return ClientPhase::Reset;
     case Expect::Final:
     case Expect::Nothing: break;
   }
-  return slot.complete && consumed_bytes_ >= slot.end ? ClientPhase::FinalReply : ClientPhase::BodyTransfer;
+  return slot.complete && consumed_bytes_ >= slot.message_end ? ClientPhase::FinalReply
+                                                              : ClientPhase::BodyTransfer;
 }
 
 ClientPhase Client::phase() const {

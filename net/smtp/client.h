@@ -28,7 +28,7 @@ enum class ClientPhase : std::uint8_t {
   StartTls,  ///< reply to STARTTLS, or the handshake the owner was asked for
   Auth,
   Idle,   ///< usable, nothing to wait for: connection-idle-timeout
-  Reset,  ///< reply to RSET in front of a transaction
+  Reset,  ///< reply to the RSET behind a transaction, which shows that replies and commands are in step
   Mail,
   Rcpt,
   Data,          ///< the 354
@@ -64,10 +64,11 @@ struct Transaction {
 /// How a transaction ended. Recipients that got a refusal of their own (on_recipient) keep it in every case.
 enum class Ending : std::uint8_t {
   Replied,  ///< `reply` answers for all recipients that were not refused: positive only with phase FinalReply
-  AllRefused,    ///< every recipient was refused by its own reply
-  NeverStarted,  ///< connection over, no byte of it was sent: retry is safe
-  PartlySent,    ///< connection over (or the server lost step, see client.cc) before the end of the message:
-                 ///< retry is safe
+  AllRefused,  ///< every recipient was refused by its own reply
+  NoChunking,  ///< the server offers BDAT and does not know it: nothing was delivered. The machine goes on by
+               ///< DATA; retry is safe
+  NeverStarted,  ///< connection over, or withdraw(), and no byte of it was sent: retry is safe
+  PartlySent,    ///< connection over before the end of the message: retry is safe
   Unknown,       ///< connection over after all of the message was sent: it may or may not have been delivered
 };
 [[nodiscard]] std::string_view name_of(Ending ending);
@@ -77,8 +78,8 @@ enum class ClientFault : std::uint8_t {
   None,     ///< quit() was answered
   Refused,  ///< `reply` says why: greeting, EHLO and HELO, STARTTLS (if required), AUTH, RSET, or a 421
   ConnectionLost,  ///< on_closed()
-  ProtocolError,   ///< bytes that are no reply, a reply nobody asked for, a code that does not fit (2xx to
-                   ///< DATA)
+  ProtocolError,   ///< bytes that are no reply, or replies out of step with the commands: one nobody asked
+                   ///< for, a code that does not fit (2xx to DATA)
   TlsNotOffered,   ///< TLS is required, STARTTLS was not offered
   TlsInjection,    ///< plain bytes behind the 220 to STARTTLS (RFC 3207 6)
 };
@@ -92,14 +93,16 @@ class ClientEvents {
   virtual void on_ready(const Capabilities& capabilities) = 0;
   /// STARTTLS was answered with 220: do the handshake, then call on_tls_ready() or on_closed().
   virtual void on_tls_wanted() = 0;
-  /// Reply to one RCPT; `index` counts in Transaction::recipients. Not called for the RCPTs behind a refused
-  /// MAIL.
+  /// Reply to one RCPT; `index` counts in Transaction::recipients. A positive one is told as it comes. A
+  /// refusal is told once it is sure to answer that RCPT: see Client, "In step". Not called for the RCPTs
+  /// behind a refused MAIL.
   virtual void on_recipient(TransactionTag tag, std::uint32_t index, const SmtpReply& reply) = 0;
   /// Exactly once per accepted add(). `phase`: where `reply` belongs, or how far the transaction had come.
   /// `reply` has code 0 when there is none.
   virtual void on_finished(TransactionTag tag, Ending ending, ClientPhase phase, const SmtpReply& reply) = 0;
-  /// The connection is over: exactly once, after on_finished() of every transaction. `reply` as above; for
-  /// ProtocolError its text says what was wrong.
+  /// The session is over: exactly once, after on_finished() of every transaction. `reply` as above; for
+  /// ProtocolError its text says what was wrong. Behind a refusal QUIT may still be on its way: is_over() says
+  /// when the connection is.
   virtual void on_over(ClientFault fault, ClientPhase phase, const SmtpReply& reply) = 0;
 
  protected:
@@ -124,12 +127,8 @@ struct ClientSettings {
   std::string helo_name;
   Capabilities::Ignore ignore;
   Tls tls = Tls::Never;
-  /// With CHUNKING no further transaction is taken while bodies of this size are under way (memory of the
-  /// owner).
-  std::uint64_t chunking_window_bytes = 2 * kMiB;
-  std::uint32_t chunking_window = 4;  ///< transactions in flight with CHUNKING: 1 .. Client::kWindowMax
-  bool close_on_421 = false;          ///< smtp-421-means-mx-unavailable; else a 421 is one more 4xx
-  bool pix_workaround = true;         ///< pix-bug-workaround: the final dot gets a segment of its own
+  bool close_on_421 = false;   ///< smtp-421-means-mx-unavailable; else a 421 is one more 4xx
+  bool pix_workaround = true;  ///< pix-bug-workaround: the final dot gets a segment of its own
   friend bool operator==(const ClientSettings&, const ClientSettings&) = default;
 };
 
@@ -140,9 +139,24 @@ struct ClientSettings {
 ///
 /// Modes, by what the server offers:
 ///   lockstep     one command, one reply;
-///   PIPELINING   MAIL RCPT.. DATA in one write; after the 354 the body, the dot and the next MAIL RCPT..
-///   DATA in one;
-///   + CHUNKING   MAIL RCPT.. BDAT n LAST body in one write, `chunking_window` transactions in flight.
+///   PIPELINING   MAIL RCPT.. DATA in one write, body and dot in the next;
+///   + CHUNKING   for one recipient: MAIL RCPT BDAT n LAST body in one write. Several recipients go by DATA.
+///
+/// In step: SMTP replies carry no names; only their order says what they answer, so one reply too many, or one
+/// that never comes, turns each later one into the answer to the wrong command. What is told is told on proof:
+///   - A reply counts only if it began to arrive after its command was sent, a positive one to a message after
+///     the message's last byte was. The owner keeps the order of consumed() and on_bytes() for this.
+///   - Nothing is sent behind a message before its reply is here: no other reply can take its place.
+///   - 354 stands nowhere but behind DATA: at its place it proves the replies before it. Where none comes,
+///     enhanced codes may prove as much of BDAT (2.1.0 to MAIL, 2.1.5 to RCPT, another subject to the
+///     message); else RSET follows, and its 2xx proves them. Until then refusals are held back, and so is the
+///     end of a BDAT transaction.
+///   - What contradicts (2xx to a message nobody was accepted for, a refused RSET, a reply without a command)
+///     ends the connection as ProtocolError; transactions without proof end as PartlySent or Unknown.
+///   - A chunk whose recipient was refused may be read as commands by a server that does not discard it. The
+///     next message goes by DATA then, whose 354 no text can fake.
+///   - When the connection ends before the proof, a reply stands if it can mean nobody else: one recipient,
+///     lockstep, or only 4xx.
 ///
 /// Caller, in a loop: while (free_slots() > 0 and mail is there) add(); send what output() names and report
 /// consumed(); feed what arrives to on_bytes(). A transaction ends only after all of its bytes that output()
@@ -159,7 +173,7 @@ struct ClientSettings {
 /// (LIMITS).
 class Client {
  public:
-  static constexpr std::uint32_t kWindowMax = 16;
+  static constexpr std::uint32_t kWindowMax = 2;  ///< one on the wire, the next behind it
   static constexpr std::uint32_t kRecipientsMax = 10'000;
   static constexpr std::size_t kBodySpansMax = 64;
   static constexpr std::size_t kAddressBytesMax = 1024;
@@ -193,9 +207,12 @@ class Client {
   /// to send now. Shows the same bytes again until consumed() is told. Shown bytes count as possibly sent.
   [[nodiscard]] std::size_t output(std::span<Bytes> room);
   /// `bytes` <= the sum of what the last output() showed.
+  /// Means: handed to the kernel before whatever on_bytes() is given next arrived.
   void consumed(std::size_t bytes);
   /// Bytes from the server, as they arrive.
   void on_bytes(Bytes input);
+  /// Ends transactions that have not begun, as NeverStarted: nothing of them may have been shown by output().
+  void withdraw();
   /// The handshake on_tls_wanted() asked for is done; EHLO follows.
   void on_tls_ready();
 
@@ -208,6 +225,12 @@ class Client {
   void quit();
 
   [[nodiscard]] ClientPhase phase() const;
+  /// Complete replies so far.
+  [[nodiscard]] std::uint64_t replies() const { return replies_; }
+  /// Part of a reply has come.
+  [[nodiscard]] bool in_reply() const { return parser_.in_reply(); }
+  /// A message was answered positively by BDAT on this connection.
+  [[nodiscard]] bool chunking_works() const { return chunking_works_; }
   /// The tag that phase() and the next reply belong to; nothing when no transaction is in flight.
   [[nodiscard]] std::optional<TransactionTag> current() const;
   [[nodiscard]] bool is_over() const { return stage_ == Stage::Over; }
@@ -223,18 +246,26 @@ class Client {
  private:
   enum class Stage : std::uint8_t { Greeting, Ehlo, Helo, StartTls, TlsHandshake, Auth, Ready, Quit, Over };
   enum class Mode : std::uint8_t { Lockstep, Pipelining, Chunking };
-  // The replies of a transaction in order: [Reset] Mail Rcpt* then Data Final, or for BDAT only Final.
-  enum class Expect : std::uint8_t { Reset, Mail, Rcpt, Data, Final, Nothing };
+  // The replies of a transaction in order: Mail Rcpt* then Data Final or, for BDAT, Final alone; then Proof
+  // where an RSET follows.
+  enum class Expect : std::uint8_t { Mail, Rcpt, Data, Final, Proof, Nothing };
+
+  struct Refusal {
+    std::uint32_t recipient = 0;
+    SmtpReply reply;
+  };
 
   struct Slot {
     TransactionTag tag;
     std::string commands;             // MAIL RCPT* DATA|BDAT, each with CRLF
     std::vector<std::uint32_t> ends;  // where each command ends in `commands`
     std::vector<Bytes> body;
-    std::uint64_t start = 0;  // stream position of the first byte (of a RSET, if there is one)
-    std::uint64_t base = 0;   // stream position of commands[0]
-    std::uint64_t end = 0;    // stream position behind the last byte queued so far
-    SmtpReply decided;        // what answers for the whole transaction, once known
+    std::vector<Refusal> refusals;  // of recipients, not yet told
+    std::uint64_t start = 0;        // stream position of commands[0]
+    std::uint64_t body_start = 0;   // stream position of the first byte of body or dot, once queued
+    std::uint64_t message_end = 0;  // stream position behind the last byte of the message, once complete
+    std::uint64_t end = 0;          // stream position behind the last byte queued so far
+    SmtpReply decided;              // what answers for the whole transaction, once known
     ClientPhase decided_phase = ClientPhase::Mail;
     std::uint64_t body_bytes = 0;
     std::uint32_t recipients = 0;
@@ -243,13 +274,16 @@ class Client {
     std::uint32_t queued = 0;      // commands already in queue_
     bool has_dot_lines = false;
     bool started = false;  // first byte queued
+    bool chunked = false;  // by BDAT
     bool body_queued = false;
-    bool awaits_reset = false;  // RSET went in front and is not yet answered
-    bool complete = false;      // the last byte is queued: body and dot, BDAT's body, or a lone dot
+    bool complete = false;  // the last byte is queued: body and dot, BDAT's body, or a lone dot
     bool mail_refused = false;
-    bool is_decided = false;  // `decided` is set
-    bool suspect = false;     // the transaction before failed when this one was already on its way
-    bool lost_step = false;   // .. and the server answered 503 to MAIL
+    bool is_decided = false;    // `decided` is set
+    bool no_chunking = false;   // BDAT was answered as an unknown command
+    bool awaits_proof = false;  // every reply but that to RSET is here
+    bool in_step = false;       // proved
+    bool codes_fit = false;     // enhanced codes say of each reply so far which command it answers
+    EnhancedStatus mail_code;   // of the reply to MAIL
     bool replies_done = false;
   };
 
@@ -281,10 +315,13 @@ class Client {
   void queue_commands(Slot& slot, std::uint32_t upto);
   void queue_body(Slot& slot);
   void queue_dot(Slot& slot);
+  void queue_proof(Slot& slot);
+  void begin(Slot& slot);
   void advance();  // opens whatever the state now allows to be sent, ends finished transactions
   bool advance_slot(std::uint32_t index);
   void retire();
-  void tell_end(const Slot& slot);
+  void tell_refusals(Slot& slot);
+  void tell_end(Slot& slot);
 
   // client.cc: what comes in
   void take_reply(const SmtpReply& reply);
@@ -293,18 +330,22 @@ class Client {
   void take_starttls(const SmtpReply& reply);
   void take_auth(const SmtpReply& reply);
   void take_transaction_reply(const SmtpReply& reply);
-  void take_mail(std::uint32_t index, const SmtpReply& reply);
+  void take_mail(Slot& slot, const SmtpReply& reply);
   void take_rcpt(Slot& slot, const SmtpReply& reply);
-  void take_data(std::uint32_t index, const SmtpReply& reply);
-  void take_final(std::uint32_t index, const SmtpReply& reply);
+  void take_data(Slot& slot, const SmtpReply& reply);
+  void take_final(Slot& slot, const SmtpReply& reply);
+  void take_proof(Slot& slot, const SmtpReply& reply);
   [[nodiscard]] bool was_asked_for(const Slot& slot) const;
   void after_ehlo();
   void become_ready();
-  void leave_transaction_open(std::uint32_t index);
+  void ask_for_proof(Slot& slot);
+  bool ends_with(const SmtpReply& reply, ClientPhase phase);
   static void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);
   void protocol_error(std::string_view what);
+  void refuse(ClientPhase phase, const SmtpReply& reply);
   void over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent_bytes);
-  void tell_lost(const Slot& slot, const SmtpReply& reply, std::uint64_t sent_bytes);
+  [[nodiscard]] bool stands(const Slot& slot, ClientFault fault) const;
+  void tell_lost(Slot& slot, ClientFault fault, const SmtpReply& reply, std::uint64_t sent_bytes);
 
   ClientSettings settings_;
   ClientEvents* events_;
@@ -317,7 +358,6 @@ class Client {
   std::uint32_t first_slot_ = 0;
   std::uint32_t slot_count_ = 0;
   std::uint64_t transactions_ = 0;
-  std::uint64_t body_bytes_ = 0;  // of all transactions in flight
 
   std::vector<Segment> queue_;  // to send, in order; [head_, size)
   std::size_t head_ = 0;
@@ -328,12 +368,15 @@ class Client {
   std::uint64_t shown_bytes_ = 0;     // .. shown by output() ..
   std::uint64_t consumed_bytes_ = 0;  // .. and consumed
   std::uint64_t control_end_ = 0;     // position behind the control line
+  std::uint64_t reply_from_ = 0;      // consumed when the first byte of the reply being read came
+  std::uint64_t replies_ = 0;
 
   Stage stage_ = Stage::Greeting;
   Mode mode_ = Mode::Lockstep;
   std::uint32_t auth_rounds_ = 0;
-  bool needs_reset_ = false;
-  bool window_is_one_ = false;
+  bool next_by_data_ = false;  // a chunk was sent that the server had no use for
+  bool chunking_works_ = false;
+  bool told_over_ = false;  // on_over() was called; QUIT is still on its way
   bool quit_asked_ = false;
   bool tls_active_ = false;
   bool tls_tried_ = false;

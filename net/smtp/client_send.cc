@@ -93,15 +93,16 @@ Client::Add Client::add(const Transaction& transaction) {
   Slot& added = slot(slot_count_);
   ++slot_count_;
   ++transactions_;
-  body_bytes_ += body_bytes;
   added.body_bytes = body_bytes;
   added.tag = transaction.tag;
   added.recipients = static_cast<std::uint32_t>(transaction.recipients.size());
   added.has_dot_lines = transaction.has_dot_lines;
-  added.start = added.base = added.end = 0;
+  added.start = added.body_start = added.message_end = added.end = 0;
   added.accepted = added.next_reply = added.queued = 0;
-  added.started = added.body_queued = added.awaits_reset = added.complete = added.mail_refused = false;
-  added.is_decided = added.suspect = added.lost_step = added.replies_done = false;
+  added.started = added.chunked = added.body_queued = added.complete = added.mail_refused = false;
+  added.is_decided = added.no_chunking = added.awaits_proof = added.in_step = added.replies_done = false;
+  added.codes_fit = false;
+  added.refusals.clear();
   added.body.assign(transaction.body.begin(), transaction.body.end());
   encode(added, transaction, body_bytes);
   advance();
@@ -149,29 +150,37 @@ void Client::encode(Slot& slot, const Transaction& transaction, std::uint64_t bo
     }
     end_line();
   }
-  if (mode_ == Mode::Chunking) {
-    out += "BDAT ";
-    append_number(out, body_bytes);
-    out += " LAST";
+}
+
+/// Its last command depends on what the connection has shown by now.
+void Client::begin(Slot& slot) {
+  slot.started = true;
+  slot.start = slot.end = queued_bytes_;
+  slot.chunked = mode_ == Mode::Chunking && slot.recipients == 1 && !next_by_data_;
+  if (slot.chunked) {
+    slot.commands += "BDAT ";
+    append_number(slot.commands, slot.body_bytes);
+    slot.commands += " LAST\r\n";
   } else {
-    out += "DATA";
+    slot.commands += "DATA\r\n";
   }
-  end_line();
+  slot.ends.push_back(static_cast<std::uint32_t>(slot.commands.size()));
+  if (mode_ == Mode::Lockstep) return;
+  queue_commands(slot, static_cast<std::uint32_t>(slot.ends.size()));
+  if (slot.chunked) queue_body(slot);
 }
 
 std::uint32_t Client::window() const {
-  if (window_is_one_) return 1;
   switch (mode_) {
     case Mode::Lockstep: return 1;
-    case Mode::Pipelining: return 2;  // one whose body is under way, one whose commands follow its dot
-    case Mode::Chunking: return settings_.chunking_window;
+    case Mode::Pipelining:
+    case Mode::Chunking: return kWindowMax;
   }
   return 1;
 }
 
 std::uint32_t Client::free_slots() const {
   if (stage_ != Stage::Ready || quit_asked_ || slot_count_ >= window()) return 0;
-  if (mode_ == Mode::Chunking && slot_count_ > 0 && body_bytes_ >= settings_.chunking_window_bytes) return 0;
   std::uint64_t free = window() - slot_count_;
   if (capabilities_.mail_max) free = std::min<std::uint64_t>(free, *capabilities_.mail_max - transactions_);
   return static_cast<std::uint32_t>(free);
@@ -221,15 +230,16 @@ void Client::queue_commands(Slot& slot, std::uint32_t upto) {
 
 void Client::queue_body(Slot& slot) {
   slot.body_queued = true;
-  const bool stuffed = slot.has_dot_lines && mode_ != Mode::Chunking;
+  slot.body_start = queued_bytes_;
+  const bool stuffed = slot.has_dot_lines && !slot.chunked;
   bool at_line_start = true;
   for (const Bytes span : slot.body) {
     if (span.empty()) continue;
     queue(span, stuffed ? Segment::Kind::Stuffed : Segment::Kind::Plain, at_line_start);
     at_line_start = span.back() == std::byte{'\n'};
   }
-  slot.complete = mode_ == Mode::Chunking;
-  slot.end = queued_bytes_;
+  slot.complete = slot.chunked;
+  slot.end = slot.message_end = queued_bytes_;
 }
 
 void Client::queue_dot(Slot& slot) {
@@ -239,9 +249,15 @@ void Client::queue_dot(Slot& slot) {
       if (!span.empty()) last = span.back();
     }
   }
+  if (!slot.body_queued) slot.body_start = queued_bytes_;
   const std::size_t skipped = last == std::byte{'\n'} ? kLineEndBytes : 0;
   queue(as_bytes(kEndOfData.substr(skipped)), is_pix_ ? Segment::Kind::LoneDot : Segment::Kind::Plain);
   slot.complete = true;
+  slot.end = slot.message_end = queued_bytes_;
+}
+
+void Client::queue_proof(Slot& slot) {
+  queue_text(kReset);
   slot.end = queued_bytes_;
 }
 
@@ -260,23 +276,47 @@ void Client::advance() {
 /// True when the transaction behind this one may begin.
 bool Client::advance_slot(std::uint32_t index) {
   Slot& now = slot(index);
-  if (!now.started) {
-    now.started = true;
-    now.start = queued_bytes_;
-    if (needs_reset_) {
-      queue_text(kReset);
-      needs_reset_ = false;
-      now.awaits_reset = true;
-    }
-    now.base = now.end = queued_bytes_;
-    if (mode_ != Mode::Lockstep) queue_commands(now, static_cast<std::uint32_t>(now.ends.size()));
-    if (mode_ == Mode::Chunking) queue_body(now);
-  }
-  if (mode_ == Mode::Lockstep && !now.awaits_reset && !now.replies_done && now.queued == now.next_reply &&
+  if (!now.started) begin(now);
+  if (mode_ == Mode::Lockstep && !now.awaits_proof && !now.replies_done && now.queued == now.next_reply &&
       now.queued < now.ends.size()) {
     queue_commands(now, now.queued + 1);
   }
-  return now.complete || now.replies_done;
+  // A chunk that was taken is only short of its proof, which goes out in front of the next envelope.
+  const bool is_taken = now.awaits_proof && now.is_decided && now.decided.positive();
+  return now.replies_done || is_taken;
+}
+
+void Client::withdraw() {
+  while (slot_count_ > 0) {
+    Slot& last = slot(slot_count_ - 1);
+    if (last.started && last.start < shown_bytes_) return;
+    while (last.started && queued_bytes_ > last.start) {
+      SLUICE_ASSERT(queue_.back().kind == Segment::Kind::Plain);  // DATA's body waits for the 354
+      queued_bytes_ -= queue_.back().bytes.size();
+      queue_.pop_back();
+    }
+    --slot_count_;
+    --transactions_;
+    events_->on_finished(last.tag, Ending::NeverStarted, ClientPhase::Mail, {});
+  }
+}
+
+void Client::tell_refusals(Slot& slot) {
+  for (const Refusal& refusal : slot.refusals) {
+    events_->on_recipient(slot.tag, refusal.recipient, refusal.reply);
+  }
+  slot.refusals.clear();
+}
+
+void Client::tell_end(Slot& slot) {
+  tell_refusals(slot);
+  if (slot.no_chunking) {
+    events_->on_finished(slot.tag, Ending::NoChunking, slot.decided_phase, slot.decided);
+  } else if (slot.is_decided) {
+    events_->on_finished(slot.tag, Ending::Replied, slot.decided_phase, slot.decided);
+  } else {
+    events_->on_finished(slot.tag, Ending::AllRefused, ClientPhase::Rcpt, {});
+  }
 }
 
 void Client::retire() {
@@ -287,7 +327,6 @@ void Client::retire() {
     // call.
     first_slot_ = (first_slot_ + 1) % kWindowMax;
     --slot_count_;
-    body_bytes_ -= oldest.body_bytes;
     tell_end(oldest);
   }
 }

@@ -32,7 +32,7 @@ class ReplyParser {
  public:
   static constexpr std::size_t kLineBytesMax = 4096;  // RFC 5321 4.5.3.1.5 says 512; real servers exceed it
   static constexpr std::size_t kReplyBytesMax = 1024 * 1024;  // scanned, not kept
-  static constexpr std::size_t kLinesBytesMax = 8 * 1024;  // of lines(); more is left out
+  static constexpr std::size_t kLinesBytesMax = 8 * 1024;     // of lines(); more is left out
 
   enum class State : std::uint8_t { NeedMore, Complete, Faulty };
   struct Step {

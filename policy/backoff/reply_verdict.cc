@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "policy/backoff/too_many_recipients.h"
 #include "policy/base/ascii.h"
 
 namespace sluice {

@@ -53,12 +53,6 @@ struct ReplyVerdict {
 [[nodiscard]] ReplyVerdict judge_reply(RefusalPhase phase, const SmtpReply& reply,
                                        const ReplyActions& actions, const config::DomainSettings& settings);
 
-/// A reply to RCPT that refuses because the transaction has enough recipients. RFC 5321 4.5.3.1.10: 452 says
-/// so, older servers say 552, and either is temporary: the recipient belongs into a further transaction.
-/// `others_accepted`: an earlier RCPT of the transaction was accepted; then a bare 552 means this too, unless
-/// it speaks of a mailbox.
-[[nodiscard]] bool means_too_many_recipients(const SmtpReply& reply, bool others_accepted);
-
 /// Does the receiver say "slower"? What adaptive pacing cuts for: rules that ask for backoff or more, 421 in
 /// any phase, a greeting that refuses, and 4xx or 5xx whose enhanced code or words speak of rates, reputation
 /// or load. Not: what concerns one mailbox or one message.

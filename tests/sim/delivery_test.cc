@@ -4,55 +4,10 @@
 // compared.
 #include <gtest/gtest.h>
 
-#include "tests/sim/scenario.h"
-#include "tests/support/smtp_script.h"
+#include "tests/sim/one_message.h"
 
 namespace sluice::test {
 namespace {
-
-/// A node with one message to x@a.test, whose mail host plays scripts.
-struct OneMessage {
-  explicit OneMessage(const std::string& extra = {}) : scenario(1, kAccounting + extra) {}
-
-  static constexpr const char* kAccounting = R"(
-<acct-file /var/log/all.csv>
-    records d,b,t,tq
-    record-fields d timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvSourceIp,queue
-    record-fields b timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvSourceIp,queue
-    record-fields t timeLogged,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,dlvSourceIp,queue
-    record-fields tq timeLogged,dsnStatus,dsnDiag,dsnMta,dlvSourceIp,queue
-</acct-file>
-)";
-
-  ScriptedHost& host(const char* address) {
-    hosts.push_back(std::make_unique<ScriptedHost>(scenario.peers.reactor(1), *Endpoint::parse(address)));
-    return *hosts.back();
-  }
-  /// Injects a message and lets the world run.
-  void run(Duration time, std::vector<std::string> recipients = {"x@a.test"}) {
-    ASSERT_TRUE(scenario.boot());
-    ASSERT_TRUE(finish(scenario.world,
-                       inject(scenario.peers.reactor(0), Scenario::listener(),
-                              {{.id = "one", .recipients = std::move(recipients), .vmta = "v1"}}, injected),
-                       10min));
-    ASSERT_EQ(injected.accepted.size(), 1u);
-    scenario.world.run_for(time);
-  }
-  std::vector<Row> stop() {
-    for (auto& one : hosts) one->stop();
-    scenario.close();
-    scenario.world.run_for(1min);
-    for (auto& one : hosts) {
-      EXPECT_EQ(one->failure(), "");
-      if (!one->idle()) scenario.peers.bury(std::move(one));
-    }
-    return acct_rows(scenario.world.disk(), "all");
-  }
-
-  Scenario scenario;
-  std::vector<std::unique_ptr<ScriptedHost>> hosts;
-  Injected injected;
-};
 
 SmtpScript greeted() {
   return SmtpScript()
@@ -91,24 +46,62 @@ std::vector<Case> cases() {
            .replies("502 no")
            .expects("HELO *")
            .replies("550 no")
-           .expects_end(),
+           .expects("QUIT")
+           .replies("221 bye"),
        "tq", "5.0.0", "*550 no*", true},
       {"MAIL 4xx",
-       greeted().expects("MAIL *").replies("451 4.1.8 sender?").expects("QUIT").replies("221 bye"), "t",
-       "4.1.8", "smtp;451 4.1.8 sender?", true},
+       greeted()
+           .expects("MAIL *")
+           .replies("451 4.1.8 sender?")
+           .expects("RSET")
+           .replies("250 ok")
+           .expects("QUIT")
+           .replies("221 bye"),
+       "t", "4.1.8", "smtp;451 4.1.8 sender?", true},
       {"MAIL 5xx",
-       greeted().expects("MAIL *").replies("550 5.7.1 blocked").expects("QUIT").replies("221 bye"), "b",
-       "5.7.1", "smtp;550 5.7.1 blocked", false},
-      {"RCPT 4xx", at_rcpt().replies("450 4.2.1 busy").expects("QUIT").replies("221 bye"), "t", "4.2.1",
-       "smtp;450 4.2.1 busy", true},
-      {"RCPT 5xx", at_rcpt().replies("550 5.1.1 unknown user").expects("QUIT").replies("221 bye"), "b",
-       "5.1.1", "smtp;550 5.1.1 unknown user", false},
-      {"RCPT 553 without code", at_rcpt().replies("553 no such mailbox").expects("QUIT").replies("221 bye"),
+       greeted()
+           .expects("MAIL *")
+           .replies("550 5.7.1 blocked")
+           .expects("RSET")
+           .replies("250 ok")
+           .expects("QUIT")
+           .replies("221 bye"),
+       "b", "5.7.1", "smtp;550 5.7.1 blocked", false},
+      {"RCPT 4xx",
+       at_rcpt()
+           .replies("450 4.2.1 busy")
+           .expects("RSET")
+           .replies("250 ok")
+           .expects("QUIT")
+           .replies("221 bye"),
+       "t", "4.2.1", "smtp;450 4.2.1 busy", true},
+      {"RCPT 5xx",
+       at_rcpt()
+           .replies("550 5.1.1 unknown user")
+           .expects("RSET")
+           .replies("250 ok")
+           .expects("QUIT")
+           .replies("221 bye"),
+       "b", "5.1.1", "smtp;550 5.1.1 unknown user", false},
+      {"RCPT 553 without code",
+       at_rcpt()
+           .replies("553 no such mailbox")
+           .expects("RSET")
+           .replies("250 ok")
+           .expects("QUIT")
+           .replies("221 bye"),
        "b", "5.1.1", "smtp;553 no such mailbox", false},
-      {"DATA 4xx", at_data().replies("451 4.3.0 later").expects("QUIT").replies("221 bye"), "t", "4.3.0",
-       "smtp;451 4.3.0 later", true},
-      {"DATA 5xx", at_data().replies("554 5.6.0 no").expects("QUIT").replies("221 bye"), "b", "5.6.0",
-       "smtp;554 5.6.0 no", false},
+      {"DATA 4xx",
+       at_data()
+           .replies("451 4.3.0 later")
+           .expects("RSET")
+           .replies("250 ok")
+           .expects("QUIT")
+           .replies("221 bye"),
+       "t", "4.3.0", "smtp;451 4.3.0 later", true},
+      {"DATA 5xx",
+       at_data().replies("554 5.6.0 no").expects("RSET").replies("250 ok").expects("QUIT").replies("221 bye"),
+       "b", "5.6.0", "smtp;554 5.6.0 no", false},
       {"dot 4xx", at_dot().replies("452 4.2.2 full").expects("QUIT").replies("221 bye"), "t", "4.2.2",
        "smtp;452 4.2.2 full", true},
       {"dot 5xx", at_dot().replies("552 5.2.2 over quota").expects("QUIT").replies("221 bye"), "b", "5.2.2",
@@ -240,10 +233,11 @@ TEST(Delivery, MailForAnotherDomainFollowsOnAConnectionThatStillWaits) {
                 .replies("250 ok\n250 ok\n354 go")
                 .expects_message()
                 .waits(5s)
-                .expects("MAIL *")  // sent behind the dot, while its reply was awaited
+                .replies("450 4.2.1 not now")
+                .expects("MAIL *")  // ready while that was awaited
                 .expects("RCPT TO:<y@two.test>")
                 .expects("DATA")
-                .replies("450 4.2.1 not now\n250 ok\n250 ok\n354 go")
+                .replies("250 ok\n250 ok\n354 go")
                 .expects_message()
                 .replies("250 taken")
                 .expects("QUIT")

@@ -69,7 +69,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   settings.close_on_421 = (choice & 1U) != 0;
   settings.tls = (choice & 2U) != 0 ? ClientSettings::Tls::IfOffered : ClientSettings::Tls::Never;
   settings.ignore.chunking = (choice & 4U) != 0;
-  settings.chunking_window = 1 + choice / 16U;
   Owner owner;
   Client client(settings, owner);
   std::uint64_t added = 0;

@@ -124,6 +124,6 @@ inline constexpr std::string_view kGreeting = "220 mx.example ESMTP\r\n";
 inline constexpr std::string_view kLockstep = "250-mx.example\r\n250 8BITMIME\r\n";
 inline constexpr std::string_view kPipelining = "250-mx.example\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
 inline constexpr std::string_view kChunking =
-    "250-mx.example\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+    "250-mx.example\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING\r\n";
 
 }  // namespace sluice::net::test

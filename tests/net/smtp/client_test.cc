@@ -14,8 +14,16 @@ namespace {
 
 TEST(Client, BeginningOfASession) {
   play_all({
-      {"greeting refused", {server("554 go away\r\n"), events("over refused at greeting 554\n"), sent("")}},
-      {"greeting 421", {server("421 busy\r\n"), events("over refused at greeting 421\n")}},
+      {"greeting refused",
+       {server("554 go away\r\n"), events("over refused at greeting 554\n"), sent("QUIT\r\n"),
+        server("221 bye\r\n"), events("")}},
+      {"greeting refused, and the server hangs up",
+       {server("554 go away\r\n"), events("over refused at greeting 554\n"), sent("QUIT\r\n"), closed(),
+        events("")}},
+      {"greeting refused in its last line",
+       {server("220-mx\r\n521 5.7.1 blocked\r\n"), events("over refused at greeting 521\n"),
+        sent("QUIT\r\n")}},
+      {"greeting 421", {server("421 busy\r\n"), events("over refused at greeting 421\n"), sent("")}},
       {"greeting of many lines",
        {server("220-mx\r\n220-no spam\r\n220 ESMTP\r\n"), sent("EHLO me.example\r\n")}},
       {"greeting is garbage", {server("hello\r\n"), events("over protocol error at greeting 0\n")}},
@@ -25,13 +33,13 @@ TEST(Client, BeginningOfASession) {
         server("250 mx\r\n"), events("ready\n"), add(1), sent(kMail1)}},
       {"EHLO 4xx",
        {server(kGreeting), sent("EHLO me.example\r\n"), server("450 later\r\n"),
-        events("over refused at EHLO 450\n")}},
+        events("over refused at EHLO 450\n"), sent("QUIT\r\n")}},
       {"HELO refused",
        {server(kGreeting), sent("EHLO me.example\r\n"), server("500 no\r\n"), sent("HELO me.example\r\n"),
         server("550 no\r\n"), events("over refused at EHLO 550\n")}},
       {"code changes inside the reply",
-       {server(kGreeting), sent("EHLO me.example\r\n"), server("250-mx\r\n251 SIZE\r\n"),
-        events("over protocol error at EHLO 0\n")}},
+       {server(kGreeting), sent("EHLO me.example\r\n"), server("250-mx\r\n450 SIZE\r\n"),
+        events("over refused at EHLO 450\n")}},
       {"connection lost at EHLO",
        {server(kGreeting), sent("EHLO me.example\r\n"), closed(),
         events("over connection lost at EHLO 0\n")}},
@@ -76,20 +84,22 @@ TEST(Client, Lockstep) {
                                 server("250 2.0.0 queued\r\n"),
                                 events("rcpt 1.0 250\nend 1 replied at end of message 250\n")};
   std::vector<Step> twice = ok;
-  twice.insert(twice.end(), {add(2), sent(kMail1), server("450 no\r\n"),
-                             events("end 2 replied at MAIL 450\n"), add(3), sent(kMail1)});
+  twice.insert(twice.end(),
+               {add(2), sent(kMail1), server("450 no\r\n"), events(""), sent("RSET\r\n"),
+                server("250 ok\r\n"), events("end 2 replied at MAIL 450\n"), add(3), sent(kMail1)});
   std::vector<Step> then_refused = ok;
-  then_refused.insert(then_refused.end(),
-                      {add(2), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("550 no\r\n"),
-                       events("rcpt 2.0 550\nend 2 all recipients refused at RCPT 0\n"), sent(""), add(3),
-                       sent("RSET\r\n"), server("250 ok\r\n"), sent(kMail1)});
+  then_refused.insert(
+      then_refused.end(),
+      {add(2), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("550 no\r\n"), events(""),
+       sent("RSET\r\n"), server("250 ok\r\n"),
+       events("rcpt 2.0 550\nend 2 all recipients refused at RCPT 0\n"), sent(""), add(3), sent(kMail1)});
   play_all({
       {"one, then MAIL refused", after_hello(kLockstep, twice)},
-      {"all refused: no DATA, RSET before the next", after_hello(kLockstep, then_refused)},
-      {"DATA refused", after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1),
-                                               server("250 ok\r\n"), sent("DATA\r\n"), server("451 no\r\n"),
-                                               events("rcpt 1.0 250\nend 1 replied at DATA 451\n"), add(2),
-                                               sent("RSET\r\n"), server("250 ok\r\n"), sent(kMail1)})},
+      {"all refused: no DATA, told behind RSET", after_hello(kLockstep, then_refused)},
+      {"DATA refused",
+       after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("250 ok\r\n"),
+                               sent("DATA\r\n"), server("451 no\r\n"), sent("RSET\r\n"), server("250 ok\r\n"),
+                               events("rcpt 1.0 250\nend 1 replied at DATA 451\n"), add(2), sent(kMail1)})},
       {"2xx to DATA", after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1),
                                               server("250 ok\r\n"), sent("DATA\r\n"), server("250 ok\r\n"),
                                               events("rcpt 1.0 250\nend 1 partly sent at DATA 0\n"
@@ -100,11 +110,10 @@ TEST(Client, Lockstep) {
       {"354 to RCPT",
        after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("354 ok\r\n"),
                                events("end 1 partly sent at RCPT 0\nover protocol error at RCPT 0\n")})},
-      {"RSET refused",
-       after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("550 no\r\n"),
-                               add(2), sent("RSET\r\n"), server("500 what\r\n"),
-                               events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"
-                                      "end 2 partly sent at RSET 500\nover refused at RSET 500\n")})},
+      {"RSET refused", after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1),
+                                               server("550 no\r\n"), sent("RSET\r\n"), server("500 what\r\n"),
+                                               events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"
+                                                      "over refused at RSET 500\n")})},
   });
 }
 
@@ -112,9 +121,9 @@ TEST(Client, TwoRecipients) {
   Case item{
       "one of two refused",
       after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("550 no\r\n"),
-                              sent(kRcpt2), server("250 ok\r\n"), sent("DATA\r\n"), server("354 go\r\n"),
-                              sent("Hi\r\n.\r\n"), server("451 later\r\n"),
-                              events("rcpt 1.0 550\nrcpt 1.1 250\nend 1 replied at end of message 451\n")})};
+                              sent(kRcpt2), server("250 ok\r\n"), events("rcpt 1.1 250\n"), sent("DATA\r\n"),
+                              server("354 go\r\n"), sent("Hi\r\n.\r\n"), server("451 later\r\n"),
+                              events("rcpt 1.0 550\nend 1 replied at end of message 451\n")})};
   item.mails = {kTwo};
   play_all({item});
 }
@@ -122,38 +131,44 @@ TEST(Client, TwoRecipients) {
 TEST(Client, Pipelining) {
   const std::string all_ok = "250 ok\r\n250 ok\r\n354 go\r\n";
   play_all({
-      {"body, dot and the next group in one write",
-       after_hello(kPipelining, {add(1), sent(kGroup), add(2), sent(""), server(all_ok),
-                                 sent("Hi\r\n.\r\n" + kGroup), server("250 one\r\n" + all_ok),
-                                 events("rcpt 1.0 250\nend 1 replied at end of message 250\n"
-                                        "rcpt 2.0 250\n"),
-                                 sent("Hi\r\n.\r\n"), server("250 two\r\n"),
-                                 events("end 2 replied at end of message 250\n")})},
-      {"next one comes while the first waits for its final reply",
+      {"the next group waits for the final reply",
        after_hello(kPipelining,
-                   {add(1), sent(kGroup), server(all_ok), sent("Hi\r\n.\r\n"), add(2), sent(kGroup),
-                    server("250 one\r\n"), events("rcpt 1.0 250\nend 1 replied at end of message 250\n")})},
+                   {add(1), sent(kGroup), add(2), sent(""), server(all_ok), sent("Hi\r\n.\r\n"),
+                    server("250 one\r\n"), events("rcpt 1.0 250\nend 1 replied at end of message 250\n"),
+                    sent(kGroup), server(all_ok), sent("Hi\r\n.\r\n"), server("250 two\r\n"),
+                    events("rcpt 2.0 250\nend 2 replied at end of message 250\n")})},
+      {"a late refusal behind the final reply",
+       after_hello(kPipelining,
+                   {add(1), sent(kGroup), add(2), server(all_ok), sent("Hi\r\n.\r\n"), server("250 one\r\n"),
+                    sent(kGroup), server("554 late\r\n250 ok\r\n250 ok\r\n"),
+                    events("rcpt 1.0 250\nend 1 replied at end of message 250\n"
+                           "end 2 partly sent at DATA 0\nover protocol error at DATA 0\n")})},
+      {"the server says good-bye",
+       after_hello(kPipelining, {add(1), sent(kGroup), server("221 bye\r\n"),
+                                 events("end 1 partly sent at MAIL 0\nover connection lost at MAIL 0\n")})},
       {"MAIL refused, the rest refused behind it",
        after_hello(kPipelining, {add(1), sent(kGroup), server("550 5.7.1 no\r\n503 no\r\n503 no\r\n"),
-                                 events("end 1 replied at MAIL 550\n"), add(2), sent(kGroup)})},
+                                 events(""), add(2), sent("RSET\r\n"), server("250 ok\r\n"),
+                                 events("end 1 replied at MAIL 550\n"), sent(kGroup)})},
       {"MAIL refused, yet RCPT and DATA accepted",
        after_hello(kPipelining,
                    {add(1), sent(kGroup), server("450 no\r\n250 ok\r\n354 go\r\n"), sent(".\r\n"),
                     server("250 what\r\n"), events("end 1 replied at MAIL 450\n")})},
-      {"all refused, DATA refused: RSET first",
-       after_hello(kPipelining,
-                   {add(1), sent(kGroup), server("250 ok\r\n550 no\r\n554 no\r\n"),
-                    events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"), add(2),
-                    sent("RSET\r\n" + kGroup), server("250 ok\r\n" + all_ok), events("rcpt 2.0 250\n")})},
-      {"all refused, DATA accepted: a lone dot, no RSET",
-       after_hello(kPipelining, {add(1), sent(kGroup), add(2), server("250 ok\r\n550 no\r\n354 go\r\n"),
-                                 sent(".\r\n" + kGroup), server("554 no valid recipients\r\n"),
+      {"all refused, DATA refused",
+       after_hello(kPipelining, {add(1), sent(kGroup), server("250 ok\r\n550 no\r\n554 no\r\n"), events(""),
+                                 sent("RSET\r\n"), add(2), sent(""), server("250 ok\r\n"),
                                  events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"),
-                                 server(all_ok), sent("Hi\r\n.\r\n")})},
-      {"DATA refused with a recipient accepted; the next was queued",
+                                 sent(kGroup), server(all_ok), events("rcpt 2.0 250\n")})},
+      {"all refused, DATA accepted: a lone dot, no RSET",
        after_hello(kPipelining,
-                   {add(1), sent(kGroup), add(2), server("250 ok\r\n250 ok\r\n451 no\r\n"),
-                    sent("RSET\r\n" + kGroup), events("rcpt 1.0 250\nend 1 replied at DATA 451\n")})},
+                   {add(1), sent(kGroup), add(2), server("250 ok\r\n550 no\r\n354 go\r\n"), sent(".\r\n"),
+                    events("rcpt 1.0 550\n"), server("554 no valid recipients\r\n"),
+                    events("end 1 all recipients refused at RCPT 0\n"), sent(kGroup), server(all_ok),
+                    sent("Hi\r\n.\r\n")})},
+      {"DATA refused with a recipient accepted; the next was queued",
+       after_hello(kPipelining, {add(1), sent(kGroup), add(2), server("250 ok\r\n250 ok\r\n451 no\r\n"),
+                                 sent("RSET\r\n"), server("250 ok\r\n"), sent(kGroup),
+                                 events("rcpt 1.0 250\nend 1 replied at DATA 451\n")})},
       {"2xx to DATA", after_hello(kPipelining, {add(1), sent(kGroup), server("250 a\r\n250 b\r\n250 c\r\n"),
                                                 events("rcpt 1.0 250\nend 1 partly sent at DATA 0\n"
                                                        "over protocol error at DATA 0\n")})},
@@ -195,38 +210,86 @@ TEST(Client, ReplyDuringTheBody) {
 
 TEST(Client, Chunking) {
   const std::string ok = "250 ok\r\n250 ok\r\n250 done\r\n";
+  const std::string all_ok = "250 ok\r\n250 ok\r\n354 go\r\n";
   const auto done = [](int tag) {
     return "rcpt " + std::to_string(tag) + ".0 250\nend " + std::to_string(tag) +
            " replied at end of message 250\n";
   };
+  Case several{
+      "several recipients go by DATA",
+      after_hello(kChunking, {add(1), sent(kMail1 + kRcpt1 + kRcpt2 + "DATA\r\n"),
+                              server("250 ok\r\n250 ok\r\n550 no\r\n"), events("rcpt 1.0 250\n"),
+                              server("354 go\r\n"), sent("Hi\r\n.\r\n"), events("rcpt 1.1 550\n"),
+                              server("250 done\r\n"), events("end 1 replied at end of message 250\n")})};
+  several.mails = {kTwo};
   play_all({
-      {"three in flight",
-       after_hello(kChunking, {add(1), add(2), add(3), sent(kBdat + kBdat + kBdat), server(ok + ok + ok),
-                               events(done(1) + done(2) + done(3))})},
-      {"MAIL refused: the rest is answered and forgotten",
+      several,
+      {"RSET proves, in front of the next",
        after_hello(kChunking,
-                   {add(1), add(2), sent(kBdat + kBdat), server("451 no\r\n503 no\r\n503 no\r\n" + ok),
-                    events("end 1 replied at MAIL 451\n" + done(2))})},
-      {"all refused; server closed the transaction by itself",
+                   {add(1), add(2), sent(kBdat), server("250 ok\r\n250 ok\r\n"), sent(""),
+                    server("250 done\r\n"), events("rcpt 1.0 250\n"), sent("RSET\r\n" + kBdat),
+                    server("250 reset\r\n"), events("end 1 replied at end of message 250\n"), server(ok),
+                    sent("RSET\r\n"), server("250 reset\r\n"), events(done(2)), add(3), sent(kBdat)})},
+      {"enhanced codes prove",
        after_hello(kChunking,
-                   {add(1), add(2), sent(kBdat + kBdat), server("250 ok\r\n550 no\r\n554 no\r\n" + ok),
-                    events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n" + done(2)), add(3),
-                    sent("RSET\r\n" + kBdat)})},
-      {"all refused, server accepts the chunk all the same",
-       after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n550 no\r\n250 what\r\n"),
-                               events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n")})},
+                   {add(1), add(2), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n250 2.0.0 c\r\n"),
+                    events(done(1)), sent(kBdat)})},
+      {"the same code twice proves nothing",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.0 a\r\n250 2.6.0 c\r\n"),
+                               events("rcpt 1.0 250\n"), sent("RSET\r\n"), server("552 no\r\n"),
+                               events("end 1 outcome unknown at RSET 0\nover protocol error at RSET 0\n")})},
+      {"a recipient's code is not the message's",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n250 2.1.5 b\r\n"),
+                               events("rcpt 1.0 250\nend 1 outcome unknown at end of message 0\n"
+                                      "over protocol error at end of message 0\n")})},
+      {"one reply too many in front, the message refused",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 stray\r\n250 ok\r\n250 ok\r\n"),
+                               sent("RSET\r\n"), server("552 full\r\n"),
+                               events("rcpt 1.0 250\nend 1 outcome unknown at RSET 0\n"
+                                      "over protocol error at RSET 0\n")})},
+      {"a refusal too many in front",
+       after_hello(kChunking, {add(1), sent(kBdat), server("554 stray\r\n250 ok\r\n"),
+                               events("end 1 outcome unknown at end of message 0\n"
+                                      "over protocol error at end of message 0\n")})},
+      {"MAIL refused: told behind RSET, the next by DATA",
+       after_hello(kChunking, {add(1), add(2), sent(kBdat), server("451 no\r\n503 no\r\n503 no\r\n"),
+                               events(""), sent("RSET\r\n"), server("250 reset\r\n"),
+                               events("end 1 replied at MAIL 451\n"), sent(kGroup), server(all_ok), add(3),
+                               sent("Hi\r\n.\r\n"), server("250 done\r\n"), sent(kBdat), server(ok),
+                               sent("RSET\r\n"), server("250 reset\r\n"), events(done(2) + done(3))})},
+      {"recipient refused",
+       after_hello(kChunking,
+                   {add(1), add(2), sent(kBdat), server("250 ok\r\n550 no\r\n554 no\r\n"), sent("RSET\r\n"),
+                    server("250 reset\r\n"), events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"),
+                    sent(kGroup)})},
+      {"recipient refused, and the chunk is read as commands",
+       after_hello(kChunking, {add(1), add(2), sent(kBdat), server("250 ok\r\n550 no\r\n503 no\r\n"),
+                               sent("RSET\r\n"), server("500 what\r\n"),
+                               events("end 1 outcome unknown at RSET 0\nend 2 never started at MAIL 0\n"
+                                      "over protocol error at RSET 0\n")})},
       {"BDAT refused",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n552 full\r\n"),
-                               events("rcpt 1.0 250\nend 1 replied at end of message 552\n"), add(2),
-                               sent("RSET\r\n" + kBdat), server("250 ok\r\n" + ok), events(done(2))})},
-      {"server loses step: the next are safe to retry, then one at a time behind RSET",
-       after_hello(kChunking, {add(1), add(2), add(3), sent(kBdat + kBdat + kBdat),
-                               server("250 ok\r\n550 no\r\n554 no\r\n503 nested\r\n503 no\r\n503 no\r\n503 "
-                                      "nested\r\n503 a\r\n503 b\r\n"),
-                               events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"
-                                      "end 2 partly sent at MAIL 503\nend 3 partly sent at MAIL 503\n"),
-                               add(2), sent("RSET\r\n" + kBdat), server("250 ok\r\n" + ok), events(done(2)),
-                               add(3), sent(kBdat)})},
+                               events("rcpt 1.0 250\n"), add(2), sent("RSET\r\n"), server("250 reset\r\n"),
+                               events("end 1 no chunking at end of message 552\n"), sent(kGroup)})},
+      {"BDAT refused, proved by codes",
+       after_hello(kChunking,
+                   {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n552 5.2.2 full\r\n"),
+                    events("rcpt 1.0 250\n"), add(2), sent("RSET\r\n"), server("250 2.0.0 reset\r\n"),
+                    events("end 1 replied at end of message 552\n"), sent(kGroup)})},
+      {"BDAT is unknown: DATA from there on",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n502 what\r\n"),
+                               sent("RSET\r\n"), server("250 reset\r\n"),
+                               events("rcpt 1.0 250\nend 1 no chunking at end of message 502\n"), add(2),
+                               sent(kGroup), server(all_ok), sent("Hi\r\n.\r\n"), server("250 done\r\n"),
+                               events(done(2)), add(3), sent(kGroup)})},
+      {"BDAT is unknown, and its chunk is read as commands",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n502 what\r\n"),
+                               sent("RSET\r\n"), server("500 what\r\n"),
+                               events("rcpt 1.0 250\nend 1 no chunking at end of message 502\n"
+                                      "over protocol error at RSET 0\n")})},
+      {"closed behind the last reply: it stands",
+       after_hello(kChunking, {add(1), sent(kBdat), server(ok), sent("RSET\r\n"), closed(),
+                               events(done(1) + "over connection lost at RSET 0\n")})},
       {"354 to BDAT",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n354 what\r\n"),
                                events("rcpt 1.0 250\nend 1 outcome unknown at end of message 0\n"
@@ -239,9 +302,9 @@ TEST(Client, Code421) {
   closes.close_on_421 = true;
   const std::string ok = "250 ok\r\n";
   play_all({
-      {"MAIL, go on",
-       after_hello(kLockstep, {add(1), sent(kMail1), server("421 no\r\n"),
-                               events("end 1 replied at MAIL 421\n"), add(2), sent("RSET\r\n")})},
+      {"MAIL, go on", after_hello(kLockstep, {add(1), sent(kMail1), server("421 no\r\n"), sent("RSET\r\n"),
+                                              server("250 ok\r\n"), events("end 1 replied at MAIL 421\n"),
+                                              add(2), sent(kMail1)})},
       {"MAIL, close",
        after_hello(kLockstep, {add(1), sent(kMail1), server("421 no\r\n"),
                                events("end 1 replied at MAIL 421\nover refused at MAIL 421\n")}),
@@ -268,12 +331,10 @@ TEST(Client, Code421) {
                                  events("rcpt 1.0 250\nend 1 replied at end of message 250\n"
                                         "over refused at idle 421\n")})},
   });
-  // With bytes of several transactions in flight: the one behind is unknown, because it was sent whole.
-  play_all({{"BDAT window, close",
-             after_hello(kChunking,
-                         {add(1), add(2), sent(kBdat + kBdat), server("250 ok\r\n421 no\r\n"),
-                          events("rcpt 1.0 421\nend 1 all recipients refused at RCPT 0\n"
-                                 "end 2 outcome unknown at end of message 0\nover refused at RCPT 421\n")}),
+  play_all({{"BDAT, close",
+             after_hello(kChunking, {add(1), add(2), sent(kBdat), server("250 ok\r\n421 no\r\n"),
+                                     events("rcpt 1.0 421\nend 1 all recipients refused at RCPT 0\n"
+                                            "end 2 never started at MAIL 0\nover refused at RCPT 421\n")}),
              closes}});
 }
 

@@ -7,6 +7,8 @@
 
 #include <string>
 
+#include "policy/backoff/too_many_recipients.h"
+
 namespace sluice {
 namespace {
 
