@@ -187,7 +187,8 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
                                         slot.hop.get(), reply);
       }
       // What was under way when the receiver pushed back says nothing about how it feels now.
-      if (slot.queue->mode_events().empty() || slot.queue->mode_events().front().time <= slot.began) {
+      if (!slot.queue->mode.in_backoff() || slot.queue->mode_events().empty() ||
+          slot.queue->mode_events().front().time <= slot.began) {
         dispatcher_.succeeded(*slot.queue, reply);
       }
       break;

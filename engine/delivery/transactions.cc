@@ -164,7 +164,8 @@ void Connection::give_up(Active& slot) {
 
 bool Connection::offer(Active& slot) {
   const spool::MessageView& message = slot.lease.view();
-  slot.began = reactor_.wall_now();
+  // Whatever began in normal mode began before any backoff.
+  slot.began = slot.queue->mode.in_backoff() ? reactor_.wall_now() : WallTime{};
   slot.accepted = 0;
   recipients_.clear();
   for (const queue::Item* item : slot.items) {

@@ -308,13 +308,15 @@ void Client::take_rcpt(Slot& now, const SmtpReply& reply) {
 
 void Client::take_data(Slot& now, const SmtpReply& reply) {
   if (is_success(reply)) return protocol_error("2xx reply to DATA");
+  if (is_intermediate(reply)) now.in_step = true;
+  // The server holds a transaction that is not ours. Even a lone dot would be a message for its recipients.
+  if (now.in_step && now.mail_refused) return protocol_error("message asked for behind a refused MAIL");
   ++now.next_reply;
-  if (is_intermediate(reply)) {
-    now.in_step = true;
+  if (now.in_step) {
     next_by_data_ = false;
     tell_refusals(now);
     // 354 though nobody was accepted: the server waits for a message, which is an empty one (RFC 2920 3.1).
-    if (now.accepted > 0 && !now.mail_refused) queue_body(now);
+    if (now.accepted > 0) queue_body(now);
     return queue_dot(now);
   }
   if (now.accepted > 0) decide(now, ClientPhase::Data, reply);
@@ -337,7 +339,9 @@ void Client::take_final(Slot& now, const SmtpReply& reply) {
   }
   if (!now.chunked) {
     now.replies_done = true;
-    if (!is_success(reply)) std::ignore = ends_with(reply, where);
+    if (is_success(reply)) return;
+    next_by_data_ = true;  // a server that keeps the transaction open shows it before it gets another body
+    std::ignore = ends_with(reply, where);
     return;
   }
   const bool of_address = reply.enhanced && reply.enhanced->subject == kAddressSubject;
@@ -379,24 +383,6 @@ void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
   slot.decided = reply;
   slot.decided_phase = phase;
   slot.is_decided = true;
-}
-
-void Client::tell_refusals(Slot& slot) {
-  for (const Refusal& refusal : slot.refusals) {
-    events_->on_recipient(slot.tag, refusal.recipient, refusal.reply);
-  }
-  slot.refusals.clear();
-}
-
-void Client::tell_end(Slot& slot) {
-  tell_refusals(slot);
-  if (slot.no_chunking) {
-    events_->on_finished(slot.tag, Ending::NoChunking, slot.decided_phase, slot.decided);
-  } else if (slot.is_decided) {
-    events_->on_finished(slot.tag, Ending::Replied, slot.decided_phase, slot.decided);
-  } else {
-    events_->on_finished(slot.tag, Ending::AllRefused, ClientPhase::Rcpt, kNoReply);
-  }
 }
 
 /// May what was heard so far count, though the connection ends before the proof?

@@ -301,6 +301,24 @@ void Client::withdraw() {
   }
 }
 
+void Client::tell_refusals(Slot& slot) {
+  for (const Refusal& refusal : slot.refusals) {
+    events_->on_recipient(slot.tag, refusal.recipient, refusal.reply);
+  }
+  slot.refusals.clear();
+}
+
+void Client::tell_end(Slot& slot) {
+  tell_refusals(slot);
+  if (slot.no_chunking) {
+    events_->on_finished(slot.tag, Ending::NoChunking, slot.decided_phase, slot.decided);
+  } else if (slot.is_decided) {
+    events_->on_finished(slot.tag, Ending::Replied, slot.decided_phase, slot.decided);
+  } else {
+    events_->on_finished(slot.tag, Ending::AllRefused, ClientPhase::Rcpt, {});
+  }
+}
+
 void Client::retire() {
   while (slot_count_ > 0) {
     Slot& oldest = slot(0);

@@ -85,7 +85,9 @@ ReplyParser::Step ReplyParser::feed(std::span<const std::byte> input) {
       if (newline != nullptr) line.remove_suffix(1);
       partial_ += line.substr(0, kLineBytesMax - std::min(kLineBytesMax, partial_.size()));
       // A stranger that sends no line ends is not read to the limit.
-      if (partial_.size() > kCodeBytes && !begins_well(partial_)) return {State::Faulty, used()};
+      if (partial_.size() > kCodeBytes && partial_[kCodeBytes] != '\r' && !begins_well(partial_)) {
+        return {State::Faulty, used()};
+      }
       if (newline == nullptr) break;
       line = partial_;
     } else {
@@ -127,11 +129,11 @@ ReplyParser::Line ReplyParser::take_line(std::string_view line) {
     lines_.clear();
     append_clean(reply_.text, text, SmtpReply::kTextBytesMax);
   } else {
+    append_text(text);
     if (code != reply_.code) {
       reply_.code = code;
       reply_.enhanced = EnhancedStatus::parse_front(text);
     }
-    append_text(text);
   }
   if (keep_lines_ && lines_.size() + text.size() + 1 <= kLinesBytesMax) {
     if (!first) lines_ += '\n';

@@ -126,7 +126,8 @@ TEST(Conversation, A250BeforeTheLastByteIsNoDelivery) {
     talk.boot();
     talk.mail.send("one", {"joe@a.test"}, 400'000);
     talk.run(10min);
-    const Rows rows = talk.rows();
+    Rows rows = talk.rows();
+    std::erase_if(rows, [](const std::string& row) { return row.starts_with("tq"); });
     ASSERT_EQ(rows.size(), 2u);
     EXPECT_TRUE(rows[0].starts_with("t joe")) << rows[0];
     EXPECT_TRUE(rows[1].starts_with("d joe")) << rows[1];

@@ -112,22 +112,21 @@ class Liar {
     if (closed_) return;
     if (count_++ != fault_at_ || fault_ == Fault::None) return put(text, true);
     log += "fault " + std::to_string(static_cast<int>(fault_)) + '\n';
-    // In lockstep nothing but order tells a late reply too many from the next one.
-    const bool late = !lockstep;
+    // In lockstep nothing tells one reply too many that comes late from the next one.
+    if (lockstep && (fault_ == Fault::Twice || fault_ == Fault::Stray)) return put(text, true);
     switch (fault_) {
       case Fault::None: break;
       case Fault::Twice:
         put(text, true);
-        put(text, late);
+        put(text, true);
         break;
       case Fault::Stray: {
         put(text, true);
+        // "Yes" to a message that is still on its way is a lie nobody can notice.
+        if (in_body_) break;
         static constexpr const char* kStrays[] = {"250 ok\r\n", "554 no\r\n", "450 later\r\n",
                                                   "250 2.0.0 ok\r\n"};
-        const std::size_t which = dice_.below(4);
-        put(kStrays[which], late);
-        // While a message is on its way this is no answer to anything else.
-        if (which == 1 && in_body_) truth[tag_].refused = true;
+        put(kStrays[dice_.below(4)], true);
         break;
       }
       case Fault::Never: break;
@@ -364,7 +363,7 @@ std::uint64_t number_of(const char* name, std::uint64_t otherwise) {
 
 TEST(ClientLiar, OnlyWhatIsSureIsTold) {
   const std::uint64_t first = number_of("SLUICE_LIAR_FIRST", 1);
-  const std::uint64_t runs = number_of("SLUICE_LIAR_RUNS", 20'000);
+  const std::uint64_t runs = number_of("SLUICE_LIAR_RUNS", 5'000);
   Totals totals;
   for (std::uint64_t seed = first; seed < first + runs && !HasFailure(); ++seed) converse(seed, totals);
   if (runs < 1000) return;
