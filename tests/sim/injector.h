@@ -17,6 +17,7 @@ struct Mail {
   std::string vmta;  ///< x-virtual-mta; empty: none
   std::size_t body_bytes = 500;
   std::string headers = {};  ///< more header lines, each with its CRLF
+  std::string sender = "sender@sim.test";
 };
 
 /// What the node said about a message.

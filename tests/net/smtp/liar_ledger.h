@@ -12,7 +12,8 @@
 namespace sluice::net::test {
 
 /// One try at sending one message. It travels in the addresses, so that the receiver knows what it speaks of
-/// even when the two sides have lost step: MAIL FROM:<m12.3@x> RCPT TO:<r12.3.0@y>.
+/// even when the two sides have lost step: MAIL FROM:<m12.3@x> RCPT TO:<r12.3.0@y>. Senders that can't number
+/// their tries say <m12@x> and <r12-0@y>: each connection's number stands for the try then.
 struct TryId {
   std::uint32_t message = 0;
   std::uint32_t number = 0;
@@ -38,8 +39,6 @@ struct Truth {
   std::set<std::pair<std::uint32_t, std::uint16_t>> refused;
   /// The body came complete but is not the one that was sent.
   bool spoiled = false;
-  /// A 2xx was said before the last byte came, and nothing was taken.
-  bool promised_early = false;
 
   [[nodiscard]] bool refused_by(std::uint32_t recipient, std::uint16_t code) const {
     return refused_whole.contains(code) || refused.contains({recipient, code});
@@ -50,6 +49,8 @@ struct Truth {
 struct LiarLedger {
   std::map<TryId, Truth> tries;
   std::map<std::string, std::uint64_t> lies;  ///< how often each was told
+  /// What the body of a message ends with, without the last line end; for messages whose tries name no body.
+  std::map<std::uint32_t, std::string> endings;
 };
 
 }  // namespace sluice::net::test

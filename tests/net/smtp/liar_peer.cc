@@ -17,24 +17,26 @@ std::uint64_t number_at(std::string_view& text) {
   return number;
 }
 
-/// "..<m12.3@x>" or "..<r12.3.0@y>": nothing when it is somebody else's address.
+/// "..<m12.3@x>" or "..<r12.3.0@y>", or without a try "..<m12@x>" or "..<r12-0@y>": nothing when it is
+/// somebody else's address.
 struct Address {
   TryId id;
   std::uint32_t recipient = 0;
 };
-std::optional<Address> address_in(std::string_view line, char first) {
+std::optional<Address> address_in(std::string_view line, char first, std::uint32_t otherwise) {
   const std::size_t at = line.find(std::string("<") + first);
   if (at == std::string_view::npos || at + 2 >= line.size() || !is_digit(line[at + 2])) return std::nullopt;
   line.remove_prefix(at + 2);
+  const auto next = [&line](std::string_view separators) {
+    if (line.empty() || !separators.contains(line.front())) return false;
+    line.remove_prefix(1);
+    return true;
+  };
   Address out;
   out.id.message = static_cast<std::uint32_t>(number_at(line));
-  if (line.empty()) return std::nullopt;
-  line.remove_prefix(1);
-  out.id.number = static_cast<std::uint32_t>(number_at(line));
-  if (first == 'r' && !line.empty()) {
-    line.remove_prefix(1);
-    out.recipient = static_cast<std::uint32_t>(number_at(line));
-  }
+  out.id.number = otherwise;
+  if (next(".")) out.id.number = static_cast<std::uint32_t>(number_at(line));
+  if (next(".-")) out.recipient = static_cast<std::uint32_t>(number_at(line));
   return out;
 }
 
@@ -45,8 +47,8 @@ std::string_view without_last_line_end(std::string_view text) {
 
 }  // namespace
 
-LiarPeer::LiarPeer(Random chance, const LiarCharacter& character, LiarLedger& ledger)
-    : chance_(chance), character_(character), ledger_(ledger) {
+LiarPeer::LiarPeer(Random chance, const LiarCharacter& character, LiarLedger& ledger, std::uint32_t number)
+    : chance_(chance), character_(character), ledger_(ledger), number_(number) {
   const bool refused = chance_.chance(character_.refuse_greeting);
   const std::uint16_t code = say(Kind::Greeting, {}, refused ? (chance_.chance(0.5) ? 554 : 421) : 220);
   if (!is_success(code) && chance_.chance(0.5)) leave();
@@ -111,6 +113,7 @@ void LiarPeer::take_line(std::string_view line) {
   } else if (is("HELO") || is("NOOP")) {
     say(Kind::Other, {}, 250);
   } else if (is("QUIT")) {
+    heard_quit_ = true;
     say(Kind::Quit, {}, 221);
     leave();
   } else {
@@ -119,7 +122,7 @@ void LiarPeer::take_line(std::string_view line) {
 }
 
 void LiarPeer::on_mail(std::string_view line) {
-  const auto address = address_in(line, 'm');
+  const auto address = address_in(line, 'm', number_);
   const Subject about{address ? std::optional(address->id) : std::nullopt};
   if (address) {
     ledger_.tries[address->id].mail_came = true;
@@ -141,7 +144,7 @@ void LiarPeer::on_mail(std::string_view line) {
 }
 
 void LiarPeer::on_rcpt(std::string_view line) {
-  const auto address = address_in(line, 'r');
+  const auto address = address_in(line, 'r', number_);
   Subject about;
   if (address) about = {address->id, address->recipient};
   std::uint16_t code = 250;
@@ -238,7 +241,7 @@ void LiarPeer::maybe_promise_early() {
   const std::uint16_t code = chance_.chance(0.3) ? refusal() : 250;
   early_code_ = code;
   if (is_success(code) && !early_takes_) {
-    for (const auto& [id, recipient] : accepted_) ledger_.tries[id].promised_early = true;
+    unsure_ = true;
   }
   const std::size_t before = packets_.size();
   early_code_ = say(Kind::Final, {mail_}, code);
@@ -266,7 +269,10 @@ void LiarPeer::keep_message() {
   for (const auto& [id, recipient] : accepted_) {
     Truth& truth = ledger_.tries[id];
     truth.taken_for.insert(recipient);
-    truth.spoiled |= without_last_line_end(body_) != without_last_line_end(truth.body);
+    const std::string_view text = without_last_line_end(body_);
+    const auto ending = ledger_.endings.find(id.message);
+    truth.spoiled |= ending == ledger_.endings.end() ? text != without_last_line_end(truth.body)
+                                                     : !text.ends_with(ending->second);
   }
 }
 

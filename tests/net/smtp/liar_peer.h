@@ -28,12 +28,21 @@ class LiarPeer {
     bool miscounts = false;
   };
 
-  LiarPeer(Random chance, const LiarCharacter& character, LiarLedger& ledger);
+  /// `number`: of the connection, see TryId.
+  LiarPeer(Random chance, const LiarCharacter& character, LiarLedger& ledger, std::uint32_t number = 0);
   void feed(std::string_view bytes);
   /// False: it leaves what comes in the socket.
   [[nodiscard]] bool reads() const { return reads_ && !gone_; }
   /// It has ended the connection; packets before that may still arrive.
   [[nodiscard]] bool is_gone() const { return gone_; }
+  /// Time passes and nothing comes: it may say something all the same.
+  void wait() {
+    if (!gone_ && !silent_) between_bytes();
+  }
+  /// It has told lies that no client can always notice in time.
+  [[nodiscard]] bool is_unsure() const { return unsure_; }
+  /// The client has said QUIT, so it has read every reply before.
+  [[nodiscard]] bool heard_quit() const { return heard_quit_; }
   [[nodiscard]] std::deque<Packet>& packets() { return packets_; }
 
  private:
@@ -74,6 +83,7 @@ class LiarPeer {
   Random chance_;
   LiarCharacter character_;
   LiarLedger& ledger_;
+  std::uint32_t number_;
   std::deque<Packet> packets_;
   std::optional<Packet> held_;  // said behind the next one
 
@@ -90,6 +100,8 @@ class LiarPeer {
   std::uint32_t mails_ = 0;
   bool early_takes_ = false;
   bool miscounted_ = false;
+  bool unsure_ = false;
+  bool heard_quit_ = false;
   bool silent_ = false;
   bool reads_ = true;
   bool gone_ = false;

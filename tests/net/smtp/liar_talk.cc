@@ -34,7 +34,7 @@ void LiarPeer::between_bytes() {
   if (lies(character_.unasked_closing, "421 or 221 that answers nothing")) {
     Packet packet{.bytes = chance_.chance(0.5) ? "421 4.3.2 going down\r\n" : "221 2.0.0 bye\r\n"};
     packet.leaves = chance_.chance(0.7);
-    if (!packet.leaves) miscounted_ = true;
+    if (!packet.leaves) miscounted_ = unsure_ = true;
     send(std::move(packet));
   }
 }
@@ -54,7 +54,7 @@ std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code)
     return code;
   }
   if (lies(character_.missing, "no reply")) {
-    miscounted_ = true;
+    miscounted_ = unsure_ = true;
     return code;
   }
   Packet packet;
@@ -73,7 +73,7 @@ std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code)
   }
   packet.leaves = leaves;
   if (!leaves && !held_ && lies(character_.swapped, "said behind the next one")) {
-    miscounted_ = true;
+    miscounted_ = unsure_ = true;
     held_ = std::move(packet);
   } else {
     send(std::move(packet));
@@ -87,6 +87,7 @@ void LiarPeer::add_stray(Kind kind, const Subject& about, Packet& packet) {
   const bool behind_final =
       kind == Kind::Final && lies(character_.stray_behind_final, "stray behind a final reply");
   if (!behind_final && !lies(character_.stray, "stray reply")) return;
+  unsure_ = true;
   const bool twice = chance_.chance(0.3);
   const std::uint16_t code = kStrayCodes[chance_.below(kStrayCodes.size())];
   packet.bytes += twice ? std::string(packet.bytes) : text_of(Kind::Other, code);
