@@ -40,8 +40,8 @@ LiarPace LiarPace::draw(Random& chance) {
 }
 
 LiarHost::LiarHost(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at,
-                   net::test::LiarLedger& ledger, std::vector<LiarVisit>& visits)
-    : world_(world), reactor_(reactor), ledger_(ledger), visits_(visits) {
+                   net::test::LiarLedger& ledger, std::vector<LiarVisit>& visits, bool is_timed)
+    : world_(world), reactor_(reactor), ledger_(ledger), visits_(visits), is_timed_(is_timed) {
   Result<runtime::Listener> opened = runtime::Listener::open(reactor, at);
   SLUICE_ASSERT(opened.has_value());
   listener_ = std::move(*opened);
@@ -101,6 +101,7 @@ class LiarHost::Visit {
     }
     LiarVisit& visit = host_.visits_[number_];
     if (is_timed() && !host_.stopped_) note_progress();
+    note("-", ended_ ? "the client has gone" : peer_.is_gone() ? "left" : "given up");
     visit.unsure = peer_.is_unsure();
     visit.said_quit = peer_.heard_quit();
   }
@@ -108,7 +109,9 @@ class LiarHost::Visit {
  private:
   [[nodiscard]] bool is_over() const { return ended_ || host_.stopped_; }
   /// The end of the client is seen when it comes.
-  [[nodiscard]] bool is_timed() const { return peer_.reads() && pace_.read_gap == Duration{0}; }
+  [[nodiscard]] bool is_timed() const {
+    return host_.is_timed_ && peer_.reads() && pace_.read_gap == Duration{0};
+  }
   void note_progress() {
     const MonoTime now = host_.reactor_.now();
     if (is_timed()) {
@@ -116,6 +119,14 @@ class LiarHost::Visit {
       visit.stuck_most = std::max(visit.stuck_most, now - moved_);
     }
     moved_ = now;
+  }
+  void note(std::string_view who, std::string_view what) {
+    std::string& into = host_.visits_[number_].transcript;
+    const auto time =
+        std::chrono::duration_cast<std::chrono::milliseconds>(host_.reactor_.now().time_since_epoch());
+    into += std::to_string(time.count()) + "ms " + std::string(who) + ": ";
+    for (const char c : what.substr(0, kNotedMost)) into += c == '\r' ? ' ' : c == '\n' ? '|' : c;
+    into += '\n';
   }
   /// Takes what has come out of the socket.
   void look() {
@@ -136,6 +147,7 @@ class LiarHost::Visit {
   }
   runtime::Task<void> read() {
     const std::size_t size = std::min(came_.size(), pace_.reads_most);
+    note("C", std::string_view(came_).substr(0, size));
     peer_.feed(std::string_view(came_).substr(0, size));
     came_.erase(0, size);
     note_progress();
@@ -160,9 +172,11 @@ class LiarHost::Visit {
     }
   }
   runtime::Task<void> send(std::string_view text) {
+    note("S", text);
     if (!co_await stream_.send(text)) ended_ = true;
   }
 
+  static constexpr std::size_t kNotedMost = 400;
   LiarHost& host_;
   Random chance_;
   LiarCharacter character_;

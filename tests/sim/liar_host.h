@@ -28,6 +28,7 @@ struct LiarPace {
 struct LiarVisit {
   bool unsure = false;     ///< its replies could be taken for each other, or an outcome was not told
   bool said_quit = false;  ///< the client ended it, having read every reply
+  std::string transcript;  ///< who said what, and when
   Duration stuck_most{};   ///< the longest time in which no byte came and no reply was completed
 };
 
@@ -35,7 +36,7 @@ struct LiarVisit {
 class LiarHost {
  public:
   LiarHost(runtime::sim::World& world, runtime::Reactor& reactor, Endpoint at, net::test::LiarLedger& ledger,
-           std::vector<LiarVisit>& visits);
+           std::vector<LiarVisit>& visits, bool is_timed);
   LiarHost(const LiarHost&) = delete;
   LiarHost& operator=(const LiarHost&) = delete;
   void stop();
@@ -54,6 +55,7 @@ class LiarHost {
   runtime::TaskGroup tasks_;
   net::test::LiarLedger& ledger_;
   std::vector<LiarVisit>& visits_;
+  bool is_timed_;  // it is never behind a silent network, so that it sees when clients go
   bool reformed_ = false;
   bool stopped_ = false;
 };

@@ -1,6 +1,7 @@
 // Accounting and times, held against what the receivers really did.
 
 #include <charconv>
+#include <iostream>
 
 #include "tests/sim/liar_world.h"
 
@@ -60,6 +61,15 @@ std::uint16_t code_of(std::string_view diag) {
   return error == std::errc() && code >= 200 && code < 600 ? code : std::uint16_t{0};
 }
 
+/// What every host heard and said about the recipient's message.
+void show(const LiarWorld& world, const Story& story) {
+  const auto& tries = world.truth().tries;
+  for (auto at = tries.lower_bound(TryId{story.message, 0});
+       at != tries.end() && at->first.message == story.message; ++at) {
+    std::cout << "connection " << at->first.number << ":\n" << world.visits()[at->first.number].transcript;
+  }
+}
+
 void check_recipient(const Story& story, Ends& ends, const std::string& where) {
   EXPECT_EQ(ends.finals, 1) << where << ": final records";
   EXPECT_LE(story.surely_taken, 1) << where << ": delivered twice, although each time it was answered";
@@ -93,7 +103,10 @@ void check_liar_world(LiarWorld& world) {
   for (const Mail& mail : world.liars_mail().accepted) {
     const auto message = static_cast<std::uint32_t>(std::stoul(mail.id.substr(1)));
     for (std::uint32_t i = 0; i < mail.recipients.size(); ++i) {
-      check_recipient(story_of(world, message, i), ends[mail.recipients[i]], seed + mail.recipients[i]);
+      const Story story = story_of(world, message, i);
+      const bool failed_before = ::testing::Test::HasFailure();
+      check_recipient(story, ends[mail.recipients[i]], seed + mail.recipients[i]);
+      if (!failed_before && ::testing::Test::HasFailure()) show(world, story);
     }
   }
   for (std::size_t i = 0; i < world.visits().size(); ++i) {

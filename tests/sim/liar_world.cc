@@ -6,6 +6,7 @@ namespace sluice::test {
 namespace {
 
 constexpr std::uint8_t kHosts = 5;
+constexpr std::uint8_t kMayBeSilent = kHosts;
 
 constexpr const char* kLiarConfig = R"(
 <virtual-mta v3>
@@ -78,7 +79,8 @@ LiarWorld::LiarWorld(std::uint64_t seed, bool with_liars)
                                        {.window_bytes = chance_.chance(0.5) ? 4096u : 262'144u,
                                         .read_max = chance_.chance(0.2) ? 64u : 1u << 20});
     hosts_.push_back(std::make_unique<LiarHost>(scenario_.world, scenario_.peers.reactor(1),
-                                                Endpoint{host_address(i), 2500}, truth_, visits_));
+                                                Endpoint{host_address(i), 2500}, truth_, visits_,
+                                                i != kMayBeSilent));
   }
 }
 
@@ -117,7 +119,7 @@ runtime::Task<void> LiarWorld::send_good(std::size_t count) {
     const std::string number = std::to_string(good_sent_.size());
     const std::string recipient = "g" + number + "@a.test";
     std::vector<Mail> one(
-        1, Mail{.id = "good" + number, .recipients = {recipient}, .vmta = i % 2 == 0 ? "v1" : "v3"});
+        1, Mail{.id = "good" + number, .recipients = {recipient}, .vmta = i % 2 == 0 ? "v1" : "v2"});
     good_sent_[recipient] = scenario_.world.now();
     co_await inject(scenario_.peers.reactor(0), Scenario::listener(), std::move(one), good_);
     co_await runtime::sleep_for(scenario_.peers.reactor(0), 250ms);
@@ -127,12 +129,13 @@ runtime::Task<void> LiarWorld::send_good(std::size_t count) {
 void LiarWorld::disturb() {
   if (!with_liars_) return;
   auto& network = scenario_.world.network();
-  const Cidr host(host_address(static_cast<std::uint8_t>(1 + chance_.below(kHosts))), 32);
+  const auto number = static_cast<std::uint8_t>(1 + chance_.below(kHosts));
+  const Cidr host(host_address(number), 32);
   using runtime::sim::HostState;
-  constexpr std::array kStates = {HostState::Up, HostState::Up, HostState::Refusing, HostState::Silent,
-                                  HostState::Unreachable};
+  constexpr std::array kStates = {HostState::Up, HostState::Up, HostState::Refusing, HostState::Unreachable,
+                                  HostState::Silent};
   if (chance_.chance(0.3)) network.reset_connections(host);
-  network.set_host(host, kStates[chance_.below(kStates.size())]);
+  network.set_host(host, kStates[chance_.below(kStates.size() - (number == kMayBeSilent ? 0 : 1))]);
 }
 
 void LiarWorld::play() {
