@@ -12,6 +12,7 @@ void draw_offers(LiarCharacter& one, Random& chance) {
   one.eight_bit_mime = chance.chance(0.7);
   one.dsn = chance.chance(0.4);
   one.size = chance.chance(0.6);
+  one.codes = static_cast<LiarCharacter::Codes>(chance.below(4));
   if (chance.chance(0.15)) one.rcpt_max = 1 + static_cast<std::uint32_t>(chance.below(3));
   if (chance.chance(0.15)) one.mail_max = 1 + static_cast<std::uint32_t>(chance.below(4));
   if (chance.chance(0.2)) {

@@ -19,6 +19,7 @@ struct LiarCharacter {
   bool eight_bit_mime = false;
   bool dsn = false;
   bool size = false;
+  enum class Codes : std::uint8_t { None, Right, Same, Random } codes = Codes::None;  ///< RFC 3463, in texts
   std::optional<std::uint32_t> rcpt_max;
   std::optional<std::uint32_t> mail_max;  ///< it answers more with 421 and leaves
 

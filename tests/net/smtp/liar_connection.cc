@@ -12,8 +12,6 @@ namespace {
 ClientSettings draw_settings(Random& chance) {
   ClientSettings out;
   out.helo_name = "me.example";
-  out.chunking_window = 1 + static_cast<std::uint32_t>(chance.below(6));
-  if (chance.chance(0.2)) out.chunking_window_bytes = 100;
   out.close_on_421 = chance.chance(0.3);
   out.ignore.pipelining = chance.chance(0.1);
   out.ignore.chunking = chance.chance(0.2);
@@ -40,7 +38,7 @@ LiarConnection::LiarConnection(LiarRun& run)
 
 void LiarConnection::play() {
   ++run_.counts_.connections;
-  while (!over_ && run_.faults_.empty()) {
+  while (!client_.is_over() && run_.faults_.empty()) {
     if (!act()) time_out();
   }
   for (const auto& [tag, transfer] : transfers_) {
@@ -106,7 +104,7 @@ bool LiarConnection::add() {
 
 /// A send begins: what it names may leave from here on.
 bool LiarConnection::show() {
-  if (stream_.size() > consumed_ || over_) return false;
+  if (stream_.size() > consumed_) return false;
   std::array<Bytes, 8> room;
   const std::size_t count = client_.output(room);
   for (std::size_t i = 0; i < count; ++i) {
@@ -115,23 +113,19 @@ bool LiarConnection::show() {
   return count > 0;
 }
 
-/// Some of it leaves, and sometimes the client hears how much has left.
+/// Some of it leaves, or comes to the receiver. The client hears at once what has left: nothing that arrives later
+/// was sent before.
 bool LiarConnection::move_out() {
-  if (consumed_ < moved_ && (moved_ == stream_.size() || chance_.chance(0.2))) {
-    const std::uint64_t news = moved_ - std::exchange(consumed_, moved_);
-    client_.consumed(news);
-    return true;
-  }
-  if (moved_ < stream_.size() && pipe_.size() < pipe_room_ && chance_.chance(0.5)) {
+  const bool may_leave = consumed_ < stream_.size() && pipe_.size() < pipe_room_;
+  const bool may_come = !pipe_.empty() && peer_.reads();
+  if (!may_leave && !may_come) return false;
+  if (may_leave && (!may_come || chance_.chance(0.5))) {
     const std::size_t size =
-        piece(chance_, std::min<std::size_t>(stream_.size() - moved_, pipe_room_ - pipe_.size()));
-    pipe_.append(stream_, moved_, size);
-    moved_ += size;
+        piece(chance_, std::min<std::size_t>(stream_.size() - consumed_, pipe_room_ - pipe_.size()));
+    pipe_.append(stream_, consumed_, size);
+    consumed_ += size;
+    client_.consumed(size);
     return true;
-  }
-  if (pipe_.empty() || !peer_.reads()) {
-    if (moved_ == stream_.size() || pipe_.size() >= pipe_room_) return false;
-    return true;  // another draw may move it
   }
   const std::size_t size = piece(chance_, pipe_.size());
   const std::string bytes = pipe_.substr(0, size);

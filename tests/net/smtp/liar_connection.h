@@ -58,8 +58,7 @@ class LiarConnection final : public ClientEvents {
   std::map<std::uint64_t, std::unique_ptr<Transfer>> transfers_;  // by tag
   std::uint64_t next_tag_ = 1;
   std::string stream_;          // everything the client has shown
-  std::uint64_t moved_ = 0;     // of it: left the client
-  std::uint64_t consumed_ = 0;  // of it: told to the client as sent
+  std::uint64_t consumed_ = 0;  // of it: has left the client
   std::string pipe_;            // on its way to the receiver
   std::size_t pipe_room_;
   std::string logged_;

@@ -73,7 +73,7 @@ void LiarPeer::feed(std::string_view bytes) {
       if (keeps) {
         end_of_message();
       } else if (chunk_code_ != 0) {
-        say(Kind::Final, {last_mail_}, chunk_code_);
+        say(Kind::RefusedChunk, {last_mail_}, chunk_code_);
         chunk_code_ = 0;
       }
       continue;
@@ -128,19 +128,16 @@ void LiarPeer::on_mail(std::string_view line) {
     ledger_.tries[address->id].mail_came = true;
     last_mail_ = address->id;
   }
-  if (mail_) {
-    say(Kind::Mail, about, 503);
-    return;
-  }
-  if (character_.mail_max && mails_ >= *character_.mail_max) {
+  const bool nested = mail_.has_value();
+  if (!nested && character_.mail_max && mails_ >= *character_.mail_max) {
     say(Kind::Mail, about, 421);
     return leave();
   }
   ++mails_;
-  if (is_success(say(Kind::Mail, about, chance_.chance(character_.refuse_mail) ? refusal() : 250)) &&
-      address) {
-    mail_ = address->id;
-  }
+  const std::uint16_t code = nested ? 503 : chance_.chance(character_.refuse_mail) ? refusal() : 250;
+  if (!is_success(say(Kind::Mail, about, code)) || !address) return;
+  accepted_.clear();
+  mail_ = address->id;
 }
 
 void LiarPeer::on_rcpt(std::string_view line) {
@@ -168,7 +165,7 @@ void LiarPeer::on_data() {
     code = refusal();
   }
   const std::uint16_t said = say(Kind::Data, {last_mail_}, code);
-  if (said == 354) {
+  if (said >= 300 && said < 400) {
     begin_body(Input::Body);
   } else {
     end_transaction(!accepted_.empty());
@@ -204,7 +201,7 @@ void LiarPeer::refuse_chunk(std::uint64_t bytes, std::uint16_t code) {
   if (later) {
     chunk_code_ = code;
   } else {
-    say(Kind::Final, {last_mail_}, code);
+    say(Kind::RefusedChunk, {last_mail_}, code);
   }
   end_transaction(true);
   if (!character_.discards_chunks) {

@@ -46,7 +46,7 @@ class LiarPeer {
   [[nodiscard]] std::deque<Packet>& packets() { return packets_; }
 
  private:
-  enum class Kind : std::uint8_t { Greeting, Ehlo, Mail, Rcpt, Data, Final, Other, Quit };
+  enum class Kind : std::uint8_t { Greeting, Ehlo, Mail, Rcpt, Data, Final, RefusedChunk, Other, Quit };
   struct Subject {
     std::optional<TryId> id;
     std::uint32_t recipient = 0;
@@ -72,6 +72,8 @@ class LiarPeer {
   std::uint16_t say(Kind kind, const Subject& about, std::uint16_t code);
   [[nodiscard]] std::string text_of(Kind kind, std::uint16_t code);
   [[nodiscard]] std::string ehlo_lines() const;
+  /// "2.1.5 so it is", as the character has it.
+  [[nodiscard]] std::string words_of(Kind kind, std::uint16_t code);
   void add_stray(Kind kind, const Subject& about, Packet& packet);
   void note(Kind kind, const Subject& about, std::uint16_t code);
   void send(Packet packet);

@@ -41,7 +41,11 @@ void LiarPeer::between_bytes() {
 
 std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code) {
   bool leaves = lies(character_.leaves, "leaves behind a reply");
-  if (lies(character_.odd_code, "odd code")) code = kOddCodes[chance_.below(kOddCodes.size())];
+  if (lies(character_.odd_code, "odd code")) {
+    // Nothing is taken of a refused chunk: "yes" to it would be a lie that nobody can notice.
+    code = kOddCodes[chance_.below(kOddCodes.size())];
+    if (kind == Kind::RefusedChunk && code < 300) code = 599;
+  }
   if (lies(character_.closing, "421 or 221 as answer")) {
     code = chance_.chance(0.5) ? 421 : 221;
     leaves |= chance_.chance(0.7);
@@ -84,8 +88,8 @@ std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code)
 /// A reply too many. In the same packet as the answer to a message, or to a client that sends nothing ahead, it
 /// can be noticed; elsewhere it looks like the answer to a command that is under way.
 void LiarPeer::add_stray(Kind kind, const Subject& about, Packet& packet) {
-  const bool behind_final =
-      kind == Kind::Final && lies(character_.stray_behind_final, "stray behind a final reply");
+  const bool ends_message = kind == Kind::Final || kind == Kind::RefusedChunk;
+  const bool behind_final = ends_message && lies(character_.stray_behind_final, "stray behind a final reply");
   if (!behind_final && !lies(character_.stray, "stray reply")) return;
   unsure_ = true;
   const bool twice = chance_.chance(0.3);
@@ -125,11 +129,24 @@ std::string LiarPeer::ehlo_lines() const {
   if (character_.pipelining) out += "250-PIPELINING\r\n";
   if (character_.chunking) out += "250-CHUNKING\r\n";
   if (character_.eight_bit_mime) out += "250-8BITMIME\r\n";
+  if (character_.codes != LiarCharacter::Codes::None) out += "250-ENHANCEDSTATUSCODES\r\n";
   if (character_.dsn) out += "250-DSN\r\n";
   if (character_.size) out += "250-SIZE 1500\r\n";
   if (character_.rcpt_max) out += "250-LIMITS RCPTMAX=" + std::to_string(*character_.rcpt_max) + "\r\n";
   if (character_.mail_max) out += "250-LIMITS MAILMAX=" + std::to_string(*character_.mail_max) + "\r\n";
   return out + "250 HELP\r\n";
+}
+
+std::string LiarPeer::words_of(Kind kind, std::uint16_t code) {
+  using Codes = LiarCharacter::Codes;
+  const std::string_view words = "so it is";
+  if (character_.codes == Codes::None || code < 200 || (code >= 300 && code < 400)) return std::string(words);
+  constexpr std::array<std::string_view, 5> kDetails = {".0.0 ", ".1.0 ", ".1.5 ", ".6.0 ", ".7.1 "};
+  std::size_t at = 0;
+  if (character_.codes == Codes::Right && kind == Kind::Mail) at = 1;
+  if (character_.codes == Codes::Right && kind == Kind::Rcpt) at = 2;
+  if (character_.codes == Codes::Random) at = chance_.below(kDetails.size());
+  return std::to_string(code / 100) + std::string(kDetails[at]) + std::string(words);
 }
 
 std::string LiarPeer::text_of(Kind kind, std::uint16_t code) {
@@ -146,7 +163,7 @@ std::string LiarPeer::text_of(Kind kind, std::uint16_t code) {
     out += line_of(code, last ? ' ' : '-', std::string(4000 + chance_.below(6000), 'q'));
     if (last) return out;
   }
-  return out + line_of(code, ' ', "so it is");
+  return out + line_of(code, ' ', words_of(kind, code));
 }
 
 }  // namespace sluice::net::test
