@@ -5,7 +5,10 @@
 
 namespace sluice::net::test {
 
-void LiarConnection::on_ready(const Capabilities& capabilities) { log("!", "ready " + capabilities.listed); }
+void LiarConnection::on_ready(const Capabilities& capabilities) {
+  is_ready_ = true;
+  log("!", "ready " + capabilities.listed);
+}
 
 void LiarConnection::on_recipient(TransactionTag tag, std::uint32_t index, const SmtpReply& reply) {
   Transfer& transfer = *transfers_.at(tag.raw());
@@ -26,6 +29,7 @@ void LiarConnection::on_finished(TransactionTag tag, Ending ending, ClientPhase 
   if (std::exchange(transfer.ended, true)) return blame(transfer, "ended twice");
   const bool delivered = ending == Ending::Replied && reply.positive() && phase == ClientPhase::FinalReply;
   ++run_.counts_.claims[std::string(name_of(ending)) + (delivered ? " yes" : "")];
+  if (ending == Ending::Replied && reply.positive() && !delivered) blame(transfer, "a yes before the end");
   if (ending == Ending::NeverStarted && run_.ledger_.tries[transfer.id].mail_came) {
     blame(transfer, "said to be never started, but its MAIL came");
   }

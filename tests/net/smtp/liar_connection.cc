@@ -151,7 +151,8 @@ bool LiarConnection::move_in() {
 
 void LiarConnection::deliver(std::size_t bytes) {
   LiarPeer::Packet& packet = peer_.packets().front();
-  miscounted_ |= packet.miscounts;
+  // A stray is noticed by a client that has nothing to wait for.
+  miscounted_ |= packet.miscounts || (packet.is_stray && waits_for_reply());
   if (packet.early) {
     for (const auto& [tag, transfer] : transfers_) {
       if (transfer->id == *packet.early) transfer->early_excused = all_within(*transfer, stream_.size());
@@ -169,6 +170,14 @@ void LiarConnection::time_out() {
   if (client_.in_flight() > 0 && phase == ClientPhase::Idle) run_.fault("mail under way while idle");
   log("-", "time-out at " + std::string(name_of(phase)));
   client_.on_closed(consumed_ < stream_.size() ? Client::Unconsumed::MayBeSent : Client::Unconsumed::NotSent);
+}
+
+bool LiarConnection::waits_for_reply() const {
+  if (!is_ready_) return true;
+  const std::string_view sent = std::string_view(stream_).substr(0, consumed_);
+  return std::ranges::any_of(transfers_, [sent](const auto& one) {
+    return !one.second->ended && sent.find(one.second->id.sender()) != std::string_view::npos;
+  });
 }
 
 bool LiarConnection::all_within(const Transfer& transfer, std::uint64_t bytes) const {

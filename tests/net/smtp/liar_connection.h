@@ -49,6 +49,8 @@ class LiarConnection final : public ClientEvents {
   void check_not_taken(const Transfer& transfer, Ending ending);
   void check_body(const Transfer& transfer);
   void blame(const Transfer& transfer, const std::string& what);
+  /// A command has left and its reply has not come.
+  [[nodiscard]] bool waits_for_reply() const;
   [[nodiscard]] bool all_within(const Transfer& transfer, std::uint64_t bytes) const;
   void log(std::string_view who, std::string_view what);
 
@@ -64,6 +66,7 @@ class LiarConnection final : public ClientEvents {
   std::string logged_;
   std::uint64_t messages_left_;
   bool miscounted_ = false;  // the client has received what makes replies and commands go apart
+  bool is_ready_ = false;
   bool quit_ = false;
   bool over_ = false;
   Client client_;

@@ -20,6 +20,7 @@ class LiarPeer {
   /// What leaves at once. Order is kept between packets.
   struct Packet {
     std::string bytes;
+    bool is_stray = false;       ///< answers nothing
     bool whole = false;          ///< arrives in one piece
     bool leaves = false;         ///< the connection ends behind it
     std::optional<TryId> early;  ///< a 2xx for a message whose last byte had not come
@@ -74,7 +75,7 @@ class LiarPeer {
   [[nodiscard]] std::string ehlo_lines() const;
   /// "2.1.5 so it is", as the character has it.
   [[nodiscard]] std::string words_of(Kind kind, std::uint16_t code);
-  void add_stray(Kind kind, const Subject& about, Packet& packet);
+  std::optional<Packet> add_stray(Kind kind, const Subject& about, Packet& packet);
   void note(Kind kind, const Subject& about, std::uint16_t code);
   void send(Packet packet);
   void leave() { gone_ = true; }

@@ -70,7 +70,7 @@ std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code)
     packet.bytes = kGarbage[chance_.below(kGarbage.size())];
   }
   if (lies(character_.bare_lf, "bare LF")) std::erase(packet.bytes, '\r');
-  add_stray(kind, about, packet);
+  std::optional<Packet> stray = add_stray(kind, about, packet);
   if (lies(character_.cut, "cut inside a reply")) {
     packet.bytes.resize(chance_.below(packet.bytes.size() + 1));
     leaves = true;
@@ -81,24 +81,29 @@ std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code)
     held_ = std::move(packet);
   } else {
     send(std::move(packet));
+    if (stray) send(std::move(*stray));
   }
   return code;
 }
 
-/// A reply too many. In the same packet as the answer to a message, or to a client that sends nothing ahead, it
-/// can be noticed; elsewhere it looks like the answer to a command that is under way.
-void LiarPeer::add_stray(Kind kind, const Subject& about, Packet& packet) {
+/// A reply too many, in the packet of `packet` or in one of its own. In the same packet as the answer to a message,
+/// or to a client that sends nothing ahead, it can be noticed; elsewhere it looks like the answer to a command that
+/// is under way.
+std::optional<LiarPeer::Packet> LiarPeer::add_stray(Kind kind, const Subject& about, Packet& packet) {
   const bool ends_message = kind == Kind::Final || kind == Kind::RefusedChunk;
   const bool behind_final = ends_message && lies(character_.stray_behind_final, "stray behind a final reply");
-  if (!behind_final && !lies(character_.stray, "stray reply")) return;
+  if (!behind_final && !lies(character_.stray, "stray reply")) return std::nullopt;
   unsure_ = true;
   const bool twice = chance_.chance(0.3);
   const std::uint16_t code = kStrayCodes[chance_.below(kStrayCodes.size())];
-  packet.bytes += twice ? std::string(packet.bytes) : text_of(Kind::Other, code);
-  packet.whole = behind_final || chance_.chance(0.5);
+  const std::string stray = twice ? packet.bytes : text_of(Kind::Other, code);
+  if (!behind_final && chance_.chance(0.5)) return Packet{.bytes = stray, .is_stray = true, .whole = true};
+  packet.bytes += stray;
+  packet.whole = true;
   const bool nothing_ahead = !character_.pipelining || kind == Kind::Greeting || kind == Kind::Ehlo;
-  if (!packet.whole || (!behind_final && !nothing_ahead)) packet.miscounts = true;
+  if (!behind_final && !nothing_ahead) packet.miscounts = true;
   if (kind == Kind::Data) packet.early = about.id;
+  return std::nullopt;
 }
 
 void LiarPeer::note(Kind kind, const Subject& about, std::uint16_t code) {
