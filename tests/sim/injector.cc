@@ -36,7 +36,8 @@ enum class Said { Accepted, Refused, Lost };
 runtime::Task<Said> send_one(runtime::Stream& stream, Replies& replies, const Mail& mail, bool& data_sent,
                              std::string& refusal) {
   data_sent = false;
-  if (!co_await stream.send("MAIL FROM:<sender@sim.test>\r\n")) co_return Said::Lost;
+  const std::string from = "MAIL FROM:<" + mail.sender + ">\r\n";
+  if (!co_await stream.send(from)) co_return Said::Lost;
   int code = co_await replies.next();
   for (const std::string& recipient : mail.recipients) {
     if (code / 100 != 2) break;

@@ -20,6 +20,7 @@ struct Mail {
   std::string headers = {};  ///< more header lines, each with its CRLF
   /// The final dot waits for it, so that several connections can end their messages at once; null: nothing waits.
   runtime::Gate* end_at = nullptr;
+  std::string sender = "sender@sim.test";
 };
 
 /// What the node said about a message.

@@ -24,7 +24,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 TEST(Liar, ClaimsAreTrue) {
   const std::uint64_t first = from_environment("SLUICE_LIAR_FIRST", 1);
-  const std::uint64_t transactions = from_environment("SLUICE_LIAR_TRANSACTIONS", 30'000);
+  const std::uint64_t transactions = from_environment("SLUICE_LIAR_TRANSACTIONS", 20'000);
   const std::uint64_t faults_max = from_environment("SLUICE_LIAR_FAULTS", 1);
   LiarCounts sum;
   std::map<std::string, std::uint64_t> lies;
