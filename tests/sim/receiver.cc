@@ -9,7 +9,9 @@ namespace sluice::test {
 class Receiver::Session final : public net::ServerOwner {
  public:
   Session(Receiver& receiver, runtime::Stream stream)
-      : receiver_(receiver), stream_(std::move(stream)), server_({.host = "mx.test", .accept_loose_dots = true}, *this) {
+      : receiver_(receiver),
+        stream_(std::move(stream)),
+        server_({.host = "mx.test", .accept_loose_dots = true}, *this) {
     if (const auto peer = receiver_.reactor_.peer_endpoint(stream_.fd())) client_ = peer->address;
   }
 
