@@ -27,6 +27,7 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
 Dispatcher::~Dispatcher() {
   SLUICE_ASSERT(tasks_.running() == 0);
   reactor_.disarm(slot_timer_);
+  HostHabits::forget_shard(*this);
   // The process ends or the test does: the spool remembers what the queues held.
   queues_.for_each([this](queue::Queue& queue) { reactor_.disarm(queue.timer); });
 }
