@@ -78,7 +78,11 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
       log_.connected(*local);
     }
   }
-  client_.emplace(client_settings(*settings_, source->ehlo), *this);
+  net::ClientSettings speech = client_settings(*settings_, source->ehlo);
+  const HostHabits::Habits habits = habits_.of(to, reactor_.now());
+  speech.ignore.chunking = speech.ignore.chunking || habits.no_chunking;
+  speech.ignore.pipelining = speech.ignore.pipelining || habits.no_pipelining;
+  client_.emplace(std::move(speech), *this);
   ready_ = false;
   heard_host_ = false;
   quit_said_ = false;
@@ -87,6 +91,11 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   finished_ = 0;
   skip_host_ = false;
   used_up_ = false;
+  patience_ = {};
+  sent_ = 0;
+  lost_patience_ = false;
+  stream_.clear_deadline();  // a proxy's
+  goes_otherwise_ = false;
   broken_ = false;
   try {
     co_await converse();
@@ -125,8 +134,8 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     co_return After::NextProxy;
   }
   // Mail went through before, or nobody had any: this host is fine, and whatever is left takes a new
-  // connection.
-  if (was_ready && (finished_ > 0 || used_up_)) co_return After::Done;
+  // connection. That one will speak otherwise where this one did not get on.
+  if (was_ready && (finished_ > 0 || used_up_ || goes_otherwise_)) co_return After::Done;
   if (finishing_) co_return After::Done;  // a rule has decided about the whole queue, or a stop was asked for
   if (lent_) co_return After::QueueFailed;  // the route was another queue's
   co_return After::NextHop;

@@ -23,6 +23,7 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots
       reactor_(dispatcher.reactor()),
       queue_(&queue),
       slots_(slots),
+      habits_(dispatcher.habits()),
       snapshot_(dispatcher.snapshot()),
       settings_(queue.settings),
       trace_(dispatcher.take_trace(queue)),
@@ -35,6 +36,8 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots
             self.wakeup_.set();
           },
           *this),
+      watch_([](runtime::Timer& timer) { static_cast<LingerTimer&>(timer).owner.on_watch(); }, *this),
+      progress_(dynamic_cast<runtime::SendProgress*>(&dispatcher.reactor())),
       paid_(std::move(paid)),
       pay_timer_([](runtime::Timer& timer) { static_cast<LingerTimer&>(timer).owner.wakeup_.set(); }, *this) {
   if (log_.connections()) log_.say("starting " + queue.name());
@@ -42,6 +45,7 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots
 
 Connection::~Connection() {
   reactor_.disarm(linger_);
+  reactor_.disarm(watch_);
   reactor_.disarm(pay_timer_);
   if (has_paid_) dispatcher_.refund_connect(paid_);
   if (log_.connections()) log_.say("done " + queue_->name());
@@ -146,19 +150,24 @@ runtime::Task<void> Connection::work() {
   }
   After after = After::QueueFailed;
   std::uint32_t attempts = 0;
-  for (const resolver::RouteHop& hop : route.hops) {
+  std::optional<Endpoint> go_on_with;
+  for (const resolver::RouteHop* hop : hosts_in_turn(route)) {
     if (dispatcher_.stopping() || finishing_) {
       after = After::Done;
       break;
     }
-    if (attempts >= settings_->mx_connection_attempts) break;
-    after = co_await try_hop(route, hop);
+    if (attempts >= settings_->mx_connection_attempts) {
+      go_on_with = hop->endpoint;
+      break;
+    }
+    after = co_await try_hop(route, *hop);
     passage_.release();
     if (after == After::Limited || after == After::NoProxy || after == After::Dead) continue;
     ++attempts;
     if (after != After::NextHop) break;
   }
   leave_connecting();
+  if (!lent_ || go_on_with) habits_.go_on_with(queue_->name(), go_on_with);
   if (!carried_.empty()) co_await give_up_carried();
   if (after == After::Done || (after == After::Dead && attempts == 0)) co_return;
   if (limited_until_ != MonoTime{}) {
@@ -170,11 +179,29 @@ runtime::Task<void> Connection::work() {
   dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, wait_asked_of(*queue_));
 }
 
+/// The order in which this run tries the hosts. Where the last run had to stop (mx-connection-attempts) this one
+/// goes on, and begins anew behind the last host.
+std::vector<const resolver::RouteHop*> Connection::hosts_in_turn(const resolver::RouteAnswer& route) const {
+  std::vector<const resolver::RouteHop*> out;
+  out.reserve(route.hops.size());
+  for (const resolver::RouteHop& hop : route.hops) out.push_back(&hop);
+  const std::optional<Endpoint> next = habits_.next_of(queue_->name());
+  if (!next) return out;
+  const auto found =
+      std::ranges::find_if(out, [&next](const resolver::RouteHop* hop) { return hop->endpoint == *next; });
+  if (found != out.end()) std::rotate(out.begin(), found, out.end());
+  return out;
+}
+
 runtime::Task<void> Connection::converse() {
   stream_.notify(&wakeup_);
   while (!client_->is_over()) {
     read_input();
     if (client_->is_over()) break;
+    if (lost_patience_) {
+      connection_ended("ETIMEDOUT (" + std::string(name_of(client_->phase())) + ')');
+      break;
+    }
     if (finishing_) client_->withdraw();
     if (ready_ && outdated_) follow_settings();
     if (ready_) add_transactions();
@@ -192,24 +219,33 @@ void Connection::read_input() {
   while (!client_->is_over()) {
     std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
     if (!input) return;
-    if (!*input) {
-      const Error& error = input->error();
-      if (error.code == Errc::Timeout) {
-        connection_ended("ETIMEDOUT (" + std::string(name_of(client_->phase())) + ')');
-      } else if (error.code == Errc::Cancelled) {
-        connection_ended("server shutdown");
-      } else {
-        connection_ended("EDISCON");
-      }
-      return;
-    }
-    if ((*input)->bytes().empty()) {
-      connection_ended("EDISCON");
-      return;
-    }
-    heard_host_ = true;
-    log_.received((*input)->bytes(), false);
-    client_->on_bytes((*input)->bytes());
+    take_in(*input);
+  }
+}
+
+void Connection::take_in(const Result<runtime::ReceivedBytes>& input) {
+  if (!input) {
+    connection_ended(input.error().code == Errc::Cancelled ? "server shutdown" : "EDISCON");
+    return;
+  }
+  if (input->bytes().empty()) {
+    connection_ended("EDISCON");
+    return;
+  }
+  heard_host_ = true;
+  log_.received(input->bytes(), false);
+  client_->on_bytes(input->bytes());
+  patience_.hears(client_->replies(), client_->in_reply(), reactor_.now());
+}
+
+/// Takes what has come while a send is under way; the machine hears of it behind the send.
+void Connection::keep_input() {
+  while (kept_.size() < kKeptInputMax) {
+    std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
+    if (!input) return;
+    const bool is_end = !*input || (*input)->bytes().empty();
+    kept_.push_back({std::move(*input), sent_});
+    if (is_end) return;
   }
 }
 
@@ -228,61 +264,126 @@ runtime::Task<void> Connection::send_output() {
         {const_cast<std::byte*>(room[i].data()), room[i].size()});  // iovec has no const; send only reads
     total += room[i].size();
   }
-  stream_.set_deadline(reactor_.now() + settings_->data_send_timeout);
-  const Status sent = co_await send_parts();
+  const std::uint64_t before = sent_;
+  sending_ = true;
+  patience_.sends(total, taken_by_host(), settings_->data_send_timeout, reactor_.now());
+  watch_until(patience_.next_look(reactor_.now()));
+  Status sent;
+  // Of one recipient only: the commands for several go out without the body, and have replies on the way.
+  const auto current = client_->current();
+  const bool holds_body = client_->phase() == net::ClientPhase::BodyTransfer ||
+                          (current && active_[current->raw()].items.size() == 1);
+  if (total <= kLongSendBytes || !holds_body) {
+    sent = co_await send_parts();
+  } else {
+    bool done = false;
+    sends_.spawn(send_beside(sent, done));
+    while (!done) {
+      co_await wakeup_.wait();
+      // A send that ended before what came now has its turn first.
+      co_await runtime::yield(reactor_);
+      if (!done) keep_input();
+    }
+    co_await sends_.join();
+  }
+  sending_ = false;
+  // Whatever came while bytes were still leaving answers none of them.
+  std::uint64_t told = before;
+  for (const Kept& one : kept_) {
+    if (client_->is_over()) break;
+    client_->consumed(one.sent - told);
+    told = one.sent;
+    take_in(one.input);
+  }
+  kept_.clear();
+  if (client_->is_over()) co_return;
   if (!sent) {
     // What the server said last (a 421, a refusal) may still lie here unread; it explains more than our
     // EPIPE.
-    read_input();
+    if (!lost_patience_) read_input();
     if (!client_->is_over()) {
-      lost_why_ = sent.error().code == Errc::Timeout ? "ETIMEDOUT (sending)" : "EDISCON";
+      lost_why_ = lost_patience_ ? "ETIMEDOUT (sending)" : "EDISCON";
       client_->on_closed(net::Client::Unconsumed::MayBeSent);
     }
     co_return;
   }
   log_sent(std::span(room).first(count));
-  client_->consumed(total);
+  client_->consumed(before + total - told);
 }
 
+runtime::Task<void> Connection::send_beside(Status& status, bool& done) {
+  status = co_await send_parts();
+  done = true;
+  wakeup_.set();
+}
+
+/// A large piece of a body is a send of its own: then the commands in front of it have left for sure when their
+/// replies come, and it may go without a copy.
 runtime::Task<Status> Connection::send_parts() {
-  const auto is_large = [](const iovec& part) { return part.iov_len >= kZeroCopyBytesMin; };
   std::span<iovec> left(parts_);
   while (!left.empty()) {
     const auto large =
-        dispatcher_.zero_copy_pays() ? std::find_if(left.begin(), left.end(), is_large) : left.end();
-    const auto before = static_cast<std::size_t>(large - left.begin());
-    if (before > 0) {
-      if (const Status sent = co_await stream_.send(left.first(before)); !sent) co_return sent;
-      left = left.subspan(before);
-      continue;
+        std::ranges::find_if(left, [](const iovec& part) { return part.iov_len >= kLongSendBytes; });
+    const bool is_first = large == left.begin();
+    const bool spare = is_first && dispatcher_.zero_copy_pays() && large->iov_len >= kZeroCopyBytesMin;
+    const auto now = left.first(is_first ? 1 : static_cast<std::size_t>(large - left.begin()));
+    std::uint64_t bytes = 0;
+    for (const iovec& one : now) bytes += one.iov_len;
+    if (spare) {
+      const auto sent =
+          co_await stream_.send_zero_copy({static_cast<const std::byte*>(large->iov_base), large->iov_len});
+      if (!sent && sent.error().code != Errc::Unsupported) co_return std::unexpected(sent.error());
+      dispatcher_.note_zero_copy(sent.has_value() && *sent == runtime::Stream::ZeroCopy::Spared);
+      if (!sent) continue;
+    } else {
+      const Status sent = co_await stream_.send(now);
+      if (!sent) co_return sent;
     }
-    const iovec& part = left.front();
-    const auto sent =
-        co_await stream_.send_zero_copy({static_cast<const std::byte*>(part.iov_base), part.iov_len});
-    if (!sent && sent.error().code != Errc::Unsupported) co_return std::unexpected(sent.error());
-    dispatcher_.note_zero_copy(sent.has_value() && *sent == runtime::Stream::ZeroCopy::Spared);
-    if (sent) left = left.subspan(1);
+    sent_ += bytes;
+    left = left.subspan(now.size());
   }
   co_return Status();
 }
 
-Duration Connection::phase_timeout() const {
-  switch (client_->phase()) {
-    case net::ClientPhase::Greeting: return settings_->smtp_greeting_timeout;
-    case net::ClientPhase::BodyTransfer: return settings_->data_send_timeout;
-    case net::ClientPhase::FinalReply: return settings_->smtp_data_termination_timeout;
-    case net::ClientPhase::Quit: return 5s;  // nothing depends on its answer
-    case net::ClientPhase::Ehlo:
-    case net::ClientPhase::StartTls:
-    case net::ClientPhase::Auth:
-    case net::ClientPhase::Reset:
-    case net::ClientPhase::Mail:
-    case net::ClientPhase::Rcpt:
-    case net::ClientPhase::Data:
-    case net::ClientPhase::Idle:
-    case net::ClientPhase::Closed: break;
+/// Of the message whose turn it is: mail under way is as old as mail that waits. Once all of it was sent its
+/// reply is worth waiting for.
+MonoTime Connection::patience_ends() {
+  const net::ClientPhase phase = client_->phase();
+  const MonoTime due = patience_.reply_due(phase, client_->replies(), *settings_, reactor_.now());
+  const auto current = client_->current();
+  if (!current || phase == net::ClientPhase::FinalReply || phase == net::ClientPhase::Reset) return due;
+  return std::min(due, active_[current->raw()].expires);
+}
+
+void Connection::watch_until(MonoTime time) {
+  watch_at_ = time;
+  if (!watch_.armed() || watch_.due() > time) reactor_.arm(watch_, time);
+}
+
+std::uint64_t Connection::taken_by_host() const {
+  return progress_ == nullptr ? 0 : progress_->acknowledged(stream_.fd());
+}
+
+void Connection::on_watch() {
+  const MonoTime now = reactor_.now();
+  if (watch_at_ == MonoTime{} || !stream_ || !client_ || client_->is_over()) return;
+  if (now < watch_at_) {
+    reactor_.arm(watch_, watch_at_);
+    return;
   }
-  return settings_->smtp_multiple_line_response_timeout;
+  if (sending_) {
+    const auto current = client_->current();
+    const bool too_old = current && active_[current->raw()].expires <= now;
+    if (!too_old && patience_.still_sends(taken_by_host(), now)) return watch_until(patience_.next_look(now));
+    lost_patience_ = true;
+    stream_.abort();
+    return;
+  }
+  if (client_->phase() == net::ClientPhase::FinalReply && patience_.was_still_reading(taken_by_host(), now)) {
+    return watch_until(patience_ends());
+  }
+  lost_patience_ = true;
+  wakeup_.set();
 }
 
 runtime::Task<void> Connection::wait_for_events() {
@@ -290,16 +391,16 @@ runtime::Task<void> Connection::wait_for_events() {
   const bool takes_more = has_room();
   const MonoTime now = reactor_.now();
   const bool rate_is_near = rate_wait_ > now && rate_wait_ - now <= Dispatcher::kRateWaitMax;
+  watch_at_ = {};
   if (under_way) {
-    stream_.set_deadline(now + phase_timeout());
+    watch_until(patience_ends());
   } else if (reads_pending_ > 0 || pay_at_ != MonoTime{}) {
-    stream_.clear_deadline();
+    // Nothing is asked of the host.
   } else if (!takes_more || (linger_over_ && !rate_is_near)) {
     quit_said_ = true;
     client_->quit();
     co_return;
   } else {
-    stream_.clear_deadline();
     const Duration linger = std::max(settings_->connection_idle_timeout, Dispatcher::kLinger);
     reactor_.arm(linger_, std::max(now + linger, rate_is_near ? rate_wait_ + Dispatcher::kLinger : now));
     linger_over_ = false;

@@ -8,9 +8,12 @@
 #include "engine/delivery/deliverer.h"
 #include "engine/delivery/delivery_headers.h"
 #include "engine/delivery/dispatcher.h"
+#include "engine/delivery/host_habits.h"
+#include "engine/delivery/patience.h"
 #include "engine/delivery/session_log.h"
 #include "engine/queue/queue.h"
 #include "engine/resolver/route_answer.h"
+#include "engine/runtime/send_progress.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
 #include "net/smtp/client.h"
@@ -77,6 +80,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
 
  private:
   static constexpr std::size_t kOutputPartsMax = 64;
+  /// While more than this is being sent, what the host says meanwhile is kept with the place it came at.
+  static constexpr std::size_t kLongSendBytes = 64 * kKiB;
+  static constexpr std::size_t kKeptInputMax = 8;
   /// A message that has been read waits so long for its rate; for a longer time it goes back.
   static constexpr Duration kReadWaitMax = 50ms;
   /// Bodies from here on are offered to the kernel without a copy, as long as it reports that none was made:
@@ -100,6 +106,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     VolumeTicket volumes;
     WallTime began{};          // when it was offered
     std::size_t accepted = 0;  // recipients, so far
+    MonoTime expires{};        // bounce-after of the first of its items
     queue::Batch items;        // an entry becomes null when its recipient has its outcome
   };
   enum class After : std::uint8_t {
@@ -126,11 +133,17 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] const queue::SourceAddress* source_in_force() const;
   void follow_settings();
   void read_input();
+  void take_in(const Result<runtime::ReceivedBytes>& input);
+  void keep_input();
   void next_guest(bool stays);
   runtime::Task<void> send_output();
   runtime::Task<Status> send_parts();
+  runtime::Task<void> send_beside(Status& status, bool& done);
   runtime::Task<void> wait_for_events();
-  [[nodiscard]] Duration phase_timeout() const;
+  [[nodiscard]] MonoTime patience_ends();
+  void watch_until(MonoTime time);
+  void on_watch();
+  [[nodiscard]] std::uint64_t taken_by_host() const;
   void release(Active& slot);
   void connection_ended(std::string why);
   void put_back(Active& slot);
@@ -148,6 +161,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] bool was_not_attempted(net::Ending ending, net::ClientPhase phase,
                                        const SmtpReply& reply) const;
   [[nodiscard]] bool leaves_in_peace(net::ClientPhase phase) const;
+  [[nodiscard]] std::vector<const resolver::RouteHop*> hosts_in_turn(
+      const resolver::RouteAnswer& route) const;
   [[nodiscard]] bool bounces_broken_transfer(net::ClientPhase phase) const;
   void leave_connecting();
   void host_answered();
@@ -161,6 +176,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Task<void> read(Active& slot);
   runtime::Task<void> read_message(Active& slot);
   void give_up(Active& slot);
+  [[nodiscard]] MonoTime expiry_of(const Active& slot) const;
   bool offer(Active& slot);
   // sender_clearance.cc
   [[nodiscard]] static std::string_view sender_of(const Active& slot, const spool::MessageView& message,
@@ -193,6 +209,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   runtime::Reactor& reactor_;
   queue::Queue* queue_;
   Slots& slots_;
+  HostHabits& habits_;
   // Of the moment the connection began or followed a reload last.
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<const config::DomainSettings> settings_;
@@ -201,6 +218,18 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
 
   runtime::Wakeup wakeup_;
   LingerTimer linger_;
+  LingerTimer watch_;    // over a send, or over a wait for a reply
+  MonoTime watch_at_{};  // wanted; the armed timer may be earlier
+  Patience patience_;
+  runtime::SendProgress* progress_;
+  struct Kept {
+    Result<runtime::ReceivedBytes> input;
+    std::uint64_t sent;  // bytes that had left then
+  };
+  std::vector<Kept> kept_;  // came during a long send
+  std::uint64_t sent_ = 0;  // bytes of this connection that have left for sure
+  bool sending_ = false;
+  bool lost_patience_ = false;
   runtime::Stream stream_;
   std::optional<net::Client> client_;
   std::array<Active, net::Client::kWindowMax + 1> active_;
@@ -238,6 +267,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   MonoTime pay_at_{};  // a message that has been read may be paid for then; empty: there is none
   LingerTimer pay_timer_;
   runtime::TaskGroup reads_;
+  runtime::TaskGroup sends_;
   std::size_t reads_pending_ = 0;
   std::uint64_t messages_ = 0;  // taken on this run
   std::uint64_t finished_ = 0;  // transactions that got their final reply
@@ -246,10 +276,11 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   bool has_source_ = false;  // has begun to connect
   bool skip_host_ = false;   // nothing more through this host in this run
   bool heard_421_ = false;
-  bool used_up_ = false;       // the host ends this connection
-  bool was_shut_off_ = false;  // the queue was, when the last refusal was heard
-  bool broken_ = false;        // an exception ended the conversation
-  bool lent_ = false;          // serves or served another queue than the one it was opened for
+  bool used_up_ = false;         // the host ends this connection
+  bool goes_otherwise_ = false;  // what this connection could not do, the next will do in another way
+  bool was_shut_off_ = false;    // the queue was, when the last refusal was heard
+  bool broken_ = false;          // an exception ended the conversation
+  bool lent_ = false;            // serves or served another queue than the one it was opened for
   bool ever_established_ = false;
   bool ready_ = false;
   bool heard_host_ = false;  // it has said something

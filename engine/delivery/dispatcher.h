@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "engine/delivery/gatekeeper.h"
+#include "engine/delivery/host_habits.h"
 #include "engine/delivery/passage.h"
 #include "engine/delivery/proxies.h"
 #include "engine/delivery/queue_modes.h"
@@ -236,6 +237,7 @@ class Dispatcher {
   [[nodiscard]] bool may_come_back(const queue::Queue& queue, const queue::SourceGate* gate,
                                    MonoTime at) const;
   [[nodiscard]] SpareConnections& spares() { return spares_; }
+  [[nodiscard]] HostHabits& habits() { return habits_; }
   [[nodiscard]] SpfGate& spf_gate() { return spf_gate_; }
   /// Lets a connection with room to where `route` leads take from `queue` too, whose settings are `settings`.
   /// False: there is none.
@@ -439,6 +441,7 @@ class Dispatcher {
   std::size_t placing_ = 0;
   SlotDesk desk_;
   ReachHistory history_;
+  HostHabits habits_;
   RestTimer rest_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;

@@ -195,12 +195,9 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
     case net::Ending::AllRefused: host_answered(); break;
     case net::Ending::NeverStarted: put_back(slot); break;
     case net::Ending::NoChunking:
-      // Where the chunk was read as commands the connection is over, and the next one would do the same.
-      if (client_->is_over()) {
-        end_all_items(slot, {{4, 5, 1}, "smtp;" + reply.full_text()}, false);
-      } else {
-        put_back(slot);
-      }
+      habits_.note(endpoint_, {.no_chunking = true}, reactor_.now());
+      goes_otherwise_ = true;
+      put_back(slot);
       break;
     case net::Ending::PartlySent:
       log_broken_transfer(slot, phase, why);
@@ -214,6 +211,10 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
       break;
     case net::Ending::Unknown:
       log_broken_transfer(slot, phase, why);
+      // BDAT has no answer here, and DATA may have one.
+      if (client_->capabilities().chunking && !client_->chunking_works()) {
+        habits_.note(endpoint_, {.no_chunking = true}, reactor_.now());
+      }
       dispatcher_.end_volumes(slot.volumes, true);  // it was sent as a whole: it counts
       if (settings_->assume_delivery_upon_data_termination_timeout) {
         for (queue::Item* item : slot.items) {
@@ -285,6 +286,10 @@ void Connection::on_over(net::ClientFault fault, net::ClientPhase phase, const S
   if (fault == net::ClientFault::ProtocolError) {
     lost_why_ = "protocol error (" + reply.text + ')';
     fault_reply_.code = 0;
+    // From now on one command at a time: then each reply has one place.
+    if (ready_) {
+      habits_.note(endpoint_, {.no_chunking = true, .no_pipelining = true}, reactor_.now());
+    }
   }
 }
 

@@ -4,7 +4,9 @@
 #include <array>
 
 #include "engine/delivery/connection.h"
+#include "policy/backoff/retry_rules.h"
 #include "policy/base/assert.h"
+#include "policy/retry/retry.h"
 
 namespace sluice::delivery {
 namespace {
@@ -162,11 +164,21 @@ void Connection::give_up(Active& slot) {
   --messages_;
 }
 
+/// When bounce-after ends the mail of `slot`. What goes out beyond that time has a delivery window, which counts
+/// instead.
+MonoTime Connection::expiry_of(const Active& slot) const {
+  const Duration age = reactor_.wall_now() - slot.items.front()->message->received();
+  const RetryRules rules = retry_rules_of(*slot.queue->settings, slot.queue->mode.mode());
+  const Duration left = time_to_expiry(rules, age);
+  return left == Duration{0} ? MonoTime::max() : reactor_.now() + left;
+}
+
 bool Connection::offer(Active& slot) {
   const spool::MessageView& message = slot.lease.view();
   // Whatever began in normal mode began before any backoff.
   slot.began = slot.queue->mode.in_backoff() ? reactor_.wall_now() : WallTime{};
   slot.accepted = 0;
+  slot.expires = expiry_of(slot);
   recipients_.clear();
   for (const queue::Item* item : slot.items) {
     const spool::Recipient one = message.recipient(item->recipient);

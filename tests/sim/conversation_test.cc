@@ -295,6 +295,54 @@ TEST(Conversation, TheLastLineOfAGreetingDecides) {
   EXPECT_TRUE(matches("*client blocked using list.example*", rows[0].at("dsnDiag"))) << rows[0].at("dsnDiag");
 }
 
+TEST(Conversation, TheNextRunGoesOnWhereTheLastStopped) {
+  OneMessage mail("<domain *>\n connect-timeout 1s\n retry-after 1s\n</domain>\n");
+  mail.scenario.extra_zone = [](resolver::TableTransport& dns) {
+    for (int i = 0; i < 25; ++i) {
+      const std::string host = "m" + std::to_string(i) + ".many.test";
+      dns.add_mx("many.test", static_cast<std::uint16_t>(i), host);
+      dns.add_a(host, i < 24 ? "10.1.1." + std::to_string(i + 1) : "10.1.0.9");
+    }
+  };
+  mail.host("10.1.0.9:2500").otherwise(SmtpScript().says("220 mx").accepts_mail());
+  mail.run(2min, {"x@many.test"});
+  const std::vector<Row> rows = mail.stop();
+  ASSERT_FALSE(rows.empty());
+  EXPECT_EQ(rows.back().at("type"), "d");
+  EXPECT_EQ(rows.size(), 3u) << "two runs in vain";
+}
+
+// --- Time.
+
+TEST(Conversation, AReplyThatDripsIsGivenUp) {
+  for (const char* at : {"", "EHLO", "MAIL", "."}) {
+    SCOPED_TRACE(at);
+    Talk talk([&](const Heard& heard) -> Said {
+      if (heard.connection > 0 || heard.line.substr(0, 4) != at) return {willing(heard, kPlain)};
+      return {.bytes = std::string("250-") + std::string(4000, 'x'), .each = 500ms};
+    });
+    talk.boot();
+    talk.mail.send("one", {"joe@a.test"});
+    talk.run(2min);  // the times of the configuration are 20 and 30 seconds, retries 20 and 30
+    const Rows rows = talk.rows();
+    ASSERT_FALSE(rows.empty());
+    EXPECT_EQ(rows.back(), "d joe 250");
+  }
+}
+
+TEST(Conversation, AReceiverThatStopsReadingIsGivenUp) {
+  Talk talk([&](const Heard& heard) -> Said {
+    if (heard.connection == 0 && heard.is("DATA")) return {.bytes = "354 go\r\n", .stalls = 1h};
+    return {willing(heard, kPlain)};
+  });
+  talk.boot();
+  talk.mail.send("one", {"joe@a.test"}, 1'000'000);
+  talk.run(2min);
+  const Rows rows = talk.rows();
+  ASSERT_FALSE(rows.empty());
+  EXPECT_EQ(rows.back(), "d joe 250");
+}
+
 // --- Disabled sources.
 
 TEST(Conversation, NothingMoreLeavesADisabledSource) {

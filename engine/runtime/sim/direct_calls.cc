@@ -95,6 +95,13 @@ Result<Endpoint> SimReactor::local_endpoint(int fd) {
   return file->socket->local;
 }
 
+std::uint64_t SimReactor::acknowledged(int fd) {
+  const auto file = machine_.file(fd);
+  if (file == nullptr) return 0;
+  const auto* stream = dynamic_cast<const StreamSocket*>(file->socket.get());
+  return stream == nullptr ? 0 : stream->sent - stream->unread_by_peer;
+}
+
 Result<Endpoint> SimReactor::peer_endpoint(int fd) {
   const auto file = machine_.file(fd);
   if (file == nullptr) return fail_errno(EBADF, "getpeername");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/runtime/reactor.h"
+#include "engine/runtime/send_progress.h"
 #include "engine/runtime/sim/socket.h"
 
 namespace sluice::runtime::sim {
@@ -22,7 +23,7 @@ class Machine;
 /// Misuse that a kernel would not notice is asserted: memory of a zero-copy send changed too early, buffers
 /// returned twice, descriptors closed with an operation in flight, direct I/O off the grid, fixed buffers and
 /// files that do not belong to the operation.
-class SimReactor final : public Reactor {
+class SimReactor final : public Reactor, public SendProgress {
  public:
   static constexpr std::size_t kCompletionsPerPollMax = 256;
 
@@ -54,6 +55,7 @@ class SimReactor final : public Reactor {
   Result<std::size_t> send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) override;
   Result<Datagram> receive_datagram(int fd, std::span<std::byte> into) override;
   Result<Endpoint> local_endpoint(int fd) override;
+  std::uint64_t acknowledged(int fd) override;
   Result<Endpoint> peer_endpoint(int fd) override;
   void shutdown_socket(int fd) override;
   void end_output(int fd) override;

@@ -103,6 +103,7 @@ struct StreamSocket final : Socket, std::enable_shared_from_this<StreamSocket> {
   std::uint64_t attempt = 0;  ///< number of the current connection attempt
   std::weak_ptr<StreamSocket> peer;
   ByteQueue readable;
+  std::uint64_t sent = 0;
   std::size_t unread_by_peer = 0;  ///< bytes sent that the peer has not taken yet
   MonoTime link_free{};            ///< when the bandwidth allows the next byte
   MonoTime last_arrival{};         ///< at the other end, of what was sent so far

@@ -162,6 +162,7 @@ void Network::pump_senders(StreamSocket& socket) {
     if (count != 0) {
       std::vector<std::byte> bytes = copy_of(op.op, op.progress, count);
       op.progress += count;
+      socket.sent += count;
       socket.unread_by_peer += count;
       if (const StreamPtr peer = socket.peer.lock()) {
         transmit(socket, count, [this, peer, moved = std::move(bytes)] { bytes_arrive(peer, moved); });

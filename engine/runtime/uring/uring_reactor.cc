@@ -268,6 +268,12 @@ void prepare_file_op(io_uring_sqe* sqe, const Op& op) {
   if (op.fixed_file >= 0) sqe->flags |= IOSQE_FIXED_FILE;
 }
 
+void reset_connection(int fd) {
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  ::connect(fd, &nobody, sizeof nobody);
+}
+
 }  // namespace
 
 void UringReactor::submit(Op& op) {
@@ -368,6 +374,9 @@ void UringReactor::cancel(Op& op) {
   io_uring_prep_cancel64(sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
   io_uring_sqe_set_data64(sqe, kIgnore);
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  // What the peer has not taken of a zero-copy send lies in the sender's memory, cancelled or not, for as long as
+  // the peer likes. Only the end of the connection sets it free.
+  if (op.kind == OpKind::SendZeroCopy) reset_connection(op.fd);
 }
 
 void UringReactor::finish(Op& op, Completion completion) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/runtime/reactor.h"
+#include "engine/runtime/send_progress.h"
 
 struct io_uring_cqe;
 struct io_uring_sqe;
@@ -38,7 +39,7 @@ struct UringFeatures {
 };
 
 /// Thread: created, run and destroyed on one thread.
-class UringReactor final : public Reactor {
+class UringReactor final : public Reactor, public SendProgress {
  public:
   static constexpr std::uint32_t kFixedFilesMax = 1024;
   static constexpr std::uint32_t kFixedBuffersMax = 1024;
@@ -71,6 +72,7 @@ class UringReactor final : public Reactor {
   Result<std::size_t> send_datagram(int fd, std::span<const std::byte> bytes, const Endpoint* to) override;
   Result<Datagram> receive_datagram(int fd, std::span<std::byte> into) override;
   Result<Endpoint> local_endpoint(int fd) override;
+  std::uint64_t acknowledged(int fd) override;
   Result<Endpoint> peer_endpoint(int fd) override;
   void shutdown_socket(int fd) override;
   void end_output(int fd) override;

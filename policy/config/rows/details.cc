@@ -85,7 +85,7 @@ constexpr auto kDifferences = std::to_array<Detail>({
     {in(Scope::Domain), "reroute-to-virtual-mta", "pools are allowed as in 5.0r5; older versions take virtual MTAs only"},
     {in(Scope::Domain), "backoff-reroute-to-virtual-mta", "pools are allowed as in 5.0r5; older versions take virtual MTAs only"},
     {in(Scope::Domain), "bounce-upon-no-mx", "a null MX (RFC 7505) bounces in any case"},
-    {in(Scope::Domain), "mx-connection-attempts", "PowerMTA shows it without describing it; here it counts connections tried until the queue goes into retry"},
+    {in(Scope::Domain), "mx-connection-attempts", "PowerMTA shows it without describing it; here it counts connections tried until the queue goes into retry; the next run goes on behind them"},
     {in(Scope::MxRollupList), "mx", "a domain without an answer from DNS waits for one; PowerMTA does not say what it does"},
     {in(Scope::Pool), "virtual-mta", "PowerMTA goes strictly round; weight=N is Sluice's"},
     {in(Scope::Spool), "min-free-space", "PowerMTA's default is 0; 0 keeps nothing free"},

@@ -209,8 +209,8 @@ void append_retry(std::vector<Directive>& out) {
                                           {.since = Since::Extension}));
   add(out, one<&D::connect_timeout>("connect-timeout", "time for the TCP connection", {.min = 1}));
   add(out, one<&D::smtp_greeting_timeout>("smtp-greeting-timeout", "time for the greeting", {.min = 1}));
-  add(out, one<&D::data_send_timeout>("data-send-timeout",
-                                      "time for the receiver to take a piece of the body", {.min = 1}));
+  add(out, one<&D::data_send_timeout>(
+               "data-send-timeout", "time for the receiver to take a byte, and for each 64 KiB", {.min = 1}));
   add(out, one<&D::smtp_data_termination_timeout>("smtp-data-termination-timeout",
                                                   "time for the reply to the final dot", {.min = 1}));
   add(out, one<&D::smtp_multiple_line_response_timeout>("smtp-multiple-line-response-timeout",

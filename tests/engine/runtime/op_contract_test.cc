@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/runtime/send_progress.h"
 #include "tests/engine/runtime/contract_parts.h"
 
 namespace sluice::runtime {
@@ -188,6 +189,45 @@ Task<void> zero_copy(Reactor& reactor) {
   EXPECT_EQ(got, went ? text : "");
 }
 TEST_P(InEitherWorld, ZeroCopySendsHaveTwoCompletions) { run(zero_copy(env.reactor())); }
+
+Task<void> cancels_zero_copy(Reactor& reactor) {
+  Pair pair = co_await connected_pair(reactor);
+  const std::string much(32 << 20, 'x');  // more than all buffers between the two
+  Recorded send;
+  send.kind = OpKind::SendZeroCopy;
+  send.fd = pair.client.fd();
+  send.data = reinterpret_cast<std::byte*>(const_cast<char*>(much.data()));
+  send.size = much.size();
+  reactor.submit(send);
+  co_await sleep_for(reactor, 50ms);
+  if (!send.in_flight) co_return;  // not supported here
+  reactor.cancel(send);
+  const MonoTime begin = reactor.now();
+  while (send.in_flight && reactor.now() - begin < 5s) co_await sleep_for(reactor, 1ms);
+  EXPECT_FALSE(send.in_flight) << "the peer that does not read holds the sender's memory";
+  while (send.in_flight) co_await sleep_for(reactor, 1ms);
+}
+TEST_P(InEitherWorld, ACancelledZeroCopySendLetsGoOfItsMemory) { run(cancels_zero_copy(env.reactor())); }
+
+Task<void> reports_progress(Reactor& reactor) {
+  Pair pair = co_await connected_pair(reactor);
+  auto* progress = dynamic_cast<SendProgress*>(&reactor);
+  EXPECT_NE(progress, nullptr);
+  if (progress == nullptr) co_return;
+  const std::uint64_t before = progress->acknowledged(pair.client.fd());
+  EXPECT_TRUE((co_await pair.client.send(std::string(1000, 'x'))).has_value());
+  std::string got;
+  while (got.size() < 1000) {
+    const auto piece = co_await pair.server.receive();
+    EXPECT_TRUE(piece.has_value());
+    if (!piece) co_return;
+    got.append(piece->bytes().size(), 'x');
+  }
+  co_await sleep_for(reactor, 10ms);
+  EXPECT_EQ(progress->acknowledged(pair.client.fd()) - before, 1000u);
+  EXPECT_EQ(progress->acknowledged(987'654), 0u);
+}
+TEST_P(InEitherWorld, ASenderLearnsWhatTheOtherSideHasTaken) { run(reports_progress(env.reactor())); }
 
 Task<void> stream_zero_copy(Reactor& reactor) {
   Pair pair = co_await connected_pair(reactor);
