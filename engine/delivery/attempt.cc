@@ -92,7 +92,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   skip_host_ = false;
   used_up_ = false;
   patience_ = {};
-  sent_ = 0;
+  sent_before_ = stream_.sent_bytes();
   lost_patience_ = false;
   stream_.clear_deadline();  // a proxy's
   goes_otherwise_ = false;

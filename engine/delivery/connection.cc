@@ -238,16 +238,20 @@ void Connection::take_in(const Result<runtime::ReceivedBytes>& input) {
   patience_.hears(client_->replies(), client_->in_reply(), reactor_.now());
 }
 
-/// Takes what has come while a send is under way; the machine hears of it behind the send.
+/// Takes what has come while a send was under way; the machine hears of it behind the send, and of how much had
+/// left when it came.
 void Connection::keep_input() {
   while (kept_.size() < kKeptInputMax) {
     std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
     if (!input) return;
     const bool is_end = !*input || (*input)->bytes().empty();
-    kept_.push_back({std::move(*input), sent_});
+    const std::uint64_t sent = *input ? (*input)->sent_before() - sent_before_ : sent_bytes();
+    kept_.push_back({std::move(*input), is_end ? sent_bytes() : sent});
     if (is_end) return;
   }
 }
+
+std::uint64_t Connection::sent_bytes() const { return stream_.sent_bytes() - sent_before_; }
 
 void Connection::connection_ended(std::string why) {
   lost_why_ = std::move(why);
@@ -264,7 +268,7 @@ runtime::Task<void> Connection::send_output() {
         {const_cast<std::byte*>(room[i].data()), room[i].size()});  // iovec has no const; send only reads
     total += room[i].size();
   }
-  const std::uint64_t before = sent_;
+  const std::uint64_t before = sent_bytes();
   sending_ = true;
   patience_.sends(total, taken_by_host(), settings_->data_send_timeout, reactor_.now());
   watch_until(patience_.next_look(reactor_.now()));
@@ -287,12 +291,14 @@ runtime::Task<void> Connection::send_output() {
     co_await sends_.join();
   }
   sending_ = false;
+  if (!lost_patience_) keep_input();
   // Whatever came while bytes were still leaving answers none of them.
   std::uint64_t told = before;
   for (const Kept& one : kept_) {
     if (client_->is_over()) break;
-    client_->consumed(one.sent - told);
-    told = one.sent;
+    const std::uint64_t sent_then = std::max(one.sent, told);
+    client_->consumed(sent_then - told);
+    told = sent_then;
     take_in(one.input);
   }
   kept_.clear();
@@ -327,8 +333,6 @@ runtime::Task<Status> Connection::send_parts() {
     const bool is_first = large == left.begin();
     const bool spare = is_first && dispatcher_.zero_copy_pays() && large->iov_len >= kZeroCopyBytesMin;
     const auto now = left.first(is_first ? 1 : static_cast<std::size_t>(large - left.begin()));
-    std::uint64_t bytes = 0;
-    for (const iovec& one : now) bytes += one.iov_len;
     if (spare) {
       const auto sent =
           co_await stream_.send_zero_copy({static_cast<const std::byte*>(large->iov_base), large->iov_len});
@@ -339,7 +343,6 @@ runtime::Task<Status> Connection::send_parts() {
       const Status sent = co_await stream_.send(now);
       if (!sent) co_return sent;
     }
-    sent_ += bytes;
     left = left.subspan(now.size());
   }
   co_return Status();

@@ -135,6 +135,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void read_input();
   void take_in(const Result<runtime::ReceivedBytes>& input);
   void keep_input();
+  /// Of this conversation, that have left for sure.
+  [[nodiscard]] std::uint64_t sent_bytes() const;
   void next_guest(bool stays);
   runtime::Task<void> send_output();
   runtime::Task<Status> send_parts();
@@ -227,7 +229,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     std::uint64_t sent;  // bytes that had left then
   };
   std::vector<Kept> kept_;  // came during a long send
-  std::uint64_t sent_ = 0;  // bytes of this connection that have left for sure
+  std::uint64_t sent_before_ = 0;  // what the stream had sent before the conversation: to a proxy
   bool sending_ = false;
   bool lost_patience_ = false;
   runtime::Stream stream_;

@@ -47,6 +47,7 @@ struct Stream::State final : BufferKeeper {
   std::coroutine_handle<> receiver;
   std::coroutine_handle<> sender;
   std::int32_t send_result = 0;
+  std::uint64_t sent = 0;
   bool zero_copy_sent = false;  // the first of two completions has come
   bool was_copied = false;
   Wakeup* wakeup = nullptr;
@@ -106,7 +107,7 @@ struct Stream::State final : BufferKeeper {
     ReceivedBytes bytes;
     if (completion.has_buffer) {
       bytes = ReceivedBytes(self->reactor, completion.buffer_id,
-                            completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0);
+                            completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0, self->sent);
     }
     if (completion.result > 0) {
       if (!self->orphaned) self->add_input(std::move(bytes));
@@ -132,6 +133,7 @@ struct Stream::State final : BufferKeeper {
       self->was_copied = completion.result == Op::kCopied;
     } else {
       self->send_result = completion.result;
+      if (completion.result > 0) self->sent += static_cast<std::uint64_t>(completion.result);
       self->zero_copy_sent = completion.more;
     }
     if (completion.more) return;
@@ -320,6 +322,8 @@ Task<Status> Stream::send(std::span<iovec> parts) {
   }
   co_return Status();
 }
+
+std::uint64_t Stream::sent_bytes() const { return state_->sent; }
 
 void Stream::set_deadline(MonoTime time) {
   state_->deadline_at = time;

@@ -18,16 +18,18 @@ namespace sluice::runtime {
 class ReceivedBytes {
  public:
   ReceivedBytes() = default;
-  ReceivedBytes(Reactor& reactor, std::uint16_t buffer, std::size_t size)
-      : reactor_(&reactor), buffer_(buffer), size_(size) {}
+  ReceivedBytes(Reactor& reactor, std::uint16_t buffer, std::size_t size, std::uint64_t sent_before)
+      : reactor_(&reactor), sent_before_(sent_before), buffer_(buffer), size_(size) {}
   ReceivedBytes(ReceivedBytes&& other) noexcept
       : reactor_(std::exchange(other.reactor_, nullptr)),
         own_(std::move(other.own_)),
+        sent_before_(other.sent_before_),
         buffer_(other.buffer_),
         size_(other.size_) {}
   ReceivedBytes& operator=(ReceivedBytes&& other) noexcept {
     std::swap(reactor_, other.reactor_);
     std::swap(own_, other.own_);
+    std::swap(sent_before_, other.sent_before_);
     std::swap(buffer_, other.buffer_);
     std::swap(size_, other.size_);
     return *this;
@@ -42,10 +44,13 @@ class ReceivedBytes {
   }
   /// Gives the buffer back and keeps a copy. Without memory for one everything stays as it is.
   void move_out() noexcept;
+  /// Stream::sent_bytes() when they arrived.
+  [[nodiscard]] std::uint64_t sent_before() const { return sent_before_; }
 
  private:
   Reactor* reactor_ = nullptr;
   std::unique_ptr<std::byte[]> own_;
+  std::uint64_t sent_before_ = 0;
   std::uint16_t buffer_ = 0;
   std::size_t size_ = 0;
 };
@@ -119,6 +124,9 @@ class Stream {
   enum class ZeroCopy : std::uint8_t { Spared, Copied };
   [[nodiscard]] Task<Result<ZeroCopy>> send_zero_copy(std::span<const std::byte> bytes);
 
+  /// How much the kernel has taken of all sends so far. Of send_zero_copy() it counts as soon as it is on its
+  /// way, while the answer still waits for the memory.
+  [[nodiscard]] std::uint64_t sent_bytes() const;
   /// Ends operations under way and later ones with Timeout at `time`. Cheap to move forward for every
   /// message.
   void set_deadline(MonoTime time);
