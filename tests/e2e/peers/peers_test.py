@@ -265,9 +265,10 @@ class Peers(unittest.TestCase):
         self.assertIn(f"the spool {second} was in use and is empty now", unmounted.stderr)
         os.rename(second + ".away", second)
         self.place.start_daemon()
-        # A second server on the same spools, with a socket and a port of its own.
+        # A second server on the same spools, with a socket, a log and a port of its own.
         self.place.write("other.conf", two.replace(f"run-dir {self.place.folder}", f"run-dir {self.place.folder}/other")
-                         .replace(f"127.0.0.1:{self.place.smtp_port}", f"127.0.0.1:{free_port()}"))
+                         .replace(f"127.0.0.1:{self.place.smtp_port}", f"127.0.0.1:{free_port()}")
+                         .replace(f"log-file {self.place.folder}/log", f"log-file {self.place.folder}/other.log"))
         twice = self.run_command(sluiced, "--config", f"{self.place.folder}/other.conf")
         self.assertEqual(twice.returncode, 1)
         self.assertIn("another sluiced is running with the spool", twice.stderr)
