@@ -69,7 +69,8 @@ TEST(Damage, AFinalRecordNamesItsRecipientWhateverTheMessageHasLost) {
         std::size_t at = bytes.find('<' + mail.id + "@sim>");
         if (at == std::string::npos) continue;
         ++hurt;
-        if (seed == 2) at = bytes.rfind(mail.recipients.front(), at);
+        if (seed == 2) at = bytes.find(mail.recipients.front(), at);  // the kept header stands before it
+        ASSERT_NE(at, std::string::npos);
         scenario.world.disk().flip_bit(path, at + 2, 0);
       }
     }
@@ -99,9 +100,10 @@ TEST(Damage, AFinalRecordNamesItsRecipientWhateverTheMessageHasLost) {
 struct Delivered : Scenario {
   explicit Delivered(std::uint64_t seed) : Scenario(seed) {
     EXPECT_TRUE(boot());
-    open_receivers({});
     Injected injected;
     take_in(mails(20, "sent"), injected);
+    // Only now: the journals end with endings. A reception that is lost is found again in the messages.
+    open_receivers({});
     EXPECT_TRUE(drain(1h));
     close();
     receivers.clear();

@@ -246,7 +246,7 @@ TEST_F(StorageTest, ReadersSeeEveryEventOnceAcrossRestarts) {
   for (const MessageId id : ids) {
     for (std::uint32_t recipient : {0u, 1u}) {
       const std::string rcpt = recipient == 0 ? "a@x.example" : "b@x.example";
-      EXPECT_EQ(all.count({EventKind::Received, id, recipient, rcpt}), 1u);
+      EXPECT_EQ(all.count({EventKind::Received, id, recipient, rcpt, "sender@example.org", "job7"}), 1u);
       EXPECT_EQ(all.count({recipient == 0 ? EventKind::Delivered : EventKind::Bounced, id, recipient,
                            "user@example.com"}), 1u);
     }
