@@ -65,9 +65,11 @@ void Connection::host_answered() {
 void Connection::finish() {
   finishing_ = true;
   dispatcher_.withdraw(*this);  // nobody hands it work any more
-  if (!ready_) {
+  // A host that has not greeted yet has nothing of ours; one that has refused us is told goodbye.
+  const bool takes_leave = client_ && client_->phase() == net::ClientPhase::Quit;
+  if (!ready_ && !takes_leave) {
     way_.stop();
-    if (stream_) stream_.abort();  // a host that has not greeted yet has nothing of ours
+    if (stream_) stream_.abort();
   }
   stop_checks();
   wakeup_.set();

@@ -11,6 +11,7 @@
 namespace sluice::delivery {
 
 /// Times one connection's waits. Pure: no clock, no timer.
+/// Thread:   one shard, that of the connection.
 ///
 ///   a reply    silence: the phase's time-out (smtp-greeting-timeout, smtp-data-termination-timeout,
 ///              else smtp-multiple-line-response-timeout), from when it was waited for, or its last byte;

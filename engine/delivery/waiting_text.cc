@@ -42,8 +42,12 @@ std::string Dispatcher::why_waiting(const queue::Queue& queue) const {
       return "next connection in " + seconds_text(queue.connect_not_before - now);
     return {};
   }
-  if (const auto due = queue.next_wake(); due && *due > now && queue.taken() == 0)
-    return std::to_string(queue.waiting()) + " recipient(s) in retry, next in " + seconds_text(*due - now);
+  if (const auto due = queue.next_wake(); due && *due > now && queue.taken() == 0) {
+    std::string out =
+        std::to_string(queue.waiting()) + " recipient(s) in retry, next in " + seconds_text(*due - now);
+    if (!queue.events().empty()) out += "; last error: " + queue.events().front().text;
+    return out;
+  }
   return {};
 }
 

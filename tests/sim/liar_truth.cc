@@ -111,7 +111,8 @@ void check_liar_world(LiarWorld& world) {
   }
   for (std::size_t i = 0; i < world.visits().size(); ++i) {
     EXPECT_LE(world.visits()[i].stuck_most, kStuckMost)
-        << seed << "connection " << i << " without a time-out";
+        << seed << "connection " << i << " without a time-out:\n"
+        << world.visits()[i].transcript;
   }
   std::map<std::string, MonoTime> arrived;
   for (const Attempt& one : world.scenario().ledger.tried) arrived.try_emplace(one.recipient, one.time);

@@ -73,6 +73,8 @@ std::string ending_of(const Mail& mail) {
 LiarWorld::LiarWorld(std::uint64_t seed, bool with_liars)
     : with_liars_(with_liars), scenario_(seed, kLiarConfig), chance_(net::test::Random(seed).branch(77)) {
   scenario_.extra_zone = liar_zone;
+  // As in production: mail for one host does not wait for the buffers of what others are slow to read.
+  scenario_.storage.reader.overflow_bytes = 4 * kMiB;
   scenario_.open_receivers({});
   for (std::uint8_t i = 1; i <= kHosts; ++i) {
     scenario_.world.network().set_link(Cidr(host_address(i), 32),

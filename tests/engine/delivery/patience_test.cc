@@ -92,7 +92,8 @@ TEST(Patience, AReaderIsGivenUpWhenItStopsOrCrawls) {
       EXPECT_TRUE(silent || now - kStart >= whole);
       EXPECT_LE(now - last, 46s);
       EXPECT_LE(now - kStart, whole + 6s);
-      if (!silent) EXPECT_LT(speed * 40, 2 * Patience::kPieceBytes);
+      // One that stops too late for its silence to end first may have been fast.
+      if (!silent && stops > bytes) EXPECT_LT(speed * 40, 2 * Patience::kPieceBytes);
     } else {
       EXPECT_LT(now - kStart, whole + 6s);
     }
