@@ -319,6 +319,8 @@ void Client::take_data(Slot& now, const SmtpReply& reply) {
     if (now.accepted > 0) queue_body(now);
     return queue_dot(now);
   }
+  // Every server knows DATA: one that does not, behind a recipient it has taken, has lost step.
+  if (now.accepted > 0 && is_unknown_command(reply)) return protocol_error("DATA refused as a command");
   if (now.accepted > 0) decide(now, ClientPhase::Data, reply);
   if (ends_with(reply, ClientPhase::Data)) return;
   ask_for_proof(now);
