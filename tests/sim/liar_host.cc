@@ -101,6 +101,10 @@ class LiarHost::Visit {
     }
     LiarVisit& visit = host_.visits_[number_];
     if (is_timed() && !host_.stopped_) note_progress();
+    if (ended_ && peer_.reads() && !came_.empty()) {  // a slow reader comes to what lies before the end, too
+      note("C", came_);
+      peer_.feed(came_);
+    }
     note("-", ended_ ? "the client has gone" : peer_.is_gone() ? "left" : "given up");
     visit.unsure = peer_.is_unsure();
     visit.said_quit = peer_.heard_quit();
