@@ -240,6 +240,9 @@ TEST(LimitReloads, ReturnedVolumeWakesWhoWaitsForIt) {
     EXPECT_EQ(run.seen().messages.size(), 1u) << "what is under way may be delivered yet";
     run.scenario.world.run_until([&run] { return run.seen().messages.size() == 2; }, 5min);
     EXPECT_EQ(run.seen().messages.size(), 2u) << "it came back after four minutes";
+    // What hangs between the two hosts ends with them.
+    run.scenario.world.network().set_host(*Cidr::parse("10.1.0.1"), runtime::sim::HostState::Up);
+    run.run_for(1min);
     run.scenario.close();
   }
 }
