@@ -385,11 +385,4 @@ AccountingWriter::Counters AccountingWriter::counters() const {
   return out;
 }
 
-Task<TimeZone> read_local_zone(runtime::Reactor& reactor) {
-  const Result<std::string> bytes =
-      co_await runtime::read_small_file(reactor, "/etc/localtime", TimeZone::kFileBytesMax);
-  if (!bytes) co_return TimeZone();
-  co_return TimeZone::parse_tzif(std::as_bytes(std::span(*bytes))).value_or(TimeZone());
-}
-
 }  // namespace sluice::accounting

@@ -225,7 +225,4 @@ class AccountingWriter {
   runtime::TaskGroup group_;
 };
 
-/// The zone of /etc/localtime; UTC when there is none or it cannot be read.
-[[nodiscard]] runtime::Task<TimeZone> read_local_zone(runtime::Reactor& reactor);
-
 }  // namespace sluice::accounting

@@ -16,14 +16,14 @@ std::optional<Duration> Dispatcher::time_to_delay_report(const queue::Queue& que
   if (!item.message->flags().has(spool::MessageFlags::kNotifyDelay)) return std::nullopt;
   const auto every = queue.settings->notify_of_delay_every;
   if (!every || *every <= Duration{0}) return std::nullopt;
-  const Duration age = std::max<Duration>(Duration{0}, reactor_.wall_now() - item.message->received());
+  const Duration age = std::max<Duration>(Duration{0}, reactor_.lasting_now() - item.message->received());
   return *every - age % *every;
 }
 
 std::optional<Duration> Dispatcher::report_delays(queue::Queue& queue) {
-  const WallTime wall = reactor_.wall_now();
+  const WallTime now = reactor_.lasting_now();
   const auto every = queue.settings->notify_of_delay_every;
-  const WallTime before = std::exchange(queue.delays_reported, wall);
+  const WallTime before = std::exchange(queue.delays_reported, now);
   if (!every || *every <= Duration{0}) return std::nullopt;
   std::optional<Duration> next;
   queue::Batch late;
@@ -36,7 +36,7 @@ std::optional<Duration> Dispatcher::report_delays(queue::Queue& queue) {
     const auto multiples = [&](WallTime at) {
       return std::max<Duration>(Duration{0}, at - received) / *every;
     };
-    return multiples(wall) > multiples(before);
+    return multiples(now) > multiples(before);
   });
   if (!late.empty()) {
     Failure last{{4, 0, 0}, "smtp;waiting for another attempt"};

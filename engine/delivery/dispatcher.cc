@@ -18,6 +18,7 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       settler_(settler),
       items_(items),
       shared_(shared),
+      pauses_(shared.pauses),
       gatekeeper_(
           reactor, settler, shared,
           [this](queue::Queue& queue) { reactor_.arm(queue.timer, reactor_.now()); },
@@ -83,10 +84,20 @@ queue::Queue& Dispatcher::queue_for(std::string_view domain, std::string_view vm
   modes_.recall(made, shared_.remembered);
   recall_standing(made);
   gatekeeper_.begin(made);
-  made.paused = shared_.remembered.take_pause(made.name());
+  made.paused = pauses_->is_paused(made.name());
   find_place(made);
   made.is_stand_in = made.vmta_exists && awaits_others(made);
   return made;
+}
+
+void Dispatcher::recall(std::string_view name) {
+  const std::size_t slash = name.find('/');
+  if (slash == std::string_view::npos) return;
+  const std::string_view domain = name.substr(0, slash);
+  const auto vmta = snapshot_->config->find_vmta(name.substr(slash + 1));
+  if (snapshot_->home_of(vmta.value_or(config::kDefaultVmta), domain) != reactor_.shard()) return;
+  std::ignore =
+      queue_for(domain, vmta ? std::string_view(snapshot_->identity(*vmta).name) : name.substr(slash + 1));
 }
 
 void Dispatcher::enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta) {

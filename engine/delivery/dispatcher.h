@@ -117,6 +117,9 @@ class Dispatcher {
   /// Puts the configuration in force: queues get their new settings and limits at once and go to the shard
   /// they belong to; connections follow where they can and end after their present mail where they cannot.
   void set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot);
+  /// Makes the queue `name` if it is this shard's, so that what it is remembered for is seen and can be taken back
+  /// before its next mail comes. After set_snapshot(), before start().
+  void recall(std::string_view name);
   /// Adds a recipient to the queue `domain/vmta`; `domain` in lower case, `vmta` as the configuration spells
   /// it. A VMTA that has gone meanwhile: the recipient bounces.
   void enqueue(const Arrival& arrival, std::string_view domain, std::string_view vmta);
@@ -131,7 +134,8 @@ class Dispatcher {
   [[nodiscard]] auto join() { return tasks_.join(); }
 
   // --- Commands. `pattern`: "domain[/vmta]" with `*` on either side. They answer how many queues matched.
-  std::size_t pause(std::string_view pattern, bool paused);
+  /// What is paused from now on, here as on all shards; only queues that match `pattern` may be concerned.
+  std::size_t set_pauses(std::shared_ptr<const queue::PauseRules> pauses, std::string_view pattern);
   std::size_t schedule(std::string_view pattern, bool also_recipients);
   /// The next connection of a queue that matches writes down what it does; the queues' retry waits end, so
   /// that there is one soon. nullptr: no queue matches. drop_trace() when nobody reads any more.
@@ -153,6 +157,8 @@ class Dispatcher {
                                                    RecipientSlice from, std::size_t most);
   /// Gives queued recipients another priority, until the next start; answers how many.
   [[nodiscard]] runtime::Task<std::uint64_t> set_priority(RecipientFilter filter, std::uint8_t priority);
+  /// The calendar clock was set, and delivery windows are calendar time.
+  void clock_was_set();
   /// Jobs are no longer paused (spool::JobTable::pause): their recipients go on.
   void release_parked();
   [[nodiscard]] const queue::QueueTable& queues() const { return queues_; }
@@ -425,6 +431,7 @@ class Dispatcher {
   queue::SharedState& shared_;
   std::shared_ptr<const queue::Snapshot> snapshot_;
   std::shared_ptr<config::DomainSettingsCache> settings_;
+  std::shared_ptr<const queue::PauseRules> pauses_;
   queue::QueueTable queues_;
   Gatekeeper gatekeeper_;
   QueueModes modes_;
@@ -460,7 +467,7 @@ class Dispatcher {
     std::uint32_t priority = 0;
     MonoTime until{};
   };
-  Search searched_;  // the last search for connections that make room
+  Search searched_;        // the last search for connections that make room
   bool sweeping_ = false;  ///< going over all queues: none may be removed
 };
 

@@ -57,7 +57,7 @@ void Gatekeeper::set_gate(queue::RateGate& gate, queue::RateGate& kept, const co
     kept.bucket->set_rate(*rate);
   } else {
     kept = {std::make_shared<TokenBucket>(*rate), std::move(key)};
-    shared_.remembered.restore(*kept.bucket, kept.key, reactor_.now(), reactor_.wall_now());
+    shared_.remembered.restore(*kept.bucket, kept.key, reactor_.now(), reactor_.lasting_now());
   }
   gate = kept;
 }
@@ -70,7 +70,7 @@ void Gatekeeper::set_gate(queue::VolumeGateRef& gate, queue::VolumeGateRef& kept
     kept->budget.set_rate(reactor_.now(), rate->bytes.raw(), rate->per);
   } else {
     kept = std::make_shared<queue::VolumeGate>(*rate, std::move(key));
-    shared_.remembered.restore(kept->budget, kept->key, reactor_.now(), reactor_.wall_now());
+    shared_.remembered.restore(kept->budget, kept->key, reactor_.now(), reactor_.lasting_now());
   }
   gate = kept;
 }
@@ -117,8 +117,8 @@ void Gatekeeper::join_domain(queue::Queue& queue, const ModeLimits& limits) {
   const std::size_t keeper = keeper_of(queue.domain());
   const queue::SharedGates::Request request{limits, snapshot_->number};
   if (peers_[keeper] == this) {
-    joined(queue,
-           domains_.join(queue.domain(), request, reactor_.now(), reactor_.wall_now(), shared_.remembered));
+    joined(queue, domains_.join(queue.domain(), request, reactor_.now(), reactor_.lasting_now(),
+                                shared_.remembered));
     return;
   }
   if (asks_.size() <= keeper) asks_.resize(keeper + 1);
@@ -144,7 +144,7 @@ void Gatekeeper::send_asks(std::size_t keeper) {
 void Gatekeeper::answer(std::vector<Ask> asks, Gatekeeper& who, std::size_t keeper) {
   for (Ask& one : asks)
     one.joined =
-        domains_.join(one.domain, one.request, reactor_.now(), reactor_.wall_now(), shared_.remembered);
+        domains_.join(one.domain, one.request, reactor_.now(), reactor_.lasting_now(), shared_.remembered);
   reactor_.send_to(who.reactor_.shard(), [&who, keeper, asks = std::move(asks)]() mutable {
     for (Ask& one : asks) {
       queue::Queue* queue = who.find_(one.domain, one.vmta);
@@ -248,7 +248,7 @@ MonoTime Gatekeeper::owed_until(const queue::Queue& queue, MonoTime now) {
 }
 
 void Gatekeeper::remember(const queue::RateGate& gate) {
-  const auto value = queue::Remembered::value_of(*gate.bucket, reactor_.now(), reactor_.wall_now());
+  const auto value = queue::Remembered::value_of(*gate.bucket, reactor_.now(), reactor_.lasting_now());
   if (value) settler_.remember(gate.key, *value);
 }
 
@@ -257,7 +257,7 @@ void Gatekeeper::remember(queue::VolumeGate& gate) {
   const std::int64_t stretch =
       reactor_.now().time_since_epoch().count() / (gate.budget.per().count() / slot + 1);
   if (gate.noted.exchange(stretch, std::memory_order_relaxed) == stretch) return;
-  const auto value = queue::Remembered::value_of(gate.budget, reactor_.now(), reactor_.wall_now());
+  const auto value = queue::Remembered::value_of(gate.budget, reactor_.now(), reactor_.lasting_now());
   if (value) settler_.remember(gate.key, *value);
 }
 

@@ -220,6 +220,7 @@ void Dispatcher::take_over(std::unique_ptr<queue::Queue> queue) {
     gatekeeper_.leave(*here);
     here->inherit(*queue);
   }
+  here->paused = pauses_->is_paused(here->name());
   here->bring_together();
   apply_settings(*here);
   find_place(*here);

@@ -44,19 +44,20 @@ void QueueModes::set_listeners(Notify notify, Log log) {
 void QueueModes::recall(queue::Queue& queue, queue::Remembered& remembered) {
   using queue::Remembered;
   const MonoTime now = dispatcher_.reactor().now();
-  const WallTime wall_now = dispatcher_.reactor().wall_now();
+  const WallTime lasting_now = dispatcher_.reactor().lasting_now();
   const std::string name = queue.name();
-  queue.mode = ModeState::decode(remembered.take(Remembered::mode_key(name)), now, wall_now);
-  queue.shut = ShutSources::decode(remembered.take(Remembered::shut_key(name)), now, wall_now);
+  queue.mode = ModeState::decode(remembered.take(Remembered::mode_key(name)), now, lasting_now);
+  queue.shut = ShutSources::decode(remembered.take(Remembered::shut_key(name)), now, lasting_now);
   const std::string pace = remembered.take(Remembered::pace_key(name));
-  if (queue.pacing) *queue.pacing = Pacing::decode(pace, now, wall_now);
+  if (queue.pacing) *queue.pacing = Pacing::decode(pace, now, lasting_now);
   const std::string retry = remembered.take(Remembered::retry_key(name));
-  if (const auto until = decode_time(retry, now, wall_now); until && *until) {
+  if (const auto until = decode_time(retry, now, lasting_now); until && *until) {
     queue.retry_until = std::min(**until, now + kRetryMax);
     queue.stored_retry = true;
   }
   if (queue.mode.in_backoff())
-    queue.note_mode(wall_now, "backoff, from before the start: " + queue.mode.reason());
+    queue.note_mode(dispatcher_.reactor().wall_now(),
+                    "backoff, from before the start: " + queue.mode.reason());
   recheck_sources(queue);
 }
 
@@ -183,7 +184,7 @@ void QueueModes::enter_backoff(queue::Queue& queue, ModeState::Entry entry) {
   } else if (queue.mode.ends_at() != before) {
     runtime::Reactor& reactor = dispatcher_.reactor();
     dispatcher_.settler().remember(queue::Remembered::mode_key(queue.name()),
-                                   queue.mode.encode(reactor.now(), reactor.wall_now()));
+                                   queue.mode.encode(reactor.now(), reactor.lasting_now()));
   }
 }
 
@@ -191,7 +192,7 @@ void QueueModes::mode_changed(queue::Queue& queue) {
   runtime::Reactor& reactor = dispatcher_.reactor();
   const bool backoff = queue.mode.in_backoff();
   dispatcher_.settler().remember(queue::Remembered::mode_key(queue.name()),
-                                 queue.mode.encode(reactor.now(), reactor.wall_now()));
+                                 queue.mode.encode(reactor.now(), reactor.lasting_now()));
   // The other list of intervals begins at its beginning, and a loop is looked for anew.
   queue.retry_index = 0;
   queue.reroute_loops = false;
@@ -211,7 +212,7 @@ void QueueModes::mode_changed(queue::Queue& queue) {
 void QueueModes::pace_changed(queue::Queue& queue) {
   runtime::Reactor& reactor = dispatcher_.reactor();
   dispatcher_.settler().remember(queue::Remembered::pace_key(queue.name()),
-                                 queue.pacing->encode(reactor.now(), reactor.wall_now()));
+                                 queue.pacing->encode(reactor.now(), reactor.lasting_now()));
   dispatcher_.limits_changed(queue);
 }
 
@@ -238,7 +239,7 @@ void QueueModes::recheck_sources(queue::Queue& queue) {
 void QueueModes::shut_changed(queue::Queue& queue, std::string event) {
   runtime::Reactor& reactor = dispatcher_.reactor();
   dispatcher_.settler().remember(queue::Remembered::shut_key(queue.name()),
-                                 queue.shut.encode(reactor.now(), reactor.wall_now()));
+                                 queue.shut.encode(reactor.now(), reactor.lasting_now()));
   const bool before = queue.all_shut;
   recheck_sources(queue);
   const std::string line = "Queue " + queue.name() + ": " + event;

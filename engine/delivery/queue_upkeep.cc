@@ -54,7 +54,7 @@ void Dispatcher::rest(queue::Queue& queue, QueueFailureKind kind, std::optional<
   ++queue.retry_index;
   queue.stored_retry = true;
   settler_.remember(queue::Remembered::retry_key(queue.name()),
-                    encode_time(queue.retry_until, now, reactor_.wall_now()));
+                    encode_time(queue.retry_until, now, reactor_.lasting_now()));
   consider(queue);
 }
 
@@ -83,7 +83,7 @@ void Dispatcher::expects_expiry(queue::Queue& queue, const queue::Item& item) {
 
 void Dispatcher::expire_old(queue::Queue& queue) {
   const MonoTime now = reactor_.now();
-  const WallTime wall_now = reactor_.wall_now();
+  const WallTime lasting_now = reactor_.lasting_now();
   const RetryRules rules = retry_rules_of(*queue.settings, queue.mode.mode());
   queue::Batch old;
   Duration least = rules.bounce_after;
@@ -93,7 +93,7 @@ void Dispatcher::expire_old(queue::Queue& queue) {
       if (left > Duration{0}) least = std::min(least, left);
       return left == Duration{0};
     }
-    const Duration age = wall_now - item.message->received();
+    const Duration age = lasting_now - item.message->received();
     if (is_expired(rules, age)) return true;
     least = std::min(least, time_to_expiry(rules, age));
     return false;
@@ -145,7 +145,7 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
     queue.take(batch, std::min<std::size_t>(left, 100));
     if (batch.empty()) break;  // the rest belongs to paused jobs
     left -= batch.size();
-    if (reactor_.wall_now() - batch.front()->message->received() < older_than) {
+    if (reactor_.lasting_now() - batch.front()->message->received() < older_than) {
       younger.insert(younger.end(), batch.begin(), batch.end());
       continue;
     }
@@ -252,11 +252,12 @@ std::size_t Dispatcher::for_matching(std::string_view pattern, Act&& act) {
   return found.size();
 }
 
-std::size_t Dispatcher::pause(std::string_view pattern, bool paused) {
-  return for_matching(pattern, [this, paused](queue::Queue& queue) {
-    queue.paused = paused;
-    settler_.remember(queue::Remembered::pause_key(queue.name()), paused ? "1" : "");
-    consider(queue);
+std::size_t Dispatcher::set_pauses(std::shared_ptr<const queue::PauseRules> pauses,
+                                   std::string_view pattern) {
+  pauses_ = std::move(pauses);
+  return for_matching(pattern, [this](queue::Queue& queue) {
+    const bool before = std::exchange(queue.paused, pauses_->is_paused(queue.name()));
+    if (before != queue.paused) consider(queue);
   });
 }
 

@@ -35,7 +35,7 @@ class Remover final : public RecipientVisitor {
 
 class Lister final : public RecipientVisitor {
  public:
-  Lister(std::size_t most, MonoTime now) : most_(most), now_(now) {}
+  Lister(std::size_t most, const runtime::Reactor& reactor) : most_(most), reactor_(reactor) {}
   Next visit(queue::Queue& queue, queue::Item& item, const spool::MessageView* message) override {
     if (found.size() >= most_) return Next::Stop;
     ListedRecipient& one = found.emplace_back();
@@ -44,12 +44,12 @@ class Lister final : public RecipientVisitor {
     one.queue = queue.name();
     one.job = message->job_id;
     one.env_id = message->env_id;
-    one.received = message->received;
+    one.received = reactor_.on_calendar(message->received);
     one.bytes = item.message->body_bytes();
     one.attempts = item.attempts;
     one.priority = item.priority;
     one.paused = is_paused(queue, item);
-    if (item.due > now_) one.due_in = item.due - now_;
+    if (item.due > reactor_.now()) one.due_in = item.due - reactor_.now();
     return found.size() == most_ ? Next::Stop : Next::Keep;
   }
   [[nodiscard]] bool needs_message() const override { return true; }
@@ -57,7 +57,7 @@ class Lister final : public RecipientVisitor {
 
  private:
   std::size_t most_;
-  MonoTime now_;
+  const runtime::Reactor& reactor_;
 };
 
 class PrioritySetter final : public RecipientVisitor {
@@ -119,7 +119,7 @@ runtime::Task<std::size_t> Dispatcher::walk_some(queue::Queue& queue, std::size_
                                                  bool& stopped) {
   queue::Batch batch;
   std::size_t passed = 0;
-  queue.extract(batch, kOutAtATime, [&, now = reactor_.wall_now()](const queue::Item& item) {
+  queue.extract(batch, kOutAtATime, [&, now = reactor_.lasting_now()](const queue::Item& item) {
     return filter.may_match(item, now) && passed++ >= skip;
   });
   if (batch.empty()) co_return SIZE_MAX;
@@ -167,7 +167,7 @@ runtime::Task<std::uint64_t> Dispatcher::remove(RecipientFilter filter, Settler:
 
 runtime::Task<RecipientSlice> Dispatcher::list(RecipientFilter filter, std::vector<std::string> names,
                                                RecipientSlice from, std::size_t most) {
-  Lister lister(most, reactor_.now());
+  Lister lister(most, reactor_);
   bool stopped = most == 0;
   while (!stopped && from.queue < names.size()) {
     const std::string_view name = names[from.queue];

@@ -51,13 +51,28 @@ void Dispatcher::end_over(queue::Queue& queue, queue::Batch over) {
   tasks_.spawn(expire(queue, std::move(over), {}));
 }
 
+void Dispatcher::clock_was_set() {
+  if (!items_.has_schedules()) return;
+  std::vector<queue::Queue*> all;
+  queues_.for_each([&all](queue::Queue& queue) { all.push_back(&queue); });
+  for (queue::Queue* queue : all) {
+    queue::Batch scheduled;
+    queue->extract(scheduled, SIZE_MAX,
+                   [this](const queue::Item& item) { return items_.schedule_of(item) != nullptr; });
+    // Ready, until they are looked at: screen().
+    for (std::size_t i = scheduled.size(); i-- > 0;) queue->put_back(*scheduled[i]);
+    if (!scheduled.empty()) queue->expiry_check = reactor_.now();
+  }
+  consider_each(all);
+}
+
 /// Until the recipient is too old, or its last window over; 0 when that is so.
 Duration Dispatcher::time_left(const queue::Queue& queue, const queue::Item& item) const {
-  const WallTime wall = reactor_.wall_now();
   if (const auto windows = items_.schedule_of(item)) {
-    return std::max<Duration>(Duration{0}, windows->list().back().end - wall);
+    return std::max<Duration>(Duration{0}, windows->list().back().end - reactor_.wall_now());
   }
-  return time_to_expiry(retry_rules_of(*queue.settings, queue.mode.mode()), wall - item.message->received());
+  const Duration age = reactor_.lasting_now() - item.message->received();
+  return time_to_expiry(retry_rules_of(*queue.settings, queue.mode.mode()), age);
 }
 
 }  // namespace sluice::delivery

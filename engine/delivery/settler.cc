@@ -63,7 +63,7 @@ void Settler::fill(journal::Event& event, const queue::Queue& queue, const queue
   event.headers.clear();
   event.ending = journal::Ending::None;
   event.time_logged = reactor_.wall_now();
-  event.time_queued = message.received;
+  event.time_queued = reactor_.on_calendar(message.received);
   event.time_first_attempt = {};
   event.message = message.id;
   event.recipient = item.recipient;
@@ -287,8 +287,9 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   } else if (item.shut_attempts < std::numeric_limits<std::uint8_t>::max()) {
     ++item.shut_attempts;
   }
-  WaitingRecipient recipient{
-      .age = reactor_.wall_now() - message.received, .attempts_since_shutoff = {}, .asked_by_rule = how.wait};
+  WaitingRecipient recipient{.age = reactor_.lasting_now() - message.received,
+                             .attempts_since_shutoff = {},
+                             .asked_by_rule = how.wait};
   if (how.was_shut_off) recipient.attempts_since_shutoff = item.shut_attempts;
   RetryRules rules = retry_rules_of(*queue.settings, queue.mode.mode());
   const auto windows = items_.schedule_of(item);
@@ -315,7 +316,7 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   event_.kind = journal::EventKind::Transient;
   event_.dsn_action = "delayed";
   event_.shut_attempts = item.shut_attempts;
-  event_.next_due = reactor_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(decision.wait);
+  event_.next_due = reactor_.lasting_now() + std::chrono::ceil<std::chrono::milliseconds>(decision.wait);
   classify(event_, failure);
   journal_.append(event_);
   ++counters_.deferred;
@@ -361,7 +362,7 @@ void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {
   event_.kind = journal::EventKind::Bounced;
   event_.ending = journal::Ending::Bounced;
   event_.time_logged = reactor_.wall_now();
-  event_.time_queued = item.message->received();
+  event_.time_queued = reactor_.on_calendar(item.message->received());
   event_.message = item.message->id();
   event_.recipient = item.recipient;
   event_.attempts = item.attempts;

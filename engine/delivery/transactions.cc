@@ -167,7 +167,7 @@ void Connection::give_up(Active& slot) {
 /// When bounce-after ends the mail of `slot`. What goes out beyond that time has a delivery window, which counts
 /// instead.
 MonoTime Connection::expiry_of(const Active& slot) const {
-  const Duration age = reactor_.wall_now() - slot.items.front()->message->received();
+  const Duration age = reactor_.lasting_now() - slot.items.front()->message->received();
   const RetryRules rules = retry_rules_of(*slot.queue->settings, slot.queue->mode.mode());
   const Duration left = time_to_expiry(rules, age);
   return left == Duration{0} ? MonoTime::max() : reactor_.now() + left;

@@ -250,7 +250,7 @@ void Intake::make_front(Submission& submission, const queue::Snapshot& snapshot,
                                .recipient = submission.recipient_count == 1
                                                 ? std::string_view(submission.recipients[0].address)
                                                 : std::string_view(),
-                               .date = date_text(draft.received),
+                               .date = date_text(reactor_.wall_now()),
                                .envelope_from = submission.sender});
   }
   snapshot.rules->append_headers(out, chosen.vmta, chosen.pool);
@@ -258,7 +258,7 @@ void Intake::make_front(Submission& submission, const queue::Snapshot& snapshot,
                          (rules.add_date_header == config::AddDateHeader::Yes && !work.headers.has_date);
   if (adds_date && rules.date_header_time == config::DateHeaderTime::Reception) {
     out += "Date: ";
-    out += date_text(draft.received);
+    out += date_text(reactor_.wall_now());
     out += "\r\n";
   }
   if (rules.add_message_id_header && !work.headers.has_message_id) {
@@ -342,7 +342,7 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
   }
   spool::MessageDraft draft;
   draft.id = spool_.next_id();
-  draft.received = reactor_.wall_now();
+  draft.received = reactor_.lasting_now();
   make_front(submission, *snapshot, *chosen, draft);
   fill_draft(submission, *snapshot, *chosen, draft);
   if (work.headers.begins_with_text) work.front += "\r\n";

@@ -22,7 +22,10 @@ constexpr std::size_t kEndBytes = 24;
 class CheckpointWriter {
  public:
   CheckpointWriter(runtime::Reactor& reactor, runtime::File& file, log::SegmentHeader header)
-      : reactor_(reactor), file_(file), header_(header), seed_(log::seed_of(header)),
+      : reactor_(reactor),
+        file_(file),
+        header_(header),
+        seed_(log::seed_of(header)),
         memory_(log::AlignedMemory::make(kGroupBytes)) {}
 
   runtime::Task<Status> begin() {
@@ -59,7 +62,7 @@ class CheckpointWriter {
     group.committed = sequence_ - 1;
     group.bytes = static_cast<std::uint32_t>(used_);
     group.records = records_;
-    group.written = reactor_.wall_now();
+    group.written = reactor_.lasting_now();
     log::encode(group, seed_, memory_.bytes().first<log::kGroupHeaderBytes>());
     const Status status = co_await file_.write(memory_.bytes().first(end), offset_);
     ++sequence_;
@@ -116,8 +119,7 @@ struct Load {
         out.complete = in.ok() && expected == records - 1 && !bad;
         return;
       }
-      default:
-        bad = true;
+      default: bad = true;
     }
   }
 };
@@ -151,7 +153,8 @@ Result<std::vector<CheckpointFile>> list_checkpoints(runtime::Reactor& reactor, 
   return out;
 }
 
-runtime::Task<Result<LoadedCheckpoint>> load_checkpoint(runtime::Reactor& reactor, CheckpointFile file, LiveSet& into) {
+runtime::Task<Result<LoadedCheckpoint>> load_checkpoint(runtime::Reactor& reactor, CheckpointFile file,
+                                                        LiveSet& into) {
   const auto head = co_await log::read_segment_head(reactor, file.path, log::Role::Checkpoint);
   if (!head) co_return std::unexpected(head.error());
   Load load{into, {}};
@@ -161,6 +164,7 @@ runtime::Task<Result<LoadedCheckpoint>> load_checkpoint(runtime::Reactor& reacto
   log::SegmentHeader header = *head->header;
   header.bytes = file.bytes;
   const auto take = [&load](const log::ScannedGroup& group) {
+    load.out.written = std::max(load.out.written, group.header.written);
     for (const log::RecordView& record : group.records) load.take(record);
   };
   const auto scanned = co_await log::scan_file(reactor, file.path, header, log::kBlockBytes, take);
@@ -186,7 +190,7 @@ runtime::Task<Result<std::uint64_t>> write_checkpoint(runtime::Reactor& reactor,
     header.role = log::Role::Checkpoint;
     header.number = number;
     header.first_sequence = 1;
-    header.created = reactor.wall_now();
+    header.created = reactor.lasting_now();
     header.salt = reactor.random();
     CheckpointWriter out(reactor, *file, header);
     Status status = co_await out.begin();

@@ -27,23 +27,26 @@ struct CheckpointFile {
   std::uint64_t bytes = 0;
 };
 /// Those in `root`, oldest first.
-[[nodiscard]] Result<std::vector<CheckpointFile>> list_checkpoints(runtime::Reactor& reactor, const std::string& root);
+[[nodiscard]] Result<std::vector<CheckpointFile>> list_checkpoints(runtime::Reactor& reactor,
+                                                                   const std::string& root);
 
 struct LoadedCheckpoint {
   std::uint32_t number = 0;
   std::uint64_t bytes = 0;
   JournalPositions positions;
-  bool complete = false;                         ///< every record was whole, the last one too
+  WallTime written{};     ///< its last group, on the lasting line
+  bool complete = false;  ///< every record was whole, the last one too
   std::vector<log::DamagedStretch> damaged;
 };
 /// Adds what is in `file` to `into`. Records that are whole count also when others are not. Errors: Unsupported, Io.
-[[nodiscard]] runtime::Task<Result<LoadedCheckpoint>> load_checkpoint(runtime::Reactor& reactor, CheckpointFile file,
-                                                                      LiveSet& into);
+[[nodiscard]] runtime::Task<Result<LoadedCheckpoint>> load_checkpoint(runtime::Reactor& reactor,
+                                                                      CheckpointFile file, LiveSet& into);
 
 /// Writes `set` as checkpoint `number`, durably and as a whole, then removes the older ones. Yields in between; `set`
 /// must not change meanwhile. Answers its size in bytes.
-[[nodiscard]] runtime::Task<Result<std::uint64_t>> write_checkpoint(runtime::Reactor& reactor, std::string root,
-                                                                    std::uint32_t number, const LiveSet& set,
+[[nodiscard]] runtime::Task<Result<std::uint64_t>> write_checkpoint(runtime::Reactor& reactor,
+                                                                    std::string root, std::uint32_t number,
+                                                                    const LiveSet& set,
                                                                     const JournalPositions& positions);
 
 }  // namespace sluice::journal

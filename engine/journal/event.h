@@ -38,14 +38,16 @@ struct Event {
   EventKind kind = EventKind::Received;
   Ending ending = Ending::None;
   WallTime time_logged{};
-  WallTime time_queued{};
+  WallTime time_queued{};  ///< on the calendar
+  /// Received: time_queued on the lasting line (Reactor::lasting_now), which ages count from. Epoch: the same.
+  WallTime received{};
   WallTime time_first_attempt{};  ///< epoch = not yet
   MessageId message;              ///< not for QueueTransient
   std::uint32_t recipient = 0;    ///< index in the message's envelope
   std::uint32_t attempts = 0;     ///< made so far, this one included
   std::uint8_t shut_attempts =
       0;                ///< Transient: of these, the last ones in a row while the queue was shut off
-  WallTime next_due{};  ///< Transient: when the next attempt may start
+  WallTime next_due{};  ///< Transient: when the next attempt may start, on the lasting line
   std::uint64_t dlv_size_bytes = 0;
   std::uint8_t priority = 50;  ///< recipient-priority, 0 .. 100
 

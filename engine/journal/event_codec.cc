@@ -26,6 +26,7 @@ enum Bit : unsigned {
   kFirstText = 10,
   kHeaders = 40,
   kShutAttempts = 41,
+  kReceived = 42,
 };
 
 using Text = std::string_view Event::*;
@@ -110,6 +111,7 @@ void walk(const Event& event, Out& out) {
   }
   given(kHeaders, !event.headers.empty());
   given(kShutAttempts, event.shut_attempts != 0);
+  given(kReceived, event.received != WallTime{});
 
   const auto is = [&mask](unsigned bit) { return (mask >> bit & 1) != 0; };
   const std::int64_t logged = ms(event.time_logged);
@@ -141,6 +143,7 @@ void walk(const Event& event, Out& out) {
     }
   }
   if (is(kShutAttempts)) out.number(event.shut_attempts);
+  if (is(kReceived)) out.signed_varint(wrapping_minus(ms(event.received), logged));
 }
 
 std::uint32_t narrow(log::Decoder& in) {
@@ -176,7 +179,7 @@ Result<Event> decode_event(std::span<const std::byte> bytes) {
   const auto logged = in.number<std::int64_t>();
   event.time_logged = stored_time(logged);
   const std::uint64_t mask = in.varint();
-  if (mask >> (kShutAttempts + 1) != 0) return fail(Errc::Corrupt, "event: unknown field");
+  if (mask >> (kReceived + 1) != 0) return fail(Errc::Corrupt, "event: unknown field");
   const auto is = [mask](unsigned bit) { return (mask >> bit & 1) != 0; };
   if (is(kTimeQueued)) event.time_queued = stored_time(wrapping_plus(logged, in.signed_varint()));
   if (is(kFirstAttempt)) event.time_first_attempt = stored_time(wrapping_plus(logged, in.signed_varint()));
@@ -204,6 +207,7 @@ Result<Event> decode_event(std::span<const std::byte> bytes) {
     }
   }
   if (is(kShutAttempts)) event.shut_attempts = in.number<std::uint8_t>();
+  if (is(kReceived)) event.received = stored_time(wrapping_plus(logged, in.signed_varint()));
   if (!in.ok() || in.left() != 0) return fail(Errc::Corrupt, "event: length");
   return event;
 }

@@ -163,7 +163,8 @@ struct Journal::State final : log::GroupSink {
     void await_resume() const noexcept {}
   };
   runtime::Task<Status> flush() {
-    std::optional<std::uint64_t> target;  // of the last event appended before; known once the overflow has drained
+    std::optional<std::uint64_t>
+        target;  // of the last event appended before; known once the overflow has drained
     for (;;) {
       if (writer.failed()) co_return writer.error();
       if (!target && overflow.empty()) target = last_sequence;
@@ -248,10 +249,12 @@ void Journal::append(const Event& event, spool::StoredMessage* release_when_dura
 
 void Journal::put_state(std::string_view key, std::string_view value) {
   SLUICE_ASSERT(key.size() <= kStateKeyBytesMax && value.size() <= kStateValueBytesMax);
-  const StateRecord record{state_->reactor.wall_now(), key, value};
+  // Of two shards' values for one key the later one counts: a clock that is set must not decide that.
+  const StateRecord record{state_->reactor.lasting_now(), key, value};
   state_->put(log::RecordType::State, encoded_bytes(record), nullptr,
               [&record](std::span<std::byte> out) { encode(record, out); });
-  if (state_->lazy) state_->writer.hurry();  // rates and modes hold over a crash, whatever becomes of outcomes
+  if (state_->lazy)
+    state_->writer.hurry();  // rates and modes hold over a crash, whatever becomes of outcomes
 }
 
 runtime::Task<Status> Journal::flush() { return state_->flush(); }
@@ -277,7 +280,12 @@ void Journal::trim(std::uint32_t directory_shard, JournalPosition keep_from) {
 void Journal::message_durable(spool::StoredMessage& message, const spool::MessageView& view,
                               const spool::MessagePlace& place) {
   (void)message;
-  for_each_received(view, place, state_->reactor.wall_now(), [this](const Event& event) { append(event); });
+  const runtime::Reactor& reactor = state_->reactor;
+  for_each_received(view, place, reactor.wall_now(), [&](Event& event) {
+    event.time_queued = reactor.on_calendar(view.received);
+    if (event.time_queued != view.received) event.received = view.received;
+    append(event);
+  });
 }
 
 void Journal::message_moved(spool::StoredMessage& message, const spool::MessagePlace& from,

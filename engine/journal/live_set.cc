@@ -50,7 +50,8 @@ void LiveSet::apply(const Event& event) {
   }
   Message& message = message_for(event.message);
   if (event.kind == EventKind::Received) {
-    learn(message, event.time_queued, event.place, event.flags.bits, event.recipient_count);
+    const WallTime received = event.received != WallTime{} ? event.received : event.time_queued;
+    learn(message, received, event.place, event.flags.bits, event.recipient_count);
     if (message.job == 0 && !event.job_id.empty()) message.job = names_.intern(event.job_id);
     if (message.source == 0) learn_names(message, event);
   }

@@ -9,10 +9,10 @@
 
 namespace sluice::journal {
 
-/// Calls `visit(const Event&)` for the recipients from `first` on. Views live during the call.
+/// Calls `visit(Event&)` for the recipients from `first` on. Views live during the call.
 template <class F>
-void for_each_received(const spool::MessageView& view, const spool::MessagePlace& place, WallTime now, F&& visit,
-                       std::uint32_t first = 0) {
+void for_each_received(const spool::MessageView& view, const spool::MessagePlace& place, WallTime now,
+                       F&& visit, std::uint32_t first = 0) {
   Event event;
   event.kind = EventKind::Received;
   event.time_logged = now;

@@ -19,9 +19,10 @@ struct Recovered::Impl {
   RecoveryReport report;
   std::optional<CleanStop> clean_stop;
   std::uint32_t incarnation = 0;
-  std::string holes;                             // in journals, each "directory:segment:offset"
-  std::vector<spool::SpoolInheritance> spools;   // by shard
-  std::vector<JournalInheritance> journals;      // by shard
+  WallTime last_written{};                              // on the lasting line; epoch: nothing was found
+  std::string holes;                                    // in journals, each "directory:segment:offset"
+  std::vector<spool::SpoolInheritance> spools;          // by shard
+  std::vector<JournalInheritance> journals;             // by shard
   std::vector<std::vector<std::uint32_t>> messages_of;  // by home shard: places in live.messages()
   std::vector<std::unique_ptr<JournalTrack>> tracks;
 };

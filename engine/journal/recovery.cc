@@ -83,6 +83,7 @@ class Recovery {
     if (!loaded) co_return std::unexpected(loaded.error());
     out_.report.bytes_read += newest.bytes;
     positions_ = loaded->positions;
+    out_.last_written = std::max(out_.last_written, loaded->written);
     for (const auto& [shard, position] : positions_) doubts_.seen(shard, position, "the checkpoint");
     if (!loaded->complete) {
       doubts_.lost_checkpoint(checkpoint_file_name(newest.number) + " is damaged");
@@ -136,6 +137,7 @@ class Recovery {
     const std::function<void(const log::ScannedGroup&)> visit = [&](const log::ScannedGroup& group) {
       const bool follows = next_sequence == 0 || group.header.sequence == next_sequence;
       next_sequence = group.header.sequence + 1;
+      out_.last_written = std::max(out_.last_written, group.header.written);
       if (group.header.segment == from.segment && group.offset < from.offset) return;
       if (!group.unbroken || !follows) note_hole(found);
       for (const log::RecordView& record : group.records) take(found, record);
@@ -332,13 +334,14 @@ class Recovery {
       if (found != found_.end() && found->second.messages.contains(message.place.segment)) continue;
       lost.push_back(message.id);
       for (std::uint32_t at = message.first; at != LiveSet::kNone; at = out_.live.recipient(at).next) {
-        Event event = lost_event(out_.live, message, out_.live.recipient(at), reactor_.wall_now());
+        Event event = lost_event(out_.live, message, out_.live.recipient(at), reactor_);
         if (!out_.live.name(event)) {
           ++out_.report.lost_unnamed;
           continue;
         }
         ++out_.report.lost_segment;
-        auto& missing = journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
+        auto& missing =
+            journal_of(message.place.directory_shard).events_missing.emplace_back(encoded_bytes(event));
         encode(event, missing);
       }
     }
@@ -401,6 +404,8 @@ const RecoveryReport& Recovered::report() const { return impl_->report; }
 const std::optional<CleanStop>& Recovered::clean_stop() const { return impl_->clean_stop; }
 void Recovered::drop_live() { impl_->live = LiveSet(); }
 std::uint32_t Recovered::incarnation() const { return impl_->incarnation; }
+
+WallTime Recovered::last_written() const { return impl_->last_written; }
 
 std::string_view Recovered::state(std::string_view key) const {
   const auto found = impl_->live.states().find(key);

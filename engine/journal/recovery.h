@@ -70,13 +70,13 @@ struct RecoveryReport {
   std::uint64_t recipients = 0;  ///< live
   std::uint64_t events_read = 0;
   std::uint64_t bytes_read = 0;
-  std::uint64_t received_completed = 0;  ///< durable messages whose received events are written now
+  std::uint64_t received_completed = 0;    ///< durable messages whose received events are written now
   std::uint64_t received_found_again = 0;  ///< of these, those that a hole in a journal has swallowed
   std::uint64_t torn_tails = 0;            ///< stretches of writes that were not completed
   std::vector<Damage> torn;                ///< these; at most kDamageMax are listed, none is kept aside
   bool journal_holes = false;  ///< journals have holes: the next checkpoint is due as soon as the shards run
-  std::uint64_t lost_segment = 0;        ///< live recipients whose segment is gone: they get a final event
-  std::uint64_t lost_unnamed = 0;        ///< the same, but nothing names them: no event, found again next time
+  std::uint64_t lost_segment = 0;  ///< live recipients whose segment is gone: they get a final event
+  std::uint64_t lost_unnamed = 0;  ///< the same, but nothing names them: no event, found again next time
   std::uint64_t adopted_directories = 0;
   std::vector<Damage> damage;  ///< at most kDamageMax are listed
   std::uint64_t damage_count = 0;
@@ -99,6 +99,8 @@ class Recovered {
   void drop_live();
   /// Of the run that begins.
   [[nodiscard]] std::uint32_t incarnation() const;
+  /// When the process before wrote its last group, on the lasting line (Reactor::lasting_now); epoch: never.
+  [[nodiscard]] WallTime last_written() const;
   /// The latest value put under `key` (Journal::put_state); empty when there is none.
   [[nodiscard]] std::string_view state(std::string_view key) const;
   /// Calls `visit(key, value)` for every stored state whose key begins with `prefix`, sorted by key.

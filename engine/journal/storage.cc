@@ -72,7 +72,7 @@ runtime::Task<Status> Storage::start(Recovered& found, RecoveredVisitor& visitor
     if (stored == nullptr) {
       // Its file went away between recovery and now: ended like those that recovery could not find.
       for (std::uint32_t one = message.first; one != LiveSet::kNone; one = impl.live.recipient(one).next) {
-        Event event = lost_event(impl.live, message, impl.live.recipient(one), reactor_.wall_now());
+        Event event = lost_event(impl.live, message, impl.live.recipient(one), reactor_);
         if (impl.live.name(event)) journal.append(event);
       }
       continue;

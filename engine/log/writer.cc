@@ -174,16 +174,26 @@ Status Writer::make_room(std::size_t record) {
   if (buffer == nullptr) return fail(Errc::NoMemory, "log: no buffer free");
   close_buffer();
   if (!same_segment) {
-    if (segment_ != nullptr) {
-      segment_->end = next_offset_;
-      segment_->state = Segment::State::Sealed;
-    }
+    if (segment_ != nullptr) seal_segment();
     segment_ = store_.take();
-    next_offset_ = 0;
   }
   open_buffer(*buffer);
   if (!same_segment) put_segment_header();
   return {};
+}
+
+bool Writer::leave_segment() {
+  if (segment_ == nullptr || has_work() || header_pending_) return false;
+  close_buffer();
+  seal_segment();
+  return true;
+}
+
+void Writer::seal_segment() {
+  segment_->end = next_offset_;
+  segment_->state = Segment::State::Sealed;
+  segment_ = nullptr;
+  next_offset_ = 0;
 }
 
 void Writer::open_buffer(Buffer& buffer) {
@@ -199,7 +209,7 @@ void Writer::open_buffer(Buffer& buffer) {
 void Writer::put_segment_header() {
   segment_->header.incarnation = options_.incarnation;
   segment_->header.first_sequence = next_sequence_;
-  segment_->header.created = reactor_.wall_now();
+  segment_->header.created = reactor_.lasting_now();
   encode(segment_->header, buffer_->memory.first<kBlockBytes>());
   buffer_->used = kBlockBytes;
   next_offset_ = kBlockBytes;
@@ -226,7 +236,7 @@ void Writer::seal_group() {
   header.committed = done_sequence_;
   header.bytes = static_cast<std::uint32_t>(buffer_->used - group_at_);
   header.records = group_records_;
-  header.written = reactor_.wall_now();
+  header.written = reactor_.lasting_now();
   encode(header, segment_->seed, buffer_->memory.subspan(group_at_).first<kGroupHeaderBytes>());
   std::memset(buffer_->memory.data() + buffer_->used, 0, end - buffer_->used);
   Group& group = groups_.emplace_back();
@@ -318,7 +328,8 @@ void Writer::on_written(runtime::Op& op, runtime::Completion completion) {
       return;
     }
   } else {
-    group.status = result < 0 ? Status(fail_errno(-result, "log: write")) : fail(Errc::NoSpace, "log: write", ENOSPC);
+    group.status =
+        result < 0 ? Status(fail_errno(-result, "log: write")) : fail(Errc::NoSpace, "log: write", ENOSPC);
   }
   group.done = true;
   writer.settle();
@@ -341,7 +352,8 @@ void Writer::settle() {
     ++groups_done_;
     bytes_done_ += group.bytes;
     if (error_) done_sequence_ = sequence;
-    const GroupDone done{sequence, group.segment->header.number, buffer.file_offset + group.from + group.bytes, error_};
+    const GroupDone done{sequence, group.segment->header.number,
+                         buffer.file_offset + group.from + group.bytes, error_};
     groups_.pop_front();
     sink_.group_done(done);  // may look at the bytes: the buffer is still counted
     SLUICE_ASSERT(buffer.groups_under_way > 0);

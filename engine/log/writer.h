@@ -17,8 +17,8 @@ namespace sluice::log {
 /// A group that is durable, or will never be.
 struct GroupDone {
   std::uint64_t sequence = 0;
-  std::uint32_t segment = 0;   ///< number
-  std::uint64_t end = 0;       ///< offset behind the group in the segment
+  std::uint32_t segment = 0;  ///< number
+  std::uint64_t end = 0;      ///< offset behind the group in the segment
   Status status;
 };
 
@@ -33,13 +33,13 @@ class GroupSink {
 };
 
 struct WriterOptions {
-  std::uint32_t shard = 0;             ///< of the directory
+  std::uint32_t shard = 0;  ///< of the directory
   std::uint32_t incarnation = 0;
   std::size_t in_flight_max = 4;
   /// While a write is under way, the next one starts only with this much; else it waits for the first one's end and
   /// becomes a larger group.
   std::size_t eager_bytes = 128 * kKiB;
-  Duration gap_min{0};                 ///< between starts, unless eager_bytes wait
+  Duration gap_min{0};  ///< between starts, unless eager_bytes wait
 };
 
 /// Groups records, writes the groups and owns the life of every buffer from take_buffer() to buffer_done().
@@ -51,7 +51,8 @@ struct WriterOptions {
 ///           error even when their own write succeeded, since a gap would lie before them.
 class Writer {
  public:
-  Writer(runtime::Reactor& reactor, WriterOptions options, SegmentStore& store, BufferSource& source, GroupSink& sink);
+  Writer(runtime::Reactor& reactor, WriterOptions options, SegmentStore& store, BufferSource& source,
+         GroupSink& sink);
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
   ~Writer();
@@ -75,6 +76,9 @@ class Writer {
   /// The store has a spare segment, or has found that it can make none.
   void segments_changed() { serve(); }
   void end(const Room& room, RecordType type);
+  /// Ends the open segment, full or not: it is sealed, and the next record needs another. False: something of it is
+  /// still under way, or there is none.
+  [[nodiscard]] bool leave_segment();
 
   /// Other values from now on; see WriterOptions.
   void set_pace(Duration gap_min, std::size_t eager_bytes) {
@@ -107,7 +111,7 @@ class Writer {
     Writer* writer = nullptr;
     Buffer* buffer = nullptr;
     Segment* segment = nullptr;
-    std::size_t from = 0;              // in the buffer, the segment header included when it goes along
+    std::size_t from = 0;  // in the buffer, the segment header included when it goes along
     std::size_t bytes = 0;
     std::size_t written = 0;
     std::uint64_t sequence = 0;
@@ -128,6 +132,7 @@ class Writer {
   void open_group();
   void seal_group();
   void close_buffer();
+  void seal_segment();
   void put_segment_header();
   void pump();
   void submit_next();
@@ -147,15 +152,15 @@ class Writer {
   Segment* segment_ = nullptr;
   Buffer* buffer_ = nullptr;
   std::uint64_t next_offset_ = 0;
-  std::uint64_t next_sequence_ = 1;   // of the open group, or of the next one
+  std::uint64_t next_sequence_ = 1;  // of the open group, or of the next one
   std::uint64_t done_sequence_ = 0;
-  std::size_t group_from_ = 0;        // in buffer_: where the write begins
-  std::size_t group_at_ = 0;          // in buffer_: where the group header stands
+  std::size_t group_from_ = 0;  // in buffer_: where the write begins
+  std::size_t group_at_ = 0;    // in buffer_: where the group header stands
   std::uint32_t group_records_ = 0;
   bool group_open_ = false;
-  bool header_pending_ = false;       // the next group carries the segment header along
+  bool header_pending_ = false;  // the next group carries the segment header along
 
-  std::deque<Group> groups_;          // oldest first: under way, then sealed
+  std::deque<Group> groups_;  // oldest first: under way, then sealed
   std::size_t in_flight_ = 0;
   std::uint64_t waiting_bytes_ = 0;
   std::uint64_t groups_done_ = 0;

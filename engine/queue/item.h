@@ -57,6 +57,7 @@ class ItemPool {
   void set_schedule(const Item& item, std::shared_ptr<const schedule::Windows> windows) {
     schedules_.insert_or_assign(&item, std::move(windows));
   }
+  [[nodiscard]] bool has_schedules() const { return !schedules_.empty(); }
   /// Null: may go at any time.
   [[nodiscard]] std::shared_ptr<const schedule::Windows> schedule_of(const Item& item) const {
     if (schedules_.empty()) return nullptr;

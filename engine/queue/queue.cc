@@ -206,7 +206,6 @@ void Queue::ended(const Item& item) {
 }
 
 void Queue::inherit(Queue& from) {
-  paused = from.paused;
   is_stand_in = from.is_stand_in;
   route = std::move(from.route);
   route_lost = from.route_lost;

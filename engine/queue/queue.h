@@ -215,8 +215,8 @@ class Queue {
   std::uint64_t bounced = 0;
   std::uint64_t deferred = 0;
 
-  /// Takes over from the same queue of another shard all that is neither mail nor connections: rates, pause,
-  /// mode, retry.
+  /// Takes over from the same queue of another shard all that is neither mail nor connections: rates, mode,
+  /// retry.
   void inherit(Queue& from);
   void note(WallTime time, bool is_error, std::string text);
   [[nodiscard]] const std::deque<QueueEvent>& events() const { return events_; }

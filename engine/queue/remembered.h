@@ -1,5 +1,5 @@
 #pragma once
-// What queues keep over a restart: pauses, and how long a rate still owes. Stored as small texts by the
+// What queues keep over a restart: pauses, modes, and how long a rate still owes. Stored as small texts by the
 // journal (Journal::put_state), read back before the shards run.
 
 #include <atomic>
@@ -26,7 +26,6 @@ class Remembered {
     if (!value.empty()) values_[std::string(key)].text = value;
   }
 
-  [[nodiscard]] bool take_pause(std::string_view queue) { return !take(pause_key(queue)).empty(); }
   /// Gives `bucket` the debt it had, so that no window of its rate holds more because of the restart.
   void restore(TokenBucket& bucket, const std::string& key, MonoTime now, WallTime wall_now) const;
   void set_start(MonoTime start) { start_ = start; }
@@ -39,7 +38,11 @@ class Remembered {
   [[nodiscard]] static std::string rollup_key(std::string_view target) {
     return "rollup/" + std::string(target);
   }
-  [[nodiscard]] static std::string pause_key(std::string_view queue) { return "pause/" + std::string(queue); }
+  /// Of one of PauseRules.
+  [[nodiscard]] static std::string pause_key(std::string_view pattern) {
+    return std::string(kPause) + std::string(pattern);
+  }
+  static constexpr std::string_view kPause = "pause/";
   [[nodiscard]] static std::string job_pause_key(std::string_view job) {
     return std::string(kJobPause) + std::string(job);
   }
@@ -50,6 +53,16 @@ class Remembered {
   void for_each_paused_job(F&& visit) const {
     for (const auto& [key, value] : values_) {
       if (key.starts_with(kJobPause)) visit(std::string_view(key).substr(kJobPause.size()));
+    }
+  }
+  /// The names of queues that an operator may find in another state than a new one: visit(std::string_view), some more
+  /// than once.
+  template <class F>
+  void for_each_queue(F&& visit) const {
+    for (const auto& [key, value] : values_) {
+      for (const std::string_view kind : {kMode, kShut, kPace, kRetry}) {
+        if (key.starts_with(kind)) visit(std::string_view(key).substr(kind.size()));
+      }
     }
   }
   /// `scope`: a queue's name, "shared/DOMAIN", or QUEUE/SOURCE.
@@ -69,10 +82,18 @@ class Remembered {
   [[nodiscard]] static std::string total_volume_key(std::string_view kind, std::string_view name) {
     return std::string(kind) + "-volume/" + std::string(name);
   }
-  [[nodiscard]] static std::string mode_key(std::string_view queue) { return "mode/" + std::string(queue); }
-  [[nodiscard]] static std::string shut_key(std::string_view queue) { return "shut/" + std::string(queue); }
-  [[nodiscard]] static std::string pace_key(std::string_view queue) { return "pace/" + std::string(queue); }
-  [[nodiscard]] static std::string retry_key(std::string_view queue) { return "retry/" + std::string(queue); }
+  [[nodiscard]] static std::string mode_key(std::string_view queue) {
+    return std::string(kMode) + std::string(queue);
+  }
+  [[nodiscard]] static std::string shut_key(std::string_view queue) {
+    return std::string(kShut) + std::string(queue);
+  }
+  [[nodiscard]] static std::string pace_key(std::string_view queue) {
+    return std::string(kPace) + std::string(queue);
+  }
+  [[nodiscard]] static std::string retry_key(std::string_view queue) {
+    return std::string(kRetry) + std::string(queue);
+  }
   /// Takes out what was put under `key`; empty when nothing was. Once: a queue that is forgotten and comes
   /// back in the same process must not find again what was true before the start. Thread: any; a reload may
   /// move a queue.
@@ -95,6 +116,7 @@ class Remembered {
 
  private:
   static constexpr std::string_view kJobPause = "job-pause/";
+  static constexpr std::string_view kMode = "mode/", kShut = "shut/", kPace = "pace/", kRetry = "retry/";
   struct Value {
     std::string text;  // written before the shards run
     std::atomic<bool> taken{false};

@@ -16,10 +16,12 @@
 #include "engine/queue/host_counts.h"
 #include "engine/queue/identity.h"
 #include "engine/queue/inbound_slots.h"
+#include "engine/queue/pause_rules.h"
 #include "engine/queue/pressure.h"
 #include "engine/queue/remembered.h"
 #include "engine/queue/report_budget.h"
 #include "engine/queue/rollup_anchor.h"
+#include "engine/runtime/reactor.h"
 #include "policy/accounting/time_zone.h"
 #include "policy/base/result.h"
 #include "policy/classify/bounce_actions.h"
@@ -94,17 +96,20 @@ struct SharedState {
   SharedBudget strangers;   ///< three eighths: those of queues nobody has answered yet
   SharedBudget penalty;     ///< a quarter: those of queues that fail
   DescriptorWatch descriptors;
-  HostCounts hosts;         ///< mx-connection-limit, ip-connection-limit
+  HostCounts hosts;  ///< mx-connection-limit, ip-connection-limit
   std::shared_ptr<JoinedDomains> joined = std::make_shared<JoinedDomains>();
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> identities;     ///< control shard only
   std::map<std::string, std::shared_ptr<IdentityState>, std::less<>> pool_totals;    ///< control shard only
   std::map<std::string, std::shared_ptr<RollupAnchor>, std::less<>> rollup_anchors;  ///< control shard only
   std::map<std::string, std::shared_ptr<PoolState>, std::less<>> pools;              ///< control shard only
   accounting::TimeZone zone;  ///< of the calendar; written before the shards run, then only read
-  Pressure pressure;          ///< of memory and of the queue on those who hand mail in
-  ReportBudget reports;       ///< to senders, queued
-  Remembered remembered;      ///< written before the shards run, then only read
-  ShardId control;            ///< the control shard; as `remembered`
+  /// At the start; never null when the shards run. Later ones: delivery::Dispatcher::set_pauses().
+  std::shared_ptr<const PauseRules> pauses = std::make_shared<PauseRules>();
+  runtime::LastingClock clock;  ///< of this process; as `remembered`
+  Pressure pressure;            ///< of memory and of the queue on those who hand mail in
+  ReportBudget reports;         ///< to senders, queued
+  Remembered remembered;        ///< written before the shards run, then only read
+  ShardId control;              ///< the control shard; as `remembered`
 };
 
 /// Whether make_snapshot() takes this configuration, as far as its text decides: every pattern compiles, lists do not

@@ -20,6 +20,12 @@ namespace sluice::runtime {
 
 class Mailboxes;
 
+/// Where the lasting line of time lies (Reactor::lasting_now). Kept for the next process by shard/clock_watch.h.
+struct LastingClock {
+  Duration base{0};                     ///< since 1970, at the zero of MonoTime
+  std::chrono::milliseconds offset{0};  ///< the calendar clock is so far ahead: it has been set meanwhile
+};
+
 /// How a TCP listener is made.
 struct ListenOptions {
   bool reuse_port =
@@ -126,7 +132,19 @@ class Reactor {
   [[nodiscard]] ShardId shard() const { return shard_; }
   /// Frozen for one turn.
   [[nodiscard]] MonoTime now() const { return now_; }
+  /// The calendar clock, which somebody may set at any moment: for what people read.
   [[nodiscard]] WallTime wall_now() const { return wall_now_; }
+  /// Calendar time that goes on with now() whatever is done to the clock, over restarts, too: for ages and for
+  /// deadlines that are stored. Until keep_time() it is wall_now().
+  [[nodiscard]] WallTime lasting_now() const {
+    if (!lasting_) return wall_now_;
+    return WallTime(std::chrono::floor<WallTime::duration>(now_.time_since_epoch() + lasting_->base));
+  }
+  /// What the calendar says of a moment on the lasting line.
+  [[nodiscard]] WallTime on_calendar(WallTime lasting) const {
+    return lasting_ ? lasting + lasting_->offset : lasting;
+  }
+  void keep_time(LastingClock clock) { lasting_ = clock; }
   /// Read from the clock again, for measuring inside a turn.
   [[nodiscard]] virtual MonoTime read_clock() = 0;
   /// Unpredictable to peers in the real world, from the seed in the simulated one.
@@ -157,6 +175,10 @@ class Reactor {
 
   // --- Short calls that do not block: made directly, not through the ring.
   [[nodiscard]] virtual Result<int> tcp_listener(const Endpoint& at, ListenOptions options) = 0;
+  /// Whether nobody listens where a connection to `at` would arrive: neither another process nor this one. By
+  /// `reuse_port` two processes of one user share an address without a word. Errors: Exists: somebody does;
+  /// Permission, NotFound, Io as tcp_listener().
+  [[nodiscard]] virtual Status is_free(const Endpoint& at) = 0;
   [[nodiscard]] virtual Result<int> unix_listener(const std::string& path, std::uint32_t mode) = 0;
   /// A stream socket for `peer`'s family, bound to `source` when given (port 0: chosen at connect).
   [[nodiscard]] virtual Result<int> tcp_socket(bool is_v4, const IpAddress* source) = 0;
@@ -274,6 +296,7 @@ class Reactor {
   ShardId shard_;
   MonoTime now_;
   WallTime wall_now_{};
+  std::optional<LastingClock> lasting_;
   TimerWheel timers_;
   std::vector<std::coroutine_handle<>> ready_;
   std::vector<std::coroutine_handle<>> running_;

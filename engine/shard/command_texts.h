@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "engine/control/command.h"
 #include "policy/base/units.h"
@@ -15,6 +16,8 @@ namespace sluice::shard {
 [[nodiscard]] std::uint64_t kilobytes(std::uint64_t bytes);
 /// `--maxitems`, or `usual`.
 [[nodiscard]] std::size_t max_items(const control::Command& command, std::size_t usual);
+/// Where a command needs a queue.
+inline constexpr std::string_view kWhichQueue = "which queue? For example: gmail.com/vmta1, gmail.com/*, *\n";
 /// "1:05:00".
 [[nodiscard]] std::string clock_text(Duration time);
 

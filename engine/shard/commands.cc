@@ -39,8 +39,10 @@ constexpr std::string_view kHelp =
     "show settings DOMAIN[/VMTA]      effective settings of a queue\n"
     "show vmta-settings VMTA          settings of a virtual MTA\n"
     "explain DOMAIN[/VMTA] [DIRECTIVE]  the same with file and line of each value\n"
-    "pause queue PATTERN              no new deliveries; PATTERN is domain[/vmta] with *\n"
-    "resume queue PATTERN\n"
+    "pause queue PATTERN              no new deliveries, from queues that come later either; PATTERN is\n"
+    "                                 domain[/vmta] with *\n"
+    "resume queue PATTERN             takes pauses back, or makes an exception of a wider one\n"
+    "show pauses                      what is paused, by pattern\n"
     "set queue --mode=MODE PATTERN    normal or backoff\n"
     "disable source IP PATTERN        not used by these queues; --reenable-after=TIME\n"
     "enable source IP PATTERN\n"
@@ -116,18 +118,9 @@ runtime::Task<control::Answer> Node::run(const control::Command& command, contro
   if (command.starts_with({"show", "vmta-settings"})) co_return show_vmta_settings(command);
   if (command.starts_with({"show", "settings"})) co_return co_await show_settings(command);
   if (command.starts_with({"explain"})) co_return explain(command);
-  if (command.starts_with({"pause", "queue"})) {
-    co_return co_await for_queues(
-        command, 2,
-        [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, true); },
-        "Queue(s) paused.\n");
-  }
-  if (command.starts_with({"resume", "queue"})) {
-    co_return co_await for_queues(
-        command, 2,
-        [](delivery::Dispatcher& there, const std::string& which) { return there.pause(which, false); },
-        "Queue(s) resumed.\n");
-  }
+  if (command.starts_with({"pause", "queue"})) co_return co_await pause_queues(command, true);
+  if (command.starts_with({"resume", "queue"})) co_return co_await pause_queues(command, false);
+  if (command.starts_with({"show", "pauses"})) co_return show_pauses();
   if (command.starts_with({"show", "disabled", "sources"}) ||
       command.starts_with({"show", "disabled-sources"})) {
     co_return co_await show_disabled_sources(command, reply);
@@ -247,7 +240,7 @@ std::shared_ptr<control::Tree> Node::status_tree(const ShardStatus& now) const {
   for (const IntakeWatch::Standing& one : intake_watch_.standing()) {
     control::Tree& refused = status.add_item("refused");
     refused.add_text("reply", one.refused.reply);
-    refused.add_text("since", local_time(one.since));
+    refused.add_text("since", local_time(control_.on_calendar(one.since)));
     refused.add_text("reason", one.refused.why);
   }
   status.add_text("status", shutdown_.is_open() ? "shutting down" : "running");
@@ -310,7 +303,7 @@ runtime::Task<control::Answer> Node::show_status(const control::Command&) {
   out += refused_text();
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
-                     uptime_text(control_.wall_now() - started_));
+                     uptime_text(control_.now() - started_at_));
   co_return control::Answer{true, std::move(out), status_tree(now)};
 }
 

@@ -56,6 +56,7 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       reports_(reactor, intake_, storage_.journal, world.shared.reports,
                [this](std::string line) { log_.write(std::move(line)); }) {
   SLUICE_ASSERT(reactor.shard().raw() < world.dispatchers.size());
+  reactor.keep_time(world.shared.clock);
   if (reactor.shard().raw() == 0) {
     pickup_ = std::make_unique<injection::Pickup>(reactor, intake_, world.control,
                                                   [this](std::string line) { log_.write(std::move(line)); });
@@ -78,13 +79,20 @@ DataShard::~DataShard() = default;
 runtime::Task<Status> DataShard::start(journal::Recovered& found) {
   world_.shared.remembered.for_each_paused_job(
       [this](std::string_view name) { storage_.spool.jobs().pause(name, true); });
+  const queue::Remembered& remembered = world_.shared.remembered;
+  remembered.for_each_queue([this](std::string_view name) { dispatcher_.recall(name); });
+  for (const auto& [pattern, pauses] : world_.shared.pauses->all()) {
+    const bool is_name = pattern.find('*') == std::string::npos;
+    if (pauses && is_name && intake_.snapshot()->config->find_vmta(pattern.substr(pattern.find('/') + 1)))
+      dispatcher_.recall(pattern);
+  }
   co_return co_await storage_.start(found, *this);
 }
 
 void DataShard::recovered(spool::StoredMessage& message,
                           std::span<const journal::RecoveredRecipient> recipients) {
   const queue::Snapshot& snapshot = *intake_.snapshot();
-  const WallTime wall = reactor_.wall_now();
+  const WallTime lasting = reactor_.lasting_now();
   std::vector<Returning> all;
   for (const journal::RecoveredRecipient& one : recipients) {
     // The queue of its last event keeps rollups and reroutes; a recipient that never got that far goes by its
@@ -112,7 +120,7 @@ void DataShard::recovered(spool::StoredMessage& message,
                    .vmta = std::string(vmta),
                    .refusal = std::move(refusal)};
     if (message.flags().has(spool::MessageFlags::kReport)) world_.shared.reports.add(one.domain);
-    if (one.next_due > wall) back.arrival.due = reactor_.now() + (one.next_due - wall);
+    if (one.next_due > lasting) back.arrival.due = reactor_.now() + (one.next_due - lasting);
     all.push_back(std::move(back));
   }
   if (!message.flags().has(spool::MessageFlags::kScheduled)) {
@@ -312,9 +320,19 @@ ShardStatus DataShard::status() const {
   out.queries_pending = names.in_flight + names.waiting;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
-  if (const auto refusing = intake_.refusing(); refusing && !stopping_)
+  auto refusing = intake_.refusing();
+  // A large message may find no room where a small one does.
+  if (!refusing && out.spool.no_room && out.spool.turned_away &&
+      reactor_.now() - *out.spool.turned_away < IntakeWatch::kCalm)
+    refusing = {injection::Intake::Refusing::Cause::Spool, "4.3.1 insufficient system storage"};
+  if (refusing && !stopping_)
     out.refused.push_back(refused_of(*refusing, storage_.spool.failed(), out.spool.no_room));
   return out;
+}
+
+void DataShard::clock_was_set(runtime::LastingClock clock) {
+  reactor_.keep_time(clock);
+  dispatcher_.clock_was_set();
 }
 
 void DataShard::pause_job(const std::string& name, bool paused) {

@@ -158,6 +158,10 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] Slice<VmtaStatus> vmtas(std::string_view after) const;
   [[nodiscard]] Slice<JobStatus> jobs(std::string_view after);
   [[nodiscard]] Slice<ScheduleStatus> schedules(std::string_view pattern, std::string_view after) const;
+  /// Somebody has set the calendar clock.
+  void clock_was_set(runtime::LastingClock clock);
+  /// Keeps a small text for the next start (Settler::remember).
+  void remember(std::string_view key, std::string_view value) { settler_.remember(key, value); }
   /// For messages stored here. On every shard, and then, to resume, dispatcher().release_parked() on every
   /// shard.
   void pause_job(const std::string& name, bool paused);

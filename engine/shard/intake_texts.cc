@@ -7,14 +7,14 @@
 namespace sluice::shard {
 
 void Node::watch_intake(const ShardStatus& now) {
-  for (const std::string& line : intake_watch_.look(now.refused, control_.wall_now())) log_.write(line);
+  for (const std::string& line : intake_watch_.look(now.refused, control_.lasting_now())) log_.write(line);
 }
 
 std::string Node::refused_text() const {
   std::string out;
   for (const IntakeWatch::Standing& one : intake_watch_.standing()) {
     out += fmt::format("    REFUSED  new mail, with {} (since {}): {}\n", one.refused.reply,
-                       local_time(one.since), one.refused.why);
+                       local_time(control_.on_calendar(one.since)), one.refused.why);
   }
   return out;
 }

@@ -26,7 +26,7 @@ struct Refused {
 class IntakeWatch {
  public:
   static constexpr Duration kCalm = 10s;
-  /// What holds now, on any shard. Answers lines for the log.
+  /// What holds now, on any shard; `now` on the lasting line. Answers lines for the log.
   [[nodiscard]] std::vector<std::string> look(const std::vector<Refused>& now_refused, WallTime now);
   struct Standing {
     Refused refused;

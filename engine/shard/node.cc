@@ -1,5 +1,7 @@
 #include "engine/shard/node.h"
 
+#include <algorithm>
+
 #include "engine/accounting/accounting_writer.h"
 #include "engine/journal/checkpointer.h"
 #include "engine/journal/clean_stop.h"
@@ -27,6 +29,7 @@ Node::Node(runtime::Reactor& control, runtime::Mailboxes& boxes, Settings settin
       shutdown_(control),
       sampler_(control),
       reloading_(control, 1),
+      pausing_(control, 1),
       slices_(control, shards_),
       summing_(control, 1),
       stop_wakeup_(control) {}
@@ -45,7 +48,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
                                                             Launch launch) {
   const config::GlobalSettings& global = config->globals;
   started_ = control_.wall_now();
-  shared_.zone = co_await accounting::read_local_zone(control_);
+  started_at_ = control_.now();
+  shared_.zone = co_await accounting::read_local_zone(control_, settings_.zone);
   // Before anything is touched: whoever would take another one's place is stopped here. And whoever sees a listener
   // finds the socket, too.
   std::expected<void, std::string> opened;
@@ -63,8 +67,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   spools_ = std::move(*spools);
   for (const std::string& note : spools_.notes) log_.write(note);
   if (auto recovered = co_await recover_spool(global); !recovered) co_return recovered;
+  co_await begin_clock();
   shared_.remembered.set_start(control_.now());
-  shared_.zone = co_await accounting::read_local_zone(control_);
   shared_.control = control_.shard();
   found_->for_each_state(
       {},
@@ -72,8 +76,16 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
         static_cast<queue::Remembered*>(remembered)->put(key, value);
       },
       &shared_.remembered);
+  auto pauses = std::make_shared<queue::PauseRules>();
+  found_->for_each_state(
+      queue::Remembered::kPause,
+      [](void* rules, std::string_view key, std::string_view value) {
+        static_cast<queue::PauseRules*>(rules)->restore(key.substr(queue::Remembered::kPause.size()), value);
+      },
+      pauses.get());
+  shared_.pauses = pauses_ = std::move(pauses);
   auto made = queue::make_snapshot(config, settings_.shards, control_.local_addresses(),
-                                   {control_.now(), control_.wall_now()}, shared_, nullptr);
+                                   {control_.now(), control_.lasting_now()}, shared_, nullptr);
   if (!made) co_return std::unexpected(made.error());
   snapshot_ = *made;
   queue::apply_limits(*snapshot_, shared_, control_.now());
@@ -95,12 +107,20 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
       std::make_unique<journal::Checkpointer>(control_, storage_->directory(), std::move(checkpoints));
   co_await watch_memory();  // before the first MAIL
   if (auto started = co_await start_shards(); !started) co_return started;
+  co_await keep_clock();
   found_->drop_live();
   tasks_.spawn(checkpointer_->run());
   tasks_.spawn(sample_traffic());
   if (commands_) commands_->start();
   const ShardStatus first = co_await total_status();
   watch_intake(first);
+  co_await log_listeners();
+  const auto warnings =
+      std::ranges::count(settings_.findings, config::Severity::Warning, &config::Diagnostic::severity);
+  if (warnings != 0)
+    log_.write("The configuration has " + std::to_string(warnings) +
+               " warning(s); `sluice check` lists them");
+  log_absent_sources();
   log_.write(intake_watch_.standing().empty() ? "Ready"
                                               : "Ready to deliver, but new mail is refused for now");
   ready_ = true;
@@ -177,6 +197,39 @@ runtime::Task<ShardStatus> Node::total_status() {
   co_return sum;
 }
 
+/// Before anything looks at a time that the process before has stored.
+runtime::Task<void> Node::begin_clock() {
+  const Result<std::string> boot_id =
+      co_await runtime::read_small_file(control_, "/proc/sys/kernel/random/boot_id", 4 * kKiB);
+  std::string_view id = boot_id ? std::string_view(*boot_id) : std::string_view();
+  id = id.substr(0, id.find('\n'));
+  const ClockWatch::Before before{found_->state(ClockWatch::kStateKey), found_->last_written()};
+  const auto line = clock_.begin(before, id, {control_.now(), control_.wall_now()});
+  if (line) log_.write(*line);
+  shared_.clock = clock_.clock();
+  control_.keep_time(shared_.clock);
+}
+
+runtime::Task<void> Node::keep_clock() {
+  if (found_->state(ClockWatch::kStateKey) == clock_.text()) co_return;
+  DataShard* const first = shards_.front();
+  const std::string text = clock_.text();
+  co_await runtime::call_on(control_, first->id(),
+                            [first, &text] { first->remember(ClockWatch::kStateKey, text); });
+}
+
+runtime::Task<void> Node::watch_clock() {
+  const auto line = clock_.look({control_.now(), control_.wall_now()});
+  if (!line) co_return;
+  log_.write(*line);
+  control_.keep_time(clock_.clock());
+  const std::function<void(DataShard&)> tell = [this](DataShard& shard) {
+    shard.clock_was_set(clock_.clock());
+  };
+  co_await on_all_shards(tell);
+  co_await keep_clock();
+}
+
 runtime::Task<void> Node::watch_memory() {
   const std::shared_ptr<const config::Config> config = snapshot_->config;
   const config::GlobalSettings& global = config->globals;
@@ -192,6 +245,7 @@ runtime::Task<void> Node::watch_memory() {
 runtime::Task<void> Node::sample_traffic() {
   while (!stopping_) {
     co_await watch_memory();
+    co_await watch_clock();
     co_await end_acceptance();
     const ShardStatus now = co_await total_status();
     watch_intake(now);

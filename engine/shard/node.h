@@ -4,15 +4,18 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/accounting/local_zone.h"
 #include "engine/control/command.h"
 #include "engine/control/log.h"
 #include "engine/journal/recovery.h"
 #include "engine/journal/storage.h"
 #include "engine/queue/snapshot.h"
 #include "engine/runtime/mailbox.h"
+#include "engine/shard/clock_watch.h"
 #include "engine/shard/data_shard.h"
 #include "engine/shard/intake_watch.h"
 #include "engine/shard/listing.h"
@@ -20,6 +23,7 @@
 #include "engine/shard/spool_places.h"
 #include "engine/shard/traffic_history.h"
 #include "policy/config/config.h"
+#include "policy/config/diagnostic.h"
 
 namespace sluice::accounting {
 struct AcctRecord;
@@ -48,7 +52,9 @@ class Node {
     std::function<config::LoadResult()> load;  ///< reads the configuration again
     journal::StorageOptions storage;           ///< directories are filled in
     bool command_socket = true;
-    DataShard::OpenDns open_dns = {};  ///< see DataShard::World
+    DataShard::OpenDns open_dns = {};               ///< see DataShard::World
+    accounting::ZoneChoice zone = {};               ///< of what people read
+    std::vector<config::Diagnostic> findings = {};  ///< of the configuration that start() is given
   };
   /// Makes the data shards' threads (or simulated counterparts): each constructs a DataShard with `world` and
   /// `storage` on its own thread and then calls shard_ready() on the control shard.
@@ -104,6 +110,9 @@ class Node {
   runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
   runtime::Task<void> sample_traffic();
   runtime::Task<void> watch_memory();
+  runtime::Task<void> begin_clock();
+  runtime::Task<void> keep_clock();
+  runtime::Task<void> watch_clock();
   /// Says what keeps new mail out when that begins or ends.
   void watch_intake(const ShardStatus& now);
   /// For `show status`; empty when nothing does.
@@ -124,6 +133,12 @@ class Node {
   runtime::Task<control::Answer> load_and_apply(Reload how);
   runtime::Task<std::expected<void, std::string>> prepare_shards(std::shared_ptr<const queue::Snapshot> next);
   [[nodiscard]] std::string changes_text(const queue::Snapshot& next) const;
+  // start_checks.cc
+  void log_findings(std::span<const config::Diagnostic> findings, config::Severity severity);
+  void log_absent_sources();
+  runtime::Task<void> log_listeners();
+  /// No other process listens where `next` does and we do not yet.
+  runtime::Task<std::expected<void, std::string>> listeners_free(const queue::Snapshot& next);
   // commands.cc
   runtime::Task<control::Answer> show_status(const control::Command& command);
   /// Long lists go to `reply`, see control::CommandHandler.
@@ -157,6 +172,9 @@ class Node {
                                                        control::Reply& reply);
   runtime::Task<control::Answer> set_queue(const control::Command& command);
   runtime::Task<control::Answer> trace(const control::Command& command);
+  // pause_commands.cc
+  runtime::Task<control::Answer> pause_queues(const control::Command& command, bool paused);
+  [[nodiscard]] control::Answer show_pauses() const;
   runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
   // recipient_commands.cc
   runtime::Task<control::Answer> show_jobs(const control::Command& command, control::Reply& reply);
@@ -191,13 +209,18 @@ class Node {
   runtime::TaskGroup tasks_;
   runtime::Wakeup sampler_;
   MemoryWatch memory_;
+  ClockWatch clock_;
+  std::vector<Endpoint> listening_;  // as the log knows it
   IntakeWatch intake_watch_;
   runtime::Semaphore reloading_;
+  runtime::Semaphore pausing_;
+  std::shared_ptr<const queue::PauseRules> pauses_;  // in force on all shards
   Slices slices_;
   runtime::Semaphore summing_;  // sums of all domains, for one command at a time
   TrafficHistory inbound_;
   TrafficHistory outbound_;
-  WallTime started_{};
+  WallTime started_{};     // on the calendar
+  MonoTime started_at_{};  // for the uptime
   bool stopping_ = false;
   bool storage_started_ = false;
   // stop.cc

@@ -121,8 +121,6 @@ void append_queue(std::string& out, const control::Command& command, const Queue
   if (command.has("mode-events")) list("mode", details.mode_events);
 }
 
-constexpr std::string_view kWhichQueue = "which queue? For example: gmail.com/vmta1, gmail.com/*, *\n";
-
 }  // namespace
 
 runtime::Task<void> Node::walk_queues(std::string pattern, std::string after,

@@ -12,6 +12,8 @@ namespace sluice::shard {
 
 namespace {
 
+constexpr std::size_t kJobBytesMax = 1000;  // of a pause that is stored: Journal::put_state()
+
 /// What `delete`, `list` and `set priority` narrow down with. `named`: a queue or a job was given. Errors:
 /// for the operator.
 struct Narrowed {
@@ -43,6 +45,8 @@ std::expected<Narrowed, std::string> narrow(const control::Command& command) {
 runtime::Task<control::Answer> Node::pause_job(const control::Command& command, bool paused) {
   if (command.words.size() < 3) co_return control::Answer::error("which job? For example: job17\n");
   const std::string name = command.words[2];
+  if (name.size() > kJobBytesMax)
+    co_return control::Answer::error(fmt::format("a job's name has at most {} characters\n", kJobBytesMax));
   for (DataShard* shard : shards_) {
     co_await runtime::call_on(control_, shard->id(),
                               [shard, &name, paused] { shard->pause_job(name, paused); });

@@ -22,13 +22,14 @@ runtime::Task<control::Answer> Node::load_and_apply(Reload how) {
   const config::LoadResult loaded = settings_.load();
   std::string text = config::format(loaded.diagnostics);
   const auto refuse = [&](const std::string& why) {
+    log_findings(loaded.diagnostics, config::Severity::Error);
     log_.write(why.empty() ? "Reload refused, the old configuration stays"
                            : "Reload refused, the old configuration stays: " + why);
     return control::Answer::error(text + (why.empty() ? why : why + '\n') + "Configuration not reloaded.\n");
   };
   if (!loaded.ok()) co_return refuse({});
   auto made = queue::make_snapshot(loaded.config, settings_.shards, control_.local_addresses(),
-                                   {control_.now(), control_.wall_now()}, shared_, snapshot_.get());
+                                   {control_.now(), control_.lasting_now()}, shared_, snapshot_.get());
   if (!made) co_return refuse(made.error());
   if (const auto behind = mail_left_behind(control_, spools_, loaded.config->spools))
     co_return refuse(*behind);
@@ -56,12 +57,16 @@ runtime::Task<control::Answer> Node::load_and_apply(Reload how) {
   queue::apply_limits(*snapshot_, shared_, control_.now());
   co_await spread_snapshot();
   co_await on_all_shards([](DataShard& shard) { shard.listen(); });
+  co_await log_listeners();
   log_.write("Configuration reloaded");
+  log_findings(loaded.diagnostics, config::Severity::Warning);
+  log_absent_sources();
   co_return control::Answer{true, text + "Configuration reloaded.\n"};
 }
 
 runtime::Task<std::expected<void, std::string>> Node::prepare_shards(
     std::shared_ptr<const queue::Snapshot> next) {
+  if (auto free = co_await listeners_free(*next); !free) co_return free;
   // One after the other: the first error is enough.
   for (DataShard* shard : shards_) {
     auto prepared =

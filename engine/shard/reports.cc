@@ -118,7 +118,7 @@ void Reports::fill(Group& group, const delivery::Reported& one) const {
   group.sender = one.event.orig;
   group.vmta = one.event.vmta;
   group.env_id = message.env_id;
-  group.arrival = message.received;
+  group.arrival = reactor_.on_calendar(message.received);
   group.plain_text = one.plain_text;
   group.retry_after = one.retry_after;
   group.bounce_after = one.bounce_after;

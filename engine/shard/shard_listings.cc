@@ -14,7 +14,8 @@ constexpr std::size_t kLookedAt = 512;         ///< queues or jobs a slice
 constexpr std::size_t kScheduleLookedAt = 64;  ///< queues whose recipients are looked at, too
 
 bool is_shown(const queue::Queue& queue) {
-  return queue.size() > 0 || queue.connections > 0 || queue.paused || delivery::QueueModes::must_stay(queue);
+  return queue.size() > 0 || queue.connections > 0 || queue.paused || queue.stored_retry ||
+         delivery::QueueModes::must_stay(queue);
 }
 
 std::string pace_of(const queue::Queue& queue) {

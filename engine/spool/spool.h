@@ -148,7 +148,8 @@ class Spool {
     std::uint64_t segments_recycled = 0;  ///< since start
     std::uint64_t disk_bytes = 0;         ///< of all segment files
     std::uint64_t buffers_pinned = 0;
-    std::optional<Error> no_room;  ///< why no further segment can be made
+    std::optional<Error> no_room;         ///< why no further segment can be made
+    std::optional<MonoTime> turned_away;  ///< when a message last found no room
   };
   [[nodiscard]] Stats stats() const;
 

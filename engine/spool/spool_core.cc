@@ -119,6 +119,7 @@ void SpoolCore::cancel(Spool::Append& append) {
 
 void SpoolCore::fill(Spool::Append& append, const Result<log::Room>& room) {
   if (!room) {
+    if (room.error().code == Errc::NoSpace) turned_away_ = reactor_.now();
     answer(append, std::unexpected(room.error()));
     return;
   }
@@ -294,6 +295,7 @@ Spool::Stats SpoolCore::stats() const {
   out.disk_bytes = store_.disk_bytes();
   out.buffers_pinned = buffers_.pinned();
   if (!store_.has_room()) out.no_room = store_.why_stuck();
+  out.turned_away = turned_away_;
   return out;
 }
 

@@ -91,6 +91,8 @@ class SpoolCore final : log::GroupSink {
   // spool_moves.cc
   void finish_moved_copy(const Pending& pending, const Status& status);
   [[nodiscard]] log::Segment* segment_to_empty() const;
+  [[nodiscard]] log::Segment* segment_for_the_rest() const;
+  void leave_dead_segment();
   runtime::Task<void> move_forever();
   runtime::Task<void> empty_segment(log::Segment& segment);
   runtime::Task<Status> move_one(StoredMessage& message, log::Segment& from);
@@ -105,6 +107,7 @@ class SpoolCore final : log::GroupSink {
   MessageSlab slab_;
   JobTable jobs_;
   std::deque<Pending> pending_;
+  std::optional<MonoTime> turned_away_;                             // the last message without room
   std::unordered_map<std::uint64_t, std::uint32_t> adopted_slots_;  // directory shard << 32 | number -> slot
   std::unordered_map<const StoredMessage*, Move> moves_;
   std::vector<log::Segment*> retire_later_;  // somebody still reads

@@ -22,6 +22,7 @@ struct Alarm : runtime::Timer {
 };
 
 constexpr Duration kLookEvery = 1s;
+constexpr Duration kTurnedAwayLately = 10s;  // a large message, where smaller ones find room
 
 }  // namespace
 
@@ -94,11 +95,41 @@ log::Segment* SpoolCore::segment_to_empty() const {
   return in_use + 1 >= options_.move_from_segments ? best : nullptr;
 }
 
+/// With a full disk: the emptiest sealed segment whose messages the rest of the open one takes. Emptied, it is used
+/// again.
+log::Segment* SpoolCore::segment_for_the_rest() const {
+  const log::Segment* const open = writer_.segment();
+  if (open == nullptr) return nullptr;
+  const std::uint64_t rest = open->header.bytes - writer_.next_offset();
+  log::Segment* best = nullptr;
+  for (std::uint32_t slot = 0; slot < store_.slots(); ++slot) {
+    log::Segment& segment = store_.at(slot);
+    if (segment.state != log::Segment::State::Sealed || segment.live_records == 0 || segment.unmovable)
+      continue;
+    // Each message may begin a block and end in another.
+    if (segment.live_bytes + std::uint64_t{segment.live_records} * 2 * log::kBlockBytes > rest) continue;
+    if (best == nullptr || segment.live_bytes < best->live_bytes) best = &segment;
+  }
+  return best;
+}
+
+/// With a full disk the open segment may be the only one, used up by mail that is gone.
+void SpoolCore::leave_dead_segment() {
+  const log::Segment* const open = writer_.segment();
+  if (open == nullptr || open->live_records != 0 || store_.has_room()) return;
+  const bool in_the_way =
+      !accepting() || (turned_away_ && reactor_.now() - *turned_away_ < kTurnedAwayLately);
+  if (!in_the_way) return;
+  if (writer_.leave_segment()) note_roll();
+}
+
 runtime::Task<void> SpoolCore::move_forever() {
   Alarm alarm(move_wakeup_);
   while (!stopping_ && !writer_.failed()) {
     for (log::Segment* one : std::exchange(retire_later_, {})) retire_if_done(*one);
+    leave_dead_segment();
     log::Segment* segment = accepting() ? segment_to_empty() : nullptr;
+    if (segment == nullptr && !store_.has_room()) segment = segment_for_the_rest();
     if (segment != nullptr) {
       co_await empty_segment(*segment);
       continue;
@@ -120,7 +151,8 @@ runtime::Task<void> SpoolCore::empty_segment(log::Segment& segment) {
     StoredMessage* message = slab_.find(i);
     if (message == nullptr || (message->state_ & ~MessageSlab::kUsed) != 0) continue;
     if (PlaceWord::unpack(message->where_.load(std::memory_order_relaxed)).slot != segment.slot) continue;
-    while (moves_.size() >= kMovesUnderWayMax && !stopping_ && !writer_.failed()) co_await move_wakeup_.wait();
+    while (moves_.size() >= kMovesUnderWayMax && !stopping_ && !writer_.failed())
+      co_await move_wakeup_.wait();
     // It may have ended while this waited.
     if (stopping_ || slab_.find(i) != message || (message->state_ & ~MessageSlab::kUsed) != 0) continue;
     (void)co_await move_one(*message, segment);
@@ -145,8 +177,8 @@ runtime::Task<Status> SpoolCore::move_one(StoredMessage& message, log::Segment& 
   Status status;
   std::optional<log::RecordView> record;
   if (read && *read >= old_place.offset - begin) {
-    record = log::parse_record(memory.bytes().first(*read).subspan(old_place.offset - begin), old_place.offset,
-                               from.seed);
+    record = log::parse_record(memory.bytes().first(*read).subspan(old_place.offset - begin),
+                               old_place.offset, from.seed);
   }
   if (!record || record->payload.size() != std::size_t{message.envelope_bytes_} + message.body_bytes_ ||
       log::load<std::uint64_t>(record->payload.data()) != id.raw()) {

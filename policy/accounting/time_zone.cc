@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace sluice::accounting {
@@ -107,6 +108,20 @@ std::optional<TimeZone> TimeZone::parse_tzif(std::span<const std::byte> file) {
       if (!out.rule_) return std::nullopt;
     }
   }
+  return out;
+}
+
+std::optional<TimeZone> TimeZone::parse_rule(std::string_view text) {
+  auto rule = PosixTimeRule::parse(text);
+  if (!rule && text.find(',') == std::string_view::npos)
+    rule = PosixTimeRule::parse(std::string(text) + ",M3.2.0,M11.1.0");
+  if (!rule) return std::nullopt;
+  for (const auto days : {15, 196}) {  // winter and summer
+    const std::chrono::seconds offset = rule->offset_at(std::chrono::sys_days(std::chrono::days(days)));
+    if (std::chrono::abs(offset) > std::chrono::seconds(kOffsetMax)) return std::nullopt;
+  }
+  TimeZone out;
+  out.rule_ = rule;
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "policy/accounting/posix_time_rule.h"
@@ -24,6 +25,10 @@ class TimeZone {
   TimeZone() = default;
   /// nullopt: not a zone file, or one with values out of range.
   [[nodiscard]] static std::optional<TimeZone> parse_tzif(std::span<const std::byte> file);
+
+  /// A rule as the variable TZ may hold one: "CET-1CEST,M3.5.0,M10.5.0/3". Without dates daylight time is that of the
+  /// United States, as the C library has it. nullopt: no such rule.
+  [[nodiscard]] static std::optional<TimeZone> parse_rule(std::string_view text);
 
   /// East of Greenwich is positive.
   [[nodiscard]] std::chrono::seconds offset_at(std::chrono::sys_seconds time) const;

@@ -93,9 +93,13 @@ TEST(Reload, IsAllOrNothing) {
                    "<virtual-mta v9>\n smtp-source-host 10.255.0.9 x\n max-smtp-out 1\n</virtual-mta>\n" +
                    bad.lines;
     const std::size_t descriptors = run.scenario.world.machine().descriptors_open();
+    const std::size_t logged = run.scenario.world.disk().content("/var/log/sluice.log").size();
     const std::string said = run.reload();
     EXPECT_NE(said.find(bad.complaint), std::string::npos) << said;
     EXPECT_NE(said.find("Configuration not reloaded."), std::string::npos) << said;
+    const std::string log = run.scenario.world.disk().content("/var/log/sluice.log");
+    EXPECT_NE(log.substr(logged).find(bad.complaint), std::string::npos) << log.substr(logged);
+    EXPECT_NE(log.substr(logged).find("Reload refused, the old configuration stays"), std::string::npos);
     EXPECT_NE(run.command({"show", "settings", "a.test/v1"}).find("max-smtp-out 4\n"), std::string::npos);
     EXPECT_EQ(run.command({"show", "vmtas"}).find("v9"), std::string::npos);
     run.scenario.world.run_for(5s);
@@ -119,6 +123,12 @@ TEST(Reload, ListenersComeAndGo) {
   EXPECT_EQ(run.injected.accepted.size(), 5u);
   run.replace("smtp-listener 10.255.0.1:2526\n", "");
   run.must_reload();
+  const std::string log = run.scenario.world.disk().content("/var/log/sluice.log");
+  for (const char* line :
+       {" Listening for SMTP on 10.255.0.1:2525\n", " Listening for SMTP on 10.255.0.1:2526\n",
+        " No longer listening for SMTP on 10.255.0.1:2526\n"})
+    EXPECT_EQ(log.find(line), log.rfind(line)) << line << log;
+  EXPECT_NE(log.find(" No longer listening for SMTP on 10.255.0.1:2526\n"), std::string::npos) << log;
   run.scenario.world.run_for(2min);
   const auto refused = finish(
       run.scenario.world, runtime::Stream::connect(run.scenario.peers.reactor(0), added, nullptr, 5s), 1min);

@@ -58,6 +58,85 @@ struct Spools : Scenario {
 constexpr const char* kFirst = "<spool /var/spool/sluice>\n</spool>\n";
 constexpr const char* kSecond = "<spool /mnt/b>\n</spool>\n";
 
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+/// A spool of so many segments for each shard, and mail that stays in it.
+struct FullSpool : Spools {
+  explicit FullSpool(std::uint64_t segments) : Spools(1) {
+    storage.spool.disk_bytes_max = segments * storage.spool.segment_bytes;
+    open_receivers({});
+  }
+  void send(std::size_t count, const std::string& prefix, std::size_t bytes = 60'000) {
+    std::vector<Mail> all;
+    for (std::size_t i = 0; i < count; ++i)
+      all.push_back({.id = prefix + std::to_string(i),
+                     .recipients = {(i % 16 == 0 ? "keep" : "drop") + prefix + std::to_string(i) + "@a.test"},
+                     .vmta = "",
+                     .body_bytes = bytes});
+    injected = {};
+    ASSERT_TRUE(finish(world, inject(peers.reactor(0), Scenario::listener(), std::move(all), injected), 1h));
+  }
+  [[nodiscard]] std::size_t logged(const std::string& part) {
+    return count_of(world.disk().content("/var/log/sluice.log"), part);
+  }
+};
+
+TEST(SpoolsSim, AFullOneTakesMailAgainWhenItIsEmpty) {
+  FullSpool at(1);
+  ASSERT_TRUE(at.boot());
+  at.ask({"pause", "queue", "*"});
+  for (int round = 1; round <= 3; ++round) {
+    at.send(60, "r" + std::to_string(round));
+    at.world.run_for(30s);
+    EXPECT_GT(at.injected.accepted.size(), 15u);
+    ASSERT_FALSE(at.injected.refusals.empty());
+    EXPECT_EQ(at.injected.refusals.front().substr(0, 9), "452 4.3.1");
+    EXPECT_EQ(at.logged("New mail is refused with 452 4.3.1"), static_cast<std::size_t>(round));
+    at.ask({"delete", "--queue=*/*"});
+    at.world.run_for(30s);
+    EXPECT_EQ(at.logged("New mail is no longer refused for this reason: the spool has no room"),
+              static_cast<std::size_t>(round));
+  }
+  at.close();
+}
+
+TEST(SpoolsSim, AFullOneTakesMailAgainWhenLittleIsLeft) {
+  FullSpool at(6);
+  ASSERT_TRUE(at.boot());
+  at.ask({"pause", "queue", "*"});
+  at.send(250, "r");
+  ASSERT_FALSE(at.injected.refusals.empty());
+  at.ask({"delete", "--queue=*/*", "--rcpt=drop*"});
+  const std::uint64_t kept = at.queued();
+  EXPECT_GT(kept, 5u);
+  at.world.run_for(1min);
+  at.send(30, "s");
+  EXPECT_TRUE(at.injected.refusals.empty()) << at.injected.refusals.front();
+  at.ask({"resume", "queue", "*"});
+  EXPECT_TRUE(at.drain(1h));
+  EXPECT_EQ(at.ledger.messages.size(), kept + 30);
+  at.close();
+}
+
+TEST(SpoolsSim, MailThatIsTooLargeForTheRestIsSaid) {
+  FullSpool at(1);
+  ASSERT_TRUE(at.boot());
+  at.ask({"pause", "queue", "*"});
+  at.send(8, "small");
+  EXPECT_TRUE(at.injected.refusals.empty());
+  at.send(4, "large", 900'000);
+  EXPECT_FALSE(at.injected.refusals.empty());
+  at.world.run_for(5s);
+  EXPECT_EQ(at.logged("New mail is refused with 452 4.3.1"), 1u);
+  at.send(1, "little", 500);
+  EXPECT_TRUE(at.injected.refusals.empty());
+  at.close();
+}
+
 TEST(SpoolsSim, EqualOnesTakeTurnsAndSurviveEveryCrash) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -94,6 +94,14 @@ Result<std::unique_ptr<resolver::DnsTransport>> open_dns(runtime::Reactor& react
   return resolver::CaresTransport::open(reactor, dns_options(global));
 }
 
+accounting::ZoneChoice zone_choice() {
+  accounting::ZoneChoice out;
+  if (const char* tz = std::getenv("TZ"); tz != nullptr) out.tz = tz;
+  if (const char* directory = std::getenv("TZDIR"); directory != nullptr && *directory != '\0')
+    out.directory = directory;
+  return out;
+}
+
 tools::MemoryNeed memory_need(std::uint32_t shards, const journal::StorageOptions& storage) {
   const runtime::UringOptions ring;
   constexpr std::uint64_t kRest = 16 * kMiB;  // rings, journals, tables that are still empty
@@ -250,7 +258,9 @@ int run(const Arguments& arguments) {
                     .shards = shards,
                     .load = [&arguments] { return load(arguments.config, arguments.lenient); },
                     .storage = {},
-                    .open_dns = open_dns});
+                    .open_dns = open_dns,
+                    .zone = zone_choice(),
+                    .findings = loaded.diagnostics});
   const resolver::CaresOptions dns = dns_options(loaded.config->globals);
 
   runtime::ShardThreads threads;

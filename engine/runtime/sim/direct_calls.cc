@@ -36,6 +36,13 @@ Result<int> SimReactor::tcp_listener(const Endpoint& at, ListenOptions options) 
   return descriptor_for(std::move(*socket));
 }
 
+Status SimReactor::is_free(const Endpoint& at) {
+  const Result<int> fd = tcp_listener(at, {.reuse_port = false, .backlog = 1});
+  if (!fd) return std::unexpected(fd.error());
+  close_now(*fd);
+  return {};
+}
+
 Result<int> SimReactor::unix_listener(const std::string& path, std::uint32_t) {
   auto socket = machine_.world().network().listen_unix(machine_, path);
   if (!socket) return std::unexpected(socket.error());

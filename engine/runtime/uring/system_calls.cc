@@ -96,7 +96,8 @@ class Cursor final : public DirectoryCursor {
 Result<sockaddr_un> unix_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
+  if (path.size() >= sizeof address.sun_path)
+    return fail(Errc::BadInput, "unix socket: path longer than 107 bytes");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
@@ -146,6 +147,18 @@ Result<int> UringReactor::tcp_listener(const Endpoint& at, ListenOptions options
   if (::bind(fd.get(), raw.get(), raw.length) != 0) return fail_errno(errno, "bind");
   if (::listen(fd.get(), options.backlog) != 0) return fail_errno(errno, "listen");
   return fd.release();
+}
+
+// Bound as a listener that shares with nobody, but never made one: no client can get into its line. Connections of a
+// process that has ended do not hinder it.
+Status UringReactor::is_free(const Endpoint& at) {
+  const Descriptor fd(::socket(family_of(at.address.is_v4()), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return fail_errno(errno, "socket");
+  set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (!at.address.is_v4()) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  const RawEndpoint raw(at);
+  if (::bind(fd.get(), raw.get(), raw.length) != 0) return fail_errno(errno, "bind");
+  return {};
 }
 
 Result<int> UringReactor::unix_listener(const std::string& path, std::uint32_t mode) {

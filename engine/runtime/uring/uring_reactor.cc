@@ -27,9 +27,10 @@ constexpr std::uint16_t kBufferGroup = 0;
 constexpr std::uint64_t kIgnore = 1;
 constexpr std::uint64_t kWake = 3;
 
+/// Also counts while the machine is suspended: what has come due meanwhile is due.
 MonoTime monotonic_now() {
   timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
   return MonoTime(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
 }
 

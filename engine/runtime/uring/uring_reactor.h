@@ -64,6 +64,7 @@ class UringReactor final : public Reactor, public SendProgress {
   std::int32_t register_file(int fd) override;
   void unregister_file(std::int32_t slot) override;
   Result<int> tcp_listener(const Endpoint& at, ListenOptions options) override;
+  Status is_free(const Endpoint& at) override;
   Result<int> unix_listener(const std::string& path, std::uint32_t mode) override;
   Result<int> tcp_socket(bool is_v4, const IpAddress* source) override;
   Result<int> unix_socket() override;

@@ -4,6 +4,7 @@ what to do, ends with status 1 and leaves nothing behind; no daemon takes a livi
 place is taken over.
 How: real daemons in folders of their own, with everything that can stand in the way put there."""
 
+import datetime
 import os
 import shutil
 import signal
@@ -26,19 +27,19 @@ class Place(Daemon):
         super().__init__(test.addCleanup, free_port())
 
     def configure(self, **other):
-        """`other`: run_dir, control_socket, log_file, spool, port; the rest lies in the folder."""
+        """`other`: run_dir, control_socket, log_file, spool, address, port, more lines; the rest lies in the folder."""
         spool = other.get("spool", f"{self.folder}/spool")
         control = f"control-socket {other['control_socket']}\n" if "control_socket" in other else ""
         self.write("sluice.conf", f"""
 host-name start.e2e.test
-postmaster ops@e2e.test
+{other.get("postmaster", "postmaster ops@e2e.test")}
 log-file {other.get("log_file", self.folder + "/log")}
 run-dir {other.get("run_dir", self.folder + "/run")}
 {control}shards 1
-smtp-listener 127.0.0.1:{other.get("port", self.smtp_port)}
+smtp-listener {other.get("address", "127.0.0.1")}:{other.get("port", self.smtp_port)}
 <spool {spool}>
 </spool>
-""")
+{other.get("more", "")}""")
 
     def sluice(self, *words, at=None):
         done = subprocess.run([program("sluice"), "--socket", at or f"{self.folder}/run/control", *words],
@@ -174,6 +175,67 @@ class StartTest(unittest.TestCase):
         self.assertTrue(os.path.exists(f"{self.place.folder}/run/control"))
         self.place.start_daemon()
         until(lambda: self.place.sluice("show", "version")[0] == 0, "answer")
+
+    def test_an_address_of_another_daemon(self):
+        self.place.configure()
+        self.place.start_daemon()
+        port = self.place.smtp_port
+        second = Place(self)
+        for address in ("127.0.0.1", "0.0.0.0"):
+            with self.subTest(address):
+                second.configure(port=port, address=address)
+                self.assert_refused(second, f"cannot listen on {address}:{port}", "another process listens there")
+        second.configure()
+        second.start_daemon()
+        until(lambda: " Ready" in second.log(), "line about the start")
+        self.assertEqual(second.log().count(f"Listening for SMTP on 127.0.0.1:{second.smtp_port}\n"), 1)
+        with open(f"{second.folder}/sluice.conf", "a", encoding="utf-8") as file:
+            file.write(f"smtp-listener 127.0.0.1:{port}\n")
+        status, said = second.sluice("reload")
+        self.assertNotEqual(status, 0)
+        self.assertIn("another process listens there", said)
+        self.assertIn("another process listens there", second.log())
+        # The place of one that is gone is free, whatever its clients have left behind.
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.recv(100)
+            self.place.daemon.send_signal(signal.SIGKILL)
+            self.place.daemon.wait(STOP_SECONDS_MAX)
+            status, said = second.sluice("reload")
+        self.assertEqual(status, 0, said)
+
+    def test_the_log_says_what_matters_about_the_configuration(self):
+        self.place.configure(more="<virtual-mta gone>\n smtp-source-host 192.0.2.77 gone.e2e.test\n</virtual-mta>\n",
+                             postmaster="")
+        self.place.start_daemon()
+        gone = "virtual MTA gone: source IP 192.0.2.77 is not an address of this host"
+        until(lambda: " Ready" in self.place.log(), "line about the start")
+        self.assertIn(gone, self.place.log())
+        self.assertIn("The configuration has 1 warning(s)", self.place.log())
+        before = len(self.place.log())
+        self.assertEqual(self.place.sluice("reload")[0], 0)
+        self.assertIn(gone, self.place.log()[before:])
+        self.assertIn("no postmaster specified", self.place.log()[before:])
+        before = len(self.place.log())
+        self.place.write("sluice.conf", "smtp-listenr 127.0.0.1:1\nrun-dirr x\n")
+        self.place.daemon.send_signal(signal.SIGHUP)
+        until(lambda: "Reload refused" in self.place.log()[before:], "refusal")
+        self.assertIn("line 1", self.place.log()[before:])
+        self.assertIn("line 2", self.place.log()[before:])
+
+    def test_the_zone_is_that_of_tz(self):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        cases = {"<+0530>-5:30": 330, ":<+0530>-5:30": 330, "EST5": -300, "": 0, "No/Such_Zone": 0}
+        if os.path.exists("/usr/share/zoneinfo/Asia/Tokyo"):
+            cases |= {"Asia/Tokyo": 540, ":Asia/Tokyo": 540, "/usr/share/zoneinfo/Asia/Tokyo": 540}
+        for name, minutes in cases.items():
+            with self.subTest(name):
+                place = Place(self)
+                place.configure()
+                place.start_daemon(env={**os.environ, "TZ": name})
+                until(lambda: " Ready" in place.log(), "line about the start")
+                logged = datetime.datetime.strptime(place.log()[:19], "%Y-%m-%d %H:%M:%S")
+                ahead = logged.replace(tzinfo=datetime.timezone.utc) - now
+                self.assertLess(abs(ahead - datetime.timedelta(minutes=minutes)), datetime.timedelta(minutes=5))
 
     def test_of_many_at_once_one_starts(self):
         places = [Place(self) for _ in range(4)]

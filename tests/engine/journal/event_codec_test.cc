@@ -23,6 +23,7 @@ Event full() {
   event.ending = Ending::Expired;
   event.time_logged = at(1'767'571'200'000);
   event.time_queued = at(1'767'571'100'000);
+  event.received = at(1'567'571'100'000);
   event.time_first_attempt = at(1'767'571'150'000);
   event.message = MessageId(0xfedc'ba98'7654'3210);
   event.recipient = 70'000;
@@ -84,6 +85,7 @@ void expect_same(const Event& a, const Event& b) {
   EXPECT_EQ(a.recipient, b.recipient);
   EXPECT_EQ(a.attempts, b.attempts);
   EXPECT_EQ(a.shut_attempts, b.shut_attempts);
+  EXPECT_EQ(a.received, b.received);
   EXPECT_EQ(a.next_due, b.next_due);
   EXPECT_EQ(a.dlv_size_bytes, b.dlv_size_bytes);
   EXPECT_EQ(a.priority, b.priority);

@@ -119,10 +119,13 @@ Task<void> listens_twice(Reactor& reactor) {
   EXPECT_NE(at.port, 0);
   EXPECT_EQ(reactor.tcp_listener(at, {.reuse_port = false}).error().sys_errno, EADDRINUSE);
   EXPECT_EQ(reactor.tcp_listener(at, {.reuse_port = true}).error().sys_errno, EADDRINUSE);
+  EXPECT_EQ(reactor.is_free(at).error().code, Errc::Exists);
   reactor.close_now(*first);
+  EXPECT_TRUE(reactor.is_free(at).has_value());
   const Result<int> shared = reactor.tcp_listener(kAnyLocalPort, {.reuse_port = true});
   const Result<int> also = reactor.tcp_listener(*reactor.local_endpoint(*shared), {.reuse_port = true});
   EXPECT_TRUE(also.has_value());
+  EXPECT_EQ(reactor.is_free(*reactor.local_endpoint(*shared)).error().code, Errc::Exists);
   reactor.close_now(*shared);
   reactor.close_now(*also);
   co_return;

@@ -112,6 +112,25 @@ TEST(PosixTimeRule, Table) {
   }
 }
 
+TEST(TimeZone, ARuleAsInTheVariableTz) {
+  const auto at = [](const char* rule, std::chrono::sys_days day) {
+    const auto zone = TimeZone::parse_rule(rule);
+    EXPECT_TRUE(zone) << rule;
+    return zone ? zone->offset_at(day) / std::chrono::minutes(1) : 0;
+  };
+  const std::chrono::sys_days winter{std::chrono::year(2026) / 1 / 15};
+  const std::chrono::sys_days summer{std::chrono::year(2026) / 7 / 15};
+  EXPECT_EQ(at("UTC0", winter), 0);
+  EXPECT_EQ(at("<+0530>-5:30", winter), 330);
+  EXPECT_EQ(at("CET-1CEST,M3.5.0,M10.5.0/3", winter), 60);
+  EXPECT_EQ(at("CET-1CEST,M3.5.0,M10.5.0/3", summer), 120);
+  // Without dates: those of the United States.
+  EXPECT_EQ(at("EST5EDT", winter), -300);
+  EXPECT_EQ(at("EST5EDT", summer), -240);
+  for (const char* bad : {"", "Europe/Berlin", "UTC", "A-100", "CET-1CEST,", "CET-1CEST,M3.5.0"})
+    EXPECT_FALSE(TimeZone::parse_rule(bad)) << bad;
+}
+
 TEST(TimeZone, BrokenFilesAreRefusedOrHarmless) {
   const std::string good = file_of({{{0, 0}, {1000, 1}}, {-3600, 7200}, "CET-1CEST,M3.5.0,M10.5.0/3"});
   ASSERT_TRUE(parse(good));
