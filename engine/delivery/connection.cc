@@ -40,6 +40,7 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots
       progress_(dynamic_cast<runtime::SendProgress*>(&dispatcher.reactor())),
       paid_(std::move(paid)),
       pay_timer_([](runtime::Timer& timer) { static_cast<LingerTimer&>(timer).owner.wakeup_.set(); }, *this) {
+  passage_.line = &dispatcher.host_line();
   if (log_.connections()) log_.say("starting " + queue.name());
 }
 
@@ -174,8 +175,8 @@ runtime::Task<void> Connection::work() {
   if (after == After::Done || (after == After::Dead && attempts == 0)) co_return;
   if (limited_until_ != MonoTime{}) {
     // Some host may be fine and is merely at its limit: the queue has not failed.
-    const MonoTime pause = attempts > 0 ? reactor_.now() + Dispatcher::kConnectPause : MonoTime{};
-    dispatcher_.hold_connects(*queue_, std::max(limited_until_, pause));
+    if (attempts > 0) dispatcher_.hold_connects(*queue_, reactor_.now() + Dispatcher::kConnectPause);
+    dispatcher_.hold_for_hosts(*queue_, limited_until_);
     co_return;
   }
   dispatcher_.failed(*queue_, QueueFailureKind::Delivery, hop_.get(), failure_, wait_asked_of(*queue_));

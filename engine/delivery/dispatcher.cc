@@ -29,6 +29,14 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
       desk_(reactor.shard().raw(),
             {.offer = [this](queue::Queue& queue) { consider(queue); },
              .tell = [this](std::uint32_t shard, Budget budget) { tell(shard, std::move(budget)); }}),
+      host_line_(reactor, shared.hosts,
+                 {.look =
+                      [this](queue::Queue& queue) {
+                        queue.hosts_full_until = {};
+                        queue.host_freed = true;
+                        consider(queue);
+                      },
+                  .tell = [this](std::uint64_t mask, std::uint32_t place) { tell_of_host(mask, place); }}),
       rest_timer_(&on_rest_timer, *this),
       programs_(reactor, PipeWorker::kProgramsMax) {}
 
@@ -328,6 +336,7 @@ void Dispatcher::forget_if_idle(queue::Queue& queue) {
   until = std::max(until, Gatekeeper::owed_until(queue, now));
   until = std::max(until, queue.retry_until);
   desk_.leave(queue);
+  host_line_.leave(queue);
   const bool stays = queue.paused || queue.placement.moving || queue.placement.in_line || sweeping_ ||
                      QueueModes::must_stay(queue);
   if (now < until || stays) {

@@ -13,6 +13,7 @@
 
 #include "engine/delivery/gatekeeper.h"
 #include "engine/delivery/host_habits.h"
+#include "engine/delivery/host_line.h"
 #include "engine/delivery/passage.h"
 #include "engine/delivery/proxies.h"
 #include "engine/delivery/queue_modes.h"
@@ -215,6 +216,9 @@ class Dispatcher {
   void refund_connect(ConnectGrants& grants);
   /// All hosts are at a limit: no new connection before `again`.
   void hold_connects(queue::Queue& queue, MonoTime again);
+  /// The same because of limits that others may make room below: then it is looked at before `again`.
+  void hold_for_hosts(queue::Queue& queue, MonoTime again);
+  [[nodiscard]] HostLine& host_line() { return host_line_; }
   /// Connections that serve whoever has the same settings must not carry counts of one queue along.
   [[nodiscard]] static bool may_lend(const config::DomainSettings& settings);
   /// `connection` could take more than its queue has: work_available() tells it of more, from its own queue
@@ -368,6 +372,7 @@ class Dispatcher {
   // slots.cc
   [[nodiscard]] std::vector<Budget> budgets_of(const queue::Queue& queue) const;
   void tell(std::uint32_t shard, Budget budget);
+  void tell_of_host(std::uint64_t mask, std::uint32_t place);
   [[nodiscard]] std::string slot_text(const queue::Queue& queue, const queue::SharedBudget& full) const;
   // probation.cc
   void recall_standing(queue::Queue& queue);
@@ -449,6 +454,7 @@ class Dispatcher {
   SlotDesk desk_;
   ReachHistory history_;
   HostHabits habits_;
+  HostLine host_line_;
   RestTimer rest_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;

@@ -201,6 +201,7 @@ runtime::Task<void> Dispatcher::leave_home(queue::Queue& queue) {
   reactor_.disarm(queue.timer);
   gatekeeper_.leave(queue);
   desk_.leave(queue);
+  host_line_.leave(queue);
   if (std::exchange(queue.placement.in_line, false)) std::erase(placing_line_, &queue);
   const ShardId home = snapshot_->home_of(queue.vmta, queue.domain());
   std::unique_ptr<queue::Queue> owned = queues_.release(queue);

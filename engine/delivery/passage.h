@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/delivery/host_line.h"
 #include "engine/queue/gates.h"
 #include "engine/queue/host_counts.h"
 #include "engine/queue/identity.h"
@@ -20,8 +21,10 @@ class Passage {
   Passage& operator=(const Passage&) = delete;
   ~Passage() { release(); }
   void release() {
-    at_address.release();
-    at_host.release();
+    for (queue::HostUnit* unit : {&at_address, &at_host}) {
+      const auto key = unit->release();
+      if (key && line != nullptr) line->given_back(*key);
+    }
     count_by(nullptr);
     source = nullptr;
   }
@@ -41,6 +44,7 @@ class Passage {
     ++gate->ending;
     return ending = true;
   }
+  HostLine* line = nullptr;                      ///< hears of units that come free; outlives this
   const queue::SourceAddress* source = nullptr;  ///< null: it holds nothing
   std::shared_ptr<queue::SourceGate> gate;
   bool ending = false;

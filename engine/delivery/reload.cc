@@ -18,6 +18,7 @@
 namespace sluice::delivery {
 void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   const std::vector<queue::Queue*> in_line = desk_.clear();
+  host_line_.clear();
   snapshot_ = std::move(snapshot);
   settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
   settler_.set_snapshot(snapshot_, settings_);
@@ -26,6 +27,7 @@ void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   rollups_.set_snapshot(snapshot_);
   gatekeeper_.set_snapshot(snapshot_);
   queues_.for_each([this](queue::Queue& queue) {
+    queue.hosts_full_until = {};
     apply_settings(queue);
     queue.bring_together();
     find_place(queue);

@@ -19,7 +19,8 @@
 namespace sluice::delivery {
 namespace {
 
-constexpr Duration kHostRetry = 50ms;   // how late it is noticed that a count by host has room again
+constexpr Duration kSourceRetry =
+    10s;  // source-ip-max-smtp-out; a connection of the queue that ends comes first
 constexpr Duration kLookAgain = 5ms;    // between two searches for connections that could make room
 constexpr Duration kYieldRetry = 50ms;  // how often other shards are asked to make room
 
@@ -141,7 +142,7 @@ bool Dispatcher::may_come_back(const queue::Queue& queue, const queue::SourceGat
   };
   return pays(queue.gates.own.connects) && pays(queue.gates.shared.connects) &&
          (gate == nullptr || pays(gate->connects)) && queue.connect_not_before <= at &&
-         queue.last_opened + queue.settings->smtp_out_rampup_interval <= at;
+         queue.hosts_full_until <= at && queue.last_opened + queue.settings->smtp_out_rampup_interval <= at;
 }
 
 /// Connections that serve whoever has the same settings must not carry counts of one queue along.
@@ -156,7 +157,7 @@ bool Dispatcher::open_connection(queue::Queue& queue, MonoTime& again_at) {
   const config::QueueType type = queue.settings->type;
   if (is_local(type)) return open_local(queue);
   if (is_smtp(type) && borrow_known(queue)) return true;
-  again_at = std::max(queue.connect_not_before, shared_.descriptors.connect_at());
+  again_at = std::max({queue.connect_not_before, queue.hosts_full_until, shared_.descriptors.connect_at()});
   if (queue.last_opened != MonoTime{})
     again_at = std::max(again_at, queue.last_opened + queue.settings->smtp_out_rampup_interval);
   const queue::RateGate* const rates[] = {&queue.gates.own.connects, &queue.gates.shared.connects};
@@ -255,6 +256,12 @@ void Dispatcher::hold_connects(queue::Queue& queue, MonoTime again) {
   queue.connect_not_before = std::max(queue.connect_not_before, again);
 }
 
+void Dispatcher::hold_for_hosts(queue::Queue& queue, MonoTime again) {
+  // One that came free while this one still looked at the next host is not told again.
+  if (std::exchange(queue.host_freed, false)) again = std::min(again, reactor_.now() + HostLine::kLookAgain);
+  queue.hosts_full_until = again;
+}
+
 runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config::QueueType type, Slots slots,
                                                ConnectGrants grants) {
   queue::Queue* served = &opened_for;
@@ -286,7 +293,10 @@ runtime::Task<void> Dispatcher::run_connection(queue::Queue& opened_for, config:
     refund_connect(grants);
   }
   queue::Queue& queue = *served;
-  if (was_established) --queue.established;
+  if (was_established) {
+    --queue.established;
+    queue.hosts_full_until = {};  // it may have been one of its own
+  }
   desk_.give_back(slots);  // to others first, if any wait
   --queue.connections;
   --connections_running_;
@@ -300,7 +310,7 @@ bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<s
   const MonoTime now = reactor_.now();
   std::shared_ptr<queue::SourceGate> gate = queue.gates.of_source(source.address);
   if (gate && gate->max_connections && gate->connections >= *gate->max_connections) {
-    soonest = std::min(soonest, now + kHostRetry);
+    soonest = std::min(soonest, now + kSourceRetry);
     return false;
   }
   if (gate && gate->connects && !gate->connects.bucket->ready(now)) {
@@ -315,8 +325,9 @@ bool Dispatcher::take_source(const queue::SourceAddress& source, std::optional<s
     soonest = std::min(soonest, mail - kRateWaitMax);
     return false;
   }
-  if (mx_limit && !out.at_host.try_take(shared_.hosts, key_of(out.host, source), *mx_limit)) {
-    soonest = std::min(soonest, now + kHostRetry);
+  const std::uint64_t key = mx_limit ? key_of(out.host, source) : 0;
+  if (mx_limit && !out.at_host.try_take(shared_.hosts, key, *mx_limit)) {
+    soonest = std::min(soonest, host_line_.stand(queue, key, *mx_limit));
     return false;
   }
   if (gate) {
@@ -346,7 +357,7 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
   };
   const auto ip_limit = snapshot.ip_limit(to.address);
   if (ip_limit && !out.at_address.try_take(shared_.hosts, key_of(to.address), *ip_limit))
-    return limited(now + kHostRetry);
+    return limited(host_line_.stand(queue, key_of(to.address), *ip_limit));
   const auto mx_limit = snapshot.mx_limit(host);
   // A proxy that was lost a moment ago is asked again when no other is left.
   for (const bool also_lost : {false, true}) {
@@ -361,7 +372,9 @@ Dispatcher::Pass Dispatcher::pass(queue::Queue& queue, const queue::Snapshot& sn
       for (std::size_t left = among.size(); left > 0; --left) {
         const queue::SourceAddress* source = identity.next_source(among, to.address.is_v4(), usable);
         if (source == nullptr) break;
-        if (take_source(*source, mx_limit, queue, out, soonest)) return Pass::Granted;
+        if (!take_source(*source, mx_limit, queue, out, soonest)) continue;
+        host_line_.leave(queue);
+        return Pass::Granted;
       }
       if (soonest != MonoTime::max()) return limited(soonest);
       at += among.size();
@@ -377,6 +390,15 @@ void Dispatcher::tell(std::uint32_t shard, Budget budget) {
   Dispatcher* const there = shard < peers_.size() ? peers_[shard] : this;
   reactor_.send_to(there->reactor_.shard(),
                    [there, one = std::move(budget)] { there->desk_.turn_has_come(one); });
+}
+
+void Dispatcher::tell_of_host(std::uint64_t mask, std::uint32_t place) {
+  if (peers_.empty()) return host_line_.turn_has_come(place);
+  for (Dispatcher* there : peers_) {
+    const std::uint32_t shard = there->reactor_.shard().raw();
+    if ((mask >> (shard % 64) & 1) == 0) continue;
+    reactor_.send_to(there->reactor_.shard(), [there, place] { there->host_line_.turn_has_come(place); });
+  }
 }
 
 bool Dispatcher::must_hand_on(Slots& slots, const queue::Queue& queue, std::uint64_t messages,

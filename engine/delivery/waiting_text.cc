@@ -38,6 +38,8 @@ std::string Dispatcher::why_waiting(const queue::Queue& queue) const {
   if (queue.ready() > 0) {
     const Hold next = next_recipient(queue, now);
     if (next.until > now) return std::string(rate_reached(next.by, queue.mode.mode()));
+    if (queue.connections == 0 && queue.hosts_full_until > now)
+      return "its mail hosts have as many connections as mx-connection-limit or ip-connection-limit allows";
     if (queue.connections == 0 && queue.connect_not_before > now)
       return "next connection in " + seconds_text(queue.connect_not_before - now);
     return {};

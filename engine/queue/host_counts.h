@@ -43,12 +43,15 @@ class HostUnit {
     if (!ending_ && open > *limit) ending_ = counts.ending.try_take(key_, open - *limit);
     return ending_.has_value();
   }
-  void release() {
+  /// Answers the key of a unit that it held.
+  std::optional<std::uint64_t> release() {
+    const bool held = open_.has_value();
     // In this order: who asks in between is one of fewer, and rather stays than ends in vain.
     if (open_) counts_->open.give_back(*open_);
     if (ending_) counts_->ending.give_back(*ending_);
     open_.reset();
     ending_.reset();
+    return held ? std::optional(key_) : std::nullopt;
   }
 
  private:

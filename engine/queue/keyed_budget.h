@@ -33,7 +33,9 @@ class KeyedBudget {
     std::uint8_t way = 0;
   };
 
-  KeyedBudget() : lines_(std::make_unique<Line[]>(kLines)) {}
+  KeyedBudget()
+      : lines_(std::make_unique<Line[]>(kLines)),
+        awaited_(std::make_unique<std::atomic<std::uint64_t>[]>(kLines)) {}
 
   /// `key`: a good hash of what is counted. A unit when less than `limit` were taken before.
   [[nodiscard]] std::optional<Unit> try_take(std::uint64_t key, std::uint32_t limit) {
@@ -72,6 +74,21 @@ class KeyedBudget {
 
   void give_back(Unit unit) { lines_[unit.line].words[unit.way].fetch_sub(1); }
 
+  // --- Who waits (delivery::HostLine). By place, which several keys share: hearing of another's unit does no harm.
+  [[nodiscard]] static std::uint32_t place_of(std::uint64_t key) {
+    return static_cast<std::uint32_t>(key % kLines);
+  }
+  /// Shards with a bit in `mask` wait for units of this place. Sequentially consistent, as the counts are: of one who
+  /// begins to wait and one who gives back at the same moment one sees the other.
+  void set_awaited(std::uint32_t place, std::uint64_t mask, bool awaited) {
+    if (awaited) {
+      awaited_[place].fetch_or(mask);
+    } else {
+      awaited_[place].fetch_and(~mask);
+    }
+  }
+  [[nodiscard]] std::uint64_t awaited(std::uint32_t place) const { return awaited_[place].load(); }
+
   [[nodiscard]] std::uint32_t used(std::uint64_t key) const {
     const Line& line = lines_[key % kLines];
     std::uint32_t sum = 0;
@@ -100,6 +117,7 @@ class KeyedBudget {
     return true;
   }
   std::unique_ptr<Line[]> lines_;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> awaited_;
 };
 
 }  // namespace sluice::queue

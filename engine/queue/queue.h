@@ -193,6 +193,8 @@ class Queue {
   MonoTime retry_until{};             ///< queue-level retry; in the past: none
   std::size_t retry_index = 0;        ///< into `retry-after`
   MonoTime connect_not_before{};      ///< after a failed connection while others of the queue work
+  MonoTime hosts_full_until{};        ///< its mail hosts have as many connections as they may; looked at then
+  bool host_freed = false;            ///< ... or earlier: one of them has had room since it stood in line
   std::uint32_t held = 0;             ///< tasks that refer to the queue besides its connections
   std::uint32_t connections = 0;      ///< under way, connecting ones included
   std::uint32_t established = 0;      ///< of these, past EHLO

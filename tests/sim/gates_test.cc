@@ -331,6 +331,44 @@ TEST(Gates, ALoweredOrNewLimitByHostEndsWhatIsTooMuch) {
   }
 }
 
+/// Connections that shards have begun by now, in vain or not. Counts itself.
+std::uint64_t connections_begun(Limited& run) {
+  std::uint64_t sum = 0;
+  for (shard::DataShard* one : run.scenario.node->node().shards())
+    sum += one->dispatcher().next_connection_number() / run.scenario.node->node().shards().size();
+  return sum;
+}
+
+TEST(Gates, QueuesAtAHostsLimitWaitToBeWoken) {
+  // Forty domains at one host that takes one connection and hangs.
+  for (const char* limit : {"mx-connection-limit mx.a.test 1\n", "ip-connection-limit 10.1.0.1 1\n"}) {
+    SCOPED_TRACE(limit);
+    Limited run(std::string(limit) +
+                    "<domain *>\n smtp-data-termination-timeout 3m\n smtp-multiple-line-response-timeout 3m\n"
+                    " data-send-timeout 3m\n</domain>\n",
+                {.stalls = true});
+    std::vector<std::string> domains;
+    for (int i = 0; i < 40; ++i) domains.push_back("d" + std::to_string(i) + ".test");
+    run.scenario.extra_zone = [domains](resolver::TableTransport& dns) {
+      for (const std::string& one : domains) dns.add_mx(one, 10, "mx.a.test");
+    };
+    ASSERT_TRUE(run.scenario.boot());
+    run.send({.recipients = 80, .each = 1, .domains = domains, .vmtas = {"v1", "v2"}});
+    run.run_for(1min);
+    const std::uint64_t before = connections_begun(run);
+    run.run_for(1min);
+    EXPECT_LE(connections_begun(run) - before, 10u) << "nothing moves, nothing costs";
+    for (auto& one : run.scenario.receivers) one->set_mood({});
+    // The hanging ones end and are tried again after 20 s; all others have gone by then.
+    run.scenario.world.run_until([&run] { return run.seen().messages.size() >= 78; }, 90s);
+    EXPECT_GE(run.seen().messages.size(), 78u);
+    EXPECT_LE(connections_begun(run) - before, 400u) << "woken one by one, not all at once";
+    EXPECT_TRUE(run.scenario.drain(5min));
+    EXPECT_LE(run.seen().top[">1"], std::string_view(limit).starts_with("ip") ? 1u : 2u);
+    run.scenario.close();
+  }
+}
+
 TEST(Gates, ADaysRateWarmsUpEvenly) {
   Limited run("<domain a.test>\n max-rcpt-per-message 1\n max-msg-rate 500/d\n bounce-after 5d\n</domain>\n");
   run.fill(1000);

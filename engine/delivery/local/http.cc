@@ -12,7 +12,9 @@ HttpWorker::HttpWorker(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots
     : LocalWorker(dispatcher, queue),
       url_(net::http::parse_url(settings_->http_delivery_url)),
       slots_(slots),
-      paid_(std::move(paid)) {}
+      paid_(std::move(paid)) {
+  passage_.line = &dispatcher.host_line();
+}
 
 HttpWorker::~HttpWorker() {
   if (has_paid_) dispatcher_.refund_connect(paid_);
@@ -121,7 +123,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::connect() {
   }
   if (limited_until_ == MonoTime{}) co_return Step::QueueFailed;
   // Some address may be fine and is merely at its limit: the queue has not failed.
-  dispatcher_.hold_connects(queue_, limited_until_);
+  dispatcher_.hold_for_hosts(queue_, limited_until_);
   co_return Step::Interrupted;
 }
 
