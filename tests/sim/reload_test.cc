@@ -97,6 +97,7 @@ TEST(Reload, IsAllOrNothing) {
     const std::string said = run.reload();
     EXPECT_NE(said.find(bad.complaint), std::string::npos) << said;
     EXPECT_NE(said.find("Configuration not reloaded."), std::string::npos) << said;
+    run.scenario.world.run_for(1s);  // the log follows
     const std::string log = run.scenario.world.disk().content("/var/log/sluice.log");
     EXPECT_NE(log.substr(logged).find(bad.complaint), std::string::npos) << log.substr(logged);
     EXPECT_NE(log.substr(logged).find("Reload refused, the old configuration stays"), std::string::npos);
@@ -123,6 +124,7 @@ TEST(Reload, ListenersComeAndGo) {
   EXPECT_EQ(run.injected.accepted.size(), 5u);
   run.replace("smtp-listener 10.255.0.1:2526\n", "");
   run.must_reload();
+  run.scenario.world.run_for(1s);  // the log follows
   const std::string log = run.scenario.world.disk().content("/var/log/sluice.log");
   for (const char* line :
        {" Listening for SMTP on 10.255.0.1:2525\n", " Listening for SMTP on 10.255.0.1:2526\n",
