@@ -298,9 +298,9 @@ TEST(Client, EarlyBdatRefusalWaitsForItsBytes) {
   script.client().consumed(room[0].size() + room[1].size());
   script.client().on_bytes(bytes_of("250 ok\r\n250 ok\r\n552 full\r\n"));
   EXPECT_EQ(script.events(), "rcpt 1.0 250\n");
-  EXPECT_EQ(script.sent(), "second\r\nRSET\r\n");
+  EXPECT_EQ(script.sent(), "second\r\nEHLO me.example\r\n");
   EXPECT_EQ(script.events(), "");
-  script.server("250 ok\r\n");
+  script.server(kChunking);
   EXPECT_EQ(script.events(), "end 1 no chunking at body transfer 552\n");
   EXPECT_FALSE(script.client().is_over());
 }
