@@ -146,6 +146,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void watch_until(MonoTime time);
   void on_watch();
   [[nodiscard]] std::uint64_t taken_by_host() const;
+  [[nodiscard]] std::uint64_t on_the_way() const;
   void release(Active& slot);
   void connection_ended(std::string why);
   void put_back(Active& slot);

@@ -83,13 +83,20 @@ Client::Client(ClientSettings settings, ClientEvents& events, ClientAuth* auth)
   SLUICE_ASSERT(!settings_.helo_name.empty());
 }
 
-void Client::on_bytes(Bytes input) {
+bool Client::asks_what_arrived() const {
+  for (std::uint32_t index = 0; index < slot_count_; ++index) {
+    if (slot(index).body_queued && slot(index).body_bytes > kArrivesAtOnce) return true;
+  }
+  return false;
+}
+
+void Client::on_bytes(Bytes input, std::uint64_t on_the_way) {
   while (!input.empty() && stage_ != Stage::Over) {
     if (stage_ == Stage::TlsHandshake) {
       over(ClientFault::TlsInjection, ClientPhase::StartTls, kNoReply, shown_bytes_);
       return;
     }
-    if (!parser_.in_reply()) reply_from_ = consumed_bytes_;
+    if (!parser_.in_reply()) reply_from_ = consumed_bytes_ - std::min(on_the_way, consumed_bytes_);
     const ReplyParser::Step step = parser_.feed(input);
     input = input.subspan(step.consumed);
     if (step.state == ReplyParser::State::NeedMore) break;
@@ -259,10 +266,7 @@ void Client::take_transaction_reply(const SmtpReply& reply) {
   const std::uint32_t index = waiting_slot();
   if (index == slot_count_ || !slot(index).started || !was_asked_for(slot(index))) {
     if (reply.code != 421) {
-      // One "yes" too many in front of the message's, or behind it: either way the message was taken.
-      if (!doubt_ && index < slot_count_ && slot(index).awaits_proof && slot(index).decided.positive() &&
-          is_success(reply))
-        slot(index).in_step = slot(index).replies_done = true;
+      if (index < slot_count_) note_second_yes(slot(index), reply);
       return protocol_error("reply without a command");
     }
     return over(ClientFault::Refused, phase(), reply, shown_bytes_);
@@ -402,6 +406,7 @@ void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
     if (now.resets && reads_like_reset(reply)) reset_tells_ = false;
     now.is_named = now.codes_fit && reply.enhanced && !doubt_;
     if (now.is_named) ++clean_;
+    if (!now.codes_fit || !reply.enhanced) mode_ = Mode::Pipelining;  // the codes offered say nothing: 354 has to
     now.in_step = now.replies_done = now.is_named && is_last_begun(index);
   } else {
     clean_ = 0;
@@ -422,13 +427,22 @@ void Client::prove_upto(std::uint32_t index) {
   for (std::uint32_t i = 0; i <= index; ++i) slot(i).in_step = slot(i).replies_done = true;
 }
 
+/// One "yes" too many in front of the message's, or behind it: either way the message was taken.
+void Client::note_second_yes(Slot& slot, const SmtpReply& reply) const {
+  if (!slot.awaits_proof || !slot.codes_fit || doubt_) return;
+  if (slot.decided.positive() && is_success(reply)) slot.in_step = true;
+}
+
 void Client::take_proof(std::uint32_t index, const SmtpReply& reply) {
   const Slot& now = slot(index);
   if (is_success(reply)) {
     if (now.proof_lists) {
       const Capabilities listed = Capabilities::parse(parser_.lines());
       parser_.keep_lines(false);
-      if (!listed.chunking) return protocol_error("another reply where that to EHLO is due");
+      if (!listed.chunking) {
+        note_second_yes(slot(index), reply);
+        return protocol_error("another reply where that to EHLO is due");
+      }
     }
     doubt_ = false;
     return prove_upto(index);
@@ -459,6 +473,8 @@ void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
 /// May what was heard so far count, though the connection ends before the proof?
 bool Client::stands(const Slot& slot, ClientFault fault) const {
   if (slot.in_step) return true;
+  // A code of an address behind MAIL's, where one address was named: whatever comes later means something else.
+  if (slot.recipients == 1 && slot.codes_fit && !slot.refusals.empty() && !doubt_) return true;
   if (fault == ClientFault::ProtocolError) return false;
   if (mode_ == Mode::Lockstep) return true;
   const bool is_ahead = slot.is_held || doubt_;

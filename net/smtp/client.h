@@ -145,7 +145,8 @@ struct ClientSettings {
 /// In step: SMTP replies carry no names; only their order says what they answer, so one reply too many, or one
 /// that never comes, turns each later one into the answer to the wrong command. What is told is told on proof:
 ///   - A reply counts only if it began to arrive after its command was sent, a positive one to a message after
-///     the message's last byte was. The owner keeps the order of consumed() and on_bytes() for this.
+///     the message's last byte was, and had reached the server's side where the message is large. The owner keeps
+///     the order of consumed() and on_bytes() for this.
 ///   - Nothing is sent behind a message before its reply is here: no other reply can take its place. Chunks may
 ///     go ahead of replies behind kTrustAfter clean transactions in a row. RSET stands in front of each then, so
 ///     that none meets what a refused one left open; and where its reply reads like no reply to a message, it is
@@ -153,9 +154,9 @@ struct ClientSettings {
 ///     all that has left is the proof. A 2xx whose code names another command contradicts there.
 ///   - 354 stands nowhere but behind DATA: at its place it proves the replies before it. Where none comes,
 ///     enhanced codes may prove as much of BDAT (2.1.0 to MAIL, 2.1.5 to RCPT, another subject to the
-///     message); else RSET follows, and its 2xx proves them. Behind a refused chunk it is EHLO, which ends a
-///     transaction as well: the 2xx to a chunk that was taken could pass for RSET's, a list of extensions is
-///     nothing else. Until then refusals are held back, and so is the end of a BDAT transaction.
+///     message); else RSET follows, and its 2xx proves them. Behind a chunk it is EHLO, which ends a transaction
+///     as well: 2xx to a message could pass for RSET's, a list of extensions is nothing else. Until then refusals
+///     are held back, and so is the end of a BDAT transaction.
 ///   - What contradicts (2xx to a message nobody was accepted for, a refused RSET, a reply without a command)
 ///     ends the connection as ProtocolError; transactions without proof end as PartlySent or Unknown.
 ///   - A chunk whose recipient was refused may be read as commands by a server that does not discard it. The
@@ -184,6 +185,7 @@ class Client {
       8;  ///< transactions by BDAT in a row, each reply named by its code
   static constexpr std::uint32_t kResetsAlike =
       2;  ///< replies to RSET that read alike, before chunks go ahead
+  static constexpr std::uint64_t kArrivesAtOnce = 32 << 10;  ///< see asks_what_arrived()
   static constexpr std::uint64_t kAheadBytesMax = 64 << 10;  ///< a larger message waits: it is no gain for it
   static constexpr std::uint32_t kRecipientsMax = 10'000;
   static constexpr std::size_t kBodySpansMax = 64;
@@ -220,8 +222,11 @@ class Client {
   /// `bytes` <= the sum of what the last output() showed.
   /// Means: handed to the kernel before whatever on_bytes() is given next arrived.
   void consumed(std::size_t bytes);
-  /// Bytes from the server, as they arrive.
-  void on_bytes(Bytes input);
+  /// Bytes from the server, as they arrive. `on_the_way`: consumed bytes, the last ones, that had not reached the
+  /// server's side then, so `input` answers none of them; asked for where asks_what_arrived() says so.
+  void on_bytes(Bytes input, std::uint64_t on_the_way = 0);
+  /// A message is under way that is larger than what always arrives at once.
+  [[nodiscard]] bool asks_what_arrived() const;
   /// Ends transactions that have not begun, as NeverStarted: nothing of them may have been shown by output().
   void withdraw();
   /// The handshake on_tls_wanted() asked for is done; EHLO follows.
@@ -361,6 +366,7 @@ class Client {
   void become_ready();
   void ask_for_proof(std::uint32_t index);
   void prove_upto(std::uint32_t index);
+  void note_second_yes(Slot& slot, const SmtpReply& reply) const;
   [[nodiscard]] bool reads_like_reset(const SmtpReply& reply) const;
   bool ends_with(const SmtpReply& reply, ClientPhase phase);
   static void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);

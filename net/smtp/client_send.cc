@@ -263,8 +263,7 @@ void Client::queue_dot(Slot& slot) {
 }
 
 void Client::queue_proof(Slot& slot) {
-  const bool is_sure_enough = slot.is_decided && slot.decided.positive() && !doubt_;
-  slot.proof_lists = slot.chunked && !is_sure_enough;
+  slot.proof_lists = slot.chunked;
   if (slot.proof_lists) {
     parser_.keep_lines(true);
     queue_control("EHLO " + settings_.helo_name);
