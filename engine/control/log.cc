@@ -20,8 +20,16 @@ void LineWriter::append(std::string& out, WallTime time, std::string_view text) 
   times_.append(out, time);
   out.resize(out.size() - std::min(out.size(), kOffsetBytes));
   out += ' ';
-  for (const char c : text.substr(0, kLineBytesMax)) {
-    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  text = text.substr(0, kLineBytesMax);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
+    if (c == '\n') {
+      out += " | ";
+    } else {
+      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    }
   }
   out += '\n';
 }

@@ -147,6 +147,8 @@ class Dispatcher {
   /// Ends queued recipients as "deleted by administrator"; those under way at this moment are not touched.
   /// Answers how many.
   [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter, Settler::Removal how);
+  /// What remove() would end now.
+  [[nodiscard]] runtime::Task<RecipientCount> count(RecipientFilter filter);
   /// Up to `most` queued recipients of the queues `names`, one after the other, from where the slice before
   /// ended. Those under way at this moment are not among them.
   [[nodiscard]] runtime::Task<RecipientSlice> list(RecipientFilter filter, std::vector<std::string> names,
@@ -160,9 +162,11 @@ class Dispatcher {
   /// Recipients queued here. Thread: any.
   [[nodiscard]] std::size_t recipients() const { return items_.live(); }
 
-  /// Why the mail of `queue` waits, in words; empty: it does not, or its last error, its pause or its retry time
-  /// says so.
+  /// Why the mail of `queue` waits now, in words; empty: it does not.
   [[nodiscard]] std::string why_waiting(const queue::Queue& queue) const;
+  /// When the mail of `queue` is looked at again, as far as a time is set; nothing while it goes, or waits for what
+  /// has no time (a pause, a slot, DNS).
+  [[nodiscard]] std::optional<MonoTime> next_attempt(const queue::Queue& queue) const;
 
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);
@@ -460,7 +464,7 @@ class Dispatcher {
     std::uint32_t priority = 0;
     MonoTime until{};
   };
-  Search searched_;  // the last search for connections that make room
+  Search searched_;        // the last search for connections that make room
   bool sweeping_ = false;  ///< going over all queues: none may be removed
 };
 

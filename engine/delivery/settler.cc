@@ -320,6 +320,7 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   journal_.append(event_);
   ++counters_.deferred;
   ++queue.deferred;
+  queue.note_deferral(event_.time_logged, failure.diag);
   snapshot_->identity(queue.vmta).state->traffic.deferred.fetch_add(1, std::memory_order_relaxed);
   item.due = reactor_.now() + decision.wait;
   queue.wait(item, true);

@@ -21,6 +21,7 @@ ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   queues += other.queues;
   names_cached += other.names_cached;
   queries_pending += other.queries_pending;
+  queries_active += other.queries_active;
   spool.segments_in_use += other.spool.segments_in_use;
   spool.segments_spare += other.spool.segments_spare;
   spool.disk_bytes += other.spool.disk_bytes;
@@ -310,6 +311,7 @@ ShardStatus DataShard::status() const {
   const resolver::Resolver::Counters names = resolver_.counters();
   out.names_cached = names.cache_entries;
   out.queries_pending = names.in_flight + names.waiting;
+  out.queries_active = names.in_flight;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
   if (const auto refusing = intake_.refusing(); refusing && !stopping_)

@@ -4,6 +4,7 @@
 #include "engine/journal/checkpointer.h"
 #include "engine/journal/clean_stop.h"
 #include "policy/base/assert.h"
+#include "policy/base/version.h"
 
 namespace sluice::shard {
 namespace {
@@ -57,7 +58,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   const auto logged = co_await open_log(global);
   if (opened && !logged) opened = logged;
   if (!opened) co_return opened;
-  log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
+  log_.write(std::string(own_product()) + " starting, " + std::to_string(settings_.shards) + " shards");
   auto spools = co_await settle_spools(control_, config->spools, settings_.storage.spool.min_free_disk_bytes);
   if (!spools) co_return std::unexpected(spools.error());
   spools_ = std::move(*spools);

@@ -255,6 +255,54 @@ class Offline(unittest.TestCase):
                       ["x", "--siphash", "--hexkey=zz"], ["x", "--siphash", "--key=k", "--more"]):
             self.assertEqual(self.run_it("digest", *wrong)[0], 2, wrong)
 
+    def test_help_and_version_need_no_daemon(self):
+        nowhere = ("--socket", str(self.folder / "nobody"))
+        for words in (["help"], ["--help"], ["-h"], ["help", "delete"], ["delete", "--help"], ["version"],
+                      ["--version"], ["show", "license"], ["completion", "bash"], ["help", "--markdown"]):
+            status, out, err = self.run_it(*nowhere, *words)
+            self.assertEqual((status, err), (0, ""), words)
+            self.assertTrue(out.endswith("\n"), words)
+        self.assertIn("--older-than=TIME", self.run_it("delete", "--help")[1])
+        self.assertEqual(self.run_it("version")[1], self.run_it("--version", program=SLUICED)[1])
+        # What a daemon would say better is said all the same.
+        status, out, err = self.run_it(*nowhere, "show", "version")
+        self.assertEqual((status, out), (0, self.run_it("version")[1]))
+        self.assertIn("no daemon answers at", err)
+        status, out, err = self.run_it(*nowhere, "show", "status")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("no daemon answers at", err)
+
+    def test_what_is_unknown_never_reaches_a_daemon(self):
+        nowhere = ("--socket=" + str(self.folder / "nobody"),)
+        for words, says in ((["delete", "--jobId=warm1", "--recipient=a@b"], "did you mean --rcpt?"),
+                            (["reload", "--dryrun"], "did you mean --dry-run?"),
+                            (["shutdown", "--now"], "shutdown takes none"),
+                            (["shutdwon"], "did you mean `shutdown`?"), (["show", "top"], "may mean"),
+                            (["delete", "--jobId="], "empty value"), (["pause", "queue", ""], "an empty QUEUE"),
+                            (["delete", "--jobId=a", "--jobid=b"], "given twice"), (["--json"], "no command given")):
+            status, out, err = self.run_it(*nowhere, *words)
+            self.assertEqual((status, out), (2, ""), words)
+            self.assertIn(says, err)
+        status, _, err = self.run_it(*nowhere, "--json", "shutdown", "--now")
+        self.assertEqual((status, json.loads(err)["status"]), (2, "error"))
+        for words in (["--socket"], ["--socket="], ["--socket", "a", "--socket", "b", "show", "status"]):
+            self.assertEqual(self.run_it(*words)[0], 2, words)
+
+    @unittest.skipUnless(shutil.which("bash"), "needs bash")
+    def test_completion_completes(self):
+        script = self.run_it("completion", "bash")[1]
+
+        def complete(*words):
+            line = f"COMP_WORDS=(sluice {' '.join(words)}); COMP_CWORD={len(words)}; _sluice; echo ${{COMPREPLY[@]}}"
+            done = subprocess.run(["bash", "-c", script + line], capture_output=True, text=True, timeout=60, check=True)
+            return done.stdout.split()
+
+        self.assertEqual(complete("rel"), ["reload"])
+        self.assertEqual(complete("show", "top"), ["topqueues", "topdomains"])
+        self.assertEqual(complete("reload", "--dr"), ["--dry-run"])
+        self.assertEqual(complete("pause", "queue", "x", "--js"), ["--json"])
+        self.assertEqual(complete("set", "queue", "--mo"), ["--mode="])
+
     def test_bad_commands(self):
         for words in (["check"], ["check", "a", "b"], ["check", "--jsn", "a"], ["fmt"], ["fmt", "--wrte", "a"],
                       ["directives", "x"]):

@@ -14,7 +14,9 @@
 #include "engine/runtime/uring/process.h"
 #include "engine/runtime/uring/uring_reactor.h"
 #include "engine/shard/node.h"
+#include "policy/base/version.h"
 #include "tools/config_files/report.h"
+#include "tools/sluiced/host_system.h"
 #include "tools/sluiced/memory_limit.h"
 #include "tools/sluiced/rights.h"
 
@@ -22,7 +24,6 @@ namespace {
 
 using namespace sluice;
 
-constexpr const char* kVersion = SLUICE_VERSION;
 constexpr const char* kUsage =
     "usage: sluiced [--config FILE] [--shards N] [--lenient]\n"
     "       sluiced --check FILE [--lenient]\n"
@@ -34,7 +35,7 @@ constexpr const char* kUsage =
     "  --version, --help\n";
 
 struct Arguments {
-  std::string config = "/etc/pmta/config";
+  std::string config = tools::kDefaultConfiguration;
   std::string check;
   bool lenient = false;
   std::optional<std::uint32_t> shards;
@@ -67,7 +68,7 @@ Arguments parse_arguments(int argc, char** argv) {
         usage_error("--shards takes 1 to 1024");
       out.shards = static_cast<std::uint32_t>(number);
     } else if (one == "--version") {
-      std::printf("Sluice %s\n", kVersion);
+      std::printf("%s\n", std::string(own_product()).c_str());
       std::exit(0);
     } else if (one == "--help") {
       std::fputs(kUsage, stdout);
@@ -246,10 +247,10 @@ int run(const Arguments& arguments) {
   control.join_world(boxes);
   runtime::Signals signals(control, {SIGTERM, SIGINT, SIGHUP});
   shard::Node node(control, boxes,
-                   {.version = kVersion,
-                    .shards = shards,
+                   {.shards = shards,
                     .load = [&arguments] { return load(arguments.config, arguments.lenient); },
                     .storage = {},
+                    .host = tools::host_system(),
                     .open_dns = open_dns});
   const resolver::CaresOptions dns = dns_options(loaded.config->globals);
 
