@@ -135,8 +135,8 @@ runtime::Task<void> Log::write_text(std::string_view text) {
   // O_APPEND: the offset is the file's business.
   const Status written = co_await file_.write(std::as_bytes(std::span(text)), 0);
   file_use_.give(1);
-  if (!written && !stopping_)
-    co_await runtime::sleep_for(reactor_, 1s);  // lost lines, but no loop around a full disk
+  // Lost lines, but no loop around a full disk; and no stop that waits for it.
+  for (int i = 0; i < 20 && !written && !stopping_; ++i) co_await runtime::sleep_for(reactor_, 50ms);
 }
 
 runtime::Task<void> Log::write_all() {
