@@ -273,12 +273,12 @@ class Client {
 
   struct Slot {
     TransactionTag tag;
-    std::string commands;             // MAIL RCPT* DATA|BDAT, each with CRLF
-    std::vector<std::uint32_t> ends;  // where each command ends in `commands`
+    std::string commands;             // RSET, then MAIL RCPT* DATA|BDAT, each with CRLF
+    std::vector<std::uint32_t> ends;  // where each command ends in `commands`, counted from MAIL on
     std::vector<Bytes> body;
     std::vector<Refusal> refusals;  // of recipients, not yet told
     std::uint64_t reset_start = 0;  // stream position of the RSET in front, or `start`
-    std::uint64_t start = 0;        // stream position of commands[0]
+    std::uint64_t start = 0;        // stream position of MAIL
     std::uint64_t body_start = 0;   // stream position of the first byte of body or dot, once queued
     std::uint64_t message_end = 0;  // stream position behind the last byte of the message, once complete
     std::uint64_t end = 0;          // stream position behind the last byte queued so far

@@ -114,11 +114,11 @@ Client::Add Client::add(const Transaction& transaction) {
 
 void Client::encode(Slot& slot, const Transaction& transaction, std::uint64_t body_bytes) const {
   std::string& out = slot.commands;
-  out.clear();
+  out = kReset;
   slot.ends.clear();
   const auto end_line = [&] {
     out += "\r\n";
-    slot.ends.push_back(static_cast<std::uint32_t>(out.size()));
+    slot.ends.push_back(static_cast<std::uint32_t>(out.size() - kReset.size()));
   };
   out += "MAIL FROM:<";
   out += transaction.sender;
@@ -161,8 +161,7 @@ void Client::begin(Slot& slot) {
   slot.chunked = mode_ == Mode::Chunking && slot.recipients == 1 && !next_by_data_;
   slot.resets = slot.chunked && clean_ >= kTrustAfter && reset_tells_;
   slot.reset_start = queued_bytes_;
-  if (slot.resets) queue_text(kReset);
-  slot.start = slot.end = queued_bytes_;
+  slot.start = slot.end = queued_bytes_ + (slot.resets ? kReset.size() : 0);
   if (slot.chunked) {
     slot.commands += "BDAT ";
     append_number(slot.commands, slot.body_bytes);
@@ -170,7 +169,7 @@ void Client::begin(Slot& slot) {
   } else {
     slot.commands += "DATA\r\n";
   }
-  slot.ends.push_back(static_cast<std::uint32_t>(slot.commands.size()));
+  slot.ends.push_back(static_cast<std::uint32_t>(slot.commands.size() - kReset.size()));
   if (mode_ == Mode::Lockstep) return;
   queue_commands(slot, static_cast<std::uint32_t>(slot.ends.size()));
   if (slot.chunked) queue_body(slot);
@@ -228,8 +227,9 @@ void Client::queue_control(std::string_view line) {
 }
 
 void Client::queue_commands(Slot& slot, std::uint32_t upto) {
-  const std::uint32_t from = slot.queued == 0 ? 0 : slot.ends[slot.queued - 1];
-  queue_text(std::string_view(slot.commands).substr(from, slot.ends[upto - 1] - from));
+  const std::size_t begin = slot.resets ? 0 : kReset.size();
+  const std::size_t from = slot.queued == 0 ? begin : kReset.size() + slot.ends[slot.queued - 1];
+  queue_text(std::string_view(slot.commands).substr(from, kReset.size() + slot.ends[upto - 1] - from));
   slot.queued = upto;
   slot.end = queued_bytes_;
 }
