@@ -31,16 +31,19 @@ auto names_in(const std::vector<List>& lists) {
 
 }  // namespace
 
-void Finisher::missing(Origin where, std::string_view what, std::string_view name, const Names& known) {
+void Finisher::missing(Origin where, std::string_view what, std::string_view name, const Names& known,
+                       std::string_view harmless) {
   // Advice costs a look at all names: not for what is not shown.
   const std::vector<std::string_view> names =
       known && !reporter_.full() ? known() : std::vector<std::string_view>();
   const std::string_view nearest = nearest_name(name, names);
   // A part of a configuration may name what another part defines.
   reporter_.add(where, 0,
-                {reporter_.options().fragment ? Severity::Warning : Severity::Error,
+                {reporter_.options().fragment || !harmless.empty() ? Severity::Warning : Severity::Error,
                  std::string(what) + " \"" + std::string(name) + "\" is not defined" +
-                     (reporter_.options().fragment ? " here" : ""),
+                     (reporter_.options().fragment ? " here"
+                      : harmless.empty()           ? std::string()
+                                                   : ": " + std::string(harmless)),
                  {},
                  nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?"});
 }
@@ -96,11 +99,12 @@ void Finisher::check_domain_references(const DomainLayer& layer) {
       if (value == "\"\"") continue;
       if (name == "smtp-pattern-list" && value.find_first_of(" \t\"") == std::string::npos) {
         if (config_.find_reply_list(value) == nullptr)
-          missing(assignment.origin, "smtp-pattern-list", value, names_in(config_.reply_lists));
+          missing(assignment.origin, "smtp-pattern-list", value, names_in(config_.reply_lists),
+                  "no rules hold for these replies");
       } else if (name == "bounce-actions" && config_.find_bounce_actions(value) == nullptr) {
         missing(assignment.origin, "bounce-actions", value, names_in(config_.bounce_actions));
       } else if (name == "reroute-to-virtual-mta" || name == "backoff-reroute-to-virtual-mta" ||
-                 name == "route-to-pool") {
+                 name == "route-to-pool" || name == "virtual-mta-pool") {
         if (!is_identity(value)) missing(assignment.origin, "virtual MTA or pool", value, identity_names());
       }
     }
@@ -118,7 +122,8 @@ void Finisher::check_source_references() {
       if (name == "default-virtual-mta" && value != "by-smtp-source-ip" && !is_identity(value)) {
         missing(assignment.origin, "virtual MTA or pool", value, identity_names());
       } else if (name == "pattern-list" && config_.find_pattern_list(value) == nullptr) {
-        missing(assignment.origin, "pattern-list", value, names_in(config_.pattern_lists));
+        missing(assignment.origin, "pattern-list", value, names_in(config_.pattern_lists),
+                "it chooses nothing");
       } else if (name == "rewrite-list" && config_.find_rewrite_list(value) == nullptr) {
         missing(assignment.origin, "rewrite-list", value, names_in(config_.rewrite_lists));
       } else if (name == "suppression-lists") {

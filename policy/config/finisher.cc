@@ -53,7 +53,7 @@ void Finisher::resolve_pools() {
     for (PoolMember& member : pool.settings.members) {
       const auto id = config_.find_vmta(member.name);
       if (!id) {
-        missing(member.origin, "virtual MTA", member.name, identity_names());
+        missing(member.origin, "virtual MTA", member.name, identity_names(), "the pool does without it");
         continue;
       }
       member.id = *id;
@@ -65,7 +65,7 @@ void Finisher::resolve_pools() {
       }
       domain_pool = pool.id;
     }
-    // Members that are unknown in a fragment must not pass for {default}.
+    // Unknown members must not pass for {default}.
     std::erase_if(pool.settings.members,
                   [&](const PoolMember& member) { return !config_.find_vmta(member.name); });
     if (pool.settings.members.empty()) warn(pool.origin, "pool \"" + pool.name + "\" has no members");

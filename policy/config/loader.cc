@@ -17,28 +17,6 @@ std::string folder_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash + 1));
 }
 
-/// First word of a line, as a directive's name.
-std::string_view name_in(std::string_view line) {
-  line = trim(line);
-  return line.starts_with('/') ? line.substr(0, 1) : line.substr(0, line.find_first_of(" \t"));
-}
-
-/// A /regex/ token in `text` that is never closed.
-bool has_open_regex(std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') {
-      const std::size_t end = text.find('"', i + 1);
-      if (end == std::string_view::npos) return false;
-      i = end;
-    } else if (text[i] == '/' && (i == 0 || is_blank(text[i - 1]) || text[i - 1] == ',')) {
-      const std::size_t length = regex_length(text.substr(i));
-      if (length == 0) return true;
-      i += length - 1;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 Loader::Loader(FileSource& files, const LoadOptions& options)
@@ -139,55 +117,6 @@ void Loader::read_lines(std::uint32_t file) {
     position_ = {&line, file};
     complete_line(reader, line);
     on_line(line, file);
-  }
-}
-
-/// Joins lines that continue: lists behind a comma, seeds behind a backslash, regexes and macros wrapped by a
-/// paste.
-void Loader::complete_line(LineReader& reader, LogicalLine& line) {
-  static constexpr std::size_t kWrappedRegexLinesMax = 4;
-  const auto trimmed = [&] { return trim(line.text); };
-  while (line.text.ends_with("\\") && line.text.size() > 1 && is_blank(line.text[line.text.size() - 2])) {
-    line.text.pop_back();
-    while (!line.text.empty() && is_blank(line.text.back())) line.text.pop_back();
-    if (!reader.extend(line, true)) break;
-  }
-  const std::string name = to_lower(name_in(line.text));
-  if (name.empty() || name.front() == '<') return;
-  const Scope scope = frames_.back().scope;
-  const Directive* row = table_.find(name, scope);
-  if (row == nullptr && (scope == Scope::Vmta || scope == Scope::Pool))
-    row = table_.find(name, Scope::Domain);
-  if (row == nullptr) return;
-  if (row->action == LoaderAction::DomainMacro && split_words(trimmed()).size() == 2) {
-    const std::string_view next = reader.peek();
-    const auto is_word = [](std::string_view item) { return split_words(item).size() == 1; };
-    if (!next.empty() && !next.starts_with('<') && std::ranges::all_of(split_list(next), is_word) &&
-        reader.extend(line, true))
-      report(Severity::Warning, trimmed(), "the macro's domains stand on the line below its name", {},
-             "write them on one line");
-  }
-  if (row->has(kList)) {
-    while (trimmed().ends_with(',')) {
-      const std::string_view next = reader.peek();
-      if (next.starts_with('<') || !reader.extend(line, true)) break;
-    }
-  }
-  if (!row->has(kRegex) || !has_open_regex(trimmed())) return;
-  LineReader ahead = reader;
-  LogicalLine joined = line;
-  for (std::size_t i = 0; i < kWrappedRegexLinesMax; ++i) {
-    const std::string_view next = ahead.peek();
-    const std::string_view first = name_in(next);
-    if (next.starts_with('<') || (first != "/" && table_.find(first, scope) != nullptr) ||
-        next.starts_with('/'))
-      break;
-    if (!ahead.extend(joined, false)) break;
-    if (has_open_regex(joined.text)) continue;
-    line = std::move(joined);
-    reader = ahead;
-    report(Severity::Warning, trimmed(), "regular expression over several lines", {}, "write it on one line");
-    return;
   }
 }
 

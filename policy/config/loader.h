@@ -99,6 +99,7 @@ class Loader {
   void read_text(std::string_view path, std::string contents);
   void read_lines(std::uint32_t file);
   void complete_line(LineReader& reader, LogicalLine& line);
+  void complete_regex(LineReader& reader, LogicalLine& line);
   void on_line(const LogicalLine& line, std::uint32_t file);
   void include(std::string_view value);
   void include_url(const std::string& url, std::string_view at);
@@ -228,7 +229,9 @@ class Finisher {
   void warn(Origin where, std::string message, std::string suggestion = {});
   /// `known`: names it may have been meant to be; asked only when the finding is shown.
   using Names = std::function<std::vector<std::string_view>()>;
-  void missing(Origin where, std::string_view what, std::string_view name, const Names& known);
+  /// `harmless`: what comes of it where it is no error, because PowerMTA loads such files.
+  void missing(Origin where, std::string_view what, std::string_view name, const Names& known,
+               std::string_view harmless = {});
   [[nodiscard]] bool is_identity(std::string_view name) const;
   [[nodiscard]] Names identity_names() const;
 

@@ -239,6 +239,11 @@ void append_routing(std::vector<Directive>& out) {
                                             .flags = kHidden,
                                             .grammar = "POOL",
                                             .replacement = "reroute-to-virtual-mta"}));
+  add(out, one<&D::reroute_to_virtual_mta>("virtual-mta-pool", "send through this pool instead",
+                                           {.since = Since::Spelling,
+                                            .flags = kHidden,
+                                            .grammar = "POOL",
+                                            .replacement = "reroute-to-virtual-mta"}));
   add(out, one<&D::backoff_reroute_to_virtual_mta>("backoff-reroute-to-virtual-mta",
                                                    "send through this virtual MTA or pool while in backoff",
                                                    {.grammar = "VMTA|POOL"}));
