@@ -47,6 +47,8 @@ struct SettingOrigin {
   std::string block;             ///< "<domain gmail.com> in <virtual-mta a>", "default"
   std::string_view follows;      ///< not empty: the value is that of this directive, where the text gave none
   std::vector<SettingLine> over;  ///< lines whose value this one replaced, the most general first
+  std::vector<SettingLine> parts;  ///< what the named list says, line by line
+  bool is_rule = false;            ///< a rule for some replies that stands beside the directive's value
 };
 
 /// A directive of the text whose effect is still to come; `row` indexes the directive table.
@@ -166,6 +168,7 @@ class Config {
   struct Index;
   std::shared_ptr<const Index> index_;
   void make_index();
+  void explain_bounce_actions(std::vector<SettingOrigin>& settings) const;
   [[nodiscard]] std::vector<const SourceBlock*> source_chain(const IpAddress* client,
                                                              std::string_view name) const;
 };

@@ -51,6 +51,20 @@ void append_line(const Config& config, Scope scope, const SettingOrigin& item, s
   if (const Wait* wait = row == nullptr ? nullptr : row->wait_in(scope))
     line += "  (effect to come: " + std::string(name_of(wait->capability)) + ')';
   out += line + '\n';
+  for (const SettingLine& part : item.parts)
+    out += "    " + part.text + "  " + place(config, part.origin) + '\n';
+}
+
+/// What holds in a queue, in the layout of a listing, with the rules and lists that stand behind a name.
+std::string queue_listing(const Config& config, const QueueName& queue) {
+  std::string out;
+  for (const SettingOrigin& item : config.explain(queue.domain, queue.vmta)) {
+    const Directive* row = DirectiveTable::get().find(item.directive, Scope::Domain);
+    if (!item.is_rule && (row == nullptr || row->format == nullptr || row->has(kHidden))) continue;
+    out += std::string(item.directive) + ' ' + (item.value.empty() ? "\"\"" : item.value) + '\n';
+    for (const SettingLine& part : item.parts) out += "    " + part.text + '\n';
+  }
+  return out;
 }
 
 void append_whole(const Config& config, Scope scope, const SettingOrigin& item, std::string& out) {
@@ -100,8 +114,7 @@ std::expected<QueueName, std::string> find_queue(const Config& config, std::stri
 std::string settings_text(const Config& config, const QueueName& queue) {
   const Vmta& vmta = config.vmta(queue.vmta);
   return "VirtualMTA settings for \"" + vmta.name + "\":\n\n" + settings_listing(vmta.settings, false) +
-         "\nQueue settings for \"" + name_of(config, queue) + "\":\n\n" +
-         settings_listing(config.flatten(queue.domain, queue.vmta));
+         "\nQueue settings for \"" + name_of(config, queue) + "\":\n\n" + queue_listing(config, queue);
 }
 
 std::expected<std::string, std::string> explain_text(const Config& config, const QueueName& queue,

@@ -129,6 +129,78 @@ TEST_F(Listing, MistakesAreAnswered) {
   EXPECT_EQ(explain("", ""), "which queue? DOMAIN or DOMAIN/VMTA, for example gmail.com/news\n");
 }
 
+TEST_F(Listing, BounceActionsInForceAreShownWithTheirLines) {
+  result = load_fragment(
+      "<bounce-actions>\n match bad-mailbox action=suppress\n</bounce-actions>\n"
+      "<bounce-actions mild>\n match other action=log\n</bounce-actions>\n"
+      "<domain a.example>\n <bounce-actions>\n  reply /4\\.2\\.2/ action=retry retry-after=4h\n"
+      "  match quota-issues spam-related action=retry retry-after=1h log-only=yes\n "
+      "</bounce-actions>\n</domain>\n"
+      "<domain b.example>\n bounce-actions mild\n</domain>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  EXPECT_EQ(explain("c.example", "bounce-actions"),
+            "bounce-actions {bounce-actions-1}               /etc/sluice/config:1  the top level\n"
+            "    match bad-mailbox action=suppress  /etc/sluice/config:2\n");
+  EXPECT_EQ(explain("a.example", "bounce-actions"),
+            "bounce-actions {bounce-actions-2}               /etc/sluice/config:8  <domain a.example>\n"
+            "    reply /4\\.2\\.2/ action=retry retry-after=4h  /etc/sluice/config:9\n"
+            "    match quota-issues spam-related action=retry retry-after=1h log-only=yes  "
+            "/etc/sluice/config:10\n");
+  EXPECT_EQ(explain("b.example", "bounce-actions"),
+            "bounce-actions mild                             /etc/sluice/config:14  <domain b.example>\n"
+            "    match other action=log  /etc/sluice/config:5\n");
+  const std::string text = settings_text(*result.config, *find_queue(*result.config, "c.example"));
+  EXPECT_NE(text.find("\nbounce-actions {bounce-actions-1}\n    match bad-mailbox action=suppress\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST_F(Listing, RulesForSomeRepliesStandBesideTheValueTheyDoNotChange) {
+  result = load_fragment(
+      "<domain *>\nretry-after 10m\nretry-after 421 4.7.0 30m\nsmtp-pattern-list slow \"421 "
+      "4.7.1\"\n</domain>\n"
+      "<domain a.example>\nretry-after 421 4.7.0 60m\nsmtp-pattern-list named\n</domain>\n"
+      "<smtp-pattern-list named>\nreply /x/ skip-mx\n</smtp-pattern-list>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  EXPECT_EQ(explain("a.example", "retry-after"),
+            "retry-after 10m                                 /etc/sluice/config:2  <domain *>\n"
+            "retry-after 421 4.7.0 60m                       /etc/sluice/config:7  <domain a.example>\n"
+            "    over retry-after 421 4.7.0 30m  /etc/sluice/config:3  <domain *>\n");
+  EXPECT_EQ(explain("a.example", "smtp-pattern-list"),
+            "smtp-pattern-list named                         /etc/sluice/config:8  <domain a.example>\n"
+            "smtp-pattern-list slow \"421 4.7.1\"              /etc/sluice/config:4  <domain *>\n");
+  EXPECT_EQ(explain("b.example", "smtp-pattern-list"),
+            "smtp-pattern-list \"\"                            default\n"
+            "smtp-pattern-list slow \"421 4.7.1\"              /etc/sluice/config:4  <domain *>\n");
+  const std::string text = settings_text(*result.config, *find_queue(*result.config, "b.example"));
+  EXPECT_NE(text.find("\nretry-after 10m\nretry-after 421 4.7.0 30m\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nsmtp-pattern-list \"\"\nsmtp-pattern-list slow \"421 4.7.1\"\n"), std::string::npos)
+      << text;
+}
+
+TEST_F(Listing, ADkimSignLineIsTheOriginOfAllItSays) {
+  result = load_fragment(
+      "<domain *>\ndkim-sign domain=\"a.example\" key-file=\"/k1\" selector=\"s1\" "
+      "header-list=\"From:To\"\n</domain>\n"
+      "<domain b.example>\ndomain-key s2,b.example,/k2\ndkim-sign domain=\"c.example\" key-file=\"/k3\" "
+      "selector=\"s3\"\n</domain>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  const auto has = [this](std::string_view queue, std::string_view directive, std::string_view value,
+                          std::string_view place) {
+    const std::string text = explain(queue, directive);
+    const std::size_t at = text.find(value);
+    EXPECT_NE(at, std::string::npos) << text;
+    const std::string line = text.substr(at, text.find('\n', at) - at);
+    EXPECT_NE(line.find(place), std::string::npos) << line;
+  };
+  has("x.example", "dkim-headers", "dkim-headers From", "/etc/sluice/config:2  <domain *>");
+  has("x.example", "domain-key", "domain-key s1,a.example,/k1", "/etc/sluice/config:2  <domain *>");
+  has("b.example", "domain-key", "domain-key s1,a.example,/k1", "/etc/sluice/config:2  <domain *>");
+  has("b.example", "domain-key", "domain-key s2,b.example,/k2", "/etc/sluice/config:5  <domain b.example>");
+  has("b.example", "domain-key", "domain-key s3,c.example,/k3", "/etc/sluice/config:6  <domain b.example>");
+  has("b.example", "dkim-sign", "dkim-sign yes", "/etc/sluice/config:6  <domain b.example>");
+}
+
 TEST_F(Listing, GlobalsAndSourcesHaveOriginsToo) {
   const LoadResult globals = load_fragment("total-max-smtp-out 5\ntotal-max-smtp-out 7\n");
   for (const SettingOrigin& item : globals.config->explain_globals()) {
