@@ -385,6 +385,7 @@ class Dispatcher {
                                      ConnectGrants grants);
   runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type, Slots slots);
   void note_rate(queue::Queue& queue, HeldBy by);
+  void note_withheld(queue::Queue& queue);
   WaitUntil held(queue::Queue& queue, const Hold& hold);
   // queue_upkeep.cc
   void keep_up(queue::Queue& queue);
@@ -445,6 +446,7 @@ class Dispatcher {
   RestTimer rest_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;
+  std::set<const config::DomainSettings*> withheld_said_;  ///< the log has been told of these
   std::set<std::string, std::less<>> awaited_;  ///< virtual MTAs that have queues here waiting for others
   runtime::Semaphore programs_;
   std::uint64_t connections_running_ = 0;

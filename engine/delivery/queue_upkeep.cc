@@ -30,6 +30,13 @@ void Dispatcher::note_rate(queue::Queue& queue, HeldBy by) {
   queue.note_state(reactor_.wall_now(), rate_reached(by, queue.mode.mode()));
 }
 
+/// One line in the log for all queues of the same settings: there may be a million of them.
+void Dispatcher::note_withheld(queue::Queue& queue) {
+  queue.note_state(reactor_.wall_now(), queue.withheld);
+  if (!log_ || !withheld_said_.insert(queue.settings.get()).second) return;
+  log_("Queue " + queue.name() + ", and others with the same settings: " + std::string(queue.withheld));
+}
+
 // --- Retry of the whole queue
 
 void Dispatcher::failed(queue::Queue& queue, QueueFailureKind kind, const HopFacts* hop,

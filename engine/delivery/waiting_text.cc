@@ -29,7 +29,9 @@ std::string Dispatcher::slot_text(const queue::Queue& queue, const queue::Shared
 
 std::string Dispatcher::why_waiting(const queue::Queue& queue) const {
   const MonoTime now = reactor_.now();
-  if (queue.size() == 0 || queue.paused || queue.retry_until > now) return {};
+  if (queue.size() == 0 || queue.paused) return {};
+  if (!queue.withheld.empty()) return std::string(queue.withheld);
+  if (queue.retry_until > now) return {};
   if (queue.misplaced) return "moves to another shard";
   if (queue.all_shut && !is_local(queue)) return all_sources_disabled(queue.name());
   if (const queue::SharedBudget* full = desk_.waits_for(queue))

@@ -4,6 +4,7 @@
 #include "engine/journal/checkpointer.h"
 #include "engine/journal/clean_stop.h"
 #include "policy/base/assert.h"
+#include "policy/config/listing.h"
 
 namespace sluice::shard {
 namespace {
@@ -58,6 +59,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (opened && !logged) opened = logged;
   if (!opened) co_return opened;
   log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
+  for (const std::string& line : config::pending_lines(*config)) log_.write(line);
   auto spools = co_await settle_spools(control_, config->spools, settings_.storage.spool.min_free_disk_bytes);
   if (!spools) co_return std::unexpected(spools.error());
   spools_ = std::move(*spools);

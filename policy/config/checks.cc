@@ -6,6 +6,7 @@
 #include "policy/base/mail_address.h"
 #include "policy/config/loader.h"
 #include "policy/local/macros.h"
+#include "policy/settings/withheld.h"
 
 namespace sluice::config {
 namespace {
@@ -202,6 +203,7 @@ void Finisher::check_traps() {
       warn(access.origin, "http-access opens the web monitor to everybody");
     }
   }
+  check_held_back();
   check_shadowed_access();
   check_bounce_patterns();
   for (const ReplyList& list : config_.reply_lists) check_reply_list(list);
@@ -266,7 +268,7 @@ bool Finisher::has_fixed_source(VmtaId vmta) {
 void Finisher::check_domain_traps() {
   // Only blocks that set one of these are flattened: a large file has thousands of others.
   static constexpr std::string_view kSuspects[] = {
-      "require-starttls",  "type",     "http-delivery-url",        "command",
+      "require-starttls",  "type",     "http-delivery-url",        "command",           "auth-username",
       "bcc-upon-delivery", "queue-to", "max-cold-virtual-mta-msg", "check-spf-outbound"};
   const auto identities = identities_of_layers();
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
@@ -302,6 +304,17 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment,
                           const DomainSettings& effective, VmtaId vmta) {
   if (name == "require-starttls" && effective.require_starttls && !effective.use_starttls) {
     warn(assignment.origin, "require-starttls with use-starttls no: nothing can be sent");
+  } else if (name == "require-starttls" || name == "auth-username") {
+    const std::string_view why = withheld_reason(effective);
+    if (why.empty() || (name == "auth-username" && effective.require_starttls)) return;
+    if (effective.queue_to.empty()) {
+      warn(assignment.origin, "mail it applies to is " + std::string(why));
+    } else if (withheld_reason(config_.flatten(effective.queue_to, vmta)).empty()) {
+      warn(assignment.origin,
+           std::string(name) + " does not hold: mail of this domain waits in " + effective.queue_to +
+               " and is sent as the settings of that queue say",
+           std::string(name) + " in <domain " + effective.queue_to + '>');
+    }
   } else if (name == "max-cold-virtual-mta-msg") {
     if (!may_be_cold(vmta))
       warn(assignment.origin, "max-cold-virtual-mta-msg has no effect without cold-virtual-mta");

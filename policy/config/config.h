@@ -51,11 +51,17 @@ struct SettingOrigin {
   bool is_rule = false;            ///< a rule for some replies that stands beside the directive's value
 };
 
-/// A directive of the text whose effect is still to come; `row` indexes the directive table.
+/// Something of the text that has no effect, or none yet. The views live for ever.
 struct PendingUse {
-  std::uint32_t row = 0;
-  std::uint8_t scope = 0;  ///< a Scope
-  Origin origin;           ///< where it stands first
+  std::string_view name;       ///< of a directive, or of a block that says nothing else
+  std::string_view waits_for;  ///< a capability by its name; empty: it never has an effect
+  std::string_view meanwhile;  ///< what Sluice does instead: "its mail is held"; empty: nothing
+  Origin origin;               ///< where it stands first
+  bool is_block = false;
+  /// "use-starttls", "<alerts>".
+  [[nodiscard]] std::string text() const {
+    return is_block ? '<' + std::string(name) + '>' : std::string(name);
+  }
 };
 
 /// A snapshot of the whole configuration.
@@ -92,7 +98,7 @@ class Config {
   std::optional<Vault> vault;
   /// `domain-macro` after expansion, names in lower case.
   std::unordered_map<std::string, std::vector<std::string>> domain_macros;
-  std::vector<PendingUse> pending;  ///< each directive once, in the order of the text
+  std::vector<PendingUse> pending;  ///< each directive and block once, in the order of the text
   /// Contents of `include-headers-from` and `address-file` files, by path; without those that could not be
   /// read.
   std::unordered_map<std::string, std::string> texts;

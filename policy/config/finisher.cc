@@ -26,6 +26,7 @@ Finisher::Finisher(Config& config, Reporter& reporter,
 void Finisher::run() {
   config_.make_index();
   join_bounce_rates();
+  note_values_to_come();
   name_identities();
   resolve_pools();
   expand_macros();

@@ -157,23 +157,44 @@ std::expected<std::string, std::string> explain_text(const Config& config, const
                          (nearest.empty() ? "" : "; did you mean \"" + std::string(nearest) + "\"?") + '\n');
 }
 
+namespace {
+
+std::string pending_names(const Config& config, std::string_view waits_for, bool only_lines) {
+  std::string out;
+  for (const PendingUse& use : config.pending) {
+    if (use.waits_for != waits_for) continue;
+    out += (out.empty() ? "" : ", ") + use.text() + " (" +
+           (only_lines ? "line " + std::to_string(use.origin.line) : place(config, use.origin));
+    if (!use.meanwhile.empty()) out += "; " + std::string(use.meanwhile);
+    out += ')';
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string pending_text(const Config& config) {
   std::string out;
-  const auto rows = DirectiveTable::get().rows();
   for (std::size_t c = 0; c < kCapabilityCount; ++c) {
-    std::string names;
-    for (const PendingUse& use : config.pending) {
-      const Directive& row = rows[use.row];
-      const Wait* wait = row.wait_in(static_cast<Scope>(use.scope));
-      if (wait == nullptr || wait->capability != static_cast<Capability>(c)) continue;
-      const bool main_file = config.files.size() == 1;
-      names += (names.empty() ? "" : ", ") + std::string(row.name) + " (" +
-               (main_file ? "line " + std::to_string(use.origin.line) : place(config, use.origin)) + ')';
-    }
+    const std::string_view capability = name_of(static_cast<Capability>(c));
+    const std::string names = pending_names(config, capability, config.files.size() == 1);
     if (names.empty()) continue;
     if (out.empty()) out = "Read and checked, but without effect as yet:\n";
-    out += "    " + std::string(name_of(static_cast<Capability>(c))) + ": " + names + '\n';
+    out += "    " + std::string(capability) + ": " + names + '\n';
   }
+  return out;
+}
+
+std::vector<std::string> pending_lines(const Config& config) {
+  std::vector<std::string> out;
+  for (std::size_t c = 0; c < kCapabilityCount; ++c) {
+    const std::string_view capability = name_of(static_cast<Capability>(c));
+    const std::string names = pending_names(config, capability, false);
+    if (!names.empty())
+      out.push_back("Without effect as yet, for lack of " + std::string(capability) + ": " + names);
+  }
+  const std::string names = pending_names(config, {}, false);
+  if (!names.empty()) out.push_back("Accepted, but without effect: " + names);
   return out;
 }
 

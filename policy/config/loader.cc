@@ -242,7 +242,7 @@ void Loader::unknown_directive(const Statement& statement) {
 /// Once per directive: some of them stand in dozens of blocks of a real file.
 void Loader::notes_on(const Directive& row, std::string_view at) {
   const std::size_t index = table_.index_of(row);
-  if (!row.waits.empty()) note_pending(row, at);
+  if (!row.waits.empty() || !row.reason_out.empty()) note_pending(row, at);
   if (!row.has(kIgnored | kDeprecated)) return;
   if (std::find(noted_.begin(), noted_.end(), index) != noted_.end()) return;
   noted_.push_back(index);
@@ -261,11 +261,31 @@ void Loader::notes_on(const Directive& row, std::string_view at) {
 void Loader::note_pending(const Directive& row, std::string_view at) {
   const Scope here_scope = frames_.back().scope;
   const Scope scope = row.allowed_in(here_scope) ? here_scope : Scope::Domain;
-  if (row.wait_in(scope) == nullptr) return;
-  const auto index = static_cast<std::uint32_t>(table_.index_of(row));
-  const std::uint64_t key = std::uint64_t{index} << 8 | static_cast<std::uint64_t>(scope);
+  const State state = row.state_in(scope);
+  if (state == State::Works) return;
+  const std::uint64_t key = std::uint64_t{table_.index_of(row)} << 8 | static_cast<std::uint64_t>(scope);
   if (!pending_seen_.insert(key).second) return;
-  config_->pending.push_back({index, static_cast<std::uint8_t>(scope), here(at)});
+  PendingUse use{.name = row.name, .waits_for = {}, .meanwhile = {}, .origin = here(at)};
+  if (state == State::ToCome) {
+    const Wait* wait = row.wait_in(scope);
+    use.waits_for = name_of(wait->capability);
+    use.meanwhile = wait->meanwhile;
+  }
+  config_->pending.push_back(use);
+}
+
+/// A block whose directives all wait, or that is out, has no effect even when nothing stands in it.
+void Loader::note_pending(const BlockKind& kind, Origin origin) {
+  const Wait* wait = wait_of(kind);
+  if (wait == nullptr && kind.reason_out.empty()) return;
+  const auto known = std::ranges::find_if(
+      config_->pending, [&kind](const PendingUse& use) { return use.is_block && use.name == kind.tag; });
+  if (known != config_->pending.end()) return;
+  config_->pending.push_back({.name = kind.tag,
+                              .waits_for = wait == nullptr ? "" : name_of(wait->capability),
+                              .meanwhile = {},
+                              .origin = origin,
+                              .is_block = true});
 }
 
 void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {

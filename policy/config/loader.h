@@ -126,6 +126,7 @@ class Loader {
   void apply_implicit(const Directive& row, std::string_view value, Frame& frame);
   void notes_on(const Directive& row, std::string_view at);
   void note_pending(const Directive& row, std::string_view at);
+  void note_pending(const BlockKind& kind, Origin origin);
   void run_action(const Directive& row, std::string_view value, Frame& frame);
   void domain_macro(std::string_view value);
   void listener_line(std::string_view value);
@@ -202,6 +203,7 @@ class Finisher {
   void check_domain_references(const DomainLayer& layer);
   void check_source_references();
   void check_traps();
+  void check_held_back();
   void check_message_patterns(const std::vector<MessagePattern>& patterns);
   void check_proxies();
   void check_proxy_names(const std::vector<std::string>& names, Origin origin);
@@ -220,6 +222,7 @@ class Finisher {
   [[nodiscard]] bool has_fixed_source(VmtaId vmta);
   void number_scopes();
   void join_bounce_rates();
+  void note_values_to_come();
   /// Domains an expression stands for; `from_macro` tells whether it named a macro.
   [[nodiscard]] std::vector<std::string> expand(std::string_view expression, Origin origin, bool& from_macro);
   [[nodiscard]] std::vector<std::string> substitute(std::string_view text, Origin origin,

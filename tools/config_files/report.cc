@@ -58,13 +58,11 @@ std::string json_of(const std::string& path, bool ok, const config::Config* conf
   }
   out += "\n  ],\n  \"to_come\": [";
   bool first = true;
-  const auto rows = config::DirectiveTable::get().rows();
   if (config != nullptr) {
     for (const config::PendingUse& use : config->pending) {
-      const config::Wait* wait = rows[use.row].wait_in(static_cast<config::Scope>(use.scope));
-      if (wait == nullptr) continue;
-      out += std::string(first ? "\n" : ",\n") + "    {\"directive\": " + json_string(rows[use.row].name) +
-             ", \"waits_for\": " + json_string(config::name_of(wait->capability)) +
+      if (use.waits_for.empty()) continue;
+      out += std::string(first ? "\n" : ",\n") + "    {\"directive\": " + json_string(use.text()) +
+             ", \"waits_for\": " + json_string(use.waits_for) +
              ", \"file\": " + json_string(config->files[use.origin.file]) +
              ", \"line\": " + std::to_string(use.origin.line) + "}";
       first = false;

@@ -238,6 +238,21 @@ TEST(Diagnostics, Traps) {
        "\"archive\" is no mail address: no copies are sent"},
       {"<domain a.example>\nrequire-starttls yes\nuse-starttls no\n</domain>\n",
        "require-starttls with use-starttls no: nothing can be sent"},
+      {"<domain a.example>\nrequire-starttls yes\n</domain>\n",
+       "mail it applies to is held: require-starttls forbids sending unencrypted, and Sluice cannot encrypt "
+       "yet (TLS is "
+       "to come)"},
+      {"<virtual-mta v>\nauth-username me\n</virtual-mta>\n",
+       "mail it applies to is held: auth-username asks for a login at the receiver, and Sluice cannot log in "
+       "yet (AUTH is "
+       "to come)"},
+      {"<domain a.example>\nrequire-starttls yes\nqueue-to hub.example\n</domain>\n<domain hub.example>\n"
+       "smtp-hosts [192.0.2.1]\n</domain>\n",
+       "require-starttls does not hold: mail of this domain waits in hub.example and is sent as the settings "
+       "of that "
+       "queue say"},
+      {"<smtp-listener 127.0.0.1:465>\nimmediate-tls yes\n</smtp-listener>\n",
+       "immediate-tls: this listener stays closed, because Sluice has no TLS yet"},
       {"<acct-file /a>\nrecords d\nrecords b,d\n</acct-file>\n",
        "a second records line: it adds to the first"},
       {"<bounce-category-patterns>\n/(expired|not activa\nted)/ "

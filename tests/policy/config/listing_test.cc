@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "policy/config/directive.h"
 #include "tests/policy/config/map_files.h"
 
 namespace sluice::config {
@@ -219,8 +222,50 @@ TEST_F(Listing, PendingDirectivesAreNamedOnce) {
       "<virtual-mta v>\nrequire-starttls yes\n</virtual-mta>\n");
   EXPECT_EQ(pending_text(*some.config),
             "Read and checked, but without effect as yet:\n    TLS: use-starttls (line 2), require-starttls "
-            "(line 9)\n");
+            "(line 9; mail it applies to is held)\n");
   EXPECT_EQ(pending_text(*load_fragment("total-max-smtp-out 5\n").config), "");
+  EXPECT_TRUE(pending_lines(*load_fragment("total-max-smtp-out 5\n").config).empty());
+}
+
+TEST_F(Listing, WhateverHasNoEffectIsInTheLinesForTheLog) {
+  const LoadResult some = load_fragment(
+      "thread-reuse yes\n<alerts>\n</alerts>\n<acct-file /a>\nrecords d,f,rb\n</acct-file>\n"
+      "<bounce-processor>\n<address-list>\naddress b@x.example\n</address-list>\n</bounce-processor>\n"
+      "<signals>\nlog-verbose yes\n</signals>\n<bounce-actions>\nmatch a action=suppress\nmatch b "
+      "action=suppress\n"
+      "</bounce-actions>\n");
+  ASSERT_TRUE(some.ok()) << format(some.diagnostics);
+  EXPECT_EQ(
+      pending_lines(*some.config),
+      (std::vector<std::string>{
+          "Without effect as yet, for lack of the bounce processor: <bounce-processor> "
+          "(/etc/sluice/config:7), "
+          "records rb (/etc/sluice/config:4)",
+          "Without effect as yet, for lack of the feedback loop processor: records f (/etc/sluice/config:4)",
+          "Without effect as yet, for lack of bounce actions and suppression: action=suppress "
+          "(/etc/sluice/config:16; it bounces, but later mail to the address goes out)",
+          "Without effect as yet, for lack of alerts: <alerts> (/etc/sluice/config:2)",
+          "Accepted, but without effect: thread-reuse (/etc/sluice/config:1), <signals> "
+          "(/etc/sluice/config:12), "
+          "log-verbose (/etc/sluice/config:13)"}));
+}
+
+TEST_F(Listing, EveryDirectiveWithoutEffectIsNoted) {
+  // From the table itself: none can be left out.
+  for (const Directive& row : DirectiveTable::get().rows()) {
+    if (!row.allowed_in(Scope::Domain) || row.state_in(Scope::Domain) == State::Works || row.apply == nullptr)
+      continue;
+    std::vector<std::string> values{"yes",     "1h", "3",  "s,a.example,/k", "rsa-sha256",
+                                    "relaxed", "a",  "/f", "@a.example"};
+    const bool named = std::ranges::any_of(values, [&row](const std::string& value) {
+      const LoadResult one =
+          load_fragment("<domain *>\n" + std::string(row.name) + ' ' + value + "\n</domain>\n");
+      if (!one.ok()) return false;
+      const std::vector<std::string> lines = pending_lines(*one.config);
+      return lines.size() == 1 && lines[0].find(std::string(row.name) + " (") != std::string::npos;
+    });
+    EXPECT_TRUE(named) << row.name;
+  }
 }
 
 }  // namespace
