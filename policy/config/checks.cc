@@ -204,6 +204,8 @@ void Finisher::check_traps() {
     }
   }
   check_held_back();
+  check_unused_sources();
+  check_message_sizes();
   check_shadowed_access();
   check_bounce_patterns();
   for (const ReplyList& list : config_.reply_lists) check_reply_list(list);

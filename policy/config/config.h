@@ -215,6 +215,8 @@ struct LoadOptions {
 
 struct LoadResult {
   std::shared_ptr<const Config> config;  ///< null when there is an error
+  /// What was understood, errors or not: for a look at the rest, never to run with. Null: nothing could be read.
+  std::shared_ptr<const Config> draft;
   std::vector<Diagnostic> diagnostics;   ///< in file order, at most kDiagnosticsMax
   /// Looked at as a part of a configuration: as was asked for, or because a URL was not fetched.
   bool is_fragment = false;

@@ -35,8 +35,7 @@ void Finisher::run() {
   number_scopes();
   check_required();
   check_references();
-  // A trap is worth a thought once everything else is right; before that it would only hide the cause.
-  if (reporter_.error_count() == 0) check_traps();
+  check_traps();
 }
 
 void Finisher::error(Origin where, std::string message, std::string suggestion) {

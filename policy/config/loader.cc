@@ -51,6 +51,7 @@ LoadResult Loader::run(std::string_view main_path) {
     config_->files = reporter_.paths();
     read_named_files();
     Finisher(*config_, reporter_, macros_, implicit_blocks_).run();
+    result.draft = config_;
   }
   if (reporter_.error_count() == 0) result.config = config_;
   result.diagnostics = reporter_.take();

@@ -204,6 +204,8 @@ class Finisher {
   void check_source_references();
   void check_traps();
   void check_held_back();
+  void check_unused_sources();
+  void check_message_sizes();
   void check_message_patterns(const std::vector<MessagePattern>& patterns);
   void check_proxies();
   void check_proxy_names(const std::vector<std::string>& names, Origin origin);

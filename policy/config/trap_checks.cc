@@ -9,6 +9,11 @@
 namespace sluice::config {
 namespace {
 
+/// What wakes these sources is the server itself.
+constexpr auto kOwnSources =
+    std::to_array<std::string_view>({"{default}", "{pickup}", "{auth}", "{transmissions-api}", "{bounce}",
+                                     "{feedbackloop}", "{bounceprocessor}", "{sparkpost}", "{gmimprinter}"});
+
 /// What writes records of this kind is still to come.
 std::optional<Capability> writer_to_come(RecordType type) {
   switch (type) {
@@ -60,6 +65,38 @@ void Finisher::check_held_back() {
   for (const SmtpListener& listener : config_.listeners) {
     if (listener.immediate_tls)
       warn(listener.origin, "immediate-tls: this listener stays closed, because Sluice has no TLS yet");
+  }
+}
+
+/// Clients are known by their address; a name is for listeners and accounts to choose.
+void Finisher::check_unused_sources() {
+  if (reporter_.options().fragment) return;
+  std::unordered_set<std::string> used;
+  for (const SmtpListener& listener : config_.listeners) used.insert(to_lower(listener.source));
+  for (const SmtpUser& user : config_.smtp_users) used.insert(to_lower(user.source));
+  for (const SourceBlock& block : config_.sources) {
+    const std::string name = to_lower(block.name);
+    if (block.cidr || used.contains(name) || std::ranges::find(kOwnSources, name) != kOwnSources.end())
+      continue;
+    warn(block.origin,
+         "<source " + block.name + "> is a name that no listener and no account uses: these rules never hold",
+         name == "localhost" ? "<source 127.0.0.1>"
+                             : "an address or network, or source=" + block.name + " at a listener");
+  }
+}
+
+void Finisher::check_message_sizes() {
+  const Directive* row = table_.find("max-message-size", Scope::Source);
+  for (const SourceBlock& block : config_.sources) {
+    for (const Assignment& assignment : block.assignments) {
+      if (assignment.row != table_.index_of(*row)) continue;
+      SourceSettings one;
+      Value value(assignment.value, row->rules, assignment.origin);
+      row->apply(value, &one);
+      if (one.max_message_size && *one.max_message_size <= kMessageSizeMax) continue;
+      warn(assignment.origin, "max-message-size " + assignment.value + ": no message above " +
+                                  format_size(kMessageSizeMax.raw()) + " is taken");
+    }
   }
 }
 

@@ -205,7 +205,7 @@ std::optional<int> run_offline(const std::vector<std::string>& arguments, const 
   if (name == "test" && words.words.size() >= 1 && words.words.front() == "config") {
     Words rest = words;
     rest.words.erase(rest.words.begin());
-    return check(rest, config.empty() ? "/etc/pmta/config" : config);
+    return check(rest, config.empty() ? kDefaultConfig : config);
   }
   if (name == "fmt") return format(words);
   if (name == "directives") return directives(words);

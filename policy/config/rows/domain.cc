@@ -15,6 +15,7 @@ template <RateLimit D::* Member>
 void apply_per_hour(Value& value, D& domain) {
   const auto count = Codec<CountLimit>::parse(value.text(), value);
   if (!count) return;
+  if (!*count || **count == 0) value.warn(value.text(), "0 is no limit", "`pause queue` stops mail");
   domain.*Member = *count && **count > 0 ? RateLimit{Rate{**count, 1h}} : RateLimit{};
 }
 

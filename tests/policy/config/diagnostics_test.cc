@@ -253,6 +253,14 @@ TEST(Diagnostics, Traps) {
        "queue say"},
       {"<smtp-listener 127.0.0.1:465>\nimmediate-tls yes\n</smtp-listener>\n",
        "immediate-tls: this listener stays closed, because Sluice has no TLS yet"},
+      {"<domain *>\nmax-msg-rate 0\n</domain>\n", "0 is no limit"},
+      {"<virtual-mta v>\nmax-smtp-msg-rate 0\n</virtual-mta>\n", "0 is no limit"},
+      {"<domain *>\nsource-ip-max-data-volume-rate 10/8 0\n</domain>\n", "0 is no limit"},
+      {"<source 0/0>\nmax-message-size 61M\n</source>\n",
+       "max-message-size 61M: no message above 60M is taken"},
+      {"<source 0/0>\nmax-message-size 0\n</source>\n", "max-message-size 0: no message above 60M is taken"},
+      {"<source {auth}>\nmax-message-size unlimited\n</source>\n",
+       "max-message-size unlimited: no message above 60M is taken"},
       {"<acct-file /a>\nrecords d\nrecords b,d\n</acct-file>\n",
        "a second records line: it adds to the first"},
       {"<bounce-category-patterns>\n/(expired|not activa\nted)/ "
@@ -336,6 +344,41 @@ TEST(Diagnostics, TwoRecordsLinesJoin) {
   EXPECT_EQ(count(result, Severity::Warning), 2u);
   const LoadResult bad = load_fragment("<acct-file /a>\nrecords d\nrecords zz\n</acct-file>\n");
   EXPECT_EQ(count(bad, Severity::Error), 1u);
+}
+
+TEST(Diagnostics, OneErrorHidesNoTrap) {
+  const LoadResult result = load_fragment(
+      "<domain *>\nmax-smtp-out 0\nmax-smtp-uot 3\nmax-msg-rate 0\n</domain>\n"
+      "<virtual-mta v>\nno-such 1\n</virtual-mta>\n<virtual-mta-pool p>\n</virtual-mta-pool>\n"
+      "<source 0/0>\nmax-message-size 90M\n</source>\nhttp-access 0/0 admin\n");
+  EXPECT_FALSE(result.ok());
+  EXPECT_EQ(result.config, nullptr);
+  EXPECT_EQ(count(result, Severity::Error), 2u) << format(result.diagnostics);
+  EXPECT_EQ(count(result, Severity::Warning), 5u) << format(result.diagnostics);
+}
+
+TEST(Diagnostics, SourcesThatNobodyUses) {
+  constexpr std::string_view kHead = "log-file /l\npostmaster p@e.example\n<spool /s>\n</spool>\n";
+  struct Case {
+    std::string_view text;
+    bool warns;
+  };
+  constexpr Case kCases[] = {
+      {"<source localhost>\nalways-allow-relaying yes\n</source>\n", true},
+      {"<source {mass}>\nalways-allow-relaying yes\n</source>\n", true},
+      {"<source 127.0.0.1>\nalways-allow-relaying yes\n</source>\n", false},
+      {"<source {auth}>\nalways-allow-relaying yes\n</source>\n", false},
+      {"<source {Pickup}>\nalways-allow-relaying yes\n</source>\n", false},
+      {"<source App>\n</source>\nsmtp-listener 0/0:25 source=app\n", false},
+      {"<source App>\n</source>\n<smtp-user u>\npassword x\nsource app\n</smtp-user>\n", false},
+  };
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    const LoadResult result = load_whole(std::string(kHead) + std::string(c.text));
+    ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+    EXPECT_EQ(count(result, Severity::Warning), c.warns ? 1u : 0u) << format(result.diagnostics);
+    if (c.warns) EXPECT_NE(result.diagnostics[0].message.find("these rules never hold"), std::string::npos);
+  }
 }
 
 TEST(Diagnostics, NoTrapForOutboundSpfWhereTheSourceIsKnown) {
