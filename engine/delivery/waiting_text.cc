@@ -52,6 +52,7 @@ std::string Dispatcher::why_waiting(const queue::Queue& queue) const {
   const MonoTime now = reactor_.now();
   if (queue.size() == 0) return {};
   if (queue.paused) return "paused";
+  if (!queue.withheld.empty()) return std::string(queue.withheld);
   if (queue.retry_until > now) return std::string(retry_text(queue));
   if (queue.misplaced) return "moves to another shard";
   if (queue.all_shut && !is_local(queue)) return all_sources_disabled(queue.name());

@@ -179,6 +179,7 @@ class Queue {
   std::shared_ptr<const config::DomainSettings> settings;  ///< effective, of the snapshot in force
   config::VmtaId vmta;                                     ///< in the snapshot in force
   bool vmta_exists = true;
+  std::string_view withheld;  ///< why `settings` let no mail leave (config::withheld_reason); empty: they do
   bool misplaced = false;  ///< belongs to another shard, since a reload: ends its connections and goes there
   /// While that lasts: the virtual MTA that waits for it.
   std::shared_ptr<IdentityState> leaving;

@@ -180,6 +180,7 @@ DataShard::Listeners::iterator DataShard::find(Listeners& in, const config::Smtp
 
 std::expected<void, std::string> DataShard::prepare(const queue::Snapshot& next) {
   for (const config::SmtpListener& settings : next.config->listeners) {
+    if (settings.immediate_tls) continue;
     if (find(listeners_, settings) != listeners_.end() || find(prepared_, settings) != prepared_.end())
       continue;
     auto listener =
@@ -226,6 +227,13 @@ void DataShard::listen() {
   }
   Listeners wanted;
   for (const config::SmtpListener& settings : intake_.snapshot()->config->listeners) {
+    // Clients that begin with a handshake must not be greeted in clear: they find nobody, and so go elsewhere.
+    if (settings.immediate_tls) {
+      if (reactor_.shard().raw() == 0)
+        log_.write("Listener " + Endpoint{settings.address.address(), settings.port}.text() +
+                   " stays closed: immediate-tls asks for TLS, which Sluice does not have yet");
+      continue;
+    }
     for (Listeners* from : {&listeners_, &prepared_}) {
       const auto found = find(*from, settings);
       if (found == from->end()) continue;

@@ -5,6 +5,7 @@
 #include "engine/journal/clean_stop.h"
 #include "policy/base/assert.h"
 #include "policy/base/version.h"
+#include "policy/config/listing.h"
 
 namespace sluice::shard {
 namespace {
@@ -59,6 +60,7 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   if (opened && !logged) opened = logged;
   if (!opened) co_return opened;
   log_.write(std::string(own_product()) + " starting, " + std::to_string(settings_.shards) + " shards");
+  for (const std::string& line : config::pending_lines(*config)) log_.write(line);
   auto spools = co_await settle_spools(control_, config->spools, settings_.storage.spool.min_free_disk_bytes);
   if (!spools) co_return std::unexpected(spools.error());
   spools_ = std::move(*spools);

@@ -6,6 +6,7 @@
 #include "engine/accounting/file_specs.h"
 #include "engine/shard/node.h"
 #include "policy/config/difference.h"
+#include "policy/config/listing.h"
 
 namespace sluice::shard {
 
@@ -57,6 +58,7 @@ runtime::Task<control::Answer> Node::load_and_apply(Reload how) {
   co_await spread_snapshot();
   co_await on_all_shards([](DataShard& shard) { shard.listen(); });
   log_.write("Configuration reloaded");
+  for (const std::string& line : config::pending_lines(*next->config)) log_.write(line);
   co_return control::Answer{true, text + "Configuration reloaded.\n"};
 }
 

@@ -178,7 +178,7 @@ std::optional<int> run_without_daemon(const control::Command& command) {
     std::printf("%s\n", std::string(own_product()).c_str());
     return kGood;
   }
-  if (command.row->id == control::CommandId::TestConfig) return check(command, kDefaultConfiguration);
+  if (command.row->id == control::CommandId::TestConfig) return check(command, kDefaultConfig);
   return std::nullopt;
 }
 

@@ -15,6 +15,7 @@
 #include "engine/runtime/uring/uring_reactor.h"
 #include "engine/shard/node.h"
 #include "policy/base/version.h"
+#include "policy/config/facts.h"
 #include "tools/config_files/report.h"
 #include "tools/sluiced/host_system.h"
 #include "tools/sluiced/memory_limit.h"
@@ -28,14 +29,14 @@ constexpr const char* kUsage =
     "usage: sluiced [--config FILE] [--shards N] [--lenient]\n"
     "       sluiced --check FILE [--lenient]\n"
     "\n"
-    "  --config FILE   configuration to run with (default /etc/pmta/config); stays in the foreground\n"
+    "  --config FILE   configuration to run with (default /etc/sluice/config); stays in the foreground\n"
     "  --check FILE    read FILE, report everything wrong with it, exit with 0 when it would load\n"
     "  --shards N      data shards; default: the configuration's `shards`, else one for each core\n"
     "  --lenient       unknown directives are warnings\n"
     "  --version, --help\n";
 
 struct Arguments {
-  std::string config = tools::kDefaultConfiguration;
+  std::string config = tools::kDefaultConfig;
   std::string check;
   bool lenient = false;
   std::optional<std::uint32_t> shards;
@@ -218,7 +219,8 @@ int run(const Arguments& arguments) {
   std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
   runtime::prepare_process();
   if (!loaded.config->globals.run_as_root) {
-    if (const auto dropped = tools::drop_rights(tools::kUsers, tools::own_paths(*loaded.config)); !dropped) {
+    if (const auto dropped = tools::drop_rights(config::kRunAsUsers, tools::own_paths(*loaded.config));
+        !dropped) {
       std::fprintf(stderr, "Startup error: %s\n", dropped.error().c_str());
       return 1;
     }
