@@ -15,6 +15,7 @@ constexpr Duration kConnectTime = 10s;  // many clients at once
 
 std::optional<Command> Command::of(const std::vector<std::string>& arguments) {
   Command out;
+  out.given = arguments;
   for (const std::string& one : arguments) {
     if (!one.starts_with("--")) {
       out.words.push_back(one);
@@ -34,17 +35,6 @@ std::optional<std::string_view> Command::option(std::string_view name) const {
     if (key == name) return value;
   }
   return std::nullopt;
-}
-
-bool Command::starts_with(std::initializer_list<std::string_view> names) const {
-  if (words.size() < names.size()) return false;
-  std::size_t at = 0;
-  for (const std::string_view name : names) {
-    const std::string& word = words[at++];
-    // Three letters at least, so that "s" does not mean "shutdown".
-    if (!istarts_with(name, word) || (word.size() < 3 && word.size() < name.size())) return false;
-  }
-  return true;
 }
 
 Answer in_format(const Command& command, Answer answer) {

@@ -18,19 +18,32 @@
 
 namespace sluice::control {
 
-/// Words of a command with its options taken apart: "show queues gmail.com/* --errors --maxitems=5".
+struct CommandRow;
+
+/// Words of a command with its options taken apart: "show queues gmail.com/* --errors --maxitems=5". As typed until
+/// understand() has looked at it.
 struct Command {
   std::vector<std::string> words;
   std::vector<std::pair<std::string, std::string>>
-      options;  ///< without "--"; value empty when none was given
+      options;                          ///< without "--", in lower case; value empty when none was given
+  std::vector<std::string> given = {};  ///< what of() was given
+  const CommandRow* row = nullptr;      ///< null: not understood yet
 
   /// One word or option an entry, as the shell gave them. Fails on an empty command.
   [[nodiscard]] static std::optional<Command> of(const std::vector<std::string>& arguments);
   [[nodiscard]] std::optional<std::string_view> option(std::string_view name) const;
   [[nodiscard]] bool has(std::string_view name) const { return option(name).has_value(); }
-  /// True when the first words are `names`; words may be cut short ("show stat"), as pmta allows.
-  [[nodiscard]] bool starts_with(std::initializer_list<std::string_view> names) const;
 };
+
+/// Holds a command against the table (command_table.h). Words may be cut short to three letters and more where that
+/// leaves one meaning. An option's value stands behind = or is the next word.
+/// The answer has `row`, the full words of the row followed by the arguments, and the options by their names in lower
+/// case; words of a choice are in lower case, `yes` stands for true. With --help it is the command `help WORDS`.
+/// Errors: for the person who typed it, with a line end: what is wrong, and what was probably meant. Every word, option
+/// and value is known and given once when there is none; nothing has been done yet.
+[[nodiscard]] std::expected<Command, std::string> understand(const Command& typed);
+/// The row that the first words of a command mean, whatever stands behind them. Errors: as understand().
+[[nodiscard]] std::expected<const CommandRow*, std::string> find_command(const Command& typed);
 
 /// What a command answers. `ok` false: the text is an error and the exit status 1.
 struct Answer {

@@ -20,8 +20,16 @@ void LineWriter::append(std::string& out, WallTime time, std::string_view text) 
   times_.append(out, time);
   out.resize(out.size() - std::min(out.size(), kOffsetBytes));
   out += ' ';
-  for (const char c : text.substr(0, kLineBytesMax)) {
-    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  text = text.substr(0, kLineBytesMax);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
+    if (c == '\n') {
+      out += " | ";
+    } else {
+      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    }
   }
   out += '\n';
 }
@@ -127,8 +135,8 @@ runtime::Task<void> Log::write_text(std::string_view text) {
   // O_APPEND: the offset is the file's business.
   const Status written = co_await file_.write(std::as_bytes(std::span(text)), 0);
   file_use_.give(1);
-  if (!written && !stopping_)
-    co_await runtime::sleep_for(reactor_, 1s);  // lost lines, but no loop around a full disk
+  // Lost lines, but no loop around a full disk; and no stop that waits for it.
+  for (int i = 0; i < 20 && !written && !stopping_; ++i) co_await runtime::sleep_for(reactor_, 50ms);
 }
 
 runtime::Task<void> Log::write_all() {

@@ -22,8 +22,8 @@ struct LogOptions {
   bool daily = true;            ///< `log-auto-rotation`: a new file at local midnight
 };
 
-/// Writes "YYYY-MM-DD HH:MM:SS text", local time, control bytes as '?'. Thread: one. Lifetime: `zone`
-/// outlives it.
+/// Writes "YYYY-MM-DD HH:MM:SS text", local time; line ends as " | ", control bytes as '?'. Thread: one.
+/// Lifetime: `zone` outlives it.
 class LineWriter {
  public:
   static constexpr std::size_t kLineBytesMax = 4096;

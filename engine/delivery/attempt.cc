@@ -31,7 +31,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     // failure_ says what became of the last proxy.
     if (tries_.host_was_tried()) co_return After::NextHop;
     if (tries_.lost_some()) co_return After::NoProxy;
-    failure_ = {{4, 4, 1}, "no source address for " + hop_->mta};
+    failure_ = {{4, 4, 1}, "no source address for " + hop_->mta, false, kBadConfiguration};
     co_return After::NextHop;
   }
   if (pass == Dispatcher::Pass::Limited) co_return After::Limited;
@@ -61,7 +61,10 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     co_return After::Limited;
   }
   if (!way.stream) {
-    failure_ = {{4, 4, 1}, std::move(way.trouble)};
+    failure_ = {{4, 4, 1},
+                std::move(way.trouble),
+                false,
+                way.source_is_gone ? kBadConfiguration : std::string_view()};
     if (log_.connections()) log_.say(failure_.diag);
     if (!proxy_) {
       dispatcher_.history().host_failed(to.address, reactor_.now());
@@ -126,7 +129,9 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   if (fault_reply_.code == 0) {
     failure_ = {
         {4, 4, 2},
-        lost_why_ + " in connection to " + hop_->mta + (proxy_ ? " through proxy " + proxy_->name : "")};
+        lost_why_ + " in connection to " + hop_->mta + (proxy_ ? " through proxy " + proxy_->name : ""),
+        false,
+        fault_ == net::ClientFault::ProtocolError ? kProtocolErrors : std::string_view()};
   }
   if (proxy_ && !heard_host_ && !finishing_) {
     // The proxy had no way to the host, or would not serve us: it has no words for either.

@@ -237,7 +237,7 @@ void Connection::take_in(const Result<runtime::ReceivedBytes>& input) {
   }
   heard_host_ = true;
   log_.received(input->bytes(), false);
-  client_->on_bytes(input->bytes());
+  client_->on_bytes(input->bytes(), on_the_way());
   patience_.hears(client_->replies(), client_->in_reply(), reactor_.now());
 }
 
@@ -368,6 +368,14 @@ void Connection::watch_until(MonoTime time) {
 
 std::uint64_t Connection::taken_by_host() const {
   return progress_ == nullptr ? 0 : progress_->acknowledged(stream_.fd());
+}
+
+/// Bytes handed to the kernel that the host's side has not acknowledged. Large buffers take a message as a whole
+/// long before it has arrived.
+std::uint64_t Connection::on_the_way() const {
+  if (!client_->asks_what_arrived()) return 0;
+  const std::uint64_t taken = taken_by_host();
+  return taken == 0 ? 0 : stream_.sent_bytes() - std::min(taken, stream_.sent_bytes());
 }
 
 void Connection::on_watch() {

@@ -119,7 +119,9 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
     Dead,       ///< the host did not answer others of late, and enough ask it
   };
 
-  runtime::Task<resolver::RouteAnswer> find_route();
+  runtime::Task<resolver::RouteAnswer> find_route(std::optional<routing::Families> families = std::nullopt);
+  [[nodiscard]] HopFacts way_not_taken() const;
+  runtime::Task<std::string> family_without_source(const resolver::RouteAnswer& route);
   runtime::Task<bool> bounce_without_mx(const resolver::RouteAnswer& route);
   runtime::Task<void> fail_route(const resolver::RouteAnswer& route);
   runtime::Task<After> try_hop(const resolver::RouteAnswer& route, const resolver::RouteHop& hop);
@@ -146,6 +148,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void watch_until(MonoTime time);
   void on_watch();
   [[nodiscard]] std::uint64_t taken_by_host() const;
+  [[nodiscard]] std::uint64_t on_the_way() const;
   void release(Active& slot);
   void connection_ended(std::string why);
   void put_back(Active& slot);

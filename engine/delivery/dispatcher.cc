@@ -8,6 +8,7 @@
 #include "engine/delivery/queue_pattern.h"
 #include "policy/base/assert.h"
 #include "policy/limits/mode_limits.h"
+#include "policy/settings/withheld.h"
 
 namespace sluice::delivery {
 Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, spool::MessageReader& reader,
@@ -77,6 +78,8 @@ void Dispatcher::apply_settings(queue::Queue& queue) {
   queue.vmta = vmta.value_or(config::kDefaultVmta);
   // Shares the cache's life: a connection may hold settings of a snapshot long replaced.
   queue.settings = {settings_, &settings_->settings_for(queue.domain(), queue.vmta)};
+  if (!queue.withheld.empty()) queue.unnote_state(queue.withheld);
+  queue.withheld = config::withheld_reason(*queue.settings);
   queue.expiry_check = reactor_.now();  // bounce-after may have changed
   modes_.apply_settings(queue);
   gatekeeper_.apply(queue);
@@ -260,6 +263,11 @@ void Dispatcher::consider(queue::Queue& queue) {
     return;
   }
   if (place(queue, now)) return;
+  if (!queue.withheld.empty()) {
+    note_withheld(queue);
+    set_timer(queue, std::nullopt);
+    return;
+  }
   if (queue.all_shut && !is_local(queue)) {
     set_timer(queue, std::nullopt);
     return;

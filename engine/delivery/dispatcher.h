@@ -152,6 +152,8 @@ class Dispatcher {
   /// Ends queued recipients as "deleted by administrator"; those under way at this moment are not touched.
   /// Answers how many.
   [[nodiscard]] runtime::Task<std::uint64_t> remove(RecipientFilter filter, Settler::Removal how);
+  /// What remove() would end now.
+  [[nodiscard]] runtime::Task<RecipientCount> count(RecipientFilter filter);
   /// Up to `most` queued recipients of the queues `names`, one after the other, from where the slice before
   /// ended. Those under way at this moment are not among them.
   [[nodiscard]] runtime::Task<RecipientSlice> list(RecipientFilter filter, std::vector<std::string> names,
@@ -167,9 +169,11 @@ class Dispatcher {
   /// Recipients queued here. Thread: any.
   [[nodiscard]] std::size_t recipients() const { return items_.live(); }
 
-  /// Why the mail of `queue` waits, in words; empty: it does not, or its last error, its pause or its retry time
-  /// says so.
+  /// Why the mail of `queue` waits now, in words; empty: it does not.
   [[nodiscard]] std::string why_waiting(const queue::Queue& queue) const;
+  /// When the mail of `queue` is looked at again, as far as a time is set; nothing while it goes, or waits for what
+  /// has no time (a pause, a slot, DNS).
+  [[nodiscard]] std::optional<MonoTime> next_attempt(const queue::Queue& queue) const;
 
   /// The one place of decision: looks at a queue after anything about it changed.
   void consider(queue::Queue& queue);
@@ -264,15 +268,16 @@ class Dispatcher {
               std::optional<Duration> wait = std::nullopt);
   /// The queue takes no more recipients until its retry interval, or `wait`, is over.
   void rest(queue::Queue& queue, QueueFailureKind kind, std::optional<Duration> wait);
-  /// Everything that waits in the queue gets this bounce.
-  void bounce_all(queue::Queue& queue, Failure failure);
+  /// Everything that waits in the queue gets this bounce. `hop`: of the connection that heard why.
+  void bounce_all(queue::Queue& queue, Failure failure, const HopFacts& hop);
   /// Mode, pace or source addresses of the queue changed: connections that no longer fit end, and it is
   /// looked at soon.
   void limits_changed(queue::Queue& queue);
   [[nodiscard]] QueueModes& modes() { return modes_; }
   /// All recipients that are ready and whose message is at least `older_than` get this bounce. Sequential:
-  /// one lease at a time.
+  /// one lease at a time. `hop`, of the attempt, outlives the task; null: there was none.
   [[nodiscard]] runtime::Task<void> bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
+                                                 const HopFacts* hop = nullptr,
                                                  Duration older_than = Duration{0});
   /// The hosts of a rollup queue take no mail any more: its mail finds its way by its own domains again.
   /// False: this is no such queue, or that has been tried a moment ago.
@@ -396,6 +401,7 @@ class Dispatcher {
                                      ConnectGrants grants);
   runtime::Task<void> run_local(queue::Queue& queue, config::QueueType type, Slots slots);
   void note_rate(queue::Queue& queue, HeldBy by);
+  void note_withheld(queue::Queue& queue);
   WaitUntil held(queue::Queue& queue, const Hold& hold);
   // queue_upkeep.cc
   void keep_up(queue::Queue& queue);
@@ -416,6 +422,7 @@ class Dispatcher {
   [[nodiscard]] std::optional<Handed> rerouted(queue::Queue& queue, const Arrival& arrival);
   template <class Act>
   std::size_t for_matching(std::string_view pattern, Act&& act);
+  runtime::Task<void> bounce_waiting(queue::Queue& queue, Failure failure, HopFacts hop);
   runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
   void forget_if_idle(queue::Queue& queue);
@@ -458,6 +465,7 @@ class Dispatcher {
   RestTimer rest_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;
+  std::set<const config::DomainSettings*> withheld_said_;  ///< the log has been told of these
   std::set<std::string, std::less<>> awaited_;  ///< virtual MTAs that have queues here waiting for others
   runtime::Semaphore programs_;
   std::uint64_t connections_running_ = 0;

@@ -48,7 +48,7 @@ Dispatcher::Taken Dispatcher::take(queue::Queue& queue, const queue::SourceGate*
   const MonoTime now = reactor_.now();
   queue.wake(now);
   if (stopping_ || queue.paused || queue.ready() == 0 || queue.retry_until > now || !queue.vmta_exists ||
-      queue.misplaced || queue.placement.moving || Gatekeeper::is_waiting(queue) ||
+      queue.misplaced || queue.placement.moving || !queue.withheld.empty() || Gatekeeper::is_waiting(queue) ||
       (queue.all_shut && !is_local(queue))) {
     return NothingToDo{};
   }

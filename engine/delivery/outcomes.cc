@@ -62,7 +62,8 @@ ReplyVerdict Connection::hear(queue::Queue& queue, const HopFacts& hop, RefusalP
   const ConnectionEnds ends{source_host_, hop.source_ip, hop.mta};
   failure_ = {status_of_reply(reply, ReplyPhase::Other, {}),
               verdict.recipients == ReplyVerdict::Recipients::NextHost ? mx_skipped(text, ends)
-                                                                       : refused_while_connected(text, ends)};
+                                                                       : refused_while_connected(text, ends),
+              true};
   if (verdict.queue_wait) {
     queue_wait_ = verdict.queue_wait;
     queue_wait_of_ = &queue;  // a guest's reply says nothing about the queue this connection was opened for
@@ -83,7 +84,7 @@ void Connection::settle(Active& slot, std::size_t index, const SmtpReply& reply,
   Failure failure{
       status_of_reply(reply, phase == RefusalPhase::Rcpt ? ReplyPhase::Rcpt : ReplyPhase::Other,
                       {.smtp_553_means_invalid_mailbox = settings_->smtp_553_means_invalid_mailbox}),
-      "smtp;" + reply.full_text()};
+      "smtp;" + reply.full_text(), true};
   if (phase == RefusalPhase::Rcpt && reply.permanent() &&
       means_too_many_recipients(reply, slot.accepted > 0)) {
     failure.status = {4, 5, 3};  // RFC 821 had no other word for it
@@ -165,7 +166,9 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
                              const SmtpReply& reply) {
   Active& slot = active_[tag.raw()];
   // Code 0: no reply; the text is the machine's reason for giving up, or empty when the connection was lost.
-  const std::string& why = reply.code == 0 && !reply.text.empty() ? reply.text : lost_why_;
+  const bool broke_rules = reply.code == 0 && !reply.text.empty();
+  const std::string& why = broke_rules ? reply.text : lost_why_;
+  const std::string_view category = broke_rules ? kProtocolErrors : std::string_view();
   if (was_not_attempted(ending, phase, reply)) {
     used_up_ = true;
     put_back(slot);
@@ -207,7 +210,8 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
         break;
       }
       // The message may be what breaks the connection: it waits, and does not stop the ones behind it.
-      end_all_items(slot, {{4, 4, 2}, why + " during the transaction"}, bounces_broken_transfer(phase));
+      end_all_items(slot, {{4, 4, 2}, why + " during the transaction", false, category},
+                    bounces_broken_transfer(phase));
       break;
     case net::Ending::Unknown:
       log_broken_transfer(slot, phase, why);
@@ -223,7 +227,8 @@ void Connection::on_finished(net::TransactionTag tag, net::Ending ending, net::C
                                           {.code = 0, .enhanced = {}, .text = "no reply to the final dot"});
         }
       } else {
-        end_all_items(slot, {{4, 4, 2}, why + " after the final dot, delivery unknown"}, false);
+        end_all_items(slot, {{4, 4, 2}, why + " after the final dot, delivery unknown", false, category},
+                      false);
       }
       break;
   }

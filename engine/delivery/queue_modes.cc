@@ -126,11 +126,13 @@ ReplyVerdict QueueModes::on_refusal(queue::Queue& queue, const Heard& heard) {
   const EnhancedStatus status = status_of_reply(heard.reply, ReplyPhase::Other, {});
   if (verdict.bounce_queue) {
     dispatcher_.bounce_all(
-        queue, {status, actions.bounce_queue ? bounced_with_queue("smtp;" + text) : "smtp;" + text});
+        queue, {status, actions.bounce_queue ? bounced_with_queue("smtp;" + text) : "smtp;" + text, true},
+        heard.hop);
   }
   if (verdict.defer_queue) {
     const ConnectionEnds ends{heard.source_host, heard.hop.source_ip, heard.hop.mta};
-    dispatcher_.settler().queue_failed(queue, &heard.hop, {status, refused_while_connected(text, ends)});
+    dispatcher_.settler().queue_failed(queue, &heard.hop,
+                                       {status, refused_while_connected(text, ends), true});
     dispatcher_.rest(queue, QueueFailureKind::Delivery, verdict.queue_wait);
   }
   return verdict;

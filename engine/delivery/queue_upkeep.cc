@@ -30,6 +30,13 @@ void Dispatcher::note_rate(queue::Queue& queue, HeldBy by) {
   queue.note_state(reactor_.wall_now(), rate_reached(by, queue.mode.mode()));
 }
 
+/// One line in the log for all queues of the same settings: there may be a million of them.
+void Dispatcher::note_withheld(queue::Queue& queue) {
+  queue.note_state(reactor_.wall_now(), queue.withheld);
+  if (!log_ || !withheld_said_.insert(queue.settings.get()).second) return;
+  log_("Queue " + queue.name() + ", and others with the same settings: " + std::string(queue.withheld));
+}
+
 // --- Retry of the whole queue
 
 void Dispatcher::failed(queue::Queue& queue, QueueFailureKind kind, const HopFacts* hop,
@@ -130,13 +137,17 @@ runtime::Task<void> Dispatcher::expire(queue::Queue& queue, queue::Batch old, Fa
 
 // --- Bounces
 
-void Dispatcher::bounce_all(queue::Queue& queue, Failure failure) {
+void Dispatcher::bounce_all(queue::Queue& queue, Failure failure, const HopFacts& hop) {
   queue.wake_all();
-  tasks_.spawn(bounce_ready(queue, std::move(failure), journal::Ending::Bounced));
+  tasks_.spawn(bounce_waiting(queue, std::move(failure), hop));
+}
+
+runtime::Task<void> Dispatcher::bounce_waiting(queue::Queue& queue, Failure failure, HopFacts hop) {
+  co_await bounce_ready(queue, std::move(failure), journal::Ending::Bounced, &hop);
 }
 
 runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failure, journal::Ending ending,
-                                             Duration older_than) {
+                                             const HopFacts* hop, Duration older_than) {
   ++queue.held;
   queue::Batch batch;
   queue::Batch younger;
@@ -152,7 +163,7 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
     Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
     for (queue::Item* item : batch) {
       if (lease) {
-        settler_.bounced(queue, *item, lease->view(), nullptr, failure, ending);
+        settler_.bounced(queue, *item, lease->view(), hop, failure, ending);
       } else {
         settler_.lost(queue, *item, lease.error());
       }

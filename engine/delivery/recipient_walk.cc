@@ -35,7 +35,15 @@ class Remover final : public RecipientVisitor {
 
 class Lister final : public RecipientVisitor {
  public:
-  Lister(std::size_t most, const runtime::Reactor& reactor) : most_(most), reactor_(reactor) {}
+  Lister(const Dispatcher& dispatcher, std::size_t most, const runtime::Reactor& reactor)
+      : dispatcher_(dispatcher), most_(most), reactor_(reactor) {}
+  /// Before its recipients are out of it: their absence changes what it says.
+  void begin(const queue::Queue& queue) {
+    why_ = dispatcher_.why_waiting(queue);
+    next_ = dispatcher_.next_attempt(queue);
+    const queue::QueueEvent* const last = queue.last_reply();
+    last_reply_ = last == nullptr ? std::string() : last->text;
+  }
   Next visit(queue::Queue& queue, queue::Item& item, const spool::MessageView* message) override {
     if (found.size() >= most_) return Next::Stop;
     ListedRecipient& one = found.emplace_back();
@@ -49,15 +57,56 @@ class Lister final : public RecipientVisitor {
     one.attempts = item.attempts;
     one.priority = item.priority;
     one.paused = is_paused(queue, item);
-    if (item.due > reactor_.now()) one.due_in = item.due - reactor_.now();
+    if (item.attempts > 0 || !why_.empty()) one.last_reply = last_reply_;
+    tell_wait(item, one);
     return found.size() == most_ ? Next::Stop : Next::Keep;
   }
   [[nodiscard]] bool needs_message() const override { return true; }
   std::vector<ListedRecipient> found;
 
  private:
+  void tell_wait(const queue::Item& item, ListedRecipient& one) const {
+    const spool::Job* job = item.message->job();
+    const bool job_paused = job != nullptr && job->paused.load(std::memory_order_relaxed);
+    const MonoTime now = reactor_.now();
+    const MonoTime due = std::max(item.due, next_.value_or(now));
+    if (job_paused) {
+      one.why = "its job is paused";
+    } else if (!one.paused && item.due > now && item.due >= next_.value_or(now)) {
+      one.why = one.last_reply.empty() ? "in retry" : retry_words(one.last_reply);
+    } else {
+      one.why = why_;
+    }
+    if (!one.paused && due > now) one.due_in = due - now;
+  }
+  const Dispatcher& dispatcher_;
+  std::string why_, last_reply_;
+  std::optional<MonoTime> next_;
   std::size_t most_;
   const runtime::Reactor& reactor_;
+};
+
+class Counter final : public RecipientVisitor {
+ public:
+  Next visit(queue::Queue& queue, queue::Item&, const spool::MessageView*) override {
+    if (queue_ != &queue) next_queue(&queue);
+    ++here_;
+    return Next::Keep;
+  }
+  [[nodiscard]] bool needs_message() const override { return false; }
+  RecipientCount take() {
+    next_queue(nullptr);
+    return std::move(count_);
+  }
+
+ private:
+  void next_queue(const queue::Queue* queue) {
+    if (here_ > 0) count_.add(queue_->name(), std::exchange(here_, 0));
+    queue_ = queue;
+  }
+  RecipientCount count_;
+  const queue::Queue* queue_ = nullptr;  // held by the walk while it is looked at
+  std::uint64_t here_ = 0;
 };
 
 class PrioritySetter final : public RecipientVisitor {
@@ -76,6 +125,22 @@ class PrioritySetter final : public RecipientVisitor {
 };
 
 }  // namespace
+
+void RecipientCount::add(std::string queue, std::uint64_t count) {
+  recipients += count;
+  ++queues;
+  const auto at =
+      std::find_if(largest.begin(), largest.end(), [&](const auto& one) { return one.second < count; });
+  largest.emplace(at, std::move(queue), count);
+  if (largest.size() > kQueuesMax) largest.pop_back();
+}
+
+void RecipientCount::add(const RecipientCount& other) {
+  const std::uint64_t all = recipients + other.recipients, all_queues = queues + other.queues;
+  for (const auto& [queue, count] : other.largest) add(queue, count);
+  recipients = all;
+  queues = all_queues;
+}
 
 bool RecipientFilter::may_match(const queue::Item& item, WallTime now) const {
   const spool::StoredMessage& message = *item.message;
@@ -165,9 +230,15 @@ runtime::Task<std::uint64_t> Dispatcher::remove(RecipientFilter filter, Settler:
   co_return remover.count;
 }
 
+runtime::Task<RecipientCount> Dispatcher::count(RecipientFilter filter) {
+  Counter counter;
+  co_await walk(std::move(filter), counter);
+  co_return counter.take();
+}
+
 runtime::Task<RecipientSlice> Dispatcher::list(RecipientFilter filter, std::vector<std::string> names,
                                                RecipientSlice from, std::size_t most) {
-  Lister lister(most, reactor_);
+  Lister lister(*this, most, reactor_);
   bool stopped = most == 0;
   while (!stopped && from.queue < names.size()) {
     const std::string_view name = names[from.queue];
@@ -176,6 +247,7 @@ runtime::Task<RecipientSlice> Dispatcher::list(RecipientFilter filter, std::vect
     std::size_t seen = SIZE_MAX;
     if (queue != nullptr) {
       ++queue->held;
+      lister.begin(*queue);
       seen = co_await walk_some(*queue, from.skipped, filter, lister, stopped);
       --queue->held;
       consider(*queue);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/queue/item.h"
@@ -40,14 +41,30 @@ struct ListedRecipient {
   std::uint16_t attempts = 0;
   std::uint8_t priority = 50;
   bool paused = false;             ///< its queue or its job is
-  std::optional<Duration> due_in;  ///< waits for its retry; empty: as soon as the queue may
+  std::optional<Duration> due_in;  ///< until its next attempt; empty: it is under way, or nobody can say
+  std::string why;                 ///< why it waits now; empty: its turn comes
+  std::string last_reply;          ///< what its queue met last; empty: nothing yet
 };
+
+/// Why something waits for its next attempt after such a reply: "in retry", or "greylisted" when the reply says so.
+[[nodiscard]] std::string_view retry_words(std::string_view reply);
 
 /// A part of a long list, and where the next one begins.
 struct RecipientSlice {
   std::vector<ListedRecipient> found;
   std::size_t queue = 0;    ///< place in the list of names; its end: all were looked at
   std::size_t skipped = 0;  ///< recipients of that queue that were looked at
+};
+
+/// How many recipients a filter means, and where they are.
+struct RecipientCount {
+  static constexpr std::size_t kQueuesMax = 5;
+  std::uint64_t recipients = 0;
+  std::uint64_t queues = 0;  ///< that hold some of them
+  std::vector<std::pair<std::string, std::uint64_t>>
+      largest;  ///< at most kQueuesMax queues, most recipients first
+  void add(std::string queue, std::uint64_t count);
+  void add(const RecipientCount& other);
 };
 
 /// What a command does with each recipient it means; see Dispatcher::walk. Thread: the dispatcher's.

@@ -21,6 +21,7 @@ void Dispatcher::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) {
   host_line_.clear();
   snapshot_ = std::move(snapshot);
   settings_ = std::make_shared<config::DomainSettingsCache>(snapshot_->config);
+  withheld_said_.clear();
   settler_.set_snapshot(snapshot_, settings_);
   modes_.forget_rules();
   reroute_turns_.clear();
@@ -176,8 +177,8 @@ const queue::SourceAddress* Connection::source_in_force() const {
 bool Connection::fits_settings() const {
   const config::DomainSettings& old = *settings_;
   const config::DomainSettings& now = *queue_->settings;
-  if (!queue_->vmta_exists || queue_->misplaced || old.type != now.type || old.smtp_hosts != now.smtp_hosts ||
-      old.default_smtp_port != now.default_smtp_port)
+  if (!queue_->vmta_exists || queue_->misplaced || !queue_->withheld.empty() || old.type != now.type ||
+      old.smtp_hosts != now.smtp_hosts || old.default_smtp_port != now.default_smtp_port)
     return false;
   if (!(client_settings(old, {}) == client_settings(now, {}))) return false;
   return !has_source_ || source_in_force() != nullptr;

@@ -100,20 +100,25 @@ void Settler::note_attempt(journal::Event& event, const queue::Item& item, bool 
   if (event.time_first_attempt == WallTime{} && was_tried) event.time_first_attempt = event.time_logged;
 }
 
+std::string_view Settler::category_of(const Failure& failure) const {
+  const BounceClassifier& rules = *snapshot_->bounce_categories;
+  if (failure.by_receiver) return rules.classify(failure.status, failure.diag).category;
+  return rules.classify_own(failure.status, failure.diag, failure.category).category;
+}
+
 void Settler::classify(journal::Event& event, const Failure& failure) {
-  status_ = sluice::status_text(failure.status);
+  status_ = failure.words.empty() ? sluice::status_text(failure.status)
+                                  : failure.status.text() + " (" + failure.words + ')';
   diag_ = failure.diag;
   event.dsn_status = status_;
   event.dsn_diag = diag_;
-  event.bounce_cat = snapshot_->bounce_categories->classify(failure.status, diag_).category;
+  event.bounce_cat = category_of(failure);
 }
 
 const config::BounceAction* Settler::find_action(queue::Queue& queue, const Failure& failure) {
   const BounceActions* actions = snapshot_->find_bounce_actions(*queue.settings);
   if (actions == nullptr) return nullptr;
-  const std::string_view category =
-      snapshot_->bounce_categories->classify(failure.status, failure.diag).category;
-  const config::BounceAction* found = actions->find(category, failure.status, failure.diag);
+  const config::BounceAction* found = actions->find(category_of(failure), failure.status, failure.diag);
   if (found != nullptr && (found->log_only || found->action == config::BounceActionKind::Log)) {
     queue.note_mode(reactor_.wall_now(), "bounce action " + std::string(name_of(found->action)) +
                                              " (log only): " + failure.status.text() + ';' + failure.diag);
@@ -306,7 +311,7 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
     if (then.kind == schedule::Standing::Kind::Waits) decision.wait = then.until - wall;
   }
   if (decision.kind == RetryDecision::Kind::Expire) {
-    expired(queue, item, message, failure);
+    expired(queue, item, message, failure, hop);
     return;
   }
   count_attempt(item);
@@ -321,6 +326,7 @@ void Settler::wait_again(queue::Queue& queue, queue::Item& item, const spool::Me
   journal_.append(event_);
   ++counters_.deferred;
   ++queue.deferred;
+  queue.note_deferral(event_.time_logged, failure.diag);
   snapshot_->identity(queue.vmta).state->traffic.deferred.fetch_add(1, std::memory_order_relaxed);
   item.due = reactor_.now() + decision.wait;
   queue.wait(item, true);
@@ -382,10 +388,10 @@ void Settler::lost(queue::Queue& queue, queue::Item& item, const Error& error) {
 }
 
 void Settler::expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
-                      const Failure& last) {
-  Failure failure{{4, 4, 7}, last.diag};
+                      const Failure& last, const HopFacts* hop) {
+  Failure failure{{4, 4, 7}, last.diag, last.by_receiver};
   if (failure.diag.empty()) failure.diag = "smtp;message older than bounce-after";
-  bounced(queue, item, message, nullptr, failure, journal::Ending::Expired);
+  bounced(queue, item, message, hop, failure, journal::Ending::Expired);
 }
 
 }  // namespace sluice::delivery

@@ -32,7 +32,18 @@ struct HopFacts {
 struct Failure {
   EnhancedStatus status{4, 0, 0};
   std::string diag;  ///< "smtp;450 4.2.1 ..." for a remote's words; plain text for ours
+  /// `diag` holds words of a receiver or a program, which the rules for bounce categories read. A cause of ours
+  /// has its category from its status instead: host names in our texts would lead the rules astray.
+  bool by_receiver = false;
+  /// Of a cause of ours, where its status does not say enough. Lives for ever.
+  std::string_view category = {};
+  std::string words = {};  ///< shown behind the status instead of the registered ones
 };
+
+/// Category of what a receiver got wrong about the protocol, while its connection lasted.
+inline constexpr std::string_view kProtocolErrors = "protocol-errors";
+/// Of what this host or its configuration got wrong.
+inline constexpr std::string_view kBadConfiguration = "bad-configuration";
 
 /// What is special about a deferral.
 struct Deferral {
@@ -90,9 +101,9 @@ class Settler {
   void queue_failed(queue::Queue& queue, const HopFacts* hop, const Failure& failure);
   /// Keeps a small text for the next start; empty forgets it (queue/remembered.h).
   void remember(std::string_view key, std::string_view value) { journal_.put_state(key, value); }
-  /// Ends an item that is past `bounce-after` while its queue rests.
-  void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
-               const Failure& last);
+  /// Ends an item that is past `bounce-after`. `hop`: of the attempt that was its last; null: its queue rests.
+  void expired(queue::Queue& queue, queue::Item& item, const spool::MessageView& message, const Failure& last,
+               const HopFacts* hop = nullptr);
 
   /// Ends an item whose last delivery window is over. `last`: what went wrong before, if anything did.
   void window_over(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,
@@ -127,6 +138,7 @@ class Settler {
   /// Says in `event` when the first attempt was; this one may be it.
   void note_attempt(journal::Event& event, const queue::Item& item, bool was_tried);
   void classify(journal::Event& event, const Failure& failure);
+  [[nodiscard]] std::string_view category_of(const Failure& failure) const;
   /// What the queue's `<bounce-actions>` say about this failure; null: nothing.
   const config::BounceAction* find_action(queue::Queue& queue, const Failure& failure);
   void wait_again(queue::Queue& queue, queue::Item& item, const spool::MessageView& message,

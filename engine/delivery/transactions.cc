@@ -53,7 +53,8 @@ void Connection::add_transactions() {
   reactor_.disarm(pay_timer_);
   for (Active& slot : active_) {
     if (slot.state != Active::State::Read) continue;
-    if (client_->free_slots() == 0 || finishing_ || used_up_ || QueueModes::is_shut(*slot.queue, source_)) {
+    if (client_->free_slots() == 0 || finishing_ || used_up_ || !slot.queue->withheld.empty() ||
+        QueueModes::is_shut(*slot.queue, source_)) {
       give_up(slot);
     } else if (!offer_paid(slot)) {
       if (rate_wait_ - reactor_.now() > kReadWaitMax) {

@@ -16,26 +16,31 @@ const std::optional<identity::ColdCount>& ColdBook::count_of(const std::string& 
   return counts_.emplace(key, identity::ColdCount::parse(shared_.remembered.text(key))).first->second;
 }
 
-std::optional<std::size_t> ColdBook::take(std::span<const std::string> cold, std::string_view domain,
-                                          std::span<const std::uint32_t> limits) {
+std::vector<std::pair<std::string, std::uint64_t>> ColdBook::given(identity::DayNumber today) const {
+  std::vector<std::pair<std::string, std::uint64_t>> out;
+  for (const auto& [name, given] : given_) {
+    if (given.day == today) out.emplace_back(name, given.messages);
+  }
+  return out;
+}
+
+std::optional<std::size_t> ColdBook::take(std::span<const std::string> cold, std::uint64_t turn,
+                                          std::string_view domain, std::span<const std::uint32_t> limits) {
   const identity::DayNumber today =
       static_cast<identity::DayNumber>(shared_.zone.day_of(reactor_.wall_now()).time_since_epoch().count());
-  std::optional<std::size_t> best;
-  std::optional<identity::ColdCount> best_count;
-  std::string best_key;
   for (std::size_t i = 0; i < cold.size(); ++i) {
-    std::string key = queue::Remembered::cold_key(cold[i], domain);
+    const std::size_t which = (turn + i) % cold.size();
+    const std::string key = queue::Remembered::cold_key(cold[which], domain);
     const auto next = identity::take_cold(limits, count_of(key), today);
-    if (!next || (best && next->used >= best_count->used)) continue;
-    if (!counts_.contains(key)) continue;  // the book is full
-    best = i;
-    best_count = next;
-    best_key = std::move(key);
+    if (!next || !counts_.contains(key)) continue;  // not there: the book is full
+    counts_[key] = next;
+    remember_(key, next->text());
+    Given& given = given_[cold[which]];
+    if (given.day != today) given = {.day = today, .messages = 0};
+    ++given.messages;
+    return which;
   }
-  if (!best) return std::nullopt;
-  counts_[best_key] = best_count;
-  remember_(best_key, best_count->text());
-  return best;
+  return std::nullopt;
 }
 
 }  // namespace sluice::injection

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/queue/snapshot.h"
@@ -26,10 +27,14 @@ class ColdBook {
 
   ColdBook(runtime::Reactor& reactor, const queue::SharedState& shared, Remember remember);
 
-  /// Which of `cold` takes one message for `domain`: the one that had the fewest of those with some left.
-  /// Nothing: all have had theirs.
-  [[nodiscard]] std::optional<std::size_t> take(std::span<const std::string> cold, std::string_view domain,
+  /// Which of `cold` takes one message for `domain`: the one whose turn `turn` is, or the next with some left. Turns
+  /// are counted over all domains, so that many small ones share them as few large ones do. Nothing: all have had
+  /// theirs.
+  [[nodiscard]] std::optional<std::size_t> take(std::span<const std::string> cold, std::uint64_t turn,
+                                                std::string_view domain,
                                                 std::span<const std::uint32_t> limits);
+  /// What each cold virtual MTA was given on `today` since this process began, over the domains of this book.
+  [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> given(identity::DayNumber today) const;
   /// The shard that keeps the book of `domain`.
   [[nodiscard]] static ShardId keeper(std::string_view domain, std::uint32_t shards);
 
@@ -38,6 +43,11 @@ class ColdBook {
   runtime::Reactor& reactor_;
   const queue::SharedState& shared_;
   Remember remember_;
+  struct Given {
+    identity::DayNumber day = 0;
+    std::uint64_t messages = 0;
+  };
+  std::unordered_map<std::string, Given> given_;  // by virtual MTA
   std::unordered_map<std::string, std::optional<identity::ColdCount>>
       counts_;  // by the key it is remembered under
 };

@@ -1,5 +1,7 @@
 #include "engine/injection/cold_chooser.h"
 
+#include <atomic>
+
 #include "engine/runtime/mailbox.h"
 
 namespace sluice::injection {
@@ -62,13 +64,18 @@ runtime::Task<void> ColdChooser::apply(Submission& submission,
     if (there.limits.empty()) continue;
     const ShardId keeper = ColdBook::keeper(there.domain, snapshot->shards);
     ColdBook* book = books_[keeper.raw()];
+    std::atomic<std::uint64_t>& turns = snapshot->identity(one.vmta).state->cold_turn;
+    const std::uint64_t turn = turns.fetch_add(1, std::memory_order_relaxed);
     std::optional<std::size_t> which;
     if (keeper == reactor_.shard()) {
-      which = book->take(cold, there.domain, there.limits);
+      which = book->take(cold, turn, there.domain, there.limits);
     } else {
-      which = co_await runtime::call_on(
-          reactor_, keeper, [book, cold, &there] { return book->take(cold, there.domain, there.limits); });
+      which = co_await runtime::call_on(reactor_, keeper, [book, cold, turn, &there] {
+        return book->take(cold, turn, there.domain, there.limits);
+      });
     }
+    // A turn that nobody could take is given back: a domain that has had its messages moves nobody on.
+    if (!which) turns.fetch_sub(1, std::memory_order_relaxed);
     if (which) one.vmta = snapshot->config->find_vmta(cold[*which]).value_or(one.vmta);
   }
 }

@@ -7,12 +7,11 @@
 #include "net/smtp/dsn.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
+#include "policy/base/version.h"
 #include "policy/identity/envelope.h"
 
 namespace sluice::injection {
 namespace {
-
-constexpr std::string_view kProduct = "PowerMTA v5.0r1";  // what tools around PowerMTA look for
 
 /// Enough for 64 bits in base 32.
 class IdText {
@@ -245,7 +244,7 @@ void Intake::make_front(Submission& submission, const queue::Snapshot& snapshot,
                                              ? std::nullopt
                                              : std::optional(client.address.address),
                                .host = host,
-                               .product = kProduct,
+                               .product = own_product(),
                                .id = id.text(),
                                .recipient = submission.recipient_count == 1
                                                 ? std::string_view(submission.recipients[0].address)

@@ -33,7 +33,7 @@ class Intake {
  public:
   static constexpr std::uint64_t kMemoryMax = 256 * kMiB;
   /// A message has to fit into a segment of the spool with its envelope (64 MiB).
-  static constexpr std::uint64_t kMessageBytesMax = 60 * kMiB;
+  static constexpr std::uint64_t kMessageBytesMax = config::kMessageSizeMax.raw();
   static constexpr std::size_t kJobBytesMax = 512;
 
   /// `dispatchers[i]` is shard i's; only its enqueue() is used, on that shard.

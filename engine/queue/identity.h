@@ -100,6 +100,7 @@ struct IdentityState {
   std::shared_ptr<TokenBucket> messages;  ///< rate state of `max-smtp-msg-rate`; control shard only
   VolumeGateRef volume;                   ///< of `max-smtp-data-volume-rate`; control shard only
   std::atomic<std::uint32_t> rotation{0};
+  std::atomic<std::uint64_t> cold_turn{0};  ///< whose turn it is of its cold virtual MTAs, over all domains
   /// While a reload moves it: shards that have not heard of it yet, and queues that are not where they
   /// belong. Nothing of this virtual MTA begins before it is zero (engine/delivery/reload.cc).
   std::atomic<std::uint32_t> leaving{0};

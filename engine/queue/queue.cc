@@ -225,6 +225,7 @@ void Queue::inherit(Queue& from) {
   bounced += from.bounced;
   deferred += from.deferred;
   events_ = std::move(from.events_);
+  last_deferral_ = std::move(from.last_deferral_);
   mode_events_ = std::move(from.mode_events_);
 }
 
@@ -238,11 +239,26 @@ void Queue::note_state(WallTime time, std::string_view text) {
     events_.front().time = time;
   } else {
     note(time, true, std::string(text));
+    events_.front().is_state = true;
   }
 }
 
 void Queue::unnote_state(std::string_view text) {
   std::erase_if(events_, [text](const QueueEvent& event) { return event.text == text; });
+}
+
+const QueueEvent* Queue::last_reply() const {
+  const auto found =
+      std::find_if(events_.begin(), events_.end(), [](const auto& one) { return !one.is_state; });
+  const bool newer = last_deferral_ && (found == events_.end() || found->time <= last_deferral_->time);
+  if (newer) return last_deferral_.get();
+  return found == events_.end() ? nullptr : &*found;
+}
+
+void Queue::note_deferral(WallTime time, std::string_view text) {
+  if (!last_deferral_) last_deferral_ = std::make_unique<QueueEvent>();
+  last_deferral_->time = time;
+  last_deferral_->text.assign(text.substr(0, kDeferralBytesMax));
 }
 
 void Queue::note_mode(WallTime time, std::string text) {

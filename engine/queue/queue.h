@@ -29,6 +29,7 @@ struct QueueEvent {
   WallTime time{};
   bool is_error = true;
   std::string text;
+  bool is_state = false;  ///< a limit or the like that held mail back, and nothing that a mail host said
 };
 
 /// Somebody without work who wants to hear of new work: an idle connection.
@@ -178,6 +179,7 @@ class Queue {
   std::shared_ptr<const config::DomainSettings> settings;  ///< effective, of the snapshot in force
   config::VmtaId vmta;                                     ///< in the snapshot in force
   bool vmta_exists = true;
+  std::string_view withheld;  ///< why `settings` let no mail leave (config::withheld_reason); empty: they do
   bool misplaced = false;  ///< belongs to another shard, since a reload: ends its connections and goes there
   /// While that lasts: the virtual MTA that waits for it.
   std::shared_ptr<IdentityState> leaving;
@@ -222,6 +224,11 @@ class Queue {
   void inherit(Queue& from);
   void note(WallTime time, bool is_error, std::string text);
   [[nodiscard]] const std::deque<QueueEvent>& events() const { return events_; }
+  /// What an attempt met last, be it the queue's failure or the deferral of a recipient; null: nothing yet.
+  [[nodiscard]] const QueueEvent* last_reply() const;
+  /// A recipient was deferred. Only the last such text is kept, cut to kDeferralBytesMax.
+  void note_deferral(WallTime time, std::string_view text);
+  static constexpr std::size_t kDeferralBytesMax = 300;
   /// The same text again only renews the time: states that last are noted at every look.
   void note_state(WallTime time, std::string_view text);
   /// A state that was noted is over.
@@ -259,6 +266,7 @@ class Queue {
   std::vector<Item*> waiting_;  // heap by due
   std::vector<Item*> parked_;   // of paused jobs
   std::deque<QueueEvent> events_;
+  std::unique_ptr<QueueEvent> last_deferral_;  // null until the first: most queues have none
   std::vector<QueueEvent> mode_events_;
 };
 

@@ -47,7 +47,16 @@ class Remembered {
     return std::string(kJobPause) + std::string(job);
   }
   [[nodiscard]] static std::string cold_key(std::string_view vmta, std::string_view domain) {
-    return "cold/" + std::string(vmta) + '/' + std::string(domain);
+    return std::string(kCold) + std::string(vmta) + '/' + std::string(domain);
+  }
+  /// `visit(vmta, text)` for each count of a cold virtual MTA that the start has found.
+  template <class F>
+  void for_each_cold(F&& visit) const {
+    for (const auto& [key, value] : values_) {
+      if (!key.starts_with(kCold)) continue;
+      const std::string_view rest = std::string_view(key).substr(kCold.size());
+      visit(rest.substr(0, rest.find('/')), std::string_view(value.text));
+    }
   }
   template <class F>
   void for_each_paused_job(F&& visit) const {
@@ -117,6 +126,7 @@ class Remembered {
  private:
   static constexpr std::string_view kJobPause = "job-pause/";
   static constexpr std::string_view kMode = "mode/", kShut = "shut/", kPace = "pace/", kRetry = "retry/";
+  static constexpr std::string_view kCold = "cold/";
   struct Value {
     std::string text;  // written before the shards run
     std::atomic<bool> taken{false};

@@ -61,10 +61,21 @@ runtime::Task<std::expected<void, std::string>> Node::reload_accounting(const qu
 
 runtime::Task<control::Answer> Node::rotate_accounting(const control::Command& command) {
   const std::string path = command.words.size() > 2 ? command.words[2] : std::string();
+  const auto& files = snapshot_->config->acct_files;
+  const bool is_known = path.empty() || std::any_of(files.begin(), files.end(),
+                                                    [&path](const auto& one) { return one.path == path; });
+  if (!is_known) {
+    std::string text = "no <acct-file> has the path \"" + path + '"';
+    std::string there;
+    for (const auto& one : files) {
+      if (!one.path.empty()) there += (there.empty() ? "; there is " : ", ") + one.path;
+    }
+    co_return control::Answer::error(text + there + '\n');
+  }
+  if (files.empty()) co_return control::Answer::error("there is no <acct-file>: nothing to rotate\n");
   const std::size_t rotated = co_await accounting_->rotate(path);
-  if (!path.empty() && rotated == 0)
-    co_return control::Answer::error("no accounting file \"" + path + "\"\n");
-  co_return control::Answer{true, "Accounting file rotated.\n"};
+  if (rotated > 0) co_return control::Answer{true, "Accounting file rotated.\n"};
+  co_return control::Answer{true, "No row was written since the last rotation: there is no file to end.\n"};
 }
 
 }  // namespace sluice::shard

@@ -28,11 +28,7 @@ runtime::Task<Checked> check_there(runtime::Reactor& reactor, resolver::Resolver
 
 runtime::Task<control::Answer> Node::check_spf(const control::Command& command) {
   const std::size_t words = command.words.size();
-  if (words != 4 && words != 5) {
-    co_return control::Answer::error("usage: check spf IP HELO [FROM] [--tcp] [--dumppackets]\n");
-  }
   const auto client = IpAddress::parse(command.words[2]);
-  if (!client) co_return control::Answer::error("\"" + command.words[2] + "\" is no IP address\n");
   std::string sender = words == 5 ? command.words[4] : std::string();
   if (sender.starts_with('<') && sender.ends_with('>')) sender = sender.substr(1, sender.size() - 2);
   // FROM may be a domain alone.

@@ -18,6 +18,25 @@ std::string local_time(WallTime time) {
 
 std::uint64_t kilobytes(std::uint64_t bytes) { return (bytes + 1023) / 1024; }
 
+std::string kbytes_text(std::uint64_t bytes) {
+  return fmt::format("{:.1f}", static_cast<double>(bytes) / 1024);
+}
+
+std::string one_line(std::string_view text) {
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
+    if (c == '\n') {
+      out += " | ";
+    } else {
+      out += c < 0x20 || c == 0x7f ? ' ' : text[i];
+    }
+  }
+  return out;
+}
+
 std::size_t max_items(const control::Command& command, std::size_t usual) {
   const auto given = command.option("maxitems");
   std::size_t value = usual;

@@ -21,6 +21,7 @@ ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   queues += other.queues;
   names_cached += other.names_cached;
   queries_pending += other.queries_pending;
+  queries_active += other.queries_active;
   spool.segments_in_use += other.spool.segments_in_use;
   spool.segments_spare += other.spool.segments_spare;
   spool.disk_bytes += other.spool.disk_bytes;
@@ -187,6 +188,7 @@ DataShard::Listeners::iterator DataShard::find(Listeners& in, const config::Smtp
 
 std::expected<void, std::string> DataShard::prepare(const queue::Snapshot& next) {
   for (const config::SmtpListener& settings : next.config->listeners) {
+    if (settings.immediate_tls) continue;
     if (find(listeners_, settings) != listeners_.end() || find(prepared_, settings) != prepared_.end())
       continue;
     auto listener =
@@ -233,6 +235,13 @@ void DataShard::listen() {
   }
   Listeners wanted;
   for (const config::SmtpListener& settings : intake_.snapshot()->config->listeners) {
+    // Clients that begin with a handshake must not be greeted in clear: they find nobody, and so go elsewhere.
+    if (settings.immediate_tls) {
+      if (reactor_.shard().raw() == 0)
+        log_.write("Listener " + Endpoint{settings.address.address(), settings.port}.text() +
+                   " stays closed: immediate-tls asks for TLS, which Sluice does not have yet");
+      continue;
+    }
     for (Listeners* from : {&listeners_, &prepared_}) {
       const auto found = find(*from, settings);
       if (found == from->end()) continue;
@@ -318,6 +327,7 @@ ShardStatus DataShard::status() const {
   const resolver::Resolver::Counters names = resolver_.counters();
   out.names_cached = names.cache_entries;
   out.queries_pending = names.in_flight + names.waiting;
+  out.queries_active = names.in_flight;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
   auto refusing = intake_.refusing();

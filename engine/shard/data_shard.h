@@ -54,7 +54,10 @@ struct QueueRow {
 
 /// The rest of it, for queues that are shown.
 struct QueueStatus {
-  std::string last_error;
+  std::string why;                       ///< why its mail waits now; empty: it goes
+  std::optional<Duration> next_attempt;  ///< as far as a time is set
+  std::string last_reply;                ///< what it met last; empty: nothing
+  WallTime last_reply_time{};
   std::string mode_reason;  ///< why the mode began; empty: it never changed
   std::string pace;  ///< adaptive pacing: "30/min of 100/min, last good 45/min"; empty: not limited by it
   std::vector<queue::QueueEvent> errors;       ///< newest first
@@ -73,11 +76,18 @@ struct ShardStatus {
   std::uint64_t out_recipients = 0, out_messages = 0, out_bytes = 0;
   std::uint64_t bounced = 0, deferred = 0, queue_failures = 0;
   std::uint64_t queued_recipients = 0, queued_bytes = 0, queues = 0;
-  std::uint64_t names_cached = 0, queries_pending = 0;
+  std::uint64_t names_cached = 0, queries_pending = 0, queries_active = 0;
   spool::Spool::Stats spool;
   journal::Journal::Stats journal;
   std::vector<Refused> refused;  ///< what keeps new mail out now, each cause once
   ShardStatus& operator+=(const ShardStatus& other);
+};
+
+/// One queue with mail, for sums by type and domain.
+struct QueueSum {
+  std::size_t domain = 0;  ///< a hash of its name
+  config::QueueType type = config::QueueType::Smtp;
+  std::uint64_t recipients = 0, bytes = 0;
 };
 
 /// Queued recipients and traffic of a virtual MTA on one shard.
@@ -151,6 +161,9 @@ class DataShard final : public journal::RecoveredVisitor {
   [[nodiscard]] ShardId id() const { return reactor_.shard(); }
   [[nodiscard]] ShardStatus status() const;
   // --- Lists come in slices (shard_listings.cc): `after` is the `next` of the slice before, empty for the first.
+  [[nodiscard]] const injection::ColdBook& cold_book() const { return cold_book_; }
+  /// All queues with mail, by name.
+  [[nodiscard]] Slice<QueueSum> queue_sums(std::string_view after) const;
   [[nodiscard]] Slice<QueueRow> queues(std::string_view pattern, std::string_view after) const;
   /// In the order of the names; nothing is said of queues that are gone.
   [[nodiscard]] std::vector<QueueStatus> queue_details(const std::vector<std::string>& names) const;

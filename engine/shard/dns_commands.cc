@@ -6,6 +6,7 @@
 
 #include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
+#include "engine/shard/text_table.h"
 #include "policy/base/ascii.h"
 #include "policy/base/dns_name.h"
 #include "policy/spf/dns.h"
@@ -118,24 +119,10 @@ runtime::Task<control::Answer> resolve_route(resolver::Resolver& resolver, runti
 runtime::Task<control::Answer> Node::resolve(const control::Command& command) {
   static const std::map<std::string, Type, std::less<>> kTypes = {
       {"a", Type::A}, {"aaaa", Type::Aaaa}, {"mx", Type::Mx}, {"ptr", Type::Ptr}, {"txt", Type::Txt}};
-  if (command.words.size() != 2) {
-    co_return control::Answer::error("usage: resolve DOMAIN|IP [--type=a|aaaa|mx|ptr|txt]\n");
-  }
-  for (const auto& [name, value] : command.options) {
-    if (name == "type" || name == "xml" || name == "json" || name == "dom") continue;
-    co_return control::Answer::error("resolve: there is no --" + name +
-                                     " here; `trace` shows what a mail host says\n");
-  }
   std::string name = to_lower(command.words[1]);
   if (name.ends_with('.')) name.pop_back();
   std::optional<Type> type;
-  if (const auto given = command.option("type")) {
-    const auto found = kTypes.find(to_lower(*given));
-    if (found == kTypes.end()) {
-      co_return control::Answer::error("resolve: --type is one of a, aaaa, mx, ptr and txt\n");
-    }
-    type = found->second;
-  }
+  if (const auto given = command.option("type")) type = kTypes.find(*given)->second;
   if (const auto address = IpAddress::parse(name)) {
     name = spf::reverse_name(*address);
     type = Type::Ptr;
@@ -160,14 +147,16 @@ runtime::Task<control::Answer> Node::show_precache() {
   if (seen.path.empty()) co_return control::Answer{true, "No <dns> block names a precached-domains-file.\n"};
   std::string out = fmt::format("precached-domains-file {}, {} round(s)\n", seen.path, seen.rounds);
   if (!seen.complaint.empty()) out += seen.complaint + '\n';
-  out += fmt::format("{:<40} {:>6} {:>10} {}\n", "domain", "hops", "expires in", "status");
+  static constexpr TextTable kTable(std::array{Column{"domain", 40}, Column{"hops", 6, true},
+                                               Column{"expires in", 10, true}, Column{"status", 40}});
+  out += kTable.heading();
   std::size_t good = 0;
   for (const auto& one : seen.domains) {
     good += one.status.empty() ? 1 : 0;
-    out += fmt::format("{:<40} {:>6} {:>10} {}\n", one.name, one.hops, clock_text(one.valid_for),
-                       one.status.empty() ? "StatusOk" : one.status);
+    out += kTable.row({one.name, std::to_string(one.hops), clock_text(one.valid_for),
+                       one.status.empty() ? "StatusOk" : one_line(one.status)});
   }
-  out += fmt::format("{} of {} domains in the cache.\n", good, seen.domains.size());
+  out += fmt::format("\n{} of {} domains in the cache.\n", good, seen.domains.size());
   co_return control::Answer{true, std::move(out)};
 }
 

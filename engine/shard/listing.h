@@ -2,6 +2,7 @@
 // Long lists made of slices of all shards. What is held of a list is one page, whoever reads it and however slowly.
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,6 +26,48 @@ struct DomainRow {
 struct DomainTotals {
   std::uint64_t domains = 0, recipients = 0;
 };
+
+/// A virtual MTA: what is queued, and what went through it since the start.
+struct VmtaRow {
+  VmtaStatus queued;
+  std::uint64_t accepted = 0, delivered = 0, bounced = 0, deferred = 0;
+  std::uint64_t cold_today = 0;  ///< messages it got today because it is being warmed up
+};
+
+/// Sums over the queues of a type.
+struct QueueTypeSum {
+  std::uint64_t domains = 0, recipients = 0, bytes = 0;
+};
+inline constexpr std::size_t kQueueTypes = static_cast<std::size_t>(config::QueueType::HttpDelivery) + 1;
+struct QueueSums {
+  std::array<QueueTypeSum, kQueueTypes> by_type{};
+  [[nodiscard]] QueueTypeSum& of(config::QueueType type) { return by_type[static_cast<std::size_t>(type)]; }
+  [[nodiscard]] const QueueTypeSum& of(config::QueueType type) const {
+    return by_type[static_cast<std::size_t>(type)];
+  }
+  /// All that are not smtp.
+  [[nodiscard]] QueueTypeSum others() const {
+    QueueTypeSum out;
+    for (const QueueTypeSum& one : by_type) {
+      if (&one == &of(config::QueueType::Smtp)) continue;
+      out.domains += one.domains;
+      out.recipients += one.recipients;
+      out.bytes += one.bytes;
+    }
+    return out;
+  }
+};
+
+/// Most recipients or bytes first, or by name.
+template <class Row>
+std::function<bool(const Row&, const Row&)> order_of(std::string_view by) {
+  const bool recipients = by == "rcpt", size = by == "size";
+  return [recipients, size](const Row& a, const Row& b) {
+    if (recipients && a.recipients != b.recipients) return a.recipients > b.recipients;
+    if (size && a.bytes != b.bytes) return a.bytes > b.bytes;
+    return a.name < b.name;
+  };
+}
 
 /// The first `most` rows in an order, out of any number that are offered. Thread: one.
 template <class Row>

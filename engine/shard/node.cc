@@ -6,6 +6,8 @@
 #include "engine/journal/checkpointer.h"
 #include "engine/journal/clean_stop.h"
 #include "policy/base/assert.h"
+#include "policy/base/version.h"
+#include "policy/config/listing.h"
 
 namespace sluice::shard {
 namespace {
@@ -61,7 +63,8 @@ runtime::Task<std::expected<void, std::string>> Node::start(std::shared_ptr<cons
   const auto logged = co_await open_log(global);
   if (opened && !logged) opened = logged;
   if (!opened) co_return opened;
-  log_.write("Sluice " + settings_.version + " starting, " + std::to_string(settings_.shards) + " shards");
+  log_.write(std::string(own_product()) + " starting, " + std::to_string(settings_.shards) + " shards");
+  for (const std::string& line : config::pending_lines(*config)) log_.write(line);
   auto spools = co_await settle_spools(control_, config->spools, settings_.storage.spool.min_free_disk_bytes);
   if (!spools) co_return std::unexpected(spools.error());
   spools_ = std::move(*spools);

@@ -17,6 +17,7 @@
 #include "engine/runtime/mailbox.h"
 #include "engine/shard/clock_watch.h"
 #include "engine/shard/data_shard.h"
+#include "engine/shard/host_system.h"
 #include "engine/shard/intake_watch.h"
 #include "engine/shard/listing.h"
 #include "engine/shard/memory_watch.h"
@@ -47,11 +48,11 @@ class Node {
   static constexpr Duration kStopMax = 25s;
 
   struct Settings {
-    std::string version;                       ///< "0.1.0"
     std::uint32_t shards = 1;                  ///< data shards; the control shard is number `shards`
     std::function<config::LoadResult()> load;  ///< reads the configuration again
     journal::StorageOptions storage;           ///< directories are filled in
     bool command_socket = true;
+    HostSystem host = {};
     DataShard::OpenDns open_dns = {};               ///< see DataShard::World
     accounting::ZoneChoice zone = {};               ///< of what people read
     std::vector<config::Diagnostic> findings = {};  ///< of the configuration that start() is given
@@ -139,20 +140,29 @@ class Node {
   runtime::Task<void> log_listeners();
   /// No other process listens where `next` does and we do not yet.
   runtime::Task<std::expected<void, std::string>> listeners_free(const queue::Snapshot& next);
+  // status.cc
+  runtime::Task<QueueSums> sum_queues(const ShardStatus& now);
+  runtime::Task<control::Answer> show_status();
+  [[nodiscard]] std::shared_ptr<control::Tree> status_tree(const ShardStatus& now,
+                                                           const QueueSums& queues) const;
+  [[nodiscard]] control::Answer show_version() const;
+  runtime::Task<control::Answer> reset_counters();
   // commands.cc
-  runtime::Task<control::Answer> show_status(const control::Command& command);
   /// Long lists go to `reply`, see control::CommandHandler.
-  runtime::Task<control::Answer> run(const control::Command& command, control::Reply& reply);
+  runtime::Task<control::Answer> run(const control::Command& typed, control::Reply& reply);
+  /// The handler of its row. Requires a command that was understood.
+  runtime::Task<control::Answer> carry_out(const control::Command& command, control::Reply& reply);
+  runtime::Task<control::Answer> rotate_log();
   runtime::Task<control::Answer> show_queues(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_schedule(const control::Command& command, control::Reply& reply);
+  runtime::Task<std::vector<VmtaRow>> vmta_rows();
+  runtime::Task<control::Answer> show_pools(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_vmtas(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_settings(const control::Command& command);
   [[nodiscard]] control::Answer show_vmta_settings(const control::Command& command) const;
   [[nodiscard]] control::Answer explain(const control::Command& command) const;
-  [[nodiscard]] std::shared_ptr<control::Tree> status_tree(const ShardStatus& now) const;
   runtime::Task<control::Answer> schedule(const control::Command& command);
-  runtime::Task<control::Answer> reset_counters();
-  [[nodiscard]] control::Answer test_configuration();
+  [[nodiscard]] control::Answer test_configuration(const control::Command& command);
   runtime::Task<control::Answer> clear_dns_cache(const control::Command& command);
   // dns_commands.cc
   runtime::Task<control::Answer> resolve(const control::Command& command);
@@ -167,6 +177,10 @@ class Node {
   runtime::Task<DomainTotals> sum_domains(std::string pattern, std::optional<bool> connected,
                                           FirstRows<DomainRow>& rows);
   runtime::Task<std::vector<QueueRow>> queues_of(std::string domain, std::string vmta);
+  /// What to say to somebody whose QUEUE matches nothing: which queues of that domain there are. One line with its end.
+  runtime::Task<std::string> no_queue_text(std::string pattern);
+  /// The same behind a list or a count that is empty; nothing when the pattern says what it means.
+  runtime::Task<std::string> empty_hint(std::string pattern);
   runtime::Task<control::Answer> show_domains(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> show_disabled_sources(const control::Command& command,
                                                        control::Reply& reply);
@@ -175,10 +189,14 @@ class Node {
   // pause_commands.cc
   runtime::Task<control::Answer> pause_queues(const control::Command& command, bool paused);
   [[nodiscard]] control::Answer show_pauses() const;
+  [[nodiscard]] std::string strange_source(const IpAddress& address, std::string_view pattern) const;
   runtime::Task<control::Answer> switch_source(const control::Command& command, bool enable);
   // recipient_commands.cc
+  /// All jobs with mail or a pause, in the order of names behind `after`, until `take` answers false.
+  runtime::Task<void> walk_jobs(std::string after, std::function<bool(JobStatus&&)> take);
   runtime::Task<control::Answer> show_jobs(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> pause_job(const control::Command& command, bool paused);
+  runtime::Task<delivery::RecipientCount> count_recipients(const delivery::RecipientFilter& filter);
   runtime::Task<control::Answer> delete_recipients(const control::Command& command);
   runtime::Task<control::Answer> list_recipients(const control::Command& command, control::Reply& reply);
   runtime::Task<control::Answer> set_priority(const control::Command& command);

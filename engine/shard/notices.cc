@@ -5,6 +5,7 @@
 #include "net/mime/received.h"
 #include "policy/base/ascii.h"
 #include "policy/base/mail_address.h"
+#include "policy/base/version.h"
 
 namespace sluice::shard {
 namespace {
@@ -105,7 +106,7 @@ std::string Notices::message_text(const delivery::Notice& notice, const std::str
     append_lines(out, "\n" + std::to_string(left_out_) +
                           " more notices were left out before this one: there were too many in an hour.");
   }
-  append_lines(out, "\nThis server: " + host);
+  append_lines(out, "\nThis server: " + host + " (" + std::string(own_product()) + ")");
   return out;
 }
 

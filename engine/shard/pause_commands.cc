@@ -16,7 +16,6 @@ bool is_wild(std::string_view pattern) { return pattern.find('*') != std::string
 }  // namespace
 
 runtime::Task<control::Answer> Node::pause_queues(const control::Command& command, bool paused) {
-  if (command.words.size() < 3) co_return control::Answer::error(std::string(kWhichQueue));
   const std::string pattern = PauseRules::whole_pattern(command.words[2]);
   if (pattern.size() > PauseRules::kPatternBytesMax) {
     co_return control::Answer::error(
@@ -46,9 +45,9 @@ runtime::Task<control::Answer> Node::pause_queues(const control::Command& comman
         return shard->dispatcher().set_pauses(pauses_, pattern);
       });
     }
-    if (matched == 0 && changes.empty()) refusal = "no queue matches \"" + command.words[2] + "\"\n";
   }
   pausing_.give(1);
+  if (refusal.empty() && matched == 0 && changes.empty()) refusal = co_await no_queue_text(command.words[2]);
   if (!refusal.empty()) co_return control::Answer::error(std::move(refusal));
   log_.write(fmt::format("{}: {} queue(s), {}", command.words[0], matched, pattern));
   std::string text = paused ? "Queue(s) paused.\n" : "Queue(s) resumed.\n";

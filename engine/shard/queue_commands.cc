@@ -8,19 +8,18 @@
 #include "engine/shard/command_texts.h"
 #include "engine/shard/listing.h"
 #include "engine/shard/node.h"
+#include "engine/shard/text_table.h"
 #include "policy/base/ascii.h"
 #include "policy/config/value.h"
 
 namespace sluice::shard {
 namespace {
 
-/// `--name=yes`, `--name=no`, or `--name` for yes. Nothing when it was not given or is something else.
+/// Nothing when it was not given.
 std::optional<bool> yes_or_no(const control::Command& command, std::string_view name) {
   const auto given = command.option(name);
   if (!given) return std::nullopt;
-  if (given->empty() || iequals(*given, "yes") || iequals(*given, "true")) return true;
-  if (iequals(*given, "no") || iequals(*given, "false")) return false;
-  return std::nullopt;
+  return *given == "yes";
 }
 
 std::optional<config::QueueMode> mode_of(const control::Command& command) {
@@ -52,9 +51,25 @@ std::string state_letters(const QueueRow& one) {
   return out;
 }
 
-std::string source_line(const QueueStatus::ShutSource& one) {
-  const std::string left = one.left ? clock_text(*one.left) : std::string("-");
-  return fmt::format("{:<39} {:>10} {}", one.address, left, one.reason);
+constexpr TextTable kQueueTable(std::array{Column{"queue", 40}, Column{"#rcpt", 9, true},
+                                           Column{"kbytes", 10, true}, Column{"conn", 5, true},
+                                           Column{"st", 3}, Column{"retry", 8}, Column{"last error", 40}});
+constexpr TextTable kDomainTable(std::array{Column{"domain", 40}, Column{"#rcpt", 9, true},
+                                            Column{"kbytes", 10, true}, Column{"conn", 5, true},
+                                            Column{"last error", 40}});
+constexpr TextTable kSourceTable(std::array{Column{"queue", 40}, Column{"source IP", 39},
+                                            Column{"enabled in", 10, true}, Column{"reason", 40}});
+
+std::string left_text(const QueueStatus::ShutSource& one) { return one.left ? clock_text(*one.left) : "-"; }
+
+/// An error that no longer holds mail back is told with its age.
+std::string last_error_text(const QueueRow& row, const QueueStatus& details, WallTime now) {
+  static constexpr auto kRecent = 1min;
+  const std::string last = one_line(details.last_reply);
+  if (row.in_retry && details.why == "in retry") return last.empty() ? details.why : last;
+  if (!details.why.empty()) return details.why + (last.empty() ? "" : "; last error: " + last);
+  if (last.empty() || now - details.last_reply_time < kRecent) return last;
+  return last + " (" + clock_text(now - details.last_reply_time) + " ago)";
 }
 
 void add_event(control::Tree& node, std::string_view type, const queue::QueueEvent& event) {
@@ -81,20 +96,16 @@ void add_queue(control::Tree& tree, const control::Command& command, const Queue
   }
   node.add_text("paused", one.paused ? "yes" : "no");
   node.add_text("mode", one.backoff ? "backoff" : "normal");
-  if (one.in_retry)
-    node.add_text("retryTime",
-                  local_time(now + std::chrono::duration_cast<WallTime::duration>(one.retry_in)));
-}
-
-/// Most recipients or bytes first, or by name.
-template <class Row>
-typename FirstRows<Row>::Before order_of(std::string_view by) {
-  const bool recipients = by == "rcpt", size = by == "size";
-  return [recipients, size](const Row& a, const Row& b) {
-    if (recipients && a.recipients != b.recipients) return a.recipients > b.recipients;
-    if (size && a.bytes != b.bytes) return a.bytes > b.bytes;
-    return a.name < b.name;
+  const auto at = [now](Duration left) {
+    return local_time(now + std::chrono::duration_cast<WallTime::duration>(left));
   };
+  if (one.in_retry) node.add_text("retryTime", at(one.retry_in));
+  if (!details.why.empty()) node.add_text("waitsFor", details.why);
+  if (details.next_attempt) node.add_text("nextAttempt", at(*details.next_attempt));
+  if (!details.last_reply.empty()) {
+    node.add_text("lastError", details.last_reply);
+    node.add_text("lastErrorTime", local_time(details.last_reply_time));
+  }
 }
 
 std::string_view words_of_order(std::string_view sort) {
@@ -103,18 +114,24 @@ std::string_view words_of_order(std::string_view sort) {
 }
 
 void append_queue(std::string& out, const control::Command& command, const QueueRow& one,
-                  const QueueStatus& details) {
-  out += fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", one.name, one.recipients,
-                     kilobytes(one.bytes), one.connections, state_letters(one),
-                     one.in_retry ? clock_text(one.retry_in) : std::string(), details.last_error);
-  if (one.backoff) out += fmt::format("    backoff mode: {}\n", details.mode_reason);
+                  const QueueStatus& details, WallTime now) {
+  const std::string next = one.in_retry           ? clock_text(one.retry_in)
+                           : details.next_attempt ? clock_text(*details.next_attempt)
+                                                  : std::string();
+  out += kQueueTable.row({one.name, std::to_string(one.recipients), kbytes_text(one.bytes),
+                          std::to_string(one.connections), state_letters(one), next,
+                          last_error_text(one, details, now)});
+  if (one.backoff) out += fmt::format("    backoff mode: {}\n", one_line(details.mode_reason));
   if (!details.pace.empty()) out += fmt::format("    adaptive pace: {}\n", details.pace);
   if (command.has("disabled")) {
-    for (const auto& shut : details.shut) out += fmt::format("    disabled {}\n", source_line(shut));
+    for (const auto& shut : details.shut) {
+      out += fmt::format("    disabled {:<39} {:>10} {}\n", shut.address, left_text(shut),
+                         one_line(shut.reason));
+    }
   }
   const auto list = [&out](std::string_view type, const std::vector<queue::QueueEvent>& events) {
     for (const queue::QueueEvent& event : events) {
-      out += fmt::format("    {} {} {}\n", local_time(event.time), type, event.text);
+      out += fmt::format("    {} {} {}\n", local_time(event.time), type, one_line(event.text));
     }
   };
   if (command.has("errors")) list("error", details.errors);
@@ -133,9 +150,6 @@ runtime::Task<void> Node::walk_queues(std::string pattern, std::string after,
 }
 
 runtime::Task<control::Answer> Node::show_queues(const control::Command& command, control::Reply& reply) {
-  if (command.has("mode") && !mode_of(command)) {
-    co_return control::Answer::error("--mode is normal or backoff\n");
-  }
   const std::string which = command.words.size() > 2 ? command.words[2] : "*";
   const bool top = istarts_with(command.words[1], "top");
   const std::string sort(command.option("sort").value_or(top ? "rcpt" : "name"));
@@ -152,8 +166,7 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
     return true;
   });
   control::Reply::Part part;
-  part.text = fmt::format("{:<40} {:>9} {:>9} {:>5} {:<3} {:<8} {}\n", "queue", "#rcpt", "kbytes", "conn",
-                          "st", "retry", "last error");
+  part.text = kQueueTable.heading();
   part.tree.add_text("title", fmt::format("Top {} queues {}", most, words_of_order(sort)));
   std::uint64_t shown = 0;
   for (std::vector<QueueRow> page = rows.take(); !page.empty() && shown < most;) {
@@ -163,7 +176,7 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
       const std::vector<QueueStatus> details = co_await slices_.details(&page[at], some);
       for (std::size_t i = 0; i < some; ++i) {
         if (reply.for_people()) {
-          append_queue(part.text, command, page[at + i], details[i]);
+          append_queue(part.text, command, page[at + i], details[i], now);
         } else {
           add_queue(part.tree, command, page[at + i], details[i], now);
         }
@@ -190,7 +203,8 @@ runtime::Task<control::Answer> Node::show_queues(const control::Command& command
     });
     page = rows.take();
   }
-  part.text += fmt::format("{} of {} matching queues.\n", shown, count);
+  part.text += fmt::format("\n{} of {} matching queues.\n", shown, count);
+  if (count == 0) part.text += co_await empty_hint(which);
   part.tree.add_number("totalRcp", recipients);
   part.tree.add_number("totalQueuesWithRcp", with_recipients);
   [[maybe_unused]] const bool read = co_await reply.add(part);
@@ -236,13 +250,14 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
   FirstRows<DomainRow> rows(order_of<DomainRow>(sort), std::min(most, kPageRows));
   const DomainTotals totals = co_await sum_domains(which, connected, rows);
   control::Reply::Part part;
-  part.text = fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", "domain", "#rcpt", "kbytes", "conn", "last error");
+  const WallTime now = control_.wall_now();
+  part.text = kDomainTable.heading();
   part.tree.add_text("title", fmt::format("Top {} domains {}", most, words_of_order(sort)));
   std::uint64_t shown = 0;
   for (std::vector<DomainRow> page = rows.take(); !page.empty() && shown < most;) {
     page.resize(std::min<std::uint64_t>(page.size(), most - shown));
     for (const DomainRow& row : page) {
-      std::string last_error, more;
+      std::string last_error, shown_error;
       control::Tree& node = part.tree.add_item("domain");
       std::vector<QueueRow> queues = co_await queues_of(row.name, vmta);
       std::vector<QueueStatus> details;
@@ -251,11 +266,12 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
         std::vector<QueueStatus> part_of_them = co_await slices_.details(&queues[at], some);
         std::move(part_of_them.begin(), part_of_them.end(), std::back_inserter(details));
       }
-      for (const QueueStatus& one : details) {
-        if (last_error.empty()) last_error = one.last_error;
+      for (std::size_t i = 0; i < details.size(); ++i) {
+        if (last_error.empty()) last_error = details[i].last_reply;
+        if (shown_error.empty()) shown_error = last_error_text(queues[i], details[i], now);
       }
-      part.text += fmt::format("{:<40} {:>9} {:>9} {:>5} {}\n", row.name, row.recipients,
-                               kilobytes(row.bytes), row.connections, last_error);
+      part.text += kDomainTable.row({row.name, std::to_string(row.recipients), kbytes_text(row.bytes),
+                                     std::to_string(row.connections), shown_error});
       node.add_text("name", row.name);
       node.add_number("rcp", row.recipients);
       node.add_number("kb", kilobytes(row.bytes));
@@ -263,7 +279,8 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
       if (!last_error.empty()) node.add_text("lastError", last_error);
       for (std::size_t i = 0; command.has("errors") && i < queues.size(); ++i) {
         for (const queue::QueueEvent& event : details[i].errors) {
-          part.text += fmt::format("    {} {} {}\n", local_time(event.time), queues[i].name, event.text);
+          part.text +=
+              fmt::format("    {} {} {}\n", local_time(event.time), queues[i].name, one_line(event.text));
           add_event(node, "error", event);
         }
       }
@@ -277,7 +294,7 @@ runtime::Task<control::Answer> Node::show_domains(const control::Command& comman
     [[maybe_unused]] const DomainTotals again = co_await sum_domains(which, connected, rows);
     page = rows.take();
   }
-  part.text += fmt::format("{} of {} domains shown.\n", shown, totals.domains);
+  part.text += fmt::format("\n{} of {} domains shown.\n", shown, totals.domains);
   part.tree.add_number("totalRcp", totals.recipients);
   [[maybe_unused]] const bool read = co_await reply.add(part);
   co_return control::Answer();
@@ -298,11 +315,9 @@ runtime::Task<std::vector<QueueRow>> Node::queues_of(std::string domain, std::st
 
 runtime::Task<control::Answer> Node::show_disabled_sources(const control::Command& command,
                                                            control::Reply& reply) {
-  // "disabled sources" or "disabled-sources"
-  const std::size_t at = command.words[1].find('-') == std::string::npos ? 3 : 2;
-  const std::string pattern = command.words.size() > at ? command.words[at] : "*";
+  const std::string pattern = command.words.size() > 3 ? command.words[3] : "*";
   control::Reply::Part part;
-  part.text = fmt::format("{:<40} {:<39} {:>10} {}\n", "queue", "source IP", "enabled in", "reason");
+  part.text = kSourceTable.heading();
   std::size_t count = 0;
   FirstRows<QueueRow> rows(order_of<QueueRow>("name"), kPageRows);
   std::string after;
@@ -317,7 +332,8 @@ runtime::Task<control::Answer> Node::show_disabled_sources(const control::Comman
       const std::vector<QueueStatus> details = co_await slices_.details(&page[first], some);
       for (std::size_t i = 0; i < some; ++i) {
         for (const QueueStatus::ShutSource& shut : details[i].shut) {
-          part.text += fmt::format("{:<40} {}\n", page[first + i].name, source_line(shut));
+          part.text +=
+              kSourceTable.row({page[first + i].name, shut.address, left_text(shut), one_line(shut.reason)});
           ++count;
         }
       }
@@ -329,7 +345,7 @@ runtime::Task<control::Answer> Node::show_disabled_sources(const control::Comman
     after = page.back().name;
     rows.start_behind(page.back());
   }
-  part.text += fmt::format("{} disabled source IP(s).\n", count);
+  part.text += fmt::format("\n{} disabled source IP(s).\n", count);
   // Programs get the text in their frame: there are no more than an operator or a rule has disabled.
   if (!reply.for_people()) co_return control::Answer{true, std::move(part.text)};
   [[maybe_unused]] const bool read = co_await reply.add(part);
@@ -338,15 +354,6 @@ runtime::Task<control::Answer> Node::show_disabled_sources(const control::Comman
 
 runtime::Task<control::Answer> Node::trace(const control::Command& command) {
   static constexpr Duration kAtMost = 60s, kLookEvery = 100ms;
-  if (command.words.size() != 2) {
-    co_return control::Answer::error(
-        "usage: trace QUEUE [--log-data] [--log-resolution] [--retry-recipients] [--to-log]\n");
-  }
-  for (const auto& [name, value] : command.options) {
-    if (name == "log-data" || name == "log-resolution" || name == "retry-recipients" || name == "to-log")
-      continue;
-    co_return control::Answer::error("trace: there is no --" + name + '\n');
-  }
   delivery::Trace wanted;
   wanted.pattern = command.words[1];
   wanted.wishes.data = command.has("log-data");
@@ -360,7 +367,7 @@ runtime::Task<control::Answer> Node::trace(const control::Command& command) {
                                          [&] { return shard->dispatcher().trace(wanted, recipients); });
     if (one) traces.emplace_back(shard, std::move(one));
   }
-  if (traces.empty()) co_return control::Answer::error("no queue matches \"" + wanted.pattern + "\"\n");
+  if (traces.empty()) co_return control::Answer::error(co_await no_queue_text(wanted.pattern));
   if (wanted.to_log) co_return control::Answer{true, "The next connection is traced to the log.\n"};
   // One is enough, the first to end; what it has said by then when none ends in time.
   std::string text;
@@ -398,7 +405,7 @@ runtime::Task<control::Answer> Node::trace(const control::Command& command) {
 
 runtime::Task<control::Answer> Node::set_queue(const control::Command& command) {
   const auto mode = mode_of(command);
-  if (!mode) co_return control::Answer::error("usage: set queue --mode=normal|backoff QUEUE\n");
+  if (!mode) co_return control::Answer::error("set queue: which mode? --mode=normal or --mode=backoff\n");
   const bool backoff = *mode == config::QueueMode::Backoff;
   const char* done = backoff ? "Queue(s) set to backoff mode.\n" : "Queue(s) set to normal mode.\n";
   co_return co_await for_queues(
@@ -408,20 +415,13 @@ runtime::Task<control::Answer> Node::set_queue(const control::Command& command) 
 }
 
 runtime::Task<control::Answer> Node::switch_source(const control::Command& command, bool enable) {
-  const auto source = command.words.size() > 2 ? IpAddress::parse(command.words[2]) : std::nullopt;
-  if (!source) {
-    co_return control::Answer::error("which source? For example: " + command.words[0] +
-                                     " source 192.0.2.1 gmail.com/vmta1; 0.0.0.0 is the address the system "
-                                     "chooses\n");
-  }
+  const IpAddress address = *IpAddress::parse(command.words[2]);
   std::optional<Duration> time;
-  if (const auto given = command.option("reenable-after")) {
-    time = config::parse_duration(*given);
-    if (!time) {
-      co_return control::Answer::error("\"" + std::string(*given) + "\" is not a time, for example 30m\n");
-    }
+  if (const auto given = command.option("reenable-after")) time = config::parse_duration(*given);
+  if (!enable) {
+    const std::string wrong = strange_source(address, command.words[3]);
+    if (!wrong.empty()) co_return control::Answer::error(wrong);
   }
-  const IpAddress address = *source;
   const char* done = enable ? "Source enabled.\n" : "Source disabled.\n";
   co_return co_await for_queues(
       command, 3,
@@ -434,9 +434,6 @@ runtime::Task<control::Answer> Node::switch_source(const control::Command& comma
 runtime::Task<control::Answer> Node::for_queues(
     const control::Command& command, std::size_t first_word,
     std::function<std::size_t(delivery::Dispatcher&, const std::string&)> act, std::string done) {
-  if (command.words.size() <= first_word) {
-    co_return control::Answer::error(std::string(kWhichQueue));
-  }
   const std::string pattern = command.words[first_word];
   std::size_t matched = 0;
   std::size_t all = 0;
@@ -447,7 +444,7 @@ runtime::Task<control::Answer> Node::for_queues(
     matched += some;
     all += of;
   }
-  if (matched == 0) co_return control::Answer::error("no queue matches \"" + pattern + "\"\n");
+  if (matched == 0) co_return control::Answer::error(co_await no_queue_text(pattern));
   if (done.empty()) done = fmt::format("{} of {} matching queues scheduled.\n", matched, all);
   log_.write(fmt::format("{}: {} queue(s), {}", command.words[0], matched, pattern));
   co_return control::Answer{true, std::move(done)};

@@ -6,6 +6,7 @@
 #include "engine/accounting/file_specs.h"
 #include "engine/shard/node.h"
 #include "policy/config/difference.h"
+#include "policy/config/listing.h"
 
 namespace sluice::shard {
 
@@ -61,6 +62,7 @@ runtime::Task<control::Answer> Node::load_and_apply(Reload how) {
   log_.write("Configuration reloaded");
   log_findings(loaded.diagnostics, config::Severity::Warning);
   log_absent_sources();
+  for (const std::string& line : config::pending_lines(*next->config)) log_.write(line);
   co_return control::Answer{true, text + "Configuration reloaded.\n"};
 }
 

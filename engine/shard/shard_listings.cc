@@ -30,9 +30,12 @@ std::string pace_of(const queue::Queue& queue) {
 
 QueueStatus details_of(const delivery::Dispatcher& dispatcher, const queue::Queue& queue, MonoTime now) {
   QueueStatus one;
-  one.last_error = dispatcher.why_waiting(queue);
-  // What a last error says about disabled sources or a full count is over when nothing waits for it.
-  if (one.last_error.empty() && !queue.events().empty()) one.last_error = queue.events().front().text;
+  one.why = dispatcher.why_waiting(queue);
+  if (const auto next = dispatcher.next_attempt(queue)) one.next_attempt = std::max(Duration{0}, *next - now);
+  if (const queue::QueueEvent* const last = queue.last_reply()) {
+    one.last_reply = last->text;
+    one.last_reply_time = last->time;
+  }
   one.mode_reason = queue.mode.reason();
   one.pace = pace_of(queue);
   one.errors.assign(queue.events().begin(), queue.events().end());
@@ -61,6 +64,18 @@ Slice<QueueRow> DataShard::queues(std::string_view pattern, std::string_view aft
                         .has_shut = !queue.shut.entries().empty(),
                         .in_retry = queue.retry_until > now,
                         .retry_in = std::max(Duration{0}, queue.retry_until - now)});
+  });
+  return out;
+}
+
+Slice<QueueSum> DataShard::queue_sums(std::string_view after) const {
+  Slice<QueueSum> out;
+  out.next = dispatcher_.queues().visit_some(after, kLookedAt, [&out](const queue::Queue& queue) {
+    if (queue.size() == 0) return;
+    out.rows.push_back({.domain = std::hash<std::string_view>{}(queue.domain()),
+                        .type = queue.settings->type,
+                        .recipients = queue.size(),
+                        .bytes = queue.bytes()});
   });
   return out;
 }

@@ -94,7 +94,7 @@ void append_received(std::string& out, const ReceivedFields& fields) {
     line.add("(", fields.client->text(), ")");
   }
   line.add("by ", fields.host);
-  // The product is ours ("PowerMTA v5.0r1"): its blank stays.
+  // The product is our own ("Sluice 0.1.0"): its blank stays.
   line.add("(" + std::string(fields.product) + ")");
   line.add("id ", fields.id, fields.recipient.empty() ? ";" : "");
   if (!fields.recipient.empty()) line.add("for <", fields.recipient, ">;");

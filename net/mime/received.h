@@ -22,7 +22,7 @@ struct ReceivedFields {
   std::string_view helo;            ///< what the client called itself
   std::optional<IpAddress> client;  ///< nothing: no "from" at all (hide-message-source, pickup)
   std::string_view host;            ///< us
-  std::string_view product;         ///< "PowerMTA v5.0r1"
+  std::string_view product;         ///< "Sluice 0.1.0"
   std::string_view id;              ///< the message's
   std::string_view recipient;       ///< empty: no "for" (several recipients)
   std::string_view date;            ///< rfc5322_date()

@@ -13,6 +13,7 @@ namespace sluice::net {
 namespace {
 
 constexpr std::size_t kPixStars = 10;
+constexpr std::uint16_t kTaken = 250;         // what every server says of a message it has taken
 constexpr std::uint16_t kAddressSubject = 1;  // RFC 3463: X.1.X speaks of an address
 const SmtpReply kNoReply;
 
@@ -24,6 +25,11 @@ bool looks_like_pix(std::string_view greeting) {
 
 /// The server does not know the command, or not here (RFC 5321 4.2.2), as opposed to: not this message.
 bool is_unknown_command(const SmtpReply& reply) { return reply.code >= 500 && reply.code <= 504; }
+/// 211 and 214 answer HELP, 220 opens a session, 235 ends AUTH, 252 answers VRFY (RFC 5321 4.2.3, 4954 6).
+bool names_another_command(const SmtpReply& reply) {
+  return reply.code == 211 || reply.code == 214 || reply.code == 220 || reply.code == 235 ||
+         reply.code == 252;
+}
 bool is_success(const SmtpReply& reply) { return reply.code >= 200 && reply.code < 300; }
 bool is_intermediate(const SmtpReply& reply) { return reply.code >= 300 && reply.code < 400; }
 
@@ -77,13 +83,20 @@ Client::Client(ClientSettings settings, ClientEvents& events, ClientAuth* auth)
   SLUICE_ASSERT(!settings_.helo_name.empty());
 }
 
-void Client::on_bytes(Bytes input) {
+bool Client::asks_what_arrived() const {
+  for (std::uint32_t index = 0; index < slot_count_; ++index) {
+    if (slot(index).body_queued && slot(index).body_bytes > kArrivesAtOnce) return true;
+  }
+  return false;
+}
+
+void Client::on_bytes(Bytes input, std::uint64_t on_the_way) {
   while (!input.empty() && stage_ != Stage::Over) {
     if (stage_ == Stage::TlsHandshake) {
       over(ClientFault::TlsInjection, ClientPhase::StartTls, kNoReply, shown_bytes_);
       return;
     }
-    if (!parser_.in_reply()) reply_from_ = consumed_bytes_;
+    if (!parser_.in_reply()) reply_from_ = consumed_bytes_ - std::min(on_the_way, consumed_bytes_);
     const ReplyParser::Step step = parser_.feed(input);
     input = input.subspan(step.consumed);
     if (step.state == ReplyParser::State::NeedMore) break;
@@ -109,6 +122,9 @@ void Client::take_reply(const SmtpReply& reply) {
     case Stage::Ehlo: return take_ehlo(reply);
     case Stage::Helo:
       if (!is_success(reply)) return refuse(ClientPhase::Ehlo, reply);
+      // EHLO's answer, behind one that was not: HELO's is still to come.
+      if (!Capabilities::parse(parser_.lines()).listed.empty())
+        return protocol_error("extensions offered to HELO");
       capabilities_ = {};
       return after_ehlo();
     case Stage::StartTls: return take_starttls(reply);
@@ -208,13 +224,18 @@ void Client::become_ready() {
 
 std::uint32_t Client::waiting_slot() const {
   std::uint32_t index = 0;
-  while (index < slot_count_ && slot(index).replies_done) ++index;
+  while (index < slot_count_ && (slot(index).replies_done || slot(index).is_held)) ++index;
   return index;
+}
+
+bool Client::is_last_begun(std::uint32_t index) const {
+  return index + 1 >= slot_count_ || !slot(index + 1).started;
 }
 
 Client::Expect Client::expectation(const Slot& slot) const {
   if (slot.replies_done) return Expect::Nothing;
   if (slot.awaits_proof) return Expect::Proof;
+  if (slot.resets && !slot.reset_heard) return Expect::Reset;
   if (slot.next_reply == 0) return Expect::Mail;
   if (slot.next_reply <= slot.recipients) return Expect::Rcpt;
   if (!slot.chunked && slot.next_reply == slot.recipients + 1) return Expect::Data;
@@ -224,6 +245,7 @@ Client::Expect Client::expectation(const Slot& slot) const {
 /// True when the command the next reply answers was sent before that reply began to arrive.
 bool Client::was_asked_for(const Slot& slot) const {
   switch (expectation(slot)) {
+    case Expect::Reset: return reply_from_ >= slot.start;
     case Expect::Mail:
     case Expect::Rcpt:
     case Expect::Data:
@@ -244,21 +266,18 @@ void Client::take_transaction_reply(const SmtpReply& reply) {
   const std::uint32_t index = waiting_slot();
   if (index == slot_count_ || !slot(index).started || !was_asked_for(slot(index))) {
     if (reply.code != 421) {
-      // One "yes" too many in front of the message's, or behind it: either way the message was taken.
-      if (index < slot_count_ && slot(index).awaits_proof && slot(index).decided.positive() &&
-          is_success(reply))
-        slot(index).in_step = slot(index).replies_done = true;
+      if (index < slot_count_) note_second_yes(slot(index), reply);
       return protocol_error("reply without a command");
     }
     return over(ClientFault::Refused, phase(), reply, shown_bytes_);
   }
-  Slot& now = slot(index);
-  switch (expectation(now)) {
-    case Expect::Mail: return take_mail(now, reply);
-    case Expect::Rcpt: return take_rcpt(now, reply);
-    case Expect::Data: return take_data(now, reply);
-    case Expect::Final: return take_final(now, reply);
-    case Expect::Proof: return take_proof(now, reply);
+  switch (expectation(slot(index))) {
+    case Expect::Reset: return take_reset(index, reply);
+    case Expect::Mail: return take_mail(index, reply);
+    case Expect::Rcpt: return take_rcpt(index, reply);
+    case Expect::Data: return take_data(index, reply);
+    case Expect::Final: return take_final(index, reply);
+    case Expect::Proof: return take_proof(index, reply);
     case Expect::Nothing: return;
   }
 }
@@ -270,20 +289,42 @@ bool Client::ends_with(const SmtpReply& reply, ClientPhase phase) {
   return true;
 }
 
-void Client::take_mail(Slot& now, const SmtpReply& reply) {
+bool Client::reads_like_reset(const SmtpReply& reply) const {
+  return reply.code == reset_reply_.code && reply.text == reset_reply_.text;
+}
+
+void Client::take_reset(std::uint32_t index, const SmtpReply& reply) {
+  if (reply.code == 421) return over(ClientFault::Refused, ClientPhase::Mail, reply, shown_bytes_);
+  if (!is_success(reply)) return protocol_error("RSET refused: " + reply.full_text());
+  slot(index).reset_heard = true;
+  const bool is_alike = reads_like_reset(reply);
+  const bool proves = index > 0 && !slot(index - 1).replies_done;
+  if (!is_alike && (proves || !is_last_begun(index))) doubt_ = true;
+  if (doubt_) return;
+  if (proves) prove_upto(index - 1);
+  resets_alike_ = is_alike ? resets_alike_ + 1 : 1;
+  if (!is_alike) reset_reply_ = reply;
+}
+
+void Client::take_mail(std::uint32_t index, const SmtpReply& reply) {
+  Slot& now = slot(index);
   if (is_intermediate(reply)) return protocol_error("unexpected code to MAIL");
   ++now.next_reply;
   now.codes_fit = reply.enhanced && reply.enhanced->subject == kAddressSubject;
   if (reply.enhanced) now.mail_code = *reply.enhanced;
+  if (now.resets && is_success(reply) && !now.codes_fit) return protocol_error("code that does not fit MAIL");
+  if (now.resets && reads_like_reset(reply)) reset_tells_ = false;
   if (is_success(reply)) return;
+  clean_ = 0;
   now.mail_refused = true;
   decide(now, ClientPhase::Mail, reply);
   if (now.chunked) next_by_data_ = true;
   if (ends_with(reply, ClientPhase::Mail)) return;
-  if (mode_ == Mode::Lockstep) ask_for_proof(now);
+  if (mode_ == Mode::Lockstep) ask_for_proof(index);
 }
 
-void Client::take_rcpt(Slot& now, const SmtpReply& reply) {
+void Client::take_rcpt(std::uint32_t index, const SmtpReply& reply) {
+  Slot& now = slot(index);
   if (is_intermediate(reply)) return protocol_error("unexpected code to RCPT");
   const std::uint32_t recipient = now.next_reply - 1;
   ++now.next_reply;
@@ -294,19 +335,23 @@ void Client::take_rcpt(Slot& now, const SmtpReply& reply) {
   }
   now.codes_fit = now.codes_fit && reply.enhanced && reply.enhanced->subject == kAddressSubject &&
                   *reply.enhanced != now.mail_code;
+  if (now.resets && is_success(reply) && !now.codes_fit) return protocol_error("code that does not fit RCPT");
+  if (now.resets && reads_like_reset(reply)) reset_tells_ = false;
   if (is_success(reply)) {
     ++now.accepted;
     events_->on_recipient(now.tag, recipient, reply);
     return;
   }
   now.refusals.push_back({recipient, reply});
+  clean_ = 0;
   if (now.chunked) next_by_data_ = true;
   if (ends_with(reply, ClientPhase::Rcpt)) return;
   // Nobody to send to: DATA is not even asked for.
-  if (mode_ == Mode::Lockstep && now.next_reply > now.recipients && now.accepted == 0) ask_for_proof(now);
+  if (mode_ == Mode::Lockstep && now.next_reply > now.recipients && now.accepted == 0) ask_for_proof(index);
 }
 
-void Client::take_data(Slot& now, const SmtpReply& reply) {
+void Client::take_data(std::uint32_t index, const SmtpReply& reply) {
+  Slot& now = slot(index);
   if (is_success(reply)) return protocol_error("2xx reply to DATA");
   if (is_intermediate(reply)) now.in_step = true;
   // The server holds a transaction that is not ours. Even a lone dot would be a message for its recipients.
@@ -323,13 +368,16 @@ void Client::take_data(Slot& now, const SmtpReply& reply) {
   if (now.accepted > 0 && is_unknown_command(reply)) return protocol_error("DATA refused as a command");
   if (now.accepted > 0) decide(now, ClientPhase::Data, reply);
   if (ends_with(reply, ClientPhase::Data)) return;
-  ask_for_proof(now);
+  ask_for_proof(index);
 }
 
-void Client::take_final(Slot& now, const SmtpReply& reply) {
+void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
+  Slot& now = slot(index);
   const bool all_sent = now.complete && reply_from_ >= now.message_end;
   const bool counts = now.accepted > 0 && !now.mail_refused;
-  if (is_intermediate(reply)) return protocol_error("unexpected code at the end of the message");
+  if (is_intermediate(reply) || names_another_command(reply)) {
+    return protocol_error("unexpected code at the end of the message");
+  }
   if (is_success(reply) && !all_sent) return protocol_error("2xx reply before the end of the message");
   if (is_success(reply) && !counts && now.chunked) return protocol_error("2xx reply to a message for nobody");
   const ClientPhase where = all_sent ? ClientPhase::FinalReply : ClientPhase::BodyTransfer;
@@ -347,38 +395,73 @@ void Client::take_final(Slot& now, const SmtpReply& reply) {
     return;
   }
   const bool of_address = reply.enhanced && reply.enhanced->subject == kAddressSubject;
+  if (of_address && (doubt_ || (now.codes_fit && is_success(reply)))) {
+    return protocol_error("reply to a recipient where the message's is due");
+  }
   if (is_success(reply)) {
-    if (now.codes_fit && of_address) return protocol_error("reply to a recipient where the message's is due");
     chunking_works_ = true;
-    now.in_step = now.replies_done = now.codes_fit && reply.enhanced;
+    if ((doubt_ || !is_last_begun(index)) && (reads_like_reset(reply) || reply.code != kTaken)) {
+      return protocol_error("another reply where the message's is due");
+    }
+    if (now.resets && reads_like_reset(reply)) reset_tells_ = false;
+    now.is_named = now.codes_fit && reply.enhanced && !doubt_;
+    if (now.is_named) ++clean_;
+    if (!now.codes_fit || !reply.enhanced) mode_ = Mode::Pipelining;  // the codes offered say nothing: 354 has to
+    now.in_step = now.replies_done = now.is_named && is_last_begun(index);
   } else {
+    clean_ = 0;
     next_by_data_ = true;
     // Whether BDAT or the message is meant, or neither: the RSET behind a 5xx cannot tell, a 354 can.
-    if (counts && (is_unknown_command(reply) || (reply.permanent() && !now.codes_fit))) {
+    const bool is_alone = is_last_begun(index) && !doubt_;
+    if (counts && !is_alone && is_unknown_command(reply)) return protocol_error("BDAT refused as a command");
+    if (counts && is_alone && (is_unknown_command(reply) || (reply.permanent() && !now.codes_fit))) {
       now.no_chunking = true;
       mode_ = Mode::Pipelining;
     }
     if (ends_with(reply, where)) return;
   }
-  if (!now.replies_done) ask_for_proof(now);
+  if (!now.replies_done) ask_for_proof(index);
 }
 
-void Client::take_proof(Slot& now, const SmtpReply& reply) {
+void Client::prove_upto(std::uint32_t index) {
+  for (std::uint32_t i = 0; i <= index; ++i) slot(i).in_step = slot(i).replies_done = true;
+}
+
+/// One "yes" too many in front of the message's, or behind it: either way the message was taken.
+void Client::note_second_yes(Slot& slot, const SmtpReply& reply) const {
+  if (!slot.awaits_proof || !slot.codes_fit || doubt_) return;
+  if (slot.decided.positive() && is_success(reply)) slot.in_step = true;
+}
+
+void Client::take_proof(std::uint32_t index, const SmtpReply& reply) {
+  const Slot& now = slot(index);
   if (is_success(reply)) {
-    now.in_step = true;
-    now.replies_done = true;
-    return;
+    if (now.proof_lists) {
+      const Capabilities listed = Capabilities::parse(parser_.lines());
+      parser_.keep_lines(false);
+      if (!listed.chunking) {
+        note_second_yes(slot(index), reply);
+        return protocol_error("another reply where that to EHLO is due");
+      }
+    }
+    doubt_ = false;
+    return prove_upto(index);
   }
   if (reply.code == 421 || (mode_ == Mode::Lockstep && now.recipients == 1)) {
     return over(ClientFault::Refused, ClientPhase::Reset, reply, shown_bytes_);
   }
-  protocol_error("RSET refused: " + reply.full_text());
+  protocol_error((now.proof_lists ? "EHLO refused: " : "RSET refused: ") + reply.full_text());
 }
 
 /// Every reply to the transaction's commands is here, and no 354 among them.
-void Client::ask_for_proof(Slot& slot) {
-  slot.awaits_proof = true;
-  queue_proof(slot);
+void Client::ask_for_proof(std::uint32_t index) {
+  Slot& now = slot(index);
+  if (is_last_begun(index)) {
+    now.awaits_proof = true;
+    queue_proof(now);
+  } else {
+    now.is_held = true;
+  }
 }
 
 void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
@@ -390,9 +473,13 @@ void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
 /// May what was heard so far count, though the connection ends before the proof?
 bool Client::stands(const Slot& slot, ClientFault fault) const {
   if (slot.in_step) return true;
+  // A code of an address behind MAIL's, where one address was named: whatever comes later means something else.
+  if (slot.recipients == 1 && slot.codes_fit && !slot.refusals.empty() && !doubt_) return true;
   if (fault == ClientFault::ProtocolError) return false;
   if (mode_ == Mode::Lockstep) return true;
-  if (slot.recipients == 1) {
+  const bool is_ahead = slot.is_held || doubt_;
+  if (is_ahead && slot.is_decided && slot.decided_phase != ClientPhase::Mail) return slot.is_named && !doubt_;
+  if (slot.recipients == 1 && !is_ahead) {
     // "Unknown command" where an address was offered answers something else.
     return (!slot.is_decided || slot.decided_phase != ClientPhase::Mail ||
             !is_unknown_command(slot.decided)) &&
@@ -427,6 +514,7 @@ void Client::over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, 
     tell_lost(slot(index), fault, is_error || index == waiting ? reply : kNoReply, sent_bytes);
   }
   slot_count_ = 0;
+  doubt_ = false;
   queue_.clear();
   head_ = 0;
   if (!std::exchange(told_over_, true)) events_->on_over(fault, phase, reply);
@@ -462,6 +550,7 @@ void Client::quit() {
 
 ClientPhase Client::phase_of(const Slot& slot) const {
   switch (expectation(slot)) {
+    case Expect::Reset:
     case Expect::Mail: return ClientPhase::Mail;
     case Expect::Rcpt: return ClientPhase::Rcpt;
     case Expect::Data: return ClientPhase::Data;

@@ -145,12 +145,18 @@ struct ClientSettings {
 /// In step: SMTP replies carry no names; only their order says what they answer, so one reply too many, or one
 /// that never comes, turns each later one into the answer to the wrong command. What is told is told on proof:
 ///   - A reply counts only if it began to arrive after its command was sent, a positive one to a message after
-///     the message's last byte was. The owner keeps the order of consumed() and on_bytes() for this.
-///   - Nothing is sent behind a message before its reply is here: no other reply can take its place.
+///     the message's last byte was, and had reached the server's side where the message is large. The owner keeps
+///     the order of consumed() and on_bytes() for this.
+///   - Nothing is sent behind a message before its reply is here: no other reply can take its place. Chunks may
+///     go ahead of replies behind kTrustAfter clean transactions in a row. RSET stands in front of each then, so
+///     that none meets what a refused one left open; and where its reply reads like no reply to a message, it is
+///     the proof of all that stands before it. Where it reads otherwise, nothing more leaves, and EHLO behind
+///     all that has left is the proof. A 2xx whose code names another command contradicts there.
 ///   - 354 stands nowhere but behind DATA: at its place it proves the replies before it. Where none comes,
 ///     enhanced codes may prove as much of BDAT (2.1.0 to MAIL, 2.1.5 to RCPT, another subject to the
-///     message); else RSET follows, and its 2xx proves them. Until then refusals are held back, and so is the
-///     end of a BDAT transaction.
+///     message); else RSET follows, and its 2xx proves them. Behind a chunk it is EHLO, which ends a transaction
+///     as well: 2xx to a message could pass for RSET's, a list of extensions is nothing else. Until then refusals
+///     are held back, and so is the end of a BDAT transaction.
 ///   - What contradicts (2xx to a message nobody was accepted for, a refused RSET, a reply without a command)
 ///     ends the connection as ProtocolError; transactions without proof end as PartlySent or Unknown.
 ///   - A chunk whose recipient was refused may be read as commands by a server that does not discard it. The
@@ -173,7 +179,14 @@ struct ClientSettings {
 /// (LIMITS).
 class Client {
  public:
-  static constexpr std::uint32_t kWindowMax = 2;  ///< one on the wire, the next behind it
+  static constexpr std::uint32_t kWindowMax = 4;
+  static constexpr std::uint32_t kWindowUsual = 2;  ///< one on the wire, the next ready behind it
+  static constexpr std::uint32_t kTrustAfter =
+      8;  ///< transactions by BDAT in a row, each reply named by its code
+  static constexpr std::uint32_t kResetsAlike =
+      2;  ///< replies to RSET that read alike, before chunks go ahead
+  static constexpr std::uint64_t kArrivesAtOnce = 32 << 10;  ///< see asks_what_arrived()
+  static constexpr std::uint64_t kAheadBytesMax = 64 << 10;  ///< a larger message waits: it is no gain for it
   static constexpr std::uint32_t kRecipientsMax = 10'000;
   static constexpr std::size_t kBodySpansMax = 64;
   static constexpr std::size_t kAddressBytesMax = 1024;
@@ -209,8 +222,11 @@ class Client {
   /// `bytes` <= the sum of what the last output() showed.
   /// Means: handed to the kernel before whatever on_bytes() is given next arrived.
   void consumed(std::size_t bytes);
-  /// Bytes from the server, as they arrive.
-  void on_bytes(Bytes input);
+  /// Bytes from the server, as they arrive. `on_the_way`: consumed bytes, the last ones, that had not reached the
+  /// server's side then, so `input` answers none of them; asked for where asks_what_arrived() says so.
+  void on_bytes(Bytes input, std::uint64_t on_the_way = 0);
+  /// A message is under way that is larger than what always arrives at once.
+  [[nodiscard]] bool asks_what_arrived() const;
   /// Ends transactions that have not begun, as NeverStarted: nothing of them may have been shown by output().
   void withdraw();
   /// The handshake on_tls_wanted() asked for is done; EHLO follows.
@@ -246,9 +262,9 @@ class Client {
  private:
   enum class Stage : std::uint8_t { Greeting, Ehlo, Helo, StartTls, TlsHandshake, Auth, Ready, Quit, Over };
   enum class Mode : std::uint8_t { Lockstep, Pipelining, Chunking };
-  // The replies of a transaction in order: Mail Rcpt* then Data Final or, for BDAT, Final alone; then Proof
-  // where an RSET follows.
-  enum class Expect : std::uint8_t { Mail, Rcpt, Data, Final, Proof, Nothing };
+  // The replies of a transaction in order: Reset where one stands in front, Mail Rcpt* then Data Final or, for
+  // BDAT, Final alone; then Proof where RSET or EHLO follows.
+  enum class Expect : std::uint8_t { Reset, Mail, Rcpt, Data, Final, Proof, Nothing };
 
   struct Refusal {
     std::uint32_t recipient = 0;
@@ -257,11 +273,12 @@ class Client {
 
   struct Slot {
     TransactionTag tag;
-    std::string commands;             // MAIL RCPT* DATA|BDAT, each with CRLF
-    std::vector<std::uint32_t> ends;  // where each command ends in `commands`
+    std::string commands;             // RSET, then MAIL RCPT* DATA|BDAT, each with CRLF
+    std::vector<std::uint32_t> ends;  // where each command ends in `commands`, counted from MAIL on
     std::vector<Bytes> body;
     std::vector<Refusal> refusals;  // of recipients, not yet told
-    std::uint64_t start = 0;        // stream position of commands[0]
+    std::uint64_t reset_start = 0;  // stream position of the RSET in front, or `start`
+    std::uint64_t start = 0;        // stream position of MAIL
     std::uint64_t body_start = 0;   // stream position of the first byte of body or dot, once queued
     std::uint64_t message_end = 0;  // stream position behind the last byte of the message, once complete
     std::uint64_t end = 0;          // stream position behind the last byte queued so far
@@ -281,8 +298,13 @@ class Client {
     bool is_decided = false;    // `decided` is set
     bool no_chunking = false;   // BDAT was answered as an unknown command
     bool awaits_proof = false;  // every reply but that to RSET is here
+    bool proof_lists = false;   // ... which is to be the list of extensions
+    bool is_held = false;       // every reply is here; those to the transactions behind it are the proof
+    bool resets = false;        // RSET stands in front of MAIL
+    bool reset_heard = false;   // and was answered
     bool in_step = false;       // proved
     bool codes_fit = false;     // enhanced codes say of each reply so far which command it answers
+    bool is_named = false;      // ... and that the message was taken
     EnhancedStatus mail_code;   // of the reply to MAIL
     bool replies_done = false;
   };
@@ -305,6 +327,9 @@ class Client {
   [[nodiscard]] Expect expectation(const Slot& slot) const;
   [[nodiscard]] ClientPhase phase_of(const Slot& slot) const;
   [[nodiscard]] std::uint32_t window() const;
+  [[nodiscard]] bool may_go_ahead() const;
+  [[nodiscard]] bool is_last_begun(std::uint32_t index) const;
+  [[nodiscard]] bool goes_ahead_of(std::uint32_t index) const;
 
   // client_send.cc: what goes out
   [[nodiscard]] Add check(const Transaction& transaction, std::uint64_t body_bytes) const;
@@ -330,15 +355,19 @@ class Client {
   void take_starttls(const SmtpReply& reply);
   void take_auth(const SmtpReply& reply);
   void take_transaction_reply(const SmtpReply& reply);
-  void take_mail(Slot& slot, const SmtpReply& reply);
-  void take_rcpt(Slot& slot, const SmtpReply& reply);
-  void take_data(Slot& slot, const SmtpReply& reply);
-  void take_final(Slot& slot, const SmtpReply& reply);
-  void take_proof(Slot& slot, const SmtpReply& reply);
+  void take_reset(std::uint32_t index, const SmtpReply& reply);
+  void take_mail(std::uint32_t index, const SmtpReply& reply);
+  void take_rcpt(std::uint32_t index, const SmtpReply& reply);
+  void take_data(std::uint32_t index, const SmtpReply& reply);
+  void take_final(std::uint32_t index, const SmtpReply& reply);
+  void take_proof(std::uint32_t index, const SmtpReply& reply);
   [[nodiscard]] bool was_asked_for(const Slot& slot) const;
   void after_ehlo();
   void become_ready();
-  void ask_for_proof(Slot& slot);
+  void ask_for_proof(std::uint32_t index);
+  void prove_upto(std::uint32_t index);
+  void note_second_yes(Slot& slot, const SmtpReply& reply) const;
+  [[nodiscard]] bool reads_like_reset(const SmtpReply& reply) const;
   bool ends_with(const SmtpReply& reply, ClientPhase phase);
   static void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);
   void protocol_error(std::string_view what);
@@ -374,7 +403,12 @@ class Client {
   Stage stage_ = Stage::Greeting;
   Mode mode_ = Mode::Lockstep;
   std::uint32_t auth_rounds_ = 0;
-  bool next_by_data_ = false;  // a chunk was sent that the server had no use for
+  std::uint32_t clean_ = 0;         // see kTrustAfter
+  SmtpReply reset_reply_;           // the last reply to an RSET in front of MAIL
+  std::uint32_t resets_alike_ = 0;  // so many times in a row
+  bool reset_tells_ = true;         // it reads like no other reply
+  bool doubt_ = false;              // it did not come where it was due: only EHLO proves what went ahead
+  bool next_by_data_ = false;       // a chunk was sent that the server had no use for
   bool chunking_works_ = false;
   bool told_over_ = false;  // on_over() was called; QUIT is still on its way
   bool quit_asked_ = false;

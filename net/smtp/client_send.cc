@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "net/smtp/client.h"
 #include "policy/base/assert.h"
@@ -101,7 +102,9 @@ Client::Add Client::add(const Transaction& transaction) {
   added.accepted = added.next_reply = added.queued = 0;
   added.started = added.chunked = added.body_queued = added.complete = added.mail_refused = false;
   added.is_decided = added.no_chunking = added.awaits_proof = added.in_step = added.replies_done = false;
-  added.codes_fit = false;
+  added.codes_fit = added.is_named = added.proof_lists = added.is_held = added.resets = added.reset_heard =
+      false;
+  added.mail_code = {};
   added.refusals.clear();
   added.body.assign(transaction.body.begin(), transaction.body.end());
   encode(added, transaction, body_bytes);
@@ -111,11 +114,11 @@ Client::Add Client::add(const Transaction& transaction) {
 
 void Client::encode(Slot& slot, const Transaction& transaction, std::uint64_t body_bytes) const {
   std::string& out = slot.commands;
-  out.clear();
+  out = kReset;
   slot.ends.clear();
   const auto end_line = [&] {
     out += "\r\n";
-    slot.ends.push_back(static_cast<std::uint32_t>(out.size()));
+    slot.ends.push_back(static_cast<std::uint32_t>(out.size() - kReset.size()));
   };
   out += "MAIL FROM:<";
   out += transaction.sender;
@@ -155,8 +158,10 @@ void Client::encode(Slot& slot, const Transaction& transaction, std::uint64_t bo
 /// Its last command depends on what the connection has shown by now.
 void Client::begin(Slot& slot) {
   slot.started = true;
-  slot.start = slot.end = queued_bytes_;
   slot.chunked = mode_ == Mode::Chunking && slot.recipients == 1 && !next_by_data_;
+  slot.resets = slot.chunked && clean_ >= kTrustAfter && reset_tells_;
+  slot.reset_start = queued_bytes_;
+  slot.start = slot.end = queued_bytes_ + (slot.resets ? kReset.size() : 0);
   if (slot.chunked) {
     slot.commands += "BDAT ";
     append_number(slot.commands, slot.body_bytes);
@@ -164,7 +169,7 @@ void Client::begin(Slot& slot) {
   } else {
     slot.commands += "DATA\r\n";
   }
-  slot.ends.push_back(static_cast<std::uint32_t>(slot.commands.size()));
+  slot.ends.push_back(static_cast<std::uint32_t>(slot.commands.size() - kReset.size()));
   if (mode_ == Mode::Lockstep) return;
   queue_commands(slot, static_cast<std::uint32_t>(slot.ends.size()));
   if (slot.chunked) queue_body(slot);
@@ -173,8 +178,8 @@ void Client::begin(Slot& slot) {
 std::uint32_t Client::window() const {
   switch (mode_) {
     case Mode::Lockstep: return 1;
-    case Mode::Pipelining:
-    case Mode::Chunking: return kWindowMax;
+    case Mode::Pipelining: return kWindowUsual;
+    case Mode::Chunking: return may_go_ahead() ? kWindowMax : kWindowUsual;
   }
   return 1;
 }
@@ -222,8 +227,9 @@ void Client::queue_control(std::string_view line) {
 }
 
 void Client::queue_commands(Slot& slot, std::uint32_t upto) {
-  const std::uint32_t from = slot.queued == 0 ? 0 : slot.ends[slot.queued - 1];
-  queue_text(std::string_view(slot.commands).substr(from, slot.ends[upto - 1] - from));
+  const std::size_t begin = slot.resets ? 0 : kReset.size();
+  const std::size_t from = slot.queued == 0 ? begin : kReset.size() + slot.ends[slot.queued - 1];
+  queue_text(std::string_view(slot.commands).substr(from, kReset.size() + slot.ends[upto - 1] - from));
   slot.queued = upto;
   slot.end = queued_bytes_;
 }
@@ -257,7 +263,13 @@ void Client::queue_dot(Slot& slot) {
 }
 
 void Client::queue_proof(Slot& slot) {
-  queue_text(kReset);
+  slot.proof_lists = slot.chunked;
+  if (slot.proof_lists) {
+    parser_.keep_lines(true);
+    queue_control("EHLO " + settings_.helo_name);
+  } else {
+    queue_text(kReset);
+  }
   slot.end = queued_bytes_;
 }
 
@@ -282,15 +294,29 @@ bool Client::advance_slot(std::uint32_t index) {
     queue_commands(now, now.queued + 1);
   }
   // A chunk that was taken is only short of its proof, which goes out in front of the next envelope.
-  const bool is_taken = now.awaits_proof && now.is_decided && now.decided.positive();
-  return now.replies_done || is_taken;
+  const bool is_taken = now.awaits_proof && now.is_decided && now.decided.positive() && !doubt_;
+  return now.replies_done || is_taken || (index + 1 < slot_count_ && goes_ahead_of(index));
+}
+
+bool Client::may_go_ahead() const {
+  return mode_ == Mode::Chunking && clean_ >= kTrustAfter && resets_alike_ >= kResetsAlike && reset_tells_ &&
+         !doubt_ && !next_by_data_;
+}
+
+/// May the transaction behind this one begin before the replies to this one are here?
+bool Client::goes_ahead_of(std::uint32_t index) const {
+  const Slot& now = slot(index);
+  const Slot& next = slot(index + 1);
+  if (next.started) return true;
+  return may_go_ahead() && now.chunked && now.refusals.empty() && !now.awaits_proof && next.recipients == 1 &&
+         next.body_bytes <= kAheadBytesMax;
 }
 
 void Client::withdraw() {
   while (slot_count_ > 0) {
     Slot& last = slot(slot_count_ - 1);
-    if (last.started && last.start < shown_bytes_) return;
-    while (last.started && queued_bytes_ > last.start) {
+    if (last.started && last.reset_start < shown_bytes_) return;
+    while (last.started && queued_bytes_ > last.reset_start) {
       SLUICE_ASSERT(queue_.back().kind == Segment::Kind::Plain);  // DATA's body waits for the 354
       queued_bytes_ -= queue_.back().bytes.size();
       queue_.pop_back();
@@ -298,6 +324,9 @@ void Client::withdraw() {
     --slot_count_;
     --transactions_;
     events_->on_finished(last.tag, Ending::NeverStarted, ClientPhase::Mail, {});
+    // Replies that were to be proved by those of the withdrawn one.
+    if (slot_count_ > 0 && std::exchange(slot(slot_count_ - 1).is_held, false))
+      ask_for_proof(slot_count_ - 1);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "net/smtp/sasl.h"
 #include "policy/base/mail_address.h"
 #include "policy/base/units.h"
+#include "policy/base/version.h"
 
 namespace sluice::net {
 
@@ -96,11 +97,11 @@ class ServerOwner {
 };
 
 struct ServerSettings {
-  std::string host;                         ///< host-name of the listener
-  std::string product = "PowerMTA v5.0r1";  ///< in the greeting, as "(PRODUCT)"
-  bool offer_chunking = true;               ///< allow-chunking
-  bool offer_pipelining = true;             ///< whether it is announced; a client may do it all the same
-  bool offer_smtp_utf8 = true;              ///< allow-smtputf8
+  std::string host;                    ///< host-name of the listener
+  std::string product{own_product()};  ///< in the greeting, as "(PRODUCT)"
+  bool offer_chunking = true;          ///< allow-chunking
+  bool offer_pipelining = true;        ///< whether it is announced; a client may do it all the same
+  bool offer_smtp_utf8 = true;         ///< allow-smtputf8
   bool offer_verp = true;
   bool offer_starttls = false;   ///< allow-starttls; the owner has a certificate and does the handshake
   SaslMechanisms auth;           ///< offered in plain (allow-auth, allow-unencrypted-plain-auth)

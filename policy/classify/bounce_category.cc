@@ -47,6 +47,7 @@ std::vector<BounceRule> shipped_bounce_rules() {
 
 struct BounceClassifier::Rules {
   std::vector<std::string> categories;  // by rule
+  std::size_t own_from = 0;             // the rules in front of it are the operator's
   PatternSet patterns;
 };
 
@@ -66,6 +67,7 @@ std::expected<BounceClassifier, BounceClassifier::RuleError> BounceClassifier::m
     }
     out->categories.push_back(rule.category);
   }
+  out->own_from = rules.size();
   if (auto sealed = out->patterns.seal(); !sealed) {
     return std::unexpected(RuleError{0, std::move(sealed.error())});
   }
@@ -76,7 +78,9 @@ std::expected<BounceClassifier, BounceClassifier::RuleError> BounceClassifier::m
     std::span<const BounceRule> user_rules) {
   std::vector<BounceRule> all(user_rules.begin(), user_rules.end());
   for (BounceRule& rule : shipped_bounce_rules()) all.push_back(std::move(rule));
-  return make_bare(all);
+  auto made = make_bare(all);
+  if (made) made->rules_->own_from = user_rules.size();
+  return made;
 }
 
 BounceClassifier::Verdict BounceClassifier::classify_subject(std::string_view subject) const {
@@ -91,6 +95,14 @@ BounceClassifier::Verdict BounceClassifier::classify(const EnhancedStatus& statu
   subject += ';';
   subject += diag.substr(0, kSubjectBytesMax);
   return classify_subject(subject);
+}
+
+BounceClassifier::Verdict BounceClassifier::classify_own(const EnhancedStatus& status, std::string_view diag,
+                                                         std::string_view category) const {
+  const Verdict verdict = classify(status, diag);
+  if (verdict.rule && *verdict.rule < rules_->own_from) return verdict;
+  if (!category.empty()) return {category, std::nullopt};
+  return classify(status, {});
 }
 
 }  // namespace sluice

@@ -69,6 +69,10 @@ class BounceClassifier {
   };
   /// `diag` is the value of `dsnDiag`: "smtp;550 5.1.1 user unknown", or empty.
   [[nodiscard]] Verdict classify(const EnhancedStatus& status, std::string_view diag) const;
+  /// A cause of our own, whose text no rule for receivers' words should guess about: the operator's rules decide,
+  /// else `category`, else what the status says alone.
+  [[nodiscard]] Verdict classify_own(const EnhancedStatus& status, std::string_view diag,
+                                     std::string_view category) const;
   [[nodiscard]] Verdict classify_subject(std::string_view subject) const;
 
  private:

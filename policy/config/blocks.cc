@@ -70,6 +70,7 @@ void Loader::open_block(const Statement& statement) {
       return;
     }
   }
+  note_pending(*kind, frame.origin);
   frame.kind = kind;
   frame.scope = kind->scope;
   const std::string argument = block_argument(statement.argument);

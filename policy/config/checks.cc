@@ -6,6 +6,7 @@
 #include "policy/base/mail_address.h"
 #include "policy/config/loader.h"
 #include "policy/local/macros.h"
+#include "policy/settings/withheld.h"
 
 namespace sluice::config {
 namespace {
@@ -31,16 +32,19 @@ auto names_in(const std::vector<List>& lists) {
 
 }  // namespace
 
-void Finisher::missing(Origin where, std::string_view what, std::string_view name, const Names& known) {
+void Finisher::missing(Origin where, std::string_view what, std::string_view name, const Names& known,
+                       std::string_view harmless) {
   // Advice costs a look at all names: not for what is not shown.
   const std::vector<std::string_view> names =
       known && !reporter_.full() ? known() : std::vector<std::string_view>();
   const std::string_view nearest = nearest_name(name, names);
   // A part of a configuration may name what another part defines.
   reporter_.add(where, 0,
-                {reporter_.options().fragment ? Severity::Warning : Severity::Error,
+                {reporter_.options().fragment || !harmless.empty() ? Severity::Warning : Severity::Error,
                  std::string(what) + " \"" + std::string(name) + "\" is not defined" +
-                     (reporter_.options().fragment ? " here" : ""),
+                     (reporter_.options().fragment ? " here"
+                      : harmless.empty()           ? std::string()
+                                                   : ": " + std::string(harmless)),
                  {},
                  nearest.empty() ? std::string() : "did you mean \"" + std::string(nearest) + "\"?"});
 }
@@ -96,11 +100,12 @@ void Finisher::check_domain_references(const DomainLayer& layer) {
       if (value == "\"\"") continue;
       if (name == "smtp-pattern-list" && value.find_first_of(" \t\"") == std::string::npos) {
         if (config_.find_reply_list(value) == nullptr)
-          missing(assignment.origin, "smtp-pattern-list", value, names_in(config_.reply_lists));
+          missing(assignment.origin, "smtp-pattern-list", value, names_in(config_.reply_lists),
+                  "no rules hold for these replies");
       } else if (name == "bounce-actions" && config_.find_bounce_actions(value) == nullptr) {
         missing(assignment.origin, "bounce-actions", value, names_in(config_.bounce_actions));
       } else if (name == "reroute-to-virtual-mta" || name == "backoff-reroute-to-virtual-mta" ||
-                 name == "route-to-pool") {
+                 name == "route-to-pool" || name == "virtual-mta-pool") {
         if (!is_identity(value)) missing(assignment.origin, "virtual MTA or pool", value, identity_names());
       }
     }
@@ -118,7 +123,8 @@ void Finisher::check_source_references() {
       if (name == "default-virtual-mta" && value != "by-smtp-source-ip" && !is_identity(value)) {
         missing(assignment.origin, "virtual MTA or pool", value, identity_names());
       } else if (name == "pattern-list" && config_.find_pattern_list(value) == nullptr) {
-        missing(assignment.origin, "pattern-list", value, names_in(config_.pattern_lists));
+        missing(assignment.origin, "pattern-list", value, names_in(config_.pattern_lists),
+                "it chooses nothing");
       } else if (name == "rewrite-list" && config_.find_rewrite_list(value) == nullptr) {
         missing(assignment.origin, "rewrite-list", value, names_in(config_.rewrite_lists));
       } else if (name == "suppression-lists") {
@@ -197,6 +203,9 @@ void Finisher::check_traps() {
       warn(access.origin, "http-access opens the web monitor to everybody");
     }
   }
+  check_held_back();
+  check_unused_sources();
+  check_message_sizes();
   check_shadowed_access();
   check_bounce_patterns();
   for (const ReplyList& list : config_.reply_lists) check_reply_list(list);
@@ -261,7 +270,7 @@ bool Finisher::has_fixed_source(VmtaId vmta) {
 void Finisher::check_domain_traps() {
   // Only blocks that set one of these are flattened: a large file has thousands of others.
   static constexpr std::string_view kSuspects[] = {
-      "require-starttls",  "type",     "http-delivery-url",        "command",
+      "require-starttls",  "type",     "http-delivery-url",        "command",           "auth-username",
       "bcc-upon-delivery", "queue-to", "max-cold-virtual-mta-msg", "check-spf-outbound"};
   const auto identities = identities_of_layers();
   for (std::size_t l = 0; l < config_.layers_.layers.size(); ++l) {
@@ -297,6 +306,17 @@ void Finisher::check_trap(std::string_view name, const Assignment& assignment,
                           const DomainSettings& effective, VmtaId vmta) {
   if (name == "require-starttls" && effective.require_starttls && !effective.use_starttls) {
     warn(assignment.origin, "require-starttls with use-starttls no: nothing can be sent");
+  } else if (name == "require-starttls" || name == "auth-username") {
+    const std::string_view why = withheld_reason(effective);
+    if (why.empty() || (name == "auth-username" && effective.require_starttls)) return;
+    if (effective.queue_to.empty()) {
+      warn(assignment.origin, "mail it applies to is " + std::string(why));
+    } else if (withheld_reason(config_.flatten(effective.queue_to, vmta)).empty()) {
+      warn(assignment.origin,
+           std::string(name) + " does not hold: mail of this domain waits in " + effective.queue_to +
+               " and is sent as the settings of that queue say",
+           std::string(name) + " in <domain " + effective.queue_to + '>');
+    }
   } else if (name == "max-cold-virtual-mta-msg") {
     if (!may_be_cold(vmta))
       warn(assignment.origin, "max-cold-virtual-mta-msg has no effect without cold-virtual-mta");

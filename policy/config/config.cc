@@ -40,101 +40,6 @@ void apply_all(const std::vector<Assignment>& assignments, Record& record) {
   }
 }
 
-/// Lines that set one member, in the order they are applied, under the row that prints it.
-class OriginTable {
- public:
-  explicit OriginTable(Scope scope) : scope_(scope), by_row_(DirectiveTable::get().rows().size()) {}
-  void add(const Assignment& assignment, const std::string& block) {
-    by_row_[shown_row(assignment.row)].push_back({&assignment, &block});
-  }
-  /// Every visible row of the scope with its values and their lines.
-  template <class Record>
-  [[nodiscard]] std::vector<SettingOrigin> explain(const Record& record) const;
-
- private:
-  struct Entry {
-    const Assignment* assignment = nullptr;
-    const std::string* block = nullptr;
-  };
-  /// The row itself, or the visible one it is another name of: both fill the same members.
-  [[nodiscard]] std::size_t shown_row(std::size_t index) const {
-    const auto rows = DirectiveTable::get().rows();
-    const Directive& row = rows[index];
-    if (row.format != nullptr && !row.has(kHidden)) return index;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const bool visible = rows[i].format != nullptr && !rows[i].has(kHidden) && rows[i].allowed_in(scope_);
-      if (visible && !row.members.empty() && rows[i].members == row.members) return i;
-    }
-    return index;
-  }
-  [[nodiscard]] static SettingLine line_of(const Entry& entry) {
-    const Directive& row = DirectiveTable::get().rows()[entry.assignment->row];
-    return {std::string(row.name) + ' ' + (row.has(kSecret) ? "*****" : entry.assignment->value),
-            entry.assignment->origin, *entry.block};
-  }
-  Scope scope_;
-  std::vector<std::vector<Entry>> by_row_;
-};
-
-template <class Record>
-std::vector<SettingOrigin> OriginTable::explain(const Record& record) const {
-  std::vector<SettingOrigin> out;
-  const auto rows = DirectiveTable::get().rows();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Directive& row = rows[i];
-    const std::vector<Entry>& entries = by_row_[i];
-    if (!row.allowed_in(scope_) || (row.format == nullptr && entries.empty())) continue;
-    if (row.has(kHidden) && entries.empty()) continue;
-    std::vector<std::string> values;
-    if (row.format != nullptr)
-      row.format(&record, values);
-    else
-      values.push_back(entries.back().assignment->value);
-    if (values.empty()) values.emplace_back("\"\"");
-    // Where each line adds, value and line belong together one by one.
-    const bool paired = row.has(kRepeats) && values.size() == entries.size();
-    for (std::size_t v = 0; v < values.size(); ++v) {
-      SettingOrigin origin;
-      origin.directive = row.name;
-      origin.value = row.has(kSecret) && values[v] != "\"\"" ? "*****" : std::move(values[v]);
-      origin.block = "default";
-      if (!entries.empty()) {
-        const Entry& last = paired ? entries[v] : entries.back();
-        origin.origin = last.assignment->origin;
-        origin.block = *last.block;
-        for (std::size_t e = 0; !row.has(kRepeats) && e + 1 < entries.size(); ++e)
-          origin.over.push_back(line_of(entries[e]));
-      }
-      out.push_back(std::move(origin));
-    }
-  }
-  return out;
-}
-
-/// The backoff directives that take the normal value where the text gives none: the guide's rule for rates.
-/// The connection count has a default of its own.
-struct BackoffPair {
-  std::string_view backoff, normal;
-};
-constexpr BackoffPair kBackoffPairs[] = {{"backoff-max-connect-rate", "max-connect-rate"},
-                                         {"backoff-max-msg-rate", "max-msg-rate"},
-                                         {"backoff-max-data-volume-rate", "max-data-volume-rate"}};
-
-void name_followed(std::vector<SettingOrigin>& settings) {
-  const auto find = [&](std::string_view name) {
-    return std::find_if(settings.begin(), settings.end(),
-                        [name](const SettingOrigin& item) { return item.directive == name; });
-  };
-  for (const BackoffPair& pair : kBackoffPairs) {
-    const auto backoff = find(pair.backoff), normal = find(pair.normal);
-    if (backoff == settings.end() || normal == settings.end()) continue;
-    if (backoff->origin || !normal->origin) continue;
-    backoff->follows = normal->directive;
-    backoff->origin = normal->origin;
-    backoff->block = normal->block;
-  }
-}
-
 /// Where `backoff-*` was not set, the normal value holds: the guide's rule for rates. The connection count
 /// has a default of its own.
 void fill_backoff(const std::vector<bool>& assigned, DomainSettings& settings) {
@@ -293,18 +198,6 @@ bool Config::has_source(std::string_view name) const {
   return index_->named_sources.contains(to_lower(name));
 }
 
-std::vector<SettingOrigin> Config::explain_source(const IpAddress& client,
-                                                  std::string_view named_source) const {
-  const auto chain = source_chain(&client, named_source);
-  OriginTable origins(Scope::Source);
-  std::vector<std::string> names;
-  for (const SourceBlock* block : chain) names.push_back("<source " + block->name + '>');
-  for (std::size_t i = 0; i < chain.size(); ++i) {
-    for (const Assignment& assignment : chain[i]->assignments) origins.add(assignment, names[i]);
-  }
-  return origins.explain(flatten_sources(chain));
-}
-
 void Config::collect_blocks(std::string_view domain, VmtaId vmta, BlockChain& out) const {
   SLUICE_ASSERT(vmta.raw() < vmtas.size());
   layers_.layers[0].collect(domain, out);
@@ -346,18 +239,6 @@ DomainSettings Config::flatten(std::string_view domain, VmtaId vmta) const {
   return flatten(chain);
 }
 
-std::vector<SettingOrigin> Config::explain(std::string_view domain, VmtaId vmta) const {
-  BlockChain chain;
-  collect_blocks(domain, vmta, chain);
-  OriginTable origins(Scope::Domain);
-  for (const DomainBlock* block : chain) {
-    for (const Assignment& assignment : block->assignments) origins.add(assignment, block->where);
-  }
-  auto out = origins.explain(flatten(chain));
-  name_followed(out);
-  return out;
-}
-
 void Config::for_each_domain_key(const std::function<void(const DomainKey&)>& use) const {
   const auto rows = DirectiveTable::get().rows();
   for (const DomainLayer& layer : layers_.layers) {
@@ -384,23 +265,6 @@ bool Config::some_domain_sets(std::string_view directive) const {
     }
   }
   return false;
-}
-
-std::vector<SettingOrigin> Config::explain_identity(VmtaId vmta) const {
-  const Vmta& identity = vmtas[vmta.raw()];
-  const std::string block = "<virtual-mta " + identity.name + '>';
-  OriginTable origins(Scope::Vmta);
-  if (vmta.raw() < vmta_lines_.size()) {
-    for (const Assignment& assignment : vmta_lines_[vmta.raw()]) origins.add(assignment, block);
-  }
-  return origins.explain(identity.settings);
-}
-
-std::vector<SettingOrigin> Config::explain_globals() const {
-  const std::string block = "the top level";
-  OriginTable origins(Scope::Global);
-  for (const Assignment& assignment : global_lines_) origins.add(assignment, block);
-  return origins.explain(globals);
 }
 
 std::size_t DomainSettingsCache::ChainHash::operator()(const Config::BlockChain& chain) const noexcept {

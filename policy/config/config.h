@@ -47,13 +47,21 @@ struct SettingOrigin {
   std::string block;             ///< "<domain gmail.com> in <virtual-mta a>", "default"
   std::string_view follows;      ///< not empty: the value is that of this directive, where the text gave none
   std::vector<SettingLine> over;  ///< lines whose value this one replaced, the most general first
+  std::vector<SettingLine> parts;  ///< what the named list says, line by line
+  bool is_rule = false;            ///< a rule for some replies that stands beside the directive's value
 };
 
-/// A directive of the text whose effect is still to come; `row` indexes the directive table.
+/// Something of the text that has no effect, or none yet. The views live for ever.
 struct PendingUse {
-  std::uint32_t row = 0;
-  std::uint8_t scope = 0;  ///< a Scope
-  Origin origin;           ///< where it stands first
+  std::string_view name;       ///< of a directive, or of a block that says nothing else
+  std::string_view waits_for;  ///< a capability by its name; empty: it never has an effect
+  std::string_view meanwhile;  ///< what Sluice does instead: "its mail is held"; empty: nothing
+  Origin origin;               ///< where it stands first
+  bool is_block = false;
+  /// "use-starttls", "<alerts>".
+  [[nodiscard]] std::string text() const {
+    return is_block ? '<' + std::string(name) + '>' : std::string(name);
+  }
 };
 
 /// A snapshot of the whole configuration.
@@ -90,7 +98,7 @@ class Config {
   std::optional<Vault> vault;
   /// `domain-macro` after expansion, names in lower case.
   std::unordered_map<std::string, std::vector<std::string>> domain_macros;
-  std::vector<PendingUse> pending;  ///< each directive once, in the order of the text
+  std::vector<PendingUse> pending;  ///< each directive and block once, in the order of the text
   /// Contents of `include-headers-from` and `address-file` files, by path; without those that could not be
   /// read.
   std::unordered_map<std::string, std::string> texts;
@@ -166,6 +174,7 @@ class Config {
   struct Index;
   std::shared_ptr<const Index> index_;
   void make_index();
+  void explain_bounce_actions(std::vector<SettingOrigin>& settings) const;
   [[nodiscard]] std::vector<const SourceBlock*> source_chain(const IpAddress* client,
                                                              std::string_view name) const;
 };
@@ -206,6 +215,8 @@ struct LoadOptions {
 
 struct LoadResult {
   std::shared_ptr<const Config> config;  ///< null when there is an error
+  /// What was understood, errors or not: for a look at the rest, never to run with. Null: nothing could be read.
+  std::shared_ptr<const Config> draft;
   std::vector<Diagnostic> diagnostics;   ///< in file order, at most kDiagnosticsMax
   /// Looked at as a part of a configuration: as was asked for, or because a URL was not fetched.
   bool is_fragment = false;

@@ -139,6 +139,18 @@ const Wait* Directive::wait_in(Scope scope) const {
   return it == waits.end() ? nullptr : &*it;
 }
 
+const Wait* wait_of(const BlockKind& kind) {
+  const Wait* out = nullptr;
+  for (const Directive& row : DirectiveTable::get().rows()) {
+    const bool counts = row.action != LoaderAction::Include && row.reason_out.empty();
+    if (!row.allowed_in(kind.scope) || !counts) continue;
+    const Wait* wait = row.wait_in(kind.scope);
+    if (wait == nullptr) return nullptr;
+    out = wait;
+  }
+  return out;
+}
+
 State Directive::state_in(Scope scope) const {
   if (!reason_out.empty()) return State::Out;
   return wait_in(scope) != nullptr ? State::ToCome : State::Works;

@@ -105,6 +105,7 @@ struct Wait {
   /// The engine reads the member without obeying it: to tell the operator so, or to hand on a whole set of
   /// limits.
   bool read_to_refuse = false;
+  std::string_view meanwhile = {};  ///< what Sluice does instead of obeying: "its mail is held"
 };
 
 using DirectiveFlags = std::uint16_t;
@@ -177,6 +178,9 @@ struct BlockKind {
   Since since = Since::Guide;
   std::string_view reason_out = {};  ///< not empty: the whole block is without effect, and why
 };
+
+/// What a block waits for: all of its directives do. Null: some work, or there are none.
+[[nodiscard]] const Wait* wait_of(const BlockKind& kind);
 
 /// Thread: immutable, shared by all. Lifetime: the process.
 class DirectiveTable {

@@ -26,6 +26,7 @@ Finisher::Finisher(Config& config, Reporter& reporter,
 void Finisher::run() {
   config_.make_index();
   join_bounce_rates();
+  note_values_to_come();
   name_identities();
   resolve_pools();
   expand_macros();
@@ -34,8 +35,7 @@ void Finisher::run() {
   number_scopes();
   check_required();
   check_references();
-  // A trap is worth a thought once everything else is right; before that it would only hide the cause.
-  if (reporter_.error_count() == 0) check_traps();
+  check_traps();
 }
 
 void Finisher::error(Origin where, std::string message, std::string suggestion) {
@@ -53,7 +53,7 @@ void Finisher::resolve_pools() {
     for (PoolMember& member : pool.settings.members) {
       const auto id = config_.find_vmta(member.name);
       if (!id) {
-        missing(member.origin, "virtual MTA", member.name, identity_names());
+        missing(member.origin, "virtual MTA", member.name, identity_names(), "the pool does without it");
         continue;
       }
       member.id = *id;
@@ -65,7 +65,7 @@ void Finisher::resolve_pools() {
       }
       domain_pool = pool.id;
     }
-    // Members that are unknown in a fragment must not pass for {default}.
+    // Unknown members must not pass for {default}.
     std::erase_if(pool.settings.members,
                   [&](const PoolMember& member) { return !config_.find_vmta(member.name); });
     if (pool.settings.members.empty()) warn(pool.origin, "pool \"" + pool.name + "\" has no members");

@@ -19,6 +19,7 @@ class HostCheck {
       : config_(config), facts_(facts), files_(files) {}
 
   std::vector<Diagnostic> run() {
+    check_start();
     check_keys();
     check_sources();
     check_ehlo_names();
@@ -71,6 +72,48 @@ class HostCheck {
   }
   void warn(Origin origin, std::string message, std::string suggestion = {}) {
     add(Severity::Warning, origin, std::move(message), std::move(suggestion));
+  }
+
+  /// The line that decides about a directive of the top level.
+  Origin origin_of(std::string_view directive) {
+    for (const SettingOrigin& one : config_.explain_globals()) {
+      if (one.directive == directive) return one.origin.value_or(Origin{});
+    }
+    return {};
+  }
+
+  /// What a start on this host would be refused for.
+  void check_start() {
+    const GlobalSettings& g = config_.globals;
+    const bool no_user =
+        std::ranges::none_of(kRunAsUsers, [this](const std::string& name) { return facts_.has_user(name); });
+    if (!g.run_as_root && no_user) {
+      add(facts_.is_root() ? Severity::Error : Severity::Warning, origin_of("run-as-root"),
+          "run-as-root no: this host has no user \"" + kRunAsUsers.front() + "\" or \"" + kRunAsUsers.back() +
+              "\", and a start as root would be refused",
+          "useradd --system --home-dir / --shell /usr/sbin/nologin " + kRunAsUsers.front() +
+              ", or run-as-root yes");
+    }
+    // Root makes it for the user it becomes.
+    const bool is_made = !g.run_as_root && facts_.is_root();
+    const std::size_t slash = g.log_file.rfind('/');
+    if (!is_made && slash != std::string::npos && slash > 0 &&
+        facts_.file(g.log_file.substr(0, slash)).kind == FileFact::Kind::Missing) {
+      add(Severity::Error, origin_of("log-file"),
+          "the folder of log-file \"" + g.log_file + "\" does not exist: a start would be refused",
+          "make the folder");
+    }
+    const std::vector<IpAddress> local = facts_.local_addresses();
+    for (const SmtpListener& listener : config_.listeners) {
+      const IpAddress& address = listener.address.address();
+      if (local.empty() || listener.immediate_tls || address.is_any() || address.is_loopback() ||
+          listener.address.prefix_bits() != address.bit_count() ||
+          std::ranges::find(local, address) != local.end())
+        continue;
+      warn(listener.origin,
+           "listener address " + address.text() + " is not one of this host: a start would be refused",
+           "`ip addr` shows what there is");
+    }
   }
 
   void check_key(const DomainKey& key) {
@@ -176,7 +219,7 @@ class HostCheck {
     for (const std::string& name : config_.globals.host_name) names.try_emplace(name, Origin{});
     std::vector<std::string> asked;
     for (const auto& [name, origin] : names) asked.push_back(name);
-    const auto answers = facts_.resolve(asked);
+    const auto answers = facts_.resolve(asked, config_.globals.name_server);
     for (std::size_t i = 0; i < asked.size() && i < answers.size(); ++i) {
       if (answers[i] != HostFacts::Resolves::No) continue;
       warn(names[asked[i]], "EHLO name \"" + asked[i] + "\" does not resolve",

@@ -60,11 +60,16 @@ bool LineReader::extend(LogicalLine& line, bool spaced) {
   if (position_ >= contents_.size() || line.pieces.size() >= kJoinedLinesMax) return false;
   const std::string_view raw = physical(position_);
   const std::string_view more = trim(without_comment(raw));
+  // A blank at the end of the line before stood between two words, when an editor wrapped them.
+  const std::string_view before = contents_.substr(0, position_ - std::min<std::size_t>(position_, 1));
+  const bool blank_before_end =
+      !before.empty() &&
+      is_blank(before.ends_with('\r') ? before.substr(0, before.size() - 1).back() : before.back());
   if (line.text.size() + more.size() + 1 > kLogicalLineBytesMax) return false;
   position_ += raw.size() + 1;
   ++line_;
   if (more.empty()) return true;
-  if (spaced) line.text += ' ';
+  if (spaced || blank_before_end) line.text += ' ';
   line.pieces.push_back({line.text.size(), line_, static_cast<std::size_t>(more.data() - raw.data())});
   line.text += more;
   return true;

@@ -34,8 +34,8 @@ class LineReader {
   bool next(LogicalLine& out);
   /// The line behind the last one, without comment and surrounding blanks; does not move on.
   [[nodiscard]] std::string_view peek() const;
-  /// Joins the next physical line to `line`, with one blank between when `spaced`. False at the end of the
-  /// file or at a limit.
+  /// Joins the next physical line to `line`, with one blank between when `spaced` or when the line before ended with
+  /// a blank. False at the end of the file or at a limit.
   bool extend(LogicalLine& line, bool spaced);
   [[nodiscard]] std::uint32_t line_number() const { return line_; }
 

@@ -51,6 +51,20 @@ void append_line(const Config& config, Scope scope, const SettingOrigin& item, s
   if (const Wait* wait = row == nullptr ? nullptr : row->wait_in(scope))
     line += "  (effect to come: " + std::string(name_of(wait->capability)) + ')';
   out += line + '\n';
+  for (const SettingLine& part : item.parts)
+    out += "    " + part.text + "  " + place(config, part.origin) + '\n';
+}
+
+/// What holds in a queue, in the layout of a listing, with the rules and lists that stand behind a name.
+std::string queue_listing(const Config& config, const QueueName& queue) {
+  std::string out;
+  for (const SettingOrigin& item : config.explain(queue.domain, queue.vmta)) {
+    const Directive* row = DirectiveTable::get().find(item.directive, Scope::Domain);
+    if (!item.is_rule && (row == nullptr || row->format == nullptr || row->has(kHidden))) continue;
+    out += std::string(item.directive) + ' ' + (item.value.empty() ? "\"\"" : item.value) + '\n';
+    for (const SettingLine& part : item.parts) out += "    " + part.text + '\n';
+  }
+  return out;
 }
 
 void append_whole(const Config& config, Scope scope, const SettingOrigin& item, std::string& out) {
@@ -100,8 +114,7 @@ std::expected<QueueName, std::string> find_queue(const Config& config, std::stri
 std::string settings_text(const Config& config, const QueueName& queue) {
   const Vmta& vmta = config.vmta(queue.vmta);
   return "VirtualMTA settings for \"" + vmta.name + "\":\n\n" + settings_listing(vmta.settings, false) +
-         "\nQueue settings for \"" + name_of(config, queue) + "\":\n\n" +
-         settings_listing(config.flatten(queue.domain, queue.vmta));
+         "\nQueue settings for \"" + name_of(config, queue) + "\":\n\n" + queue_listing(config, queue);
 }
 
 std::expected<std::string, std::string> explain_text(const Config& config, const QueueName& queue,
@@ -144,23 +157,44 @@ std::expected<std::string, std::string> explain_text(const Config& config, const
                          (nearest.empty() ? "" : "; did you mean \"" + std::string(nearest) + "\"?") + '\n');
 }
 
+namespace {
+
+std::string pending_names(const Config& config, std::string_view waits_for, bool only_lines) {
+  std::string out;
+  for (const PendingUse& use : config.pending) {
+    if (use.waits_for != waits_for) continue;
+    out += (out.empty() ? "" : ", ") + use.text() + " (" +
+           (only_lines ? "line " + std::to_string(use.origin.line) : place(config, use.origin));
+    if (!use.meanwhile.empty()) out += "; " + std::string(use.meanwhile);
+    out += ')';
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string pending_text(const Config& config) {
   std::string out;
-  const auto rows = DirectiveTable::get().rows();
   for (std::size_t c = 0; c < kCapabilityCount; ++c) {
-    std::string names;
-    for (const PendingUse& use : config.pending) {
-      const Directive& row = rows[use.row];
-      const Wait* wait = row.wait_in(static_cast<Scope>(use.scope));
-      if (wait == nullptr || wait->capability != static_cast<Capability>(c)) continue;
-      const bool main_file = config.files.size() == 1;
-      names += (names.empty() ? "" : ", ") + std::string(row.name) + " (" +
-               (main_file ? "line " + std::to_string(use.origin.line) : place(config, use.origin)) + ')';
-    }
+    const std::string_view capability = name_of(static_cast<Capability>(c));
+    const std::string names = pending_names(config, capability, config.files.size() == 1);
     if (names.empty()) continue;
     if (out.empty()) out = "Read and checked, but without effect as yet:\n";
-    out += "    " + std::string(name_of(static_cast<Capability>(c))) + ": " + names + '\n';
+    out += "    " + std::string(capability) + ": " + names + '\n';
   }
+  return out;
+}
+
+std::vector<std::string> pending_lines(const Config& config) {
+  std::vector<std::string> out;
+  for (std::size_t c = 0; c < kCapabilityCount; ++c) {
+    const std::string_view capability = name_of(static_cast<Capability>(c));
+    const std::string names = pending_names(config, capability, false);
+    if (!names.empty())
+      out.push_back("Without effect as yet, for lack of " + std::string(capability) + ": " + names);
+  }
+  const std::string names = pending_names(config, {}, false);
+  if (!names.empty()) out.push_back("Accepted, but without effect: " + names);
   return out;
 }
 

@@ -40,4 +40,7 @@ struct QueueName {
 /// none.
 [[nodiscard]] std::string pending_text(const Config& config);
 
+/// The same for the log, with a line for those that never have an effect; names all and is empty when there are none.
+[[nodiscard]] std::vector<std::string> pending_lines(const Config& config);
+
 }  // namespace sluice::config

@@ -17,28 +17,6 @@ std::string folder_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash + 1));
 }
 
-/// First word of a line, as a directive's name.
-std::string_view name_in(std::string_view line) {
-  line = trim(line);
-  return line.starts_with('/') ? line.substr(0, 1) : line.substr(0, line.find_first_of(" \t"));
-}
-
-/// A /regex/ token in `text` that is never closed.
-bool has_open_regex(std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') {
-      const std::size_t end = text.find('"', i + 1);
-      if (end == std::string_view::npos) return false;
-      i = end;
-    } else if (text[i] == '/' && (i == 0 || is_blank(text[i - 1]) || text[i - 1] == ',')) {
-      const std::size_t length = regex_length(text.substr(i));
-      if (length == 0) return true;
-      i += length - 1;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 Loader::Loader(FileSource& files, const LoadOptions& options)
@@ -73,6 +51,7 @@ LoadResult Loader::run(std::string_view main_path) {
     config_->files = reporter_.paths();
     read_named_files();
     Finisher(*config_, reporter_, macros_, implicit_blocks_).run();
+    result.draft = config_;
   }
   if (reporter_.error_count() == 0) result.config = config_;
   result.diagnostics = reporter_.take();
@@ -139,55 +118,6 @@ void Loader::read_lines(std::uint32_t file) {
     position_ = {&line, file};
     complete_line(reader, line);
     on_line(line, file);
-  }
-}
-
-/// Joins lines that continue: lists behind a comma, seeds behind a backslash, regexes and macros wrapped by a
-/// paste.
-void Loader::complete_line(LineReader& reader, LogicalLine& line) {
-  static constexpr std::size_t kWrappedRegexLinesMax = 4;
-  const auto trimmed = [&] { return trim(line.text); };
-  while (line.text.ends_with("\\") && line.text.size() > 1 && is_blank(line.text[line.text.size() - 2])) {
-    line.text.pop_back();
-    while (!line.text.empty() && is_blank(line.text.back())) line.text.pop_back();
-    if (!reader.extend(line, true)) break;
-  }
-  const std::string name = to_lower(name_in(line.text));
-  if (name.empty() || name.front() == '<') return;
-  const Scope scope = frames_.back().scope;
-  const Directive* row = table_.find(name, scope);
-  if (row == nullptr && (scope == Scope::Vmta || scope == Scope::Pool))
-    row = table_.find(name, Scope::Domain);
-  if (row == nullptr) return;
-  if (row->action == LoaderAction::DomainMacro && split_words(trimmed()).size() == 2) {
-    const std::string_view next = reader.peek();
-    const auto is_word = [](std::string_view item) { return split_words(item).size() == 1; };
-    if (!next.empty() && !next.starts_with('<') && std::ranges::all_of(split_list(next), is_word) &&
-        reader.extend(line, true))
-      report(Severity::Warning, trimmed(), "the macro's domains stand on the line below its name", {},
-             "write them on one line");
-  }
-  if (row->has(kList)) {
-    while (trimmed().ends_with(',')) {
-      const std::string_view next = reader.peek();
-      if (next.starts_with('<') || !reader.extend(line, true)) break;
-    }
-  }
-  if (!row->has(kRegex) || !has_open_regex(trimmed())) return;
-  LineReader ahead = reader;
-  LogicalLine joined = line;
-  for (std::size_t i = 0; i < kWrappedRegexLinesMax; ++i) {
-    const std::string_view next = ahead.peek();
-    const std::string_view first = name_in(next);
-    if (next.starts_with('<') || (first != "/" && table_.find(first, scope) != nullptr) ||
-        next.starts_with('/'))
-      break;
-    if (!ahead.extend(joined, false)) break;
-    if (has_open_regex(joined.text)) continue;
-    line = std::move(joined);
-    reader = ahead;
-    report(Severity::Warning, trimmed(), "regular expression over several lines", {}, "write it on one line");
-    return;
   }
 }
 
@@ -313,7 +243,7 @@ void Loader::unknown_directive(const Statement& statement) {
 /// Once per directive: some of them stand in dozens of blocks of a real file.
 void Loader::notes_on(const Directive& row, std::string_view at) {
   const std::size_t index = table_.index_of(row);
-  if (!row.waits.empty()) note_pending(row, at);
+  if (!row.waits.empty() || !row.reason_out.empty()) note_pending(row, at);
   if (!row.has(kIgnored | kDeprecated)) return;
   if (std::find(noted_.begin(), noted_.end(), index) != noted_.end()) return;
   noted_.push_back(index);
@@ -332,11 +262,31 @@ void Loader::notes_on(const Directive& row, std::string_view at) {
 void Loader::note_pending(const Directive& row, std::string_view at) {
   const Scope here_scope = frames_.back().scope;
   const Scope scope = row.allowed_in(here_scope) ? here_scope : Scope::Domain;
-  if (row.wait_in(scope) == nullptr) return;
-  const auto index = static_cast<std::uint32_t>(table_.index_of(row));
-  const std::uint64_t key = std::uint64_t{index} << 8 | static_cast<std::uint64_t>(scope);
+  const State state = row.state_in(scope);
+  if (state == State::Works) return;
+  const std::uint64_t key = std::uint64_t{table_.index_of(row)} << 8 | static_cast<std::uint64_t>(scope);
   if (!pending_seen_.insert(key).second) return;
-  config_->pending.push_back({index, static_cast<std::uint8_t>(scope), here(at)});
+  PendingUse use{.name = row.name, .waits_for = {}, .meanwhile = {}, .origin = here(at)};
+  if (state == State::ToCome) {
+    const Wait* wait = row.wait_in(scope);
+    use.waits_for = name_of(wait->capability);
+    use.meanwhile = wait->meanwhile;
+  }
+  config_->pending.push_back(use);
+}
+
+/// A block whose directives all wait, or that is out, has no effect even when nothing stands in it.
+void Loader::note_pending(const BlockKind& kind, Origin origin) {
+  const Wait* wait = wait_of(kind);
+  if (wait == nullptr && kind.reason_out.empty()) return;
+  const auto known = std::ranges::find_if(
+      config_->pending, [&kind](const PendingUse& use) { return use.is_block && use.name == kind.tag; });
+  if (known != config_->pending.end()) return;
+  config_->pending.push_back({.name = kind.tag,
+                              .waits_for = wait == nullptr ? "" : name_of(wait->capability),
+                              .meanwhile = {},
+                              .origin = origin,
+                              .is_block = true});
 }
 
 void Loader::apply(const Directive& row, std::string_view text, Frame& frame) {

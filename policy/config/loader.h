@@ -99,6 +99,7 @@ class Loader {
   void read_text(std::string_view path, std::string contents);
   void read_lines(std::uint32_t file);
   void complete_line(LineReader& reader, LogicalLine& line);
+  void complete_regex(LineReader& reader, LogicalLine& line);
   void on_line(const LogicalLine& line, std::uint32_t file);
   void include(std::string_view value);
   void include_url(const std::string& url, std::string_view at);
@@ -125,6 +126,7 @@ class Loader {
   void apply_implicit(const Directive& row, std::string_view value, Frame& frame);
   void notes_on(const Directive& row, std::string_view at);
   void note_pending(const Directive& row, std::string_view at);
+  void note_pending(const BlockKind& kind, Origin origin);
   void run_action(const Directive& row, std::string_view value, Frame& frame);
   void domain_macro(std::string_view value);
   void listener_line(std::string_view value);
@@ -201,6 +203,9 @@ class Finisher {
   void check_domain_references(const DomainLayer& layer);
   void check_source_references();
   void check_traps();
+  void check_held_back();
+  void check_unused_sources();
+  void check_message_sizes();
   void check_message_patterns(const std::vector<MessagePattern>& patterns);
   void check_proxies();
   void check_proxy_names(const std::vector<std::string>& names, Origin origin);
@@ -219,6 +224,7 @@ class Finisher {
   [[nodiscard]] bool has_fixed_source(VmtaId vmta);
   void number_scopes();
   void join_bounce_rates();
+  void note_values_to_come();
   /// Domains an expression stands for; `from_macro` tells whether it named a macro.
   [[nodiscard]] std::vector<std::string> expand(std::string_view expression, Origin origin, bool& from_macro);
   [[nodiscard]] std::vector<std::string> substitute(std::string_view text, Origin origin,
@@ -228,7 +234,9 @@ class Finisher {
   void warn(Origin where, std::string message, std::string suggestion = {});
   /// `known`: names it may have been meant to be; asked only when the finding is shown.
   using Names = std::function<std::vector<std::string_view>()>;
-  void missing(Origin where, std::string_view what, std::string_view name, const Names& known);
+  /// `harmless`: what comes of it where it is no error, because PowerMTA loads such files.
+  void missing(Origin where, std::string_view what, std::string_view name, const Names& known,
+               std::string_view harmless = {});
   [[nodiscard]] bool is_identity(std::string_view name) const;
   [[nodiscard]] Names identity_names() const;
 

@@ -271,7 +271,17 @@ std::string Codec<TimeOrNever>::format(const TimeOrNever& item) {
   return item ? format_duration(*item) : std::string("never");
 }
 
+namespace {
+
+/// PowerMTA's meaning of 0 in a rate surprises whoever wants to stop mail by it.
+void warn_of_zero(std::string_view token, Value& value) {
+  if (token == "0") value.warn(token, "0 is no limit", "`unlimited` says the same; `pause queue` stops mail");
+}
+
+}  // namespace
+
 std::optional<RateLimit> Codec<RateLimit>::parse(std::string_view token, Value& value) {
+  warn_of_zero(token, value);
   if (iequals(token, "unlimited") || token == "0") return RateLimit{};
   const auto rate = parse_rate(token);
   if (!rate) {
@@ -287,6 +297,7 @@ std::string Codec<RateLimit>::format(const RateLimit& item) {
 }
 
 std::optional<VolumeLimit> Codec<VolumeLimit>::parse(std::string_view token, Value& value) {
+  warn_of_zero(token, value);
   if (iequals(token, "unlimited") || token == "0") return VolumeLimit{};
   const auto parts = split_rate(token, size_factor);
   if (!parts) {

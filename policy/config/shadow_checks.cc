@@ -128,7 +128,9 @@ bool decides(unsigned earlier, unsigned later) {
 }  // namespace
 
 void Finisher::check_reply_list(const ReplyList& list) {
-  if (list.rules.empty()) warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
+  // Where a rule of it is wrong, that is said.
+  if (list.rules.empty() && reporter_.error_count() == 0)
+    warn(list.origin, "smtp-pattern-list \"" + list.name + "\" has no rules");
   std::map<unsigned, CoveringPatterns> seen;  // by what they do
   for (std::size_t i = 0; i < list.rules.size(); ++i) {
     const ReplyRule& rule = list.rules[i];

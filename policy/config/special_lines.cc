@@ -36,6 +36,23 @@ std::optional<std::pair<Cidr, std::uint16_t>> parse_listen_address(std::string_v
   return std::pair{*cidr, port};
 }
 
+/// "/a/ bad-mailbox /b/ other": two entries, where their lines were joined by a paste.
+std::vector<std::string_view> category_entries(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (;;) {
+    // Behind the regular expression and one word.
+    std::size_t at = regex_length(text);
+    at = std::min(text.find_first_not_of(" \t", at), text.size());
+    at = std::min(text.find_first_of(" \t", at), text.size());
+    at = std::min(text.find_first_not_of(" \t", at), text.size());
+    if (regex_length(text.substr(at)) == 0) break;
+    out.push_back(trim(text.substr(0, at)));
+    text.remove_prefix(at);
+  }
+  out.push_back(text);
+  return out;
+}
+
 constexpr std::string_view kListenGrammar = "IP:PORT, CIDR:PORT or [IPv6]:PORT, for example 0/0:25";
 
 }  // namespace
@@ -173,8 +190,16 @@ void Loader::pattern_line(const Directive& row, std::string_view text, Frame& fr
     if (auto rollup = Codec<MxRollup>::parse(text, value)) {
       static_cast<std::vector<MxRollup>*>(frame.record)->push_back(std::move(*rollup));
     }
-  } else if (auto rule = Codec<BounceCategoryRule>::parse(text, value)) {
-    static_cast<std::vector<BounceCategoryRule>*>(frame.record)->push_back(std::move(*rule));
+  } else {
+    const std::vector<std::string_view> entries = category_entries(text);
+    if (entries.size() > 1)
+      value.warn(entries[1], std::to_string(entries.size()) + " entries on one line",
+                 "write each on a line of its own");
+    for (const std::string_view entry : entries) {
+      auto rule = Codec<BounceCategoryRule>::parse(entry, value);
+      if (!rule) break;
+      static_cast<std::vector<BounceCategoryRule>*>(frame.record)->push_back(std::move(*rule));
+    }
   }
   report_value(value, text);
 }

@@ -5,6 +5,7 @@
 #include "policy/base/assert.h"
 #include "policy/base/base64.h"
 #include "policy/base/utf8.h"
+#include "policy/base/version.h"
 
 namespace sluice::report {
 namespace {
@@ -119,8 +120,8 @@ std::string_view words_of(std::string_view diagnostic) {
 }
 
 std::string own_words(const Facts& facts, std::span<const Fate> fates) {
-  std::string out = "This is the mail server at " + clean(facts.host) +
-                    ".\n\nIt reports on a message from <" + clean(facts.to, facts.utf8) +
+  std::string out = "This is the mail server at " + clean(facts.host) + " (" + std::string(own_product()) +
+                    ").\n\nIt reports on a message from <" + clean(facts.to, facts.utf8) +
                     "> that it took on\n" + clean(facts.arrival_date) + ". What became of it:\n\n";
   for (const Fate& fate : fates) {
     out.append("  <").append(clean(fate.recipient, facts.utf8)).append(">  ").append(sentence(fate.action));

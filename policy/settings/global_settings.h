@@ -175,6 +175,8 @@ struct GlobalSettings {
   std::string
       bounce_actions;  ///< extension: name of the <bounce-actions> block that applies where no other does
 
+  StatusProduct status_product = StatusProduct::PowerMta;  ///< extension: what status calls the product
+
   friend bool operator==(const GlobalSettings&, const GlobalSettings&) = default;
 };
 

@@ -9,6 +9,9 @@
 
 namespace sluice::config {
 
+/// No message above this is taken, whatever `max-message-size` says.
+inline constexpr ByteCount kMessageSizeMax{60 * kMiB};
+
 /// Rules for a submitting client. Defaults are those of the language.
 /// Thread: immutable once made.
 struct SourceSettings {

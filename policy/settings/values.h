@@ -160,6 +160,7 @@ enum class RecordType : std::uint8_t {
   RemoteStatus
 };
 enum class SortOrder : std::uint8_t { Recipients, Name, Size };
+enum class StatusProduct : std::uint8_t { PowerMta, Sluice };
 enum class QueueMode : std::uint8_t { Normal, Backoff };
 /// Which addresses of mail hosts that DNS names are refused (`refuse-mx-addresses`).
 enum class MxAddressGuard : std::uint8_t { None, Special, Private };

@@ -53,7 +53,10 @@ std::string willing(const Heard& heard, std::string_view ehlo) {
   if (heard.is("EHLO")) return std::string(ehlo);
   if (heard.is("DATA")) return "354 go\r\n";
   if (heard.is("QUIT")) return "221 bye\r\n";
-  return "250 ok\r\n";
+  if (heard.is("MAIL")) return "250 2.1.0 ok\r\n";
+  if (heard.is("RCPT")) return "250 2.1.5 ok\r\n";
+  if (heard.is("RSET")) return "250 2.0.0 reset\r\n";
+  return "250 2.0.0 ok\r\n";
 }
 
 AnsweringHost::AnsweringHost(runtime::Reactor& reactor, Endpoint at, Answer answer)

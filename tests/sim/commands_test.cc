@@ -1,64 +1,11 @@
 // Goal: commands about queued recipients and sums over queues say what is there, change what is meant and
 //       nothing else, and answer programs as PowerMTA does.
 // How: a whole node in the simulated world whose queues are paused, with its commands.
-#include "tests/sim/identity_rig.h"
+#include "tests/sim/command_rig.h"
+#include "tests/support/command_words.h"
 
 namespace sluice::test {
 namespace {
-
-struct CommandRig : IdentityRig {
-  using IdentityRig::IdentityRig;
-  control::Answer ask(const std::vector<std::string>& words) {
-    const auto answer =
-        finish(scenario.world, scenario.node->node().execute(*control::Command::of(words)), 10min);
-    return answer ? *answer : control::Answer::error("hangs");
-  }
-  std::string text(const std::vector<std::string>& words) { return ask(words).text; }
-  /// Lines of an answer that have `part` in them.
-  std::size_t lines_with(const std::vector<std::string>& words, const std::string& part) {
-    const std::string all = text(words);
-    std::size_t count = 0;
-    for (std::size_t at = 0; at < all.size();) {
-      const std::size_t end = std::min(all.find('\n', at), all.size());
-      count += all.substr(at, end - at).find(part) != std::string::npos ? 1 : 0;
-      at = end + 1;
-    }
-    return count;
-  }
-  std::vector<std::string> order() {
-    std::vector<std::string> out;
-    for (const std::string& one : scenario.ledger.order) out.push_back(one.substr(1, one.find('@') - 1));
-    return out;
-  }
-};
-
-constexpr const char* kSettings = R"(
-<source 0/0>
-    process-x-job yes
-    process-x-virtual-mta yes
-</source>
-<virtual-mta v1>
-    smtp-source-host 10.255.0.7 v1.node.sim
-    max-smtp-out 77
-</virtual-mta>
-<virtual-mta-pool p1>
-    virtual-mta v1
-    max-smtp-out 55
-</virtual-mta-pool>
-<domain a.test>
-    max-smtp-out 1
-    max-rcpt-per-message 1
-</domain>
-)";
-
-/// Three messages with five recipients wait, one of them in the queue of v1.
-void fill(CommandRig& rig) {
-  ASSERT_TRUE(rig.ask({"pause", "job", "x"}).ok);
-  ASSERT_EQ(rig.send("m1", {"a1@a.test", "b1@b.test"}, {"X-Job: x"}, "one@s.sim"), "250");
-  ASSERT_EQ(rig.send("m2", {"a2@a.test", "a3@a.test"}, {"X-Job: x"}, "two@s.sim"), "250");
-  ASSERT_EQ(rig.send("m3", {"a4@a.test"}, {"X-Job: x", "X-Virtual-MTA: v1"}, "two@s.sim"), "250");
-  rig.scenario.world.run_for(1s);
-}
 
 runtime::Task<bool> can_connect(runtime::Reactor& from, Endpoint to) {
   const Result<runtime::Stream> stream = co_await runtime::Stream::connect(from, to, nullptr, 10s);
@@ -321,6 +268,85 @@ TEST(CommandsSim, DisabledSourcesInBothSpellings) {
   ASSERT_TRUE(rig.ask({"enable", "source", "10.255.0.1", "a.test/v1"}).ok);
   for (auto& one : rig.scenario.receivers) one->set_mood({});
   rig.settle();
+}
+
+/// What commands could have changed.
+std::string standing(CommandRig& rig) {
+  return rig.text({"list", "--pause", "--priority"}) + rig.text({"show", "jobs"}) +
+         rig.text({"--dom", "show", "queues", "--mode-events"}) + rig.text({"show", "disabled", "sources"}) +
+         rig.scenario.world.disk().content("/var/log/sluice.log");
+}
+
+TEST(CommandsSim, NoCommandDoesAnythingWithAWordItDoesNotKnow) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  const std::string before = standing(rig);
+  const auto refused = [&](const Typed& words) {
+    EXPECT_FALSE(rig.ask(words).ok) << words.front() << ' ' << words.back();
+    EXPECT_EQ(standing(rig), before) << words.front() << ' ' << words.back();
+  };
+  for (const control::CommandRow& row : control::command_table()) {
+    SCOPED_TRACE(row.words);
+    Typed line = command_line(row);
+    if (row.id == control::CommandId::Delete) line.emplace_back("--jobId=x");
+    refused(with(line, "--frobnicate"));
+    refused(with(with(line, "--frobnicate"), "5"));
+    for (const control::OptionRow& option : row.options) {
+      const std::string name = "--" + std::string(option.name);
+      refused(with(line, option.value == control::Value::None ? name + "=yes" : name + '='));
+      refused(with(line, name + "x"));
+    }
+  }
+  refused({"delete", "--jobId=x", "--recipient=a1@a.test"});
+  refused({"reload", "--dryrun"});
+  refused({"shutdown", "--now"});
+  refused({"shutdown", "now"});
+  refused({"pause", "queue", "a.test/*", "b.test/*"});
+  refused({"--json", "delete", "--jobId=x", "--recipient=a1@a.test"});
+  EXPECT_NE(rig.text({"--dom", "show", "status"}).find("status.shuttingDown=\"0\""), std::string::npos);
+}
+
+TEST(CommandsSim, EveryCommandTakesWhatItsTableSays) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  for (const control::CommandRow& row : control::command_table()) {
+    if (row.id == control::CommandId::Shutdown) continue;
+    if (row.id == control::CommandId::Help) continue;  // its arguments are commands
+    std::vector<Typed> lines{command_line(row), command_line(row, true), with(command_line(row), "--json"),
+                             with(command_line(row), "--help")};
+    Typed all = command_line(row);
+    for (const control::OptionRow& option : row.options) {
+      lines.push_back(with(command_line(row), some_option(option)));
+      all.push_back(some_option(option));
+    }
+    lines.push_back(all);
+    for (const Typed& line : lines) {
+      const std::string text = rig.text(line);
+      for (const char* wrong :
+           {"hangs", "internal error", "there is no option", "unknown command", "usage: "})
+        EXPECT_EQ(text.find(wrong), std::string::npos) << row.words << ' ' << line.back() << ": " << text;
+      EXPECT_TRUE(text.ends_with('\n')) << row.words << ' ' << line.back() << ": " << text;
+    }
+  }
+  ASSERT_TRUE(rig.ask({"resume", "job", "x"}).ok);
+  rig.settle();
+  EXPECT_EQ(rig.rows("d").size(), 5u) << "some*text is nobody";
+  EXPECT_TRUE(rig.ask({"shutdown"}).ok);
+}
+
+TEST(CommandsSim, DeleteSaysBeforehandHowManyItWillBe) {
+  CommandRig rig(kSettings);
+  ASSERT_TRUE(rig.boot());
+  fill(rig);
+  EXPECT_EQ(rig.text({"delete", "--jobId=x", "--dry-run"}),
+            "5 recipient(s) of job x in 3 queue(s) would be deleted: a.test/{default} 3, a.test/v1 1, "
+            "b.test/{default} 1\n");
+  EXPECT_EQ(rig.text({"delete", "--queue=a.test/*", "--rcpt=a2@a.test", "--dry-run"}),
+            "1 recipient(s) to a2@a.test in 1 queue(s) would be deleted: a.test/{default} 1\n");
+  EXPECT_EQ(rig.lines_with({"list"}, "@"), 5u) << "nothing was deleted";
+  EXPECT_EQ(rig.text({"delete", "--jobId=x", "--yes"}), "5 recipient(s) deleted.\n");
 }
 
 }  // namespace

@@ -11,7 +11,9 @@ namespace sluice::test {
 namespace {
 
 constexpr std::string_view kPlain = "250-mx.test\r\n250 PIPELINING\r\n";
-constexpr std::string_view kChunks = "250-mx.test\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+constexpr std::string_view kNoCodes = "250-mx.test\r\n250-CHUNKING\r\n250 PIPELINING\r\n";  // chunks are not used
+constexpr std::string_view kChunks =
+    "250-mx.test\r\n250-CHUNKING\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING\r\n";
 
 /// A node whose mail for a.test goes to one host that answers as it likes.
 struct Talk {
@@ -96,7 +98,7 @@ TEST(Conversation, AReplyNobodyAskedForIsNotTheNextMessages) {
 
 TEST(Conversation, RefusedRecipientsKeepTheirOwnReplies) {
   // The reply to MAIL comes twice: each reply behind it would be its neighbour's.
-  for (const std::string_view ehlo : {kPlain, kChunks}) {
+  for (const std::string_view ehlo : {kPlain, kNoCodes, kChunks}) {
     Talk talk([&](const Heard& heard) -> Said {
       if (heard.is("MAIL") && heard.connection == 0) return {"250 ok\r\n250 ok\r\n"};
       if (heard.is("RCPT TO:<bad")) return {"550 5.1.1 no such user\r\n"};
@@ -115,7 +117,7 @@ TEST(Conversation, RefusedRecipientsKeepTheirOwnReplies) {
 }
 
 TEST(Conversation, A250BeforeTheLastByteIsNoDelivery) {
-  for (const std::string_view ehlo : {kPlain, kChunks}) {
+  for (const std::string_view ehlo : {kPlain, kNoCodes, kChunks}) {
     Talk talk([&](const Heard& heard) -> Said {
       if (heard.connection > 0) return {willing(heard, ehlo)};
       if (heard.is("BDAT")) return {.bytes = "250 2.0.0 accepted\r\n", .stalls = 300ms};

@@ -34,7 +34,8 @@ constexpr const char* kJobs = R"(
 TEST(JobsSim, PausedJobsWaitInEveryQueueAndGoOn) {
   JobsRig rig(kJobs);
   ASSERT_TRUE(rig.boot());
-  EXPECT_EQ(rig.command({"pause", "job", "slow"}), "paused job.\n");
+  EXPECT_EQ(rig.command({"pause", "job", "slow"}),
+            "paused job.\nNo mail of job slow is queued now; what comes waits until `resume job`.\n");
   ASSERT_EQ(rig.send("p1", {"a@a.test", "b@b.test", "c@c.test"}, {"X-Job: slow"}), "250");
   ASSERT_EQ(rig.send("q1", {"a@a.test", "b@b.test"}, {"X-Job: quick", "X-Virtual-MTA: v1"}), "250");
   ASSERT_EQ(rig.send("n1", {"a@a.test"}), "250");
@@ -42,7 +43,7 @@ TEST(JobsSim, PausedJobsWaitInEveryQueueAndGoOn) {
   EXPECT_EQ(rig.delivered_by_job(), (std::map<std::string, int>{{"quick", 2}, {"", 1}}));
   const std::string shown = rig.command({"show", "jobs"});
   EXPECT_NE(shown.find("slow                                             3 "), std::string::npos) << shown;
-  EXPECT_NE(shown.find("  paused\nTotal of 1 job(s).\n"), std::string::npos) << shown;
+  EXPECT_NE(shown.find(" paused\n\nTotal of 1 job(s).\n"), std::string::npos) << shown;
   // The pause and the job's name outlive the process.
   rig.scenario.crash(Crash::Kill);
   ASSERT_TRUE(rig.scenario.boot());
@@ -161,6 +162,47 @@ TEST(ColdSim, LimitsHoldDayByDayAndOverRestarts) {
   rig.scenario.world.run_for(24h);
   send(12, "a.test");
   EXPECT_EQ(counts(), (std::map<std::string, int>{{"cold1", 13}, {"cold2", 13}, {"warm", 13}}));
+}
+
+TEST(ColdSim, ManySmallDomainsShareTheTurns) {
+  JobsRig rig(R"(
+<virtual-mta cold1>
+    smtp-source-host 10.255.0.7 cold1.node.sim
+</virtual-mta>
+<virtual-mta cold2>
+    smtp-source-host 10.255.0.8 cold2.node.sim
+</virtual-mta>
+<virtual-mta warm>
+    smtp-source-host 10.255.0.9 warm.node.sim
+    cold-virtual-mta cold1
+    cold-virtual-mta cold2
+    <domain *>
+        max-cold-virtual-mta-msg 5/d
+    </domain>
+    <domain a.test>
+        max-cold-virtual-mta-msg 1/d
+    </domain>
+</virtual-mta>
+<source 0/0>
+    default-virtual-mta warm
+</source>
+)");
+  ASSERT_TRUE(rig.boot());
+  std::map<std::string, int> sent;
+  const auto send = [&](int number, const std::string& domain) {
+    ASSERT_EQ(rig.send("t" + std::to_string(number), {"joe@" + domain}), "250");
+  };
+  send(0, "a.test");
+  send(1, "a.test");  // both have had theirs for it
+  for (int i = 0; i < 30; ++i) {
+    send(2 + 2 * i, "a.test");  // no turn is taken
+    send(3 + 2 * i, "small" + std::to_string(i) + ".test");
+  }
+  rig.settle();
+  for (const char* type : {"d", "b"}) {  // the small ones do not exist
+    for (Row& row : rig.rows(type)) ++sent[row["vmta"]];
+  }
+  EXPECT_EQ(sent, (std::map<std::string, int>{{"cold1", 16}, {"cold2", 16}, {"warm", 30}}));
 }
 
 }  // namespace

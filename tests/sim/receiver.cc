@@ -46,7 +46,8 @@ class Receiver::Session final : public net::ServerOwner {
     Ledger& ledger = receiver_.ledger_;
     from_ = name;
     const std::string host = '>' + std::to_string(receiver_.host_);
-    if (counted_.empty()) counted_ = {from_, host, from_ + host};
+    if (!counted_.empty()) return net::Answer::accept();  // EHLO once more only ends a transaction
+    counted_ = {from_, host, from_ + host};
     for (const std::string& key : counted_) ledger.top[key] = std::max(ledger.top[key], ++ledger.open[key]);
     ledger.hellos.push_back(seen());
     return net::Answer::accept();

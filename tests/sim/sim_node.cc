@@ -19,8 +19,7 @@ SimNode::SimNode(runtime::sim::Machine& machine, MapFileSource& files, Zone zone
   const auto shards = static_cast<std::uint32_t>(machine.reactor_count() - 1);
   node_ = std::make_unique<shard::Node>(
       control(), machine.mailboxes(),
-      shard::Node::Settings{.version = "test",
-                            .shards = shards,
+      shard::Node::Settings{.shards = shards,
                             .load = [this] { return config::load_config("/etc/config", files_); },
                             .storage = storage,
                             .command_socket = true,

@@ -13,6 +13,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import ssl
 import stat
 import subprocess
@@ -53,6 +54,36 @@ class Pages(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+class NameServer:
+    """Answers A for the names it knows, and NXDOMAIN for others."""
+
+    def __init__(self, known):
+        self.asked = set()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.known = known
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                query, client = self.socket.recvfrom(600)
+            except OSError:
+                return
+            end = query.index(b"\0", 12)
+            name, question = query[12:end].lower(), query[12:end + 5]
+            self.asked.add(name)
+            is_a = query[end + 1:end + 3] == b"\0\1"
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1" if name in self.known and is_a else b""
+            flags = b"\x81\x80" if name in self.known else b"\x81\x83"
+            counts = b"\0\1" + (b"\0\1" if answer else b"\0\0") + b"\0\0\0\0"
+            self.socket.sendto(query[:2] + flags + counts + question + answer, client)
+
+    def close(self):
+        self.socket.close()
 
 
 class Offline(unittest.TestCase):
@@ -202,12 +233,58 @@ class Offline(unittest.TestCase):
         self.assertIn("regular expression: ", err)
         self.assertNotIn("192.0.2.77 is not an address", err)
 
+    def test_the_configured_name_server_is_asked(self):
+        names = NameServer({b"\x04here\x05names\x04test": True, b"\x05known\x05names\x04test": True})
+        self.addCleanup(names.close)
+        path = self.write("config", GOOD + f"name-server 127.0.0.1:{names.port}\nhost-name here.names.test\n"
+                          "smtp-source-host 127.0.0.9 gone.names.test\nsmtp-source-host 127.0.0.8 known.names.test\n")
+        # Many times: nothing that looks names up may still be at work when the program ends.
+        for _ in range(20):
+            status, out, err = self.run_it("check", path)
+            self.assertEqual((status, err), (0, ""))
+            self.assertIn('EHLO name "gone.names.test" does not resolve', out)
+            self.assertEqual(out.count("does not resolve"), 1, out)
+        self.assertIn(b"\x04gone\x05names\x04test", names.asked)
+        self.assertNotIn(b"\x04gone\x05names\x04test\x04test", names.asked)
+
+    def test_a_silent_name_server_is_not_waited_for(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            port = silent.getsockname()[1]
+            path = self.write("config", GOOD + f"name-server 127.0.0.1:{port}\nhost-name a.names.test\n")
+            status, out, err = self.run_it("check", path)
+            self.assertEqual((status, err), (0, ""))
+            self.assertNotIn("does not resolve", out)
+
+    def test_one_error_hides_no_warning(self):
+        path = self.write("config", GOOD + "max-smtp-uot 3\nsmtp-source-host 192.0.2.77 x.example\n"
+                          "<domain y.example>\nmax-smtp-out 0\nrequire-starttls yes\n</domain>\n"
+                          "<smtp-pattern-list l>\nreply /(x/ mode=backoff\n</smtp-pattern-list>\n")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            Path(path).write_text(Path(path).read_text() + f"name-server 127.0.0.1:{silent.getsockname()[1]}\n")
+            status, out, err = self.run_it("check", path)
+        self.assertEqual((status, out), (1, ""))
+        for finding in ("unknown directive", "max-smtp-out 0 opens no connection", "held: require-starttls",
+                        "192.0.2.77 is not an address", "regular expression: "):
+            self.assertIn(finding, err)
+        answer = json.loads(self.run_it("check", path, "--json", "--offline")[1])
+        self.assertFalse(answer["valid"])
+        self.assertIn("require-starttls", [one["directive"] for one in answer["to_come"]])
+
+    def test_what_a_start_would_refuse(self):
+        path = self.write("config", GOOD.replace("{folder}/log", "{folder}/nowhere/log"))
+        status, _, err = self.run_it("check", path)
+        self.assertEqual(status, 1)
+        self.assertIn("a start would be refused", err)
+        self.assertEqual(self.run_it("check", path, "--offline")[0], 0)
+
     def test_the_vendors_defaults_lie_beside_it(self):
         path = self.write("config", GOOD + "<domain a.example>\nsmtp-pattern-list common-errors\n</domain>\n")
-        self.assertEqual(self.run_it("check", path, "--offline")[0], 1)
+        self.assertIn('"common-errors" is not defined', self.run_it("check", path, "--offline")[1])
         self.write("config-defaults", "<smtp-pattern-list common-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n"
                    "<domain *>\nmax-smtp-out 3\n</domain>\n")
-        self.assertEqual(self.run_it("check", path, "--offline")[0], 0)
+        self.assertNotIn("is not defined", self.run_it("check", path, "--offline")[1])
         self.assertIn("max-smtp-out 10 ", self.run_it("--config", path, "explain", "x.example", "max-smtp-out")[1])
 
     def test_settings_and_explain(self):
@@ -254,6 +331,54 @@ class Offline(unittest.TestCase):
         for wrong in (["x"], ["x", "--siphash"], ["x", "--key=k"], ["x", "--siphash", "--hmac-sha256", "--key=k"],
                       ["x", "--siphash", "--hexkey=zz"], ["x", "--siphash", "--key=k", "--more"]):
             self.assertEqual(self.run_it("digest", *wrong)[0], 2, wrong)
+
+    def test_help_and_version_need_no_daemon(self):
+        nowhere = ("--socket", str(self.folder / "nobody"))
+        for words in (["help"], ["--help"], ["-h"], ["help", "delete"], ["delete", "--help"], ["version"],
+                      ["--version"], ["show", "license"], ["completion", "bash"], ["help", "--markdown"]):
+            status, out, err = self.run_it(*nowhere, *words)
+            self.assertEqual((status, err), (0, ""), words)
+            self.assertTrue(out.endswith("\n"), words)
+        self.assertIn("--older-than=TIME", self.run_it("delete", "--help")[1])
+        self.assertEqual(self.run_it("version")[1], self.run_it("--version", program=SLUICED)[1])
+        # What a daemon would say better is said all the same.
+        status, out, err = self.run_it(*nowhere, "show", "version")
+        self.assertEqual((status, out), (0, self.run_it("version")[1]))
+        self.assertIn("no daemon answers at", err)
+        status, out, err = self.run_it(*nowhere, "show", "status")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("no daemon answers at", err)
+
+    def test_what_is_unknown_never_reaches_a_daemon(self):
+        nowhere = ("--socket=" + str(self.folder / "nobody"),)
+        for words, says in ((["delete", "--jobId=warm1", "--recipient=a@b"], "did you mean --rcpt?"),
+                            (["reload", "--dryrun"], "did you mean --dry-run?"),
+                            (["shutdown", "--now"], "shutdown takes none"),
+                            (["shutdwon"], "did you mean `shutdown`?"), (["show", "top"], "may mean"),
+                            (["delete", "--jobId="], "empty value"), (["pause", "queue", ""], "an empty QUEUE"),
+                            (["delete", "--jobId=a", "--jobid=b"], "given twice"), (["--json"], "no command given")):
+            status, out, err = self.run_it(*nowhere, *words)
+            self.assertEqual((status, out), (2, ""), words)
+            self.assertIn(says, err)
+        status, _, err = self.run_it(*nowhere, "--json", "shutdown", "--now")
+        self.assertEqual((status, json.loads(err)["status"]), (2, "error"))
+        for words in (["--socket"], ["--socket="], ["--socket", "a", "--socket", "b", "show", "status"]):
+            self.assertEqual(self.run_it(*words)[0], 2, words)
+
+    @unittest.skipUnless(shutil.which("bash"), "needs bash")
+    def test_completion_completes(self):
+        script = self.run_it("completion", "bash")[1]
+
+        def complete(*words):
+            line = f"COMP_WORDS=(sluice {' '.join(words)}); COMP_CWORD={len(words)}; _sluice; echo ${{COMPREPLY[@]}}"
+            done = subprocess.run(["bash", "-c", script + line], capture_output=True, text=True, timeout=60, check=True)
+            return done.stdout.split()
+
+        self.assertEqual(complete("rel"), ["reload"])
+        self.assertEqual(complete("show", "top"), ["topqueues", "topdomains"])
+        self.assertEqual(complete("reload", "--dr"), ["--dry-run"])
+        self.assertEqual(complete("pause", "queue", "x", "--js"), ["--json"])
+        self.assertEqual(complete("set", "queue", "--mo"), ["--mode="])
 
     def test_bad_commands(self):
         for words in (["check"], ["check", "a", "b"], ["check", "--jsn", "a"], ["fmt"], ["fmt", "--wrte", "a"],

@@ -37,7 +37,7 @@ BROKEN = {
     "a block that is not closed": "<domain x.example>\n",
     "a value that is none": "<domain x.example>\nmax-smtp-out many\n</domain>\n",
     "a file that is missing": "include /nowhere/at/all\n",
-    "a list nobody defines": "<domain x.example>\nsmtp-pattern-list none\n</domain>\n",
+    "a list nobody defines": "<domain x.example>\nbounce-actions none\n</domain>\n",
     "a pattern of messages": f"<pattern-list p>\nmail-from {HUGE} virtual-mta=v\n</pattern-list>\n",
     "a pattern inside of another list": "<pattern-list p>\nmail-from /a/ <pattern-list>\n"
                                         f"rcpt-to {HUGE} virtual-mta=v\n</pattern-list>\n</pattern-list>\n",

@@ -13,7 +13,10 @@ class DiskHostFacts : public config::HostFacts {
   [[nodiscard]] config::FileFact file(const std::string& path) override;
   [[nodiscard]] config::KeyFact key(const std::string& path) override;
   [[nodiscard]] std::vector<IpAddress> local_addresses() override;
-  [[nodiscard]] std::vector<Resolves> resolve(std::span<const std::string> names) override;
+  [[nodiscard]] std::vector<Resolves> resolve(std::span<const std::string> names,
+                                              std::span<const Endpoint> servers) override;
+  [[nodiscard]] bool is_root() override;
+  [[nodiscard]] bool has_user(const std::string& name) override;
   [[nodiscard]] std::optional<std::string> regex_error(std::string_view pattern) override;
 };
 

@@ -58,13 +58,11 @@ std::string json_of(const std::string& path, bool ok, const config::Config* conf
   }
   out += "\n  ],\n  \"to_come\": [";
   bool first = true;
-  const auto rows = config::DirectiveTable::get().rows();
   if (config != nullptr) {
     for (const config::PendingUse& use : config->pending) {
-      const config::Wait* wait = rows[use.row].wait_in(static_cast<config::Scope>(use.scope));
-      if (wait == nullptr) continue;
-      out += std::string(first ? "\n" : ",\n") + "    {\"directive\": " + json_string(rows[use.row].name) +
-             ", \"waits_for\": " + json_string(config::name_of(wait->capability)) +
+      if (use.waits_for.empty()) continue;
+      out += std::string(first ? "\n" : ",\n") + "    {\"directive\": " + json_string(use.text()) +
+             ", \"waits_for\": " + json_string(use.waits_for) +
              ", \"file\": " + json_string(config->files[use.origin.file]) +
              ", \"line\": " + std::to_string(use.origin.line) + "}";
       first = false;
@@ -81,7 +79,7 @@ config::LoadResult load_text(const std::string& path, config::LoadOptions option
 /// What a node would refuse about a text that reads well.
 std::vector<Diagnostic> refusals(const config::LoadResult& loaded, config::FileSource& files) {
   std::string why;
-  if (!loaded.is_fragment) {
+  if (loaded.ok() && !loaded.is_fragment) {
     const auto compiles = queue::check_compiles(loaded.config);
     if (!compiles) {
       why = compiles.error();
@@ -93,7 +91,7 @@ std::vector<Diagnostic> refusals(const config::LoadResult& loaded, config::FileS
   }
   // Which patterns they are, all of them, each with its line; else what was found first.
   DiskHostFacts facts;
-  std::vector<Diagnostic> out = config::check_regexes(*loaded.config, facts, files);
+  std::vector<Diagnostic> out = config::check_regexes(*loaded.draft, facts, files);
   if (out.empty() && !why.empty()) {
     Diagnostic& one = out.emplace_back();
     one.severity = Severity::Error;
@@ -121,15 +119,16 @@ CheckReport check_configuration(const std::string& path, const CheckOptions& opt
   const auto add = [&findings](const std::vector<Diagnostic>& more) {
     findings.insert(findings.end(), more.begin(), more.end());
   };
-  if (loaded.ok()) add(refusals(loaded, files));
-  if (loaded.ok() && options.look_at_host) {
+  // One error hides no other, and no warning.
+  if (loaded.draft) add(refusals(loaded, files));
+  if (loaded.draft && options.look_at_host) {
     DiskHostFacts facts;
-    add(config::check_host(*loaded.config, facts, files));
+    add(config::check_host(*loaded.draft, facts, files));
   }
   CheckReport out;
   out.ok = !config::has_errors(findings) && loaded.ok();
   if (options.json) {
-    out.text = json_of(path, out.ok, loaded.config.get(), findings);
+    out.text = json_of(path, out.ok, loaded.draft.get(), findings);
     return out;
   }
   out.text = config::format(findings);

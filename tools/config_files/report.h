@@ -7,6 +7,9 @@
 
 namespace sluice::tools {
 
+/// The configuration of a daemon that is told none: that of the systemd unit and of the manual.
+inline constexpr const char* kDefaultConfig = "/etc/sluice/config";
+
 /// Reads a configuration from the disk, below it the vendor's defaults: PATH-defaults, as PowerMTA's
 /// config-defaults lies beside its config. Without such a file there are none. What a node would not run with is an
 /// error here: a start, a reload and every check refuse the same texts.

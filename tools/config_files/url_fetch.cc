@@ -3,7 +3,8 @@
 // wolfSSL's options have to come before its other headers.
 #include <wolfssl/options.h>
 // clang-format keeps this one behind.
-#include <netdb.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 
 #include "net/http/answer_parser.h"
 #include "net/http/url.h"
+#include "tools/config_files/name_lookup.h"
 
 namespace sluice::tools {
 namespace {
@@ -76,51 +78,34 @@ class Socket {
   int fd_;
 };
 
-/// What a name lookup works on. When the time is over it still belongs to the C library and is left to it.
-struct Lookup {
-  std::string host, port;
-  ::addrinfo hints{};
-  ::gaicb request{};
-};
-
-std::expected<std::shared_ptr<::addrinfo>, std::string> look_up(const net::http::Url& url,
-                                                                const Deadline& until) {
-  auto lookup = std::make_unique<Lookup>();
-  lookup->host = url.host;
-  lookup->port = std::to_string(url.port);
-  lookup->hints.ai_socktype = SOCK_STREAM;
-  lookup->hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
-  lookup->request.ar_name = lookup->host.c_str();
-  lookup->request.ar_service = lookup->port.c_str();
-  lookup->request.ar_request = &lookup->hints;
-  ::gaicb* list[] = {&lookup->request};
-  if (::getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr) != 0) return Failure("the name cannot be looked up");
-  int status = EAI_INPROGRESS;
-  while ((status = ::gai_error(list[0])) == EAI_INPROGRESS) {
-    const Duration left = until.left();
-    if (left == Duration{0}) {
-      static_cast<void>(lookup.release());
-      return Failure("\"" + url.host + "\" does not resolve in time");
-    }
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    const timespec wait{
-        .tv_sec = seconds.count(),
-        .tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(left - seconds).count()};
-    ::gai_suspend(list, 1, &wait);
+/// Where to connect; the size of the address that is in use.
+::socklen_t set_address(const IpAddress& address, std::uint16_t port, ::sockaddr_storage& out) {
+  if (address.is_v4()) {
+    auto& v4 = reinterpret_cast<::sockaddr_in&>(out);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    ::inet_pton(AF_INET, address.text().c_str(), &v4.sin_addr);
+    return sizeof v4;
   }
-  if (status != 0) return Failure("\"" + url.host + "\" does not resolve: " + ::gai_strerror(status));
-  return std::shared_ptr<::addrinfo>(lookup->request.ar_result, ::freeaddrinfo);
+  auto& v6 = reinterpret_cast<::sockaddr_in6&>(out);
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  ::inet_pton(AF_INET6, address.text().c_str(), &v6.sin6_addr);
+  return sizeof v6;
 }
 
 /// The first address that answers, in the system's order of preference.
 std::expected<Socket, std::string> connect_to(const net::http::Url& url, const Deadline& until) {
-  const auto found = look_up(url, until);
+  const auto found = addresses_of(url.host, until.left());
   if (!found) return Failure(found.error());
   std::string last = "no address";
-  for (const ::addrinfo* one = found->get(); one != nullptr; one = one->ai_next) {
-    Socket socket(
-        ::socket(one->ai_family, one->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, one->ai_protocol));
-    int error = socket.fd() < 0 || ::connect(socket.fd(), one->ai_addr, one->ai_addrlen) != 0 ? errno : 0;
+  for (const IpAddress& one : *found) {
+    ::sockaddr_storage address{};
+    const ::socklen_t length = set_address(one, url.port, address);
+    Socket socket(::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    int error = 0;
+    if (socket.fd() < 0 || ::connect(socket.fd(), reinterpret_cast<::sockaddr*>(&address), length) != 0)
+      error = errno;
     if (error == EINPROGRESS) {
       if (!until.wait(socket.fd(), POLLOUT)) return Failure("cannot connect: " + std::string(kTooLate));
       ::socklen_t size = sizeof error;

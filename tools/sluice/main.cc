@@ -1,4 +1,6 @@
 // sluice: the command line. Also answers to the name pmta.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -6,6 +8,8 @@
 #include <vector>
 
 #include "engine/control/command.h"
+#include "engine/control/command_help.h"
+#include "engine/control/command_table.h"
 #include "engine/runtime/uring/uring_reactor.h"
 #include "policy/config/config.h"
 #include "tools/config_files/report.h"
@@ -15,54 +19,74 @@ namespace {
 
 using namespace sluice;
 
-constexpr const char* kUsage =
-    "usage: sluice [--socket PATH | --config FILE] COMMAND ...\n"
-    "\n"
-    "Without a daemon:\n"
-    "  sluice check FILE [--json] [--lenient] [--fragment] [--offline]\n"
-    "                  everything wrong with a configuration; exits with 0 when it loads.\n"
-    "                  --lenient: unknown directives only warn; --fragment: FILE is one part of a "
-    "configuration;\n"
-    "                  --offline: do not look at this host's files, addresses and DNS, and fetch no included "
-    "URL\n"
-    "  sluice --config FILE settings DOMAIN[/VMTA]             effective settings of a queue\n"
-    "  sluice --config FILE explain DOMAIN[/VMTA] [DIRECTIVE]  and the file and line of each value\n"
-    "  sluice fmt FILE... [--write | --check]                  lay a configuration out evenly\n"
-    "  sluice digest TEXT --hmac-sha256|--siphash --key=KEY|--hexkey=HEX\n"
-    "                  what a privacy-policy of accounting makes of a local part\n"
-    "\n"
-    "All others go to the running daemon; `sluice help` lists them. Words may be cut short (show stat).\n"
-    "  --socket PATH   the daemon's control socket (default: $SLUICE_SOCKET, else /run/sluice/control)\n"
+constexpr int kGood = 0, kFailed = 1, kBadCommand = 2;
+
+constexpr const char* kUsage = "usage: sluice [--socket PATH | --config FILE] COMMAND ...\n\n";
+constexpr const char* kOwnOptions =
+    "\n  --socket PATH   the daemon's control socket (default: $SLUICE_SOCKET, else /run/sluice/control)\n"
     "  --config FILE   take the socket's place from this configuration\n";
 
-runtime::Task<void> send(runtime::Reactor& reactor, std::string socket, std::vector<std::string> command,
-                         int& status) {
-  const Result<control::Answer> answer = co_await control::ask(reactor, socket, std::move(command));
-  if (!answer) {
-    std::fprintf(
-        stderr,
-        "sluice: no daemon answers at %s: %s\nIs sluiced running? --socket PATH names another place.\n",
-        socket.c_str(), answer.error().text().c_str());
-    status = 1;
-  } else {
-    std::fputs(answer->text.c_str(), answer->ok ? stdout : stderr);
-    status = answer->ok ? 0 : 1;
+/// What stands on the command line besides the command.
+struct CommandLine {
+  std::vector<std::string> command;
+  std::string socket;
+  std::string config;
+};
+
+[[noreturn]] void end_with(int status, const std::string& text) {
+  std::fputs(text.c_str(), status == kGood ? stdout : stderr);
+  std::exit(status);
+}
+
+/// --socket and --config stand anywhere: behind a command is where many hands put them.
+CommandLine read_command_line(int argc, char** argv) {
+  CommandLine out;
+  bool options = true;
+  for (int i = 1; i < argc; ++i) {
+    const std::string one = argv[i];
+    options = options && one != "--";
+    const std::size_t equals = one.find('=');
+    const std::string name = one.substr(0, equals);
+    if (!options || (name != "--socket" && name != "--config")) {
+      out.command.push_back(one);
+      continue;
+    }
+    std::string& value = name == "--socket" ? out.socket : out.config;
+    if (!value.empty()) end_with(kBadCommand, "sluice: " + name + " is given twice\n");
+    if (equals != std::string::npos) {
+      value = one.substr(equals + 1);
+    } else if (i + 1 < argc) {
+      value = argv[++i];
+    }
+    if (value.empty()) end_with(kBadCommand, "sluice: " + name + " needs a value: " + name + " PATH\n");
   }
+  return out;
+}
+
+void print(const control::Answer& answer) { std::fputs(answer.text.c_str(), answer.ok ? stdout : stderr); }
+
+runtime::Task<void> send(runtime::Reactor& reactor, const std::string& socket,
+                         std::vector<std::string> command, Result<control::Answer>& answer) {
+  answer = co_await control::ask(reactor, socket, std::move(command));
   reactor.stop();
 }
 
-int ask_daemon(const std::string& socket, std::vector<std::string> command) {
+/// Nothing: no daemon has answered, and the reason was printed, or noted in `silence` when it is wanted.
+std::optional<control::Answer> ask_daemon(const std::string& socket, std::vector<std::string> command,
+                                          std::string& silence) {
   auto made = runtime::UringReactor::create(ShardId{0}, runtime::UringOptions::small());
   if (!made) {
-    std::fprintf(stderr, "sluice: %s\n%s\n", made.error().text().c_str(),
-                 runtime::UringReactor::explain(made.error()).c_str());
-    return 1;
+    silence = "sluice: " + made.error().text() + '\n' + runtime::UringReactor::explain(made.error()) + '\n';
+    return std::nullopt;
   }
-  int status = 1;
+  Result<control::Answer> answer;
   runtime::TaskGroup tasks;
-  tasks.spawn(send(**made, socket, std::move(command), status));
+  tasks.spawn(send(**made, socket, std::move(command), answer));
   (*made)->run();
-  return status;
+  if (answer) return std::move(*answer);
+  silence = "sluice: no daemon answers at " + socket + ": " + answer.error().text() +
+            "\nIs sluiced running? --socket PATH names another place.\n";
+  return std::nullopt;
 }
 
 std::string socket_of_config(const std::string& path) {
@@ -72,41 +96,84 @@ std::string socket_of_config(const std::string& path) {
     config::LoadResult local = tools::load_configuration(path, {.lenient = true, .skip_urls = true});
     if (local.ok()) loaded = std::move(local);
   }
-  if (!loaded.ok()) {
-    std::fputs(tools::load_failure_text(path, loaded).c_str(), stderr);
-    std::exit(1);
-  }
+  if (!loaded.ok()) end_with(kFailed, tools::load_failure_text(path, loaded));
   const config::GlobalSettings& global = loaded.config->globals;
   return global.control_socket.empty() ? global.run_dir + "/control" : global.control_socket;
+}
+
+std::string socket_of(const CommandLine& line) {
+  if (!line.socket.empty()) return line.socket;
+  if (!line.config.empty()) return socket_of_config(line.config);
+  const char* const environment = std::getenv("SLUICE_SOCKET");
+  return environment != nullptr && *environment != '\0' ? environment : "/run/sluice/control";
+}
+
+/// At a terminal only: programs that delete wait for nobody.
+bool wants_question(const control::Command& command) {
+  return command.row->deletes != control::CommandRow::Deletes::Nothing && !command.has("yes") &&
+         !command.has("dry-run") && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+}
+
+bool says_yes() {
+  std::fputs("Delete them? [y/N] ", stderr);
+  char answer[16] = {};
+  if (std::fgets(answer, sizeof answer, stdin) == nullptr) return false;
+  const std::string_view text(answer);
+  return text == "y\n" || text == "Y\n" || text == "yes\n" || text == "YES\n" || text == "Yes\n";
+}
+
+int run_on_daemon(const CommandLine& line, const control::Command& command) {
+  const std::string socket = socket_of(line);
+  std::string silence;
+  if (wants_question(command)) {
+    std::vector<std::string> first{"--dry-run"};
+    for (const std::string& word : line.command) {
+      if (word != "--xml" && word != "--json" && word != "--dom") first.push_back(word);
+    }
+    const auto would = ask_daemon(socket, std::move(first), silence);
+    if (!would) end_with(kFailed, silence);
+    std::fputs(would->text.c_str(), stderr);
+    if (!would->ok) return kFailed;
+    if (would->text.starts_with("0 ")) return kGood;
+    if (!says_yes()) end_with(kFailed, "Nothing was deleted.\n");
+  }
+  const auto answer = ask_daemon(socket, line.command, silence);
+  if (answer) {
+    print(*answer);
+    return answer->ok ? kGood : kFailed;
+  }
+  if (command.row->where == control::CommandRow::Where::Either) {
+    if (const auto status = tools::run_without_daemon(command)) {
+      std::fputs(silence.c_str(), stderr);
+      return *status;
+    }
+  }
+  end_with(kFailed, silence);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<std::string> arguments(argv + 1, argv + argc);
-  const char* environment = std::getenv("SLUICE_SOCKET");
-  std::string socket = environment != nullptr ? environment : "/run/sluice/control";
-  std::string config;
-  // Wherever they stand: behind a command is where many hands put them.
-  for (auto at = arguments.begin(); at != arguments.end();) {
-    if (*at != "--socket" && *at != "--config") {
-      ++at;
-      continue;
-    }
-    if (at + 1 == arguments.end()) {
-      std::fputs(kUsage, stderr);
-      return 2;
-    }
-    (*at == "--socket" ? socket : config) = at[1];
-    at = arguments.erase(at, at + 2);
+  const CommandLine line = read_command_line(argc, argv);
+  const std::string help = kUsage + control::help_text() + kOwnOptions;
+  if (line.command.empty()) end_with(kBadCommand, help);
+  if (line.command.size() == 1) {
+    const std::string& one = line.command.front();
+    if (one == "--help" || one == "-h" || one == "help") end_with(kGood, help);
   }
-  if (arguments.empty() || arguments[0] == "--help") {
-    std::fputs(kUsage, arguments.empty() ? stderr : stdout);
-    return arguments.empty() ? 2 : 0;
+  std::vector<std::string> words = line.command;
+  if (words.size() == 1 && (words[0] == "--version" || words[0] == "-V")) words = {"version"};
+  const auto typed = control::Command::of(words);
+  if (!typed) end_with(kBadCommand, "sluice: no command given; `sluice help` lists all\n");
+  const auto command = control::understand(*typed);
+  if (!command) {
+    print(control::in_format(*typed, control::Answer::error(command.error())));
+    return kBadCommand;
   }
-  if (const auto status = tools::run_offline(arguments, config)) return *status;
-  // `sluice settings X` is `show settings X` of the daemon.
-  if (arguments[0] == "settings") arguments.insert(arguments.begin(), "show");
-  if (!config.empty()) socket = socket_of_config(config);
-  return ask_daemon(socket, std::move(arguments));
+  if (const auto answer = control::answer_alone(*command)) {
+    print(control::in_format(*command, *answer));
+    return answer->ok ? kGood : kFailed;
+  }
+  if (const auto status = tools::run_offline(*command, line.config)) return *status;
+  return run_on_daemon(line, *command);
 }

@@ -3,12 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string_view>
 
+#include "engine/control/command_table.h"
 #include "policy/accounting/privacy.h"
+#include "policy/base/version.h"
 #include "policy/config/directive.h"
 #include "policy/config/listing.h"
 #include "policy/config/reformat.h"
@@ -25,43 +26,16 @@ int bad_command(const std::string& text) {
   return kBadCommand;
 }
 
-/// Options and words of a command. An option this command does not know is a mistake, not a file name.
-struct Words {
-  std::vector<std::string> words;
-  std::vector<std::string> options;
-  [[nodiscard]] bool has(std::string_view option) const {
-    return std::find(options.begin(), options.end(), option) != options.end();
-  }
-  [[nodiscard]] std::string unknown(std::initializer_list<std::string_view> known) const {
-    for (const std::string& option : options) {
-      if (std::find(known.begin(), known.end(), option) == known.end()) return option;
-    }
-    return {};
-  }
-};
-
-Words split(const std::vector<std::string>& arguments) {
-  Words out;
-  for (std::size_t i = 1; i < arguments.size(); ++i)
-    (arguments[i].starts_with("--") ? out.options : out.words).push_back(arguments[i]);
-  return out;
-}
-
-int check(const Words& words, const std::string& config) {
-  static constexpr const char* kUsage =
-      "usage: sluice check FILE [--json] [--lenient] [--fragment] [--offline]\n";
-  const std::string unknown = words.unknown({"--json", "--lenient", "--fragment", "--offline"});
-  if (!unknown.empty()) return bad_command("sluice check: unknown option " + unknown + '\n' + kUsage);
-  if (words.words.size() > 1) return bad_command(std::string("sluice check: one file at a time\n") + kUsage);
-  const std::string path = words.words.empty() ? config : words.words.front();
-  if (path.empty()) return bad_command(std::string("sluice check: which file?\n") + kUsage);
+/// `file` is empty when there is none.
+int check(const control::Command& command, const std::string& file) {
+  if (file.empty()) return bad_command("check: which file?\nusage: check FILE\n");
   CheckOptions options;
-  options.load.lenient = words.has("--lenient");
-  options.load.fragment = words.has("--fragment");
-  options.json = words.has("--json");
-  options.look_at_host = !words.has("--offline");
-  options.load.skip_urls = words.has("--offline");
-  const CheckReport report = check_configuration(path, options);
+  options.load.lenient = command.has("lenient");
+  options.load.fragment = command.has("fragment");
+  options.json = command.has("json");
+  options.look_at_host = !command.has("offline");
+  options.load.skip_urls = command.has("offline");
+  const CheckReport report = check_configuration(file, options);
   std::fputs(report.text.c_str(), report.ok || options.json ? stdout : stderr);
   return report.ok ? kGood : kBadConfiguration;
 }
@@ -82,15 +56,15 @@ int print(const std::expected<std::string, std::string>& text) {
 }
 
 int settings(const config::Config& config, const std::vector<std::string>& words) {
-  const auto queue = config::find_queue(config, words[0]);
+  const auto queue = config::find_queue(config, words[2]);
   if (!queue) return print(std::unexpected(queue.error()));
   return print(config::settings_text(config, *queue));
 }
 
 int explain(const config::Config& config, const std::vector<std::string>& words) {
-  const auto queue = config::find_queue(config, words[0]);
+  const auto queue = config::find_queue(config, words[1]);
   if (!queue) return print(std::unexpected(queue.error()));
-  return print(config::explain_text(config, *queue, words.size() > 1 ? std::string_view(words[1]) : ""));
+  return print(config::explain_text(config, *queue, words.size() > 2 ? std::string_view(words[2]) : ""));
 }
 
 /// Through a new file that takes the old one's place, so that a full disk leaves the old one whole.
@@ -111,14 +85,11 @@ bool replace_file(const std::string& path, const std::string& text) {
   return good;
 }
 
-int format(const Words& words) {
-  static constexpr const char* kUsage = "usage: sluice fmt FILE... [--write | --check]\n";
-  const std::string unknown = words.unknown({"--write", "--check"});
-  if (!unknown.empty()) return bad_command("sluice fmt: unknown option " + unknown + '\n' + kUsage);
-  if (words.words.empty()) return bad_command(kUsage);
+int format(const control::Command& command) {
   int status = kGood;
   DiskFileSource files;
-  for (const std::string& path : words.words) {
+  for (std::size_t i = 1; i < command.words.size(); ++i) {
+    const std::string& path = command.words[i];
     const auto text = files.read(path);
     if (!text) {
       std::fprintf(stderr, "sluice fmt: cannot read %s: %s\n", path.c_str(), text.error().text().c_str());
@@ -129,11 +100,11 @@ int format(const Words& words) {
     if (!laid_out) {
       std::fprintf(stderr, "sluice fmt: %s: %s\n", path.c_str(), laid_out.error().c_str());
       status = kBadConfiguration;
-    } else if (words.has("--check")) {
+    } else if (command.has("check")) {
       if (*laid_out == *text) continue;
       std::printf("%s\n", path.c_str());
       status = kBadConfiguration;
-    } else if (!words.has("--write")) {
+    } else if (!command.has("write")) {
       std::fputs(laid_out->c_str(), stdout);
     } else if (*laid_out != *text && !replace_file(path, *laid_out)) {
       std::fprintf(stderr, "sluice fmt: cannot write %s\n", path.c_str());
@@ -144,13 +115,11 @@ int format(const Words& words) {
 }
 
 /// The table of directives: for people who look one up, and for the tests that hold it against the sources.
-int directives(const Words& words) {
-  if (words.has("--markdown")) {
+int directives(const control::Command& command) {
+  if (command.has("markdown")) {
     std::fputs(config::directive_manual().c_str(), stdout);
-  } else if (words.has("--members")) {
+  } else if (command.has("members")) {
     std::fputs(config::directive_members_json().c_str(), stdout);
-  } else if (!words.words.empty() || !words.options.empty()) {
-    return bad_command("usage: sluice directives [--markdown | --members]\n");
   } else {
     const config::StateCounts counts = config::count_states();
     std::printf("%zu directives work, %zu are to come, %zu are out; docs/directives.md lists them\n",
@@ -159,32 +128,24 @@ int directives(const Words& words) {
   return kGood;
 }
 
-}  // namespace
-
-namespace {
-
 /// To find the rows of an address that `privacy-policy` hides.
-int digest(const Words& words) {
-  static constexpr const char* kUsage =
-      "usage: sluice digest TEXT --hmac-sha256|--siphash --key=KEY|--hexkey=HEX\n";
-  std::optional<std::string> key;
-  bool is_hex = false;
-  for (const std::string& option : words.options) {
-    if (option == "--hmac-sha256" || option == "--siphash") continue;
-    is_hex = option.starts_with("--hexkey=");
-    if (key || (!is_hex && !option.starts_with("--key="))) return bad_command(kUsage);
-    key = option.substr(option.find('=') + 1);
+int digest(const control::Command& command) {
+  const bool siphash = command.has("siphash");
+  const bool is_hex = command.has("hexkey");
+  if (siphash == command.has("hmac-sha256") || is_hex == command.has("key")) {
+    return bad_command(
+        "digest: one of --hmac-sha256 and --siphash, and one of --key=KEY and --hexkey=HEX\n"
+        "usage: digest TEXT --hmac-sha256|--siphash --key=KEY|--hexkey=HEX\n");
   }
-  const bool siphash = words.has("--siphash");
-  if (words.words.size() != 1 || !key || siphash == words.has("--hmac-sha256")) return bad_command(kUsage);
+  const auto key = command.option(is_hex ? "hexkey" : "key");
   config::PrivacyPolicy policy;
   policy.argument = *key;
   policy.kind = siphash ? (is_hex ? config::PrivacyKind::SiphashHexkey : config::PrivacyKind::Siphash)
                         : (is_hex ? config::PrivacyKind::HmacSha256Hexkey : config::PrivacyKind::HmacSha256);
   const auto privacy = accounting::Privacy::make(policy);
-  if (!privacy) return bad_command("sluice digest: " + privacy.error() + '\n');
+  if (!privacy) return bad_command("digest: " + privacy.error() + '\n');
   std::string made;
-  privacy->address(made, words.words.front() + "@");
+  privacy->address(made, command.words[1] + "@");
   std::string hex = made.substr(0, made.size() - 1);
   for (char& c : hex) {
     if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
@@ -195,30 +156,29 @@ int digest(const Words& words) {
 
 }  // namespace
 
-std::optional<int> run_offline(const std::vector<std::string>& arguments, const std::string& config) {
-  const Words words = split(arguments);
-  const std::string& name = arguments.front();
-  // `check spf IP HELO` is the daemon's, which has the resolver; a file of that name is ./spf.
-  if (name == "check" && !words.words.empty() && words.words.front() == "spf") return std::nullopt;
-  if (name == "check") return check(words, config);
-  // pmta's spelling: `pmta test config`.
-  if (name == "test" && words.words.size() >= 1 && words.words.front() == "config") {
-    Words rest = words;
-    rest.words.erase(rest.words.begin());
-    return check(rest, config.empty() ? "/etc/pmta/config" : config);
+std::optional<int> run_offline(const control::Command& command, const std::string& config) {
+  const control::CommandId id = command.row->id;
+  if (id == control::CommandId::Check)
+    return check(command, command.words.size() > 1 ? command.words[1] : config);
+  if (id == control::CommandId::Fmt) return format(command);
+  if (id == control::CommandId::Directives) return directives(command);
+  if (id == control::CommandId::Digest) return digest(command);
+  if (id == control::CommandId::TestConfig) {
+    const std::string file = command.words.size() > 2 ? command.words[2] : config;
+    if (!file.empty()) return check(command, file);
   }
-  if (name == "fmt") return format(words);
-  if (name == "directives") return directives(words);
-  if (name == "digest") return digest(words);
   if (config.empty()) return std::nullopt;
-  std::vector<std::string> rest = words.words;
-  const bool show = name == "show" && !rest.empty() && rest.front() == "settings";
-  if (show) rest.erase(rest.begin());
-  if (show || name == "settings" || name == "explain") {
-    if (rest.empty())
-      return bad_command("sluice " + name + ": which queue? For example: gmail.com/marketing\n");
-    return with_config(config, name == "explain" ? &explain : &settings, rest);
+  if (id == control::CommandId::ShowSettings) return with_config(config, &settings, command.words);
+  if (id == control::CommandId::Explain) return with_config(config, &explain, command.words);
+  return std::nullopt;
+}
+
+std::optional<int> run_without_daemon(const control::Command& command) {
+  if (command.row->id == control::CommandId::ShowVersion) {
+    std::printf("%s\n", std::string(own_product()).c_str());
+    return kGood;
   }
+  if (command.row->id == control::CommandId::TestConfig) return check(command, kDefaultConfig);
   return std::nullopt;
 }
 

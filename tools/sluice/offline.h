@@ -1,16 +1,18 @@
 #pragma once
-// The commands that read a configuration file themselves and need no daemon.
+// The commands that need no daemon, or can do without.
 
 #include <optional>
 #include <string>
-#include <vector>
+
+#include "engine/control/command.h"
 
 namespace sluice::tools {
 
-/// Runs `arguments` when its first word is one of these commands; `config` is the file of --config, or empty.
-/// Nothing when the command is the daemon's. The number is the exit status: 0 good, 1 bad configuration, 2
-/// bad command.
-[[nodiscard]] std::optional<int> run_offline(const std::vector<std::string>& arguments,
-                                             const std::string& config);
+/// Runs a command that was understood when it needs no daemon, or when `config`, the file of --config, or the command
+/// itself names a file to look at. Nothing when the command is the daemon's. The number is the exit status: 0 good,
+/// 1 bad configuration, 2 bad command.
+[[nodiscard]] std::optional<int> run_offline(const control::Command& command, const std::string& config);
+/// Runs what can be said all the same when no daemon has answered; nothing for other commands.
+[[nodiscard]] std::optional<int> run_without_daemon(const control::Command& command);
 
 }  // namespace sluice::tools

@@ -14,7 +14,10 @@
 #include "engine/runtime/uring/process.h"
 #include "engine/runtime/uring/uring_reactor.h"
 #include "engine/shard/node.h"
+#include "policy/base/version.h"
+#include "policy/config/facts.h"
 #include "tools/config_files/report.h"
+#include "tools/sluiced/host_system.h"
 #include "tools/sluiced/memory_limit.h"
 #include "tools/sluiced/rights.h"
 
@@ -22,19 +25,18 @@ namespace {
 
 using namespace sluice;
 
-constexpr const char* kVersion = SLUICE_VERSION;
 constexpr const char* kUsage =
     "usage: sluiced [--config FILE] [--shards N] [--lenient]\n"
     "       sluiced --check FILE [--lenient]\n"
     "\n"
-    "  --config FILE   configuration to run with (default /etc/pmta/config); stays in the foreground\n"
+    "  --config FILE   configuration to run with (default /etc/sluice/config); stays in the foreground\n"
     "  --check FILE    read FILE, report everything wrong with it, exit with 0 when it would load\n"
     "  --shards N      data shards; default: the configuration's `shards`, else one for each core\n"
     "  --lenient       unknown directives are warnings\n"
     "  --version, --help\n";
 
 struct Arguments {
-  std::string config = "/etc/pmta/config";
+  std::string config = tools::kDefaultConfig;
   std::string check;
   bool lenient = false;
   std::optional<std::uint32_t> shards;
@@ -67,7 +69,7 @@ Arguments parse_arguments(int argc, char** argv) {
         usage_error("--shards takes 1 to 1024");
       out.shards = static_cast<std::uint32_t>(number);
     } else if (one == "--version") {
-      std::printf("Sluice %s\n", kVersion);
+      std::printf("%s\n", std::string(own_product()).c_str());
       std::exit(0);
     } else if (one == "--help") {
       std::fputs(kUsage, stdout);
@@ -225,7 +227,8 @@ int run(const Arguments& arguments) {
   std::fputs(config::format(loaded.diagnostics).c_str(), stderr);
   runtime::prepare_process();
   if (!loaded.config->globals.run_as_root) {
-    if (const auto dropped = tools::drop_rights(tools::kUsers, tools::own_paths(*loaded.config)); !dropped) {
+    if (const auto dropped = tools::drop_rights(config::kRunAsUsers, tools::own_paths(*loaded.config));
+        !dropped) {
       std::fprintf(stderr, "Startup error: %s\n", dropped.error().c_str());
       return 1;
     }
@@ -254,10 +257,10 @@ int run(const Arguments& arguments) {
   control.join_world(boxes);
   runtime::Signals signals(control, {SIGTERM, SIGINT, SIGHUP});
   shard::Node node(control, boxes,
-                   {.version = kVersion,
-                    .shards = shards,
+                   {.shards = shards,
                     .load = [&arguments] { return load(arguments.config, arguments.lenient); },
                     .storage = {},
+                    .host = tools::host_system(),
                     .open_dns = open_dns,
                     .zone = zone_choice(),
                     .findings = loaded.diagnostics});

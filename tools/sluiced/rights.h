@@ -25,7 +25,4 @@ struct OwnPaths {
 [[nodiscard]] std::expected<void, std::string> drop_rights(const std::vector<std::string>& users,
                                                            const OwnPaths& paths);
 
-/// The user PowerMTA runs as when it may not be root, then that of our own packages.
-inline const std::vector<std::string> kUsers{"pmta", "sluice"};
-
 }  // namespace sluice::tools

@@ -134,7 +134,10 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
       dispatcher_.pass(queue_, *snapshot_, url_->host, to, tries_, passage_, limited_until_);
   // With a proxy lost, trouble_ says what became of it.
   if (pass == Dispatcher::Pass::NoSource && tries_.lost_some()) co_return Step::QueueFailed;
-  trouble_ = {.failure = {{4, 4, 1}, "no source address for " + url_->host + " (" + to.address.text() + ')'},
+  trouble_ = {.failure = {{4, 4, 1},
+                          "no source address for " + url_->host + " (" + to.address.text() + ')',
+                          false,
+                          kBadConfiguration},
               .kind = QueueFailureKind::Delivery,
               .hop = nullptr};
   if (pass != Dispatcher::Pass::Granted) co_return Step::QueueFailed;
@@ -237,7 +240,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::deliver(queue::Batch& items, const 
     } else {
       const std::string said = one_line(std::string_view(answer.body).substr(0, kAnswerShown), kAnswerShown);
       if (!said.empty()) diag += ": " + said;
-      deferred(item, message, {{4, 0, 0}, std::move(diag)}, &hop_);
+      deferred(item, message, {{4, 0, 0}, std::move(diag), true}, &hop_);
       ++errors_;
     }
   } else {

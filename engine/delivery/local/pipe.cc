@@ -67,20 +67,21 @@ void PipeWorker::judge(queue::Item*& item, const spool::MessageView& message,
                                                 : "killed by signal ";
     std::string diag = std::string("x-unix;command ") + why;
     if (!outcome.stopped && !outcome.timed_out) diag += std::to_string(outcome.end.signal);
-    deferred(item, message, {{4, 3, 0}, diag + said});
+    deferred(item, message, {{4, 3, 0}, diag + said, !said.empty()});
     return;
   }
   const local::ExitVerdict verdict = local::verdict_of_exit(outcome.end.exit_code);
   std::string diag = "x-unix;exit status " + std::to_string(outcome.end.exit_code);
   if (!verdict.name.empty()) diag += " (" + std::string(verdict.name) + ')';
   diag += said;
+  Failure failure{verdict.status, std::move(diag), !said.empty()};
   switch (verdict.kind) {
     case local::ExitVerdict::Kind::Delivered:
       dispatcher_.settler().count_message();
-      delivered(item, message, std::move(diag));
+      delivered(item, message, std::move(failure.diag));
       return;
-    case local::ExitVerdict::Kind::Retry: deferred(item, message, {verdict.status, std::move(diag)}); return;
-    case local::ExitVerdict::Kind::Bounce: bounced(item, message, {verdict.status, std::move(diag)}); return;
+    case local::ExitVerdict::Kind::Retry: deferred(item, message, failure); return;
+    case local::ExitVerdict::Kind::Bounce: bounced(item, message, failure); return;
   }
 }
 

@@ -1,4 +1,7 @@
 // `<acct-file>`, `<spool>`, `<smtp-listener>`, `<smtp-user>`, `<source-group>`.
+#include <algorithm>
+#include <utility>
+
 #include "policy/config/rows/row.h"
 #include "policy/config/rows/rows.h"
 
@@ -12,11 +15,17 @@ void apply_move_interval(Value& value, AcctFile& file) {
   file.move_interval_given = true;
 }
 
-/// The guide forbids a second line: two lists in one block are a typing error, not an addition.
+/// The guide forbids a second line, but installers write one: both lists hold.
 void apply_records(Value& value, AcctFile& file) {
-  if (file.records_given) return value.fail(value.text(), "records given twice", "one line with all types");
-  file.records_given = true;
+  std::vector<RecordType> joined;
+  if (std::exchange(file.records_given, true)) joined = file.records;
   apply_one<Path<&AcctFile::records>>(value, &file);
+  if (value.failed() || joined.empty()) return;
+  value.warn(value.text(), "a second records line: it adds to the first", "one line with all types");
+  for (const RecordType type : file.records) {
+    if (std::ranges::find(joined, type) == joined.end()) joined.push_back(type);
+  }
+  file.records = std::move(joined);
 }
 
 void append_webhook(std::vector<Directive>& out) {

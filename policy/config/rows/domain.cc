@@ -15,6 +15,7 @@ template <RateLimit D::* Member>
 void apply_per_hour(Value& value, D& domain) {
   const auto count = Codec<CountLimit>::parse(value.text(), value);
   if (!count) return;
+  if (!*count || **count == 0) value.warn(value.text(), "0 is no limit", "`pause queue` stops mail");
   domain.*Member = *count && **count > 0 ? RateLimit{Rate{**count, 1h}} : RateLimit{};
 }
 
@@ -235,6 +236,11 @@ void append_routing(std::vector<Directive>& out) {
                                            "send through this virtual MTA or pool instead",
                                            {.grammar = "VMTA|POOL"}));
   add(out, one<&D::reroute_to_virtual_mta>("route-to-pool", "send through this pool instead",
+                                           {.since = Since::Spelling,
+                                            .flags = kHidden,
+                                            .grammar = "POOL",
+                                            .replacement = "reroute-to-virtual-mta"}));
+  add(out, one<&D::reroute_to_virtual_mta>("virtual-mta-pool", "send through this pool instead",
                                            {.since = Since::Spelling,
                                             .flags = kHidden,
                                             .grammar = "POOL",

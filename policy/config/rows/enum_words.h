@@ -42,6 +42,8 @@ SLUICE_ENUM_WORDS(AuthenticationMethod, "password|system|certificate",
                   {"certificate", AuthenticationMethod::Certificate});
 SLUICE_ENUM_WORDS(SortOrder, "rcpt|name|size", {"rcpt", SortOrder::Recipients}, {"name", SortOrder::Name},
                   {"size", SortOrder::Size});
+SLUICE_ENUM_WORDS(StatusProduct, "powermta|sluice", {"powermta", StatusProduct::PowerMta},
+                  {"sluice", StatusProduct::Sluice});
 
 #undef SLUICE_ENUM_WORDS
 

@@ -148,6 +148,10 @@ void append_global(std::vector<Directive>& out) {
       read_by<&apply_host_name>(more<&G::host_name>("host-name", "name of this host; the first one greets",
                                                     {.grammar = "DOMAIN", .default_text = "the system's"})));
   add(out, one<&G::host_id>("host-id", "part of generated Message-IDs; differs on each server"));
+  add(out, one<&G::status_product>(
+               "status-product",
+               "product that show status, show version and status trees name; the other is beside it",
+               {.since = Since::Extension}));
   add(out, one<&G::domain_suffix>("domain-suffix", "completes addresses without a domain",
                                   {.grammar = "DOMAIN", .default_text = "from host-name"}));
   add(out, read_by<&apply_name_server>(more<&G::name_server>(

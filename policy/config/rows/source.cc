@@ -27,7 +27,8 @@ void append_source(std::vector<Directive>& out) {
                "smtp-data-timeout",
                "time for the next piece of a message; behind it a message needs 1,000 bytes a second",
                {.min = 1}));
-  add(out, one<&S::max_message_size>("max-message-size", "largest message taken; 0 is no limit"));
+  add(out,
+      one<&S::max_message_size>("max-message-size", "largest message taken; 0 and more than 60M mean 60M"));
   add(out, one<&S::max_message_hops>("max-message-hops", "Received headers a message may have"));
   add(out, one<&S::max_rcpt_per_message>("max-rcpt-per-message", "recipients per message",
                                          {.zero_is_unlimited = true, .default_text = "0"}));

@@ -19,7 +19,10 @@ struct Waiting {
   ScopeMask scopes;
   std::string_view name;
   bool read_to_refuse = false;
+  std::string_view meanwhile = {};
 };
+
+constexpr std::string_view kHeld = "mail it applies to is held";
 
 // clang-format off
 constexpr auto kWaiting = std::to_array<Waiting>({
@@ -33,7 +36,7 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::Tls, in(Scope::Global), "smtp-server-tls-v1.3-ciphersuites"},
     {C::Tls, in(Scope::Global), "smtp-server-tls-tlsv1.3-ciphersuites"},
     {C::Tls, in(Scope::Global), "smtp-server-tls-dh-key-length"},
-    {C::Tls, in(Scope::SmtpListener), "immediate-tls"},
+    {C::Tls, in(Scope::SmtpListener), "immediate-tls", true, "its listener stays closed"},
     {C::Tls, in(Scope::SmtpListener), "tls-certificate"},
     {C::Tls, in(Scope::SmtpListener), "tls-ca-file"},
     {C::Tls, in(Scope::SmtpListener), "tls-allow-tlsv1"},
@@ -46,7 +49,7 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::Tls, in(Scope::Source), "allow-starttls"},
     {C::Tls, in(Scope::Source), "require-starttls-before-auth"},
     {C::Tls, in(Scope::Domain), "use-starttls"},
-    {C::Tls, in(Scope::Domain), "require-starttls"},
+    {C::Tls, in(Scope::Domain), "require-starttls", true, kHeld},
     {C::Tls, in(Scope::Domain), "use-dane"},
     {C::Tls, in(Scope::Domain), "use-mta-sts"},
     {C::Tls, in(Scope::Domain), "reuse-ssl-session"},
@@ -98,7 +101,7 @@ constexpr auto kWaiting = std::to_array<Waiting>({
     {C::Auth, in(Scope::SmtpUser), "authentication-method"},
     {C::Auth, in(Scope::SmtpUser), "tls-certificate"},
     {C::Auth, in(Scope::SmtpUser), "source"},
-    {C::Auth, in(Scope::Domain), "auth-username"},
+    {C::Auth, in(Scope::Domain), "auth-username", true, kHeld},
     {C::Auth, in(Scope::Domain), "auth-password"},
     {C::Auth, in(Scope::Domain), "use-unencrypted-plain-auth"},
     {C::MailMerge, in(Scope::Global), "mailmerge-expands-undefined-variables"},
@@ -235,7 +238,8 @@ Directive& row_of(std::vector<Directive>& rows, std::string_view name, ScopeMask
 
 void set_states(std::vector<Directive>& rows) {
   for (const Waiting& line : kWaiting) {
-    row_of(rows, line.name, line.scopes).waits.push_back({line.capability, line.scopes, line.read_to_refuse});
+    row_of(rows, line.name, line.scopes)
+        .waits.push_back({line.capability, line.scopes, line.read_to_refuse, line.meanwhile});
   }
   for (const Gone& line : kGone) row_of(rows, line.name, line.scopes).reason_out = line.reason;
   for (Directive& row : rows) {

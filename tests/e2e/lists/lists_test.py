@@ -5,8 +5,10 @@ How:  one message a hundred recipients, each at a domain of its own, to a daemon
 command that lists, through the program and straight at the socket."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
+import pty
 import smtplib
 import socket
 import subprocess
@@ -15,7 +17,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from daemon import Daemon, free_port, main, until
+from daemon import Daemon, free_port, main, program, until
 
 MESSAGES, RECIPIENTS = 60, 100
 QUEUES = MESSAGES * RECIPIENTS  # more than one page
@@ -62,10 +64,10 @@ smtp-listener 127.0.0.1:{daemon.smtp_port}
 
     @classmethod
     def rows(cls, *words):
-        """First words of all lines but the head and the sum."""
+        """First words of the rows, cut out as PowerMTA's scripts do: tail -n +3 | head -n -2."""
         status, text = cls.daemon.sluice(*words)
         assert status == 0, text
-        return [line.split()[0] for line in text.splitlines()[1:-1]]
+        return [line.split()[0] for line in text.splitlines()[2:-2]]
 
     def test_queues_and_domains(self):
         names = [f"d{i:05}.test" for i in range(QUEUES)]
@@ -132,6 +134,63 @@ smtp-listener 127.0.0.1:{daemon.smtp_port}
         """Connections at the control socket."""
         with open("/proc/net/unix", encoding="ascii") as file:
             return sum(line.rstrip().endswith(f"{self.daemon.folder}/control") for line in file)
+
+    def at_a_terminal(self, answer, *words):
+        """What the program says when somebody sits there and types `answer`; its exit status, too."""
+        here, there = pty.openpty()
+        child = subprocess.Popen([program("sluice"), "--socket", f"{self.daemon.folder}/control", *words], stdin=there,
+                                 stdout=there, stderr=there, close_fds=True)
+        os.close(there)
+        os.write(here, answer)
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: the child has ended
+            while part := os.read(here, 65536):
+                said += part
+        os.close(here)
+        return child.wait(60), said.decode().replace("\r\n", "\n")
+
+    def test_delete_asks_at_a_terminal(self):
+        def mail():
+            with smtplib.SMTP("127.0.0.1", self.daemon.smtp_port) as client:
+                client.sendmail("s@lists.test", ["a@d00000.test", "b@d00001.test"],
+                                "x-job: gone\r\nSubject: x\r\n\r\nx\r\n")
+
+        def left():
+            return self.daemon.sluice("delete", "--jobId=gone", "--dry-run")[1]
+
+        mail()
+        will = "2 recipient(s) of job gone in 2 queue(s) would be deleted: d0000"
+        until(lambda: left().startswith(will), "recipients")
+        status, said = self.at_a_terminal(b"n\n", "delete", "--jobId=gone")
+        self.assertEqual(status, 1, said)
+        self.assertIn(will, said)
+        self.assertIn("Delete them? [y/N] ", said)
+        self.assertIn("Nothing was deleted.\n", said)
+        self.assertEqual(self.at_a_terminal(b"\x04", "delete", "--jobId=gone")[0], 1, "the end of input is no yes")
+        self.assertEqual(self.at_a_terminal(b"y\n", "delete", "--jobId=gone", "--recipient=a@d00000.test")[0], 2)
+        self.assertTrue(left().startswith("2 "), left())
+        status, said = self.at_a_terminal(b"y\n", "delete", "--jobId=gone", "--rcpt", "a@d00000.test")
+        self.assertEqual(status, 0, said)
+        self.assertTrue(said.endswith("1 recipient(s) deleted.\n"), said)
+        # Nobody is asked with --yes, where there is nothing to delete, or without a terminal.
+        status, said = self.at_a_terminal(b"", "delete", "--jobId=gone", "--yes")
+        self.assertEqual((status, said), (0, "1 recipient(s) deleted.\n"))
+        status, said = self.at_a_terminal(b"", "delete", "--jobId=gone")
+        self.assertEqual((status, said), (0, "0 recipient(s) of job gone in 0 queue(s) would be deleted\n"))
+        mail()
+        until(lambda: left().startswith("2 "), "recipients")
+        self.assertEqual(self.daemon.sluice("delete", "--jobId=gone"), (0, "2 recipient(s) deleted.\n"))
+
+    def test_the_daemon_tests_its_own_file(self):
+        path = f"{self.daemon.folder}/sluice.conf"
+        with open(path, encoding="utf-8") as file:
+            good = file.read()
+        self.addCleanup(self.daemon.write, "sluice.conf", good)
+        self.assertEqual(self.daemon.sluice("test", "config")[0], 0)
+        self.daemon.write("sluice.conf", good + "max-smtp-uot 5\n")
+        status, said = self.daemon.sluice("test", "config")
+        self.assertEqual(status, 1)
+        self.assertIn(f"of {path}: unknown directive", said)
 
 
 if __name__ == "__main__":

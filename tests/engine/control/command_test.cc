@@ -9,18 +9,6 @@
 namespace sluice::control {
 namespace {
 
-TEST(Command, WordsMayBeCutShort) {
-  const auto is = [](std::vector<std::string> words, std::initializer_list<std::string_view> names) {
-    return Command::of(words)->starts_with(names);
-  };
-  EXPECT_TRUE(is({"show", "status"}, {"show", "status"}));
-  EXPECT_TRUE(is({"sho", "stat"}, {"show", "status"}));
-  EXPECT_TRUE(is({"SHOW", "Status", "detail"}, {"show", "status"}));
-  EXPECT_FALSE(is({"sh", "status"}, {"show", "status"}));
-  EXPECT_FALSE(is({"show"}, {"show", "status"}));
-  EXPECT_FALSE(is({"show", "statusx"}, {"show", "status"}));
-}
-
 TEST(Command, TakesOptionsApart) {
   const auto command = Command::of({"show", "queues", "--maxitems=5", "--errors", "*/v1"});
   ASSERT_TRUE(command);

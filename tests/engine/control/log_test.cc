@@ -44,10 +44,10 @@ class LogTest : public test::SimTest {
 
 TEST_F(LogTest, LinesHaveTheirTimeAndNoControlBytes) {
   open();
-  log.write("one\ntwo\x7f");
+  log.write("one\r\ntwo\x7f\n");
   const std::string line = text();
-  ASSERT_EQ(line.size(), 20 + 9u) << line;
-  EXPECT_EQ(words(line), "one?two?\n");
+  ASSERT_EQ(line.size(), 20 + 11u) << line;
+  EXPECT_EQ(words(line), "one | two?\n");
   EXPECT_EQ(line[4], '-');
   EXPECT_EQ(line[10], ' ');
   EXPECT_EQ(line[13], ':');

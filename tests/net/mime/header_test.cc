@@ -161,7 +161,7 @@ TEST(Received, Table) {
   ReceivedFields fields{.helo = "app.example",
                         .client = IpAddress::parse("192.0.2.7"),
                         .host = "mta.example",
-                        .product = "PowerMTA v5.0r1",
+                        .product = "Sluice 0.1.0",
                         .id = "h1a2b3c4d5e6",
                         .recipient = "joe@y.example",
                         .date = "Sat, 21 Nov 2026 18:05:09 +0000",
@@ -172,13 +172,13 @@ TEST(Received, Table) {
     return out;
   };
   EXPECT_EQ(text(fields),
-            "Received: from app.example (192.0.2.7) by mta.example (PowerMTA v5.0r1)\r\n"
+            "Received: from app.example (192.0.2.7) by mta.example (Sluice 0.1.0)\r\n"
             "\tid h1a2b3c4d5e6 for <joe@y.example>; Sat, 21 Nov 2026 18:05:09 +0000\r\n"
             "\t(envelope-from <bounce@x.example>)\r\n");
   fields.client.reset();
   fields.recipient = {};
   EXPECT_EQ(text(fields),
-            "Received: by mta.example (PowerMTA v5.0r1) id h1a2b3c4d5e6;\r\n"
+            "Received: by mta.example (Sluice 0.1.0) id h1a2b3c4d5e6;\r\n"
             "\tSat, 21 Nov 2026 18:05:09 +0000 (envelope-from <bounce@x.example>)\r\n");
   // What a client calls itself cannot make a header of its own, nor a line that is too long.
   fields.client = IpAddress::parse("2001:db8::1");

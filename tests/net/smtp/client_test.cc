@@ -34,6 +34,9 @@ TEST(Client, BeginningOfASession) {
       {"EHLO 4xx",
        {server(kGreeting), sent("EHLO me.example\r\n"), server("450 later\r\n"),
         events("over refused at EHLO 450\n"), sent("QUIT\r\n")}},
+      {"EHLO is answered twice",
+       {server(kGreeting), sent("EHLO me.example\r\n"), server("502 what\r\n"), sent("HELO me.example\r\n"),
+        server(kPipelining), events("over protocol error at EHLO 0\n")}},
       {"HELO refused",
        {server(kGreeting), sent("EHLO me.example\r\n"), server("500 no\r\n"), sent("HELO me.example\r\n"),
         server("550 no\r\n"), events("over refused at EHLO 550\n")}},
@@ -207,6 +210,106 @@ TEST(Client, ReplyDuringTheBody) {
   }
 }
 
+// Behind eight clean transactions and two whose RSET is answered alike, four leave together.
+TEST(Client, ChunksAheadOfTheirReplies) {
+  const std::string reset = "250 2.0.0 reset\r\n";
+  const std::string mail = "250 2.1.0 a\r\n";
+  const std::string taken = mail + "250 2.1.5 b\r\n250 2.0.0 c\r\n";
+  const std::string clean = reset + taken;
+  const std::string led = "RSET\r\n" + kBdat;
+  const auto told = [](std::uint64_t tag, const std::string& code) {
+    return "rcpt " + std::to_string(tag) + ".0 250\nend " + std::to_string(tag) +
+           " replied at end of message " + code + '\n';
+  };
+  const auto end = [](std::uint64_t tag) {
+    return "end " + std::to_string(tag) + " replied at end of message 250\n";
+  };
+  const auto lost = [](std::uint64_t tag) { return "end " + std::to_string(tag) + " outcome unknown at "; };
+  const auto ahead = [&](std::vector<Step> rest) {
+    std::vector<Step> steps;
+    for (std::uint64_t tag = 1; tag <= 10; ++tag) {
+      const std::vector<Step> one{add(tag), sent(tag <= 8 ? kBdat : led), server(tag <= 8 ? taken : clean),
+                                  events(told(tag, "250"))};
+      steps.insert(steps.end(), one.begin(), one.end());
+    }
+    for (std::uint64_t tag = 11; tag <= 14; ++tag) steps.push_back(add(tag));
+    steps.push_back(sent(led + led + led + led));
+    steps.insert(steps.end(), rest.begin(), rest.end());
+    return after_hello(kChunking, steps);
+  };
+  const std::string later = reset + "450 4.7.1 later\r\n503 5.5.1 no\r\n503 5.5.1 no\r\n";
+  const auto later_told = [](std::uint64_t tag) {
+    return "end " + std::to_string(tag) + " replied at MAIL 450\n";
+  };
+  // All from `tag` on, because of a reply out of step to the command `at` of the first.
+  const auto unheard = [&lost](std::uint64_t tag, const std::string& at) {
+    std::string out = lost(tag) + at + " 0\n";
+    while (++tag <= 14) out += lost(tag) + "MAIL 0\n";
+    return out + "over protocol error at " + at + " 0\n";
+  };
+  const std::string what = "500 5.5.2 what\r\n";
+  std::vector<Case> cases{
+      {"all are taken",
+       ahead({server(clean + clean), events(told(11, "250") + "rcpt 12.0 250\n"), add(15), sent(led),
+              server(clean + clean), events(end(12) + told(13, "250") + "rcpt 14.0 250\n"), server(clean),
+              events(end(14) + told(15, "250"))})},
+      {"one is refused: the reply to the next RSET proves it, and what follows goes by DATA",
+       ahead({server(reset + mail + "250 2.1.5 b\r\n554 5.7.1 spam\r\n"), events("rcpt 11.0 250\n"),
+              server(reset), events("end 11 replied at end of message 554\n"), server(taken + clean + clean),
+              events(told(12, "250") + told(13, "250") + told(14, "250")), add(15), sent(kGroup)})},
+      {"a recipient is refused", ahead({server(clean + reset + mail + "550 5.1.1 no\r\n503 5.5.1 no\r\n"),
+                                        events(told(11, "250")), server(clean + clean),
+                                        events("rcpt 12.0 550\nend 12 all recipients refused at RCPT 0\n" +
+                                               told(13, "250") + told(14, "250"))})},
+      {"the server takes no more: behind the last, the list of extensions proves it",
+       ahead({server(clean), events("rcpt 11.0 250\n"), server(later + later + later),
+              events(end(11) + later_told(12) + later_told(13)), sent("EHLO me.example\r\n"),
+              server(kChunking), events(later_told(14)), add(15), sent(kGroup)})},
+      {"one yes too many",
+       ahead({server(clean + "250 2.0.0 c\r\n" + clean),
+              events("rcpt 11.0 250\n" + lost(11) + "end of message 0\n" + unheard(12, "RCPT"))})},
+      {"a line too many", ahead({server(clean + what), events("rcpt 11.0 250\n" + lost(11) +
+                                                              "end of message 0\n" + unheard(12, "MAIL"))})},
+      {"as many too many as a transaction has replies",
+       ahead({server(clean + clean + what + what + what + what),
+              events(told(11, "250") + "rcpt 12.0 250\n" + lost(12) + "end of message 0\n" +
+                     unheard(13, "MAIL"))})},
+      {"the reply to RSET reads otherwise: the list of extensions proves it",
+       ahead({server(clean + "250 2.0.0 otherwise\r\n" + taken), events("rcpt 11.0 250\nrcpt 12.0 250\n"),
+              server(clean + clean), events("rcpt 13.0 250\nrcpt 14.0 250\n"), sent("EHLO me.example\r\n"),
+              server(kChunking), events(end(11) + end(12) + end(13) + end(14))})},
+      {"the same, and one reply too many",
+       ahead({server(clean + "250 2.0.0 otherwise\r\n" + taken + clean + clean), sent("EHLO me.example\r\n"),
+              events("rcpt 11.0 250\nrcpt 12.0 250\nrcpt 13.0 250\nrcpt 14.0 250\n"),
+              server("250 2.0.0 c\r\n"),
+              events(lost(11) + "end of message 0\n" + lost(12) + "end of message 0\n" + lost(13) +
+                     "end of message 0\n" + lost(14) + "RSET 0\nover protocol error at RSET 0\n")})},
+      {"the reply to the message is missing: RSET's does not pass for it",
+       ahead({server(reset + mail + "250 2.1.5 b\r\n" + reset),
+              events("rcpt 11.0 250\n" + unheard(11, "end of message"))})},
+      {"the same, and RSET's reads otherwise",
+       ahead({server(reset + mail + "250 2.1.5 b\r\n250 2.0.0 otherwise\r\n" + taken + clean + clean),
+              events("rcpt 11.0 250\n" + lost(11) + "end of message 0\n" + unheard(12, "end of message"))})},
+      {"the connection is lost: a refusal is not yet sure, and nobody has answered the others",
+       ahead({server(clean + reset + mail + "250 2.1.5 b\r\n554 5.7.1 spam\r\n"), closed(),
+              events(told(11, "250") + "rcpt 12.0 250\n" + lost(12) + "end of message 0\n" + lost(13) +
+                     "MAIL 0\n" + lost(14) + "MAIL 0\nover connection lost at MAIL 0\n")})},
+      {"the connection is lost behind a message that was taken",
+       ahead({server(clean), closed(),
+              events("rcpt 11.0 250\n" + end(11) + lost(12) + "MAIL 0\n" + lost(13) + "MAIL 0\n" + lost(14) +
+                     "MAIL 0\nover connection lost at MAIL 0\n")})},
+      {"the server says good-bye behind a message that was taken",
+       ahead({server(clean + "421 4.7.0 enough\r\n"),
+              events("rcpt 11.0 250\n" + end(11) + lost(12) + "MAIL 421\n" + lost(13) + "MAIL 0\n" +
+                     lost(14) + "MAIL 0\nover refused at MAIL 421\n")})},
+  };
+  for (Case& one : cases) {
+    one.mails.clear();
+    for (std::uint64_t tag = 1; tag <= 15; ++tag) one.mails.push_back({.tag = tag});
+  }
+  play_all(cases);
+}
+
 TEST(Client, Chunking) {
   const std::string ok = "250 ok\r\n250 ok\r\n250 done\r\n";
   const std::string all_ok = "250 ok\r\n250 ok\r\n354 go\r\n";
@@ -223,19 +326,22 @@ TEST(Client, Chunking) {
   several.mails = {kTwo};
   play_all({
       several,
-      {"RSET proves, in front of the next",
+      {"without codes EHLO proves, and the next goes by DATA",
        after_hello(kChunking,
                    {add(1), add(2), sent(kBdat), server("250 ok\r\n250 ok\r\n"), sent(""),
-                    server("250 done\r\n"), events("rcpt 1.0 250\n"), sent("RSET\r\n" + kBdat),
-                    server("250 reset\r\n"), events("end 1 replied at end of message 250\n"), server(ok),
-                    sent("RSET\r\n"), server("250 reset\r\n"), events(done(2)), add(3), sent(kBdat)})},
+                    server("250 done\r\n"), events("rcpt 1.0 250\n"), sent("EHLO me.example\r\n" + kGroup),
+                    server(kChunking), events("end 1 replied at end of message 250\n"), server(all_ok),
+                    sent("Hi\r\n.\r\n"), server("250 done\r\n"), events(done(2)), add(3), sent(kGroup)})},
+      {"a second yes: either was the message's",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n250 last\r\n250 done\r\n"),
+                               events(done(1) + "over protocol error at RSET 0\n")})},
       {"enhanced codes prove",
        after_hello(kChunking,
                    {add(1), add(2), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n250 2.0.0 c\r\n"),
                     events(done(1)), sent(kBdat)})},
       {"the same code twice proves nothing",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.0 a\r\n250 2.6.0 c\r\n"),
-                               events("rcpt 1.0 250\n"), sent("RSET\r\n"), server("552 no\r\n"),
+                               events("rcpt 1.0 250\n"), sent("EHLO me.example\r\n"), server("552 no\r\n"),
                                events("end 1 outcome unknown at RSET 0\nover protocol error at RSET 0\n")})},
       {"a recipient's code is not the message's",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n250 2.1.5 b\r\n"),
@@ -243,52 +349,62 @@ TEST(Client, Chunking) {
                                       "over protocol error at end of message 0\n")})},
       {"one reply too many in front, the message refused",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 stray\r\n250 ok\r\n250 ok\r\n"),
-                               sent("RSET\r\n"), server("552 full\r\n"),
+                               sent("EHLO me.example\r\n"), server("552 full\r\n"),
                                events("rcpt 1.0 250\nend 1 outcome unknown at RSET 0\n"
                                       "over protocol error at RSET 0\n")})},
       {"a refusal too many in front",
        after_hello(kChunking, {add(1), sent(kBdat), server("554 stray\r\n250 ok\r\n"),
                                events("end 1 outcome unknown at end of message 0\n"
                                       "over protocol error at end of message 0\n")})},
-      {"MAIL refused: told behind RSET, the next by DATA",
+      {"MAIL refused: told behind EHLO, the next by DATA",
        after_hello(kChunking, {add(1), add(2), sent(kBdat), server("451 no\r\n503 no\r\n503 no\r\n"),
-                               events(""), sent("RSET\r\n"), server("250 reset\r\n"),
+                               events(""), sent("EHLO me.example\r\n"), server(kChunking),
                                events("end 1 replied at MAIL 451\n"), sent(kGroup), server(all_ok), add(3),
                                sent("Hi\r\n.\r\n"), server("250 done\r\n"), sent(kBdat), server(ok),
-                               sent("RSET\r\n"), server("250 reset\r\n"), events(done(2) + done(3))})},
+                               sent("EHLO me.example\r\n"), server(kChunking), events(done(2) + done(3))})},
       {"recipient refused",
        after_hello(kChunking,
-                   {add(1), add(2), sent(kBdat), server("250 ok\r\n550 no\r\n554 no\r\n"), sent("RSET\r\n"),
-                    server("250 reset\r\n"), events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"),
-                    sent(kGroup)})},
+                   {add(1), add(2), sent(kBdat), server("250 ok\r\n550 no\r\n554 no\r\n"),
+                    sent("EHLO me.example\r\n"), server(kChunking),
+                    events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"), sent(kGroup)})},
       {"recipient refused, and the chunk is read as commands",
        after_hello(kChunking, {add(1), add(2), sent(kBdat), server("250 ok\r\n550 no\r\n503 no\r\n"),
-                               sent("RSET\r\n"), server("500 what\r\n"),
+                               sent("EHLO me.example\r\n"), server("500 what\r\n"),
                                events("end 1 outcome unknown at RSET 0\nend 2 never started at MAIL 0\n"
                                       "over protocol error at RSET 0\n")})},
+      {"the same, but its code says whom the refusal means",
+       after_hello(kChunking, {add(1), add(2), sent(kBdat), server("250 2.1.0 a\r\n550 5.1.1 no\r\n503 5.5.1 no\r\n"),
+                               sent("EHLO me.example\r\n"), server("500 what\r\n"),
+                               events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\nend 2 never started at "
+                                      "MAIL 0\nover protocol error at RSET 0\n")})},
       {"BDAT refused",
-       after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n552 full\r\n"),
-                               events("rcpt 1.0 250\n"), add(2), sent("RSET\r\n"), server("250 reset\r\n"),
-                               events("end 1 no chunking at end of message 552\n"), sent(kGroup)})},
+       after_hello(kChunking,
+                   {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n552 full\r\n"), events("rcpt 1.0 250\n"),
+                    add(2), sent("EHLO me.example\r\n"), server(kChunking),
+                    events("end 1 no chunking at end of message 552\n"), sent(kGroup)})},
       {"BDAT refused, proved by codes",
        after_hello(kChunking,
                    {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n552 5.2.2 full\r\n"),
-                    events("rcpt 1.0 250\n"), add(2), sent("RSET\r\n"), server("250 2.0.0 reset\r\n"),
+                    events("rcpt 1.0 250\n"), add(2), sent("EHLO me.example\r\n"), server(kChunking),
                     events("end 1 replied at end of message 552\n"), sent(kGroup)})},
       {"BDAT is unknown: DATA from there on",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n502 what\r\n"),
-                               sent("RSET\r\n"), server("250 reset\r\n"),
+                               sent("EHLO me.example\r\n"), server(kChunking),
                                events("rcpt 1.0 250\nend 1 no chunking at end of message 502\n"), add(2),
                                sent(kGroup), server(all_ok), sent("Hi\r\n.\r\n"), server("250 done\r\n"),
                                events(done(2)), add(3), sent(kGroup)})},
       {"BDAT is unknown, and its chunk is read as commands",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n502 what\r\n"),
-                               sent("RSET\r\n"), server("500 what\r\n"),
+                               sent("EHLO me.example\r\n"), server("500 what\r\n"),
                                events("rcpt 1.0 250\nend 1 no chunking at end of message 502\n"
                                       "over protocol error at RSET 0\n")})},
       {"closed behind the last reply: it stands",
-       after_hello(kChunking, {add(1), sent(kBdat), server(ok), sent("RSET\r\n"), closed(),
+       after_hello(kChunking, {add(1), sent(kBdat), server(ok), sent("EHLO me.example\r\n"), closed(),
                                events(done(1) + "over connection lost at RSET 0\n")})},
+      {"a code that answers no message",
+       after_hello(kChunking, {add(1), sent(kBdat), server("250 2.1.0 a\r\n250 2.1.5 b\r\n220 2.0.0 c\r\n"),
+                               events("rcpt 1.0 250\nend 1 outcome unknown at end of message 0\n"
+                                      "over protocol error at end of message 0\n")})},
       {"354 to BDAT",
        after_hello(kChunking, {add(1), sent(kBdat), server("250 ok\r\n250 ok\r\n354 what\r\n"),
                                events("rcpt 1.0 250\nend 1 outcome unknown at end of message 0\n"

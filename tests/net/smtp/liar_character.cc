@@ -6,6 +6,7 @@ namespace sluice::net::test {
 namespace {
 
 void draw_offers(LiarCharacter& one, Random& chance) {
+  if (chance.chance(0.25)) one.calm_for = 8 + static_cast<std::uint32_t>(chance.below(8));
   one.esmtp = chance.chance(0.97);
   one.pipelining = chance.chance(0.8);
   one.chunking = chance.chance(0.55);
@@ -21,6 +22,10 @@ void draw_offers(LiarCharacter& one, Random& chance) {
   one.discards_chunks = chance.chance(0.6);
   one.keeps_transaction = chance.chance(0.2);
   one.sloppy_data = chance.chance(0.2);
+  if (one.calm_for == 0) return;
+  one.pipelining = one.chunking = true;
+  one.codes = LiarCharacter::Codes::Right;
+  one.rcpt_max = one.mail_max = {};
 }
 
 void draw_refusals(LiarCharacter& one, Random& chance) {
@@ -33,6 +38,17 @@ void draw_refusals(LiarCharacter& one, Random& chance) {
 }
 
 }  // namespace
+
+LiarCharacter LiarCharacter::calm() const {
+  LiarCharacter one;
+  one.pipelining = pipelining;
+  one.chunking = chunking;
+  one.eight_bit_mime = eight_bit_mime;
+  one.dsn = dsn;
+  one.size = size;
+  one.codes = codes;
+  return one;
+}
 
 LiarCharacter LiarCharacter::draw(Random& chance) {
   LiarCharacter one;

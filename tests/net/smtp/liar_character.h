@@ -12,6 +12,8 @@ using runtime::sim::Random;
 
 /// Chances are per reply unless said otherwise.
 struct LiarCharacter {
+  /// So many messages it takes as the best of receivers, so that a client comes to trust it.
+  std::uint32_t calm_for = 0;
   // What EHLO offers.
   bool esmtp = true;
   bool pipelining = false;
@@ -64,6 +66,7 @@ struct LiarCharacter {
   double leaves_anywhere = 0;  ///< per bytes that came
 
   [[nodiscard]] static LiarCharacter draw(Random& chance);
+  [[nodiscard]] LiarCharacter calm() const;
 };
 
 }  // namespace sluice::net::test

@@ -33,7 +33,7 @@ LiarConnection::LiarConnection(LiarRun& run)
       chance_(run.chance_.next()),
       peer_(Random(chance_.next()), LiarCharacter::draw(chance_), run.ledger_),
       pipe_room_(chance_.chance(0.3) ? 1 + chance_.below(300) : 1 << 20),
-      messages_left_(1 + chance_.below(12)),
+      messages_left_(1 + chance_.below(12) + (chance_.chance(0.3) ? 16 : 0)),
       client_(draw_settings(chance_), *this) {}
 
 void LiarConnection::play() {
@@ -96,6 +96,7 @@ bool LiarConnection::add() {
   }
   --messages_left_;
   ++run_.counts_.transactions;
+  if (client_.in_flight() > Client::kWindowUsual) ++run_.counts_.ahead;
   run_.ledger_.tries[made->id].body = made->body;
   log("+", made->id.text() + " for " + std::to_string(made->recipients.size()));
   transfers_.emplace(next_tag_++, std::move(made));

@@ -48,7 +48,11 @@ std::string_view without_last_line_end(std::string_view text) {
 }  // namespace
 
 LiarPeer::LiarPeer(Random chance, const LiarCharacter& character, LiarLedger& ledger, std::uint32_t number)
-    : chance_(chance), character_(character), ledger_(ledger), number_(number) {
+    : chance_(chance),
+      nature_(character),
+      character_(nature_.calm_for > 0 ? nature_.calm() : nature_),
+      ledger_(ledger),
+      number_(number) {
   const bool refused = chance_.chance(character_.refuse_greeting);
   const std::uint16_t code = say(Kind::Greeting, {}, refused ? (chance_.chance(0.5) ? 554 : 421) : 220);
   if (!is_success(code) && chance_.chance(0.5)) leave();
@@ -96,6 +100,7 @@ void LiarPeer::take_line(std::string_view line) {
     if (!character_.esmtp || chance_.chance(character_.refuse_ehlo)) {
       say(Kind::Other, {}, chance_.chance(0.5) ? 502 : refusal());
     } else {
+      end_transaction(false);
       say(Kind::Ehlo, {}, 250);
     }
   } else if (is("MAIL")) {
@@ -107,9 +112,10 @@ void LiarPeer::take_line(std::string_view line) {
   } else if (is("BDAT") && character_.chunking) {
     on_bdat(line.substr(4));
   } else if (is("RSET")) {
-    if (is_success(say(Kind::Other, {}, chance_.chance(character_.refuse_mail * 0.2) ? 451 : 250))) {
-      end_transaction(false);
-    }
+    const bool refuses =
+        !is_success(say(Kind::Other, {}, chance_.chance(character_.refuse_mail * 0.2) ? 451 : 250));
+    // Who keeps a transaction over RSET mixes it with what went ahead; nobody could notice in time.
+    if (!refuses || nature_.calm_for > 0) end_transaction(false);
   } else if (is("HELO") || is("NOOP")) {
     say(Kind::Other, {}, 250);
   } else if (is("QUIT")) {
@@ -128,6 +134,7 @@ void LiarPeer::on_mail(std::string_view line) {
     ledger_.tries[address->id].mail_came = true;
     last_mail_ = address->id;
   }
+  if (mails_ >= nature_.calm_for) character_ = nature_;
   const bool nested = mail_.has_value();
   if (!nested && character_.mail_max && mails_ >= *character_.mail_max) {
     say(Kind::Mail, about, 421);

@@ -84,7 +84,8 @@ class LiarPeer {
   [[nodiscard]] std::uint16_t refusal();
 
   Random chance_;
-  LiarCharacter character_;
+  LiarCharacter nature_;
+  LiarCharacter character_;  // what it shows of it
   LiarLedger& ledger_;
   std::uint32_t number_;
   std::deque<Packet> packets_;

@@ -26,6 +26,7 @@ struct LiarCounts {
   std::map<std::string, std::uint64_t> claims;
   std::uint64_t connections = 0;
   std::uint64_t transactions = 0;
+  std::uint64_t ahead = 0;    ///< transactions added where more than the usual were under way
   std::uint64_t excused = 0;  ///< wrong claims that no client could have known to be wrong
 };
 

@@ -42,9 +42,10 @@ void LiarPeer::between_bytes() {
 std::uint16_t LiarPeer::say(Kind kind, const Subject& about, std::uint16_t code) {
   bool leaves = lies(character_.leaves, "leaves behind a reply");
   if (lies(character_.odd_code, "odd code")) {
-    // Nothing is taken of a refused chunk: "yes" to it would be a lie that nobody can notice.
+    // Nothing is taken of a refused chunk: "yes" to it, or to its lines, would be a lie that nobody can notice.
+    const bool is_refusal = kind == Kind::RefusedChunk || (kind == Kind::Other && code == 500);
     code = kOddCodes[chance_.below(kOddCodes.size())];
-    if (kind == Kind::RefusedChunk && code < 300) code = 599;
+    if (is_refusal && code < 300) code = 599;
   }
   if (lies(character_.closing, "421 or 221 as answer")) {
     code = chance_.chance(0.5) ? 421 : 221;
@@ -151,7 +152,10 @@ std::string LiarPeer::words_of(Kind kind, std::uint16_t code) {
   if (character_.codes == Codes::Right && kind == Kind::Mail) at = 1;
   if (character_.codes == Codes::Right && kind == Kind::Rcpt) at = 2;
   if (character_.codes == Codes::Random) at = chance_.below(kDetails.size());
-  return std::to_string(code / 100) + std::string(kDetails[at]) + std::string(words);
+  std::string out = std::to_string(code / 100) + std::string(kDetails[at]) + std::string(words);
+  // Most servers name a message they have taken.
+  if (character_.codes == Codes::Right && kind == Kind::Final) out += ", number " + std::to_string(mails_);
+  return out;
 }
 
 std::string LiarPeer::text_of(Kind kind, std::uint16_t code) {

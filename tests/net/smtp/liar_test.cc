@@ -35,6 +35,7 @@ TEST(Liar, ClaimsAreTrue) {
     run.run();
     sum.connections += run.counts().connections;
     sum.transactions += run.counts().transactions;
+    sum.ahead += run.counts().ahead;
     sum.excused += run.counts().excused;
     for (const auto& [claim, count] : run.counts().claims) sum.claims[claim] += count;
     for (const auto& [lie, count] : run.ledger().lies) lies[lie] += count;
@@ -45,13 +46,14 @@ TEST(Liar, ClaimsAreTrue) {
     ADD_FAILURE() << run.faults().front() << '\n' << again.transcript();
   }
   std::cout << seed - first << " seeds, " << sum.connections << " connections, " << sum.transactions
-            << " transactions, " << sum.excused << " excused\n";
+            << " transactions, " << sum.ahead << " ahead, " << sum.excused << " excused\n";
   for (const auto& [claim, count] : sum.claims) std::cout << "  " << claim << ": " << count << '\n';
   for (const auto& [lie, count] : lies) {
     std::cout << "  lie: " << lie << ": " << count << '\n';
     if (transactions >= 10'000) EXPECT_GT(count, 0);
   }
   EXPECT_GT(sum.claims["replied yes"], sum.transactions / 10);
+  if (transactions >= 10'000) EXPECT_GT(sum.ahead, transactions / 200);
 }
 
 }  // namespace

@@ -224,7 +224,8 @@ TEST(Server, EarlyTalkAndImproperPipelining) {
   ServerRig tolerant;
   tolerant.client("EHLO c\r\n");
   tolerant.server.start();
-  EXPECT_TRUE(tolerant.output().starts_with("220 mta.example (PowerMTA v5.0r1) ESMTP service ready\r\n250-"));
+  EXPECT_TRUE(tolerant.output().starts_with("220 mta.example (" + std::string(own_product()) +
+                                            ") ESMTP service ready\r\n250-"));
 
   ServerRig hello(strict);
   hello.server.start();

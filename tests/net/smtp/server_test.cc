@@ -17,7 +17,7 @@ TEST(Server, TextsOfPowerMta) {
   settings.message_bytes_max = 1000;
   ServerRig rig(settings);
   rig.server.start();
-  EXPECT_EQ(rig.output(), "220 mta.example (PowerMTA v5.0r1) ESMTP service ready\r\n");
+  EXPECT_EQ(rig.output(), "220 mta.example (" + std::string(own_product()) + ") ESMTP service ready\r\n");
   rig.client("EHLO c.example\r\n");
   EXPECT_EQ(rig.output(),
             "250-mta.example says hello\r\n250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n250-CHUNKING\r\n"

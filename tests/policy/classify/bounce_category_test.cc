@@ -94,6 +94,32 @@ TEST(BounceClassifier, FirstMatchWinsAndUserRulesComeFirst) {
   EXPECT_GE(*shipped.rule, 2u);
 }
 
+TEST(BounceClassifier, CausesOfOurOwnAreNotGuessedFromTheirText) {
+  const BounceClassifier shipped = make({}, true);
+  const struct {
+    EnhancedStatus status;
+    std::string_view diag, category, expected;
+  } kCases[] = {
+      {{5, 4, 4}, "smtp;unable to route: no mail hosts for domain", "", "routing-errors"},
+      {{5, 1, 2}, "smtp;bad destination system: no such domain", "", "bad-domain"},
+      {{5, 1, 10}, "smtp;recipient address has null MX", "", "bad-domain"},
+      {{4, 4, 1}, "ECONNREFUSED connecting to mx.spam-quota.example (192.0.2.1)", "", "no-answer-from-host"},
+      {{4, 4, 2}, "EDISCON in connection to unknown-user.example (192.0.2.1)", "", "bad-connection"},
+      {{4, 4, 2}, "protocol error (reply too long)", "protocol-errors", "protocol-errors"},
+      {{4, 4, 7}, "StatusDnsQueryFailed resolving spam.example", "", "message-expired"},
+      {{5, 3, 5}, "smtp;specified VirtualMTA does not exist", "", "bad-configuration"},
+      {{5, 0, 0}, "smtp;deleted by administrator", "", "other"},
+      {{5, 7, 1}, "smtp;550 user unknown on the suppression list", "", "policy-related"},
+  };
+  for (const auto& one : kCases)
+    EXPECT_EQ(shipped.classify_own(one.status, one.diag, one.category).category, one.expected) << one.diag;
+  const BounceClassifier own = make({{"no mail hosts", "hard"}, {"too long", "soft"}}, true);
+  EXPECT_EQ(own.classify_own(kCases[0].status, kCases[0].diag, {}).category, "hard") << "the operator's rule";
+  EXPECT_EQ(own.classify_own({4, 4, 2}, "protocol error (reply too long)", "protocol-errors").category,
+            "soft");
+  EXPECT_EQ(own.classify_own({5, 1, 2}, "smtp;no such domain", {}).category, "bad-domain");
+}
+
 TEST(BounceClassifier, PatternsSeeStatusAndDiagnostic) {
   const BounceClassifier classifier = make({{R"(^[45]\.1\.[1346];)", "a"},
                                             {R"(^5\.7\.1)", "b"},

@@ -102,7 +102,6 @@ TEST(Diagnostics, Places) {
        "\"a.example b.example\" is not a domain pattern", 1, 0},
       {"domain pattern", "<domain a*b.example>\n</domain>\n", "\"a*b.example\" is not a domain pattern", 1,
        0},
-      {"records twice", "<acct-file /a>\nrecords d\nrecords b\n</acct-file>\n", "records given twice", 3, 9},
       {"API key", "http-api-key short\n", "not an API key", 1, 14},
       {"shards", "shards many\n", "not a number of shards", 1, 8},
   };
@@ -133,14 +132,20 @@ TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
   constexpr std::string_view kHead = "log-file /l\npostmaster p@e.example\n<spool /s>\n</spool>\n";
   struct Case {
     std::string_view text, message, suggestion;
+    Severity severity = Severity::Error;
   };
   constexpr Case kCases[] = {
       {"<smtp-pattern-list Gmail-errors>\nreply /x/ skip-mx\n</smtp-pattern-list>\n<domain "
        "gmail.com>\nsmtp-pattern-list gmail-error\n</domain>\n",
-       "smtp-pattern-list \"gmail-error\" is not defined", "did you mean \"Gmail-errors\"?"},
+       "smtp-pattern-list \"gmail-error\" is not defined: no rules hold for these replies",
+       "did you mean \"Gmail-errors\"?", Severity::Warning},
       {"<virtual-mta news1>\n</virtual-mta>\n<source 0/0>\ndefault-virtual-mta news2x\n</source>\n",
        "virtual MTA or pool \"news2x\" is not defined", "did you mean \"news1\"?"},
-      {"<source 0/0>\npattern-list l\n</source>\n", "pattern-list \"l\" is not defined", ""},
+      {"<source 0/0>\npattern-list l\n</source>\n", "pattern-list \"l\" is not defined: it chooses nothing",
+       "", Severity::Warning},
+      {"<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool p>\nvirtual-mta a\nvirtual-mta "
+       "b\n</virtual-mta-pool>\n",
+       "virtual MTA \"b\" is not defined: the pool does without it", "", Severity::Warning},
       {"<domain *>\nreroute-to-virtual-mta v9\n</domain>\n", "virtual MTA or pool \"v9\" is not defined", ""},
       {"<smtp-user u>\npassword x\nsource app\n</smtp-user>\n", "source \"app\" is not defined", ""},
       {"smtp-listener 0/0:25 source=app\n", "source \"app\" is not defined", ""},
@@ -150,9 +155,10 @@ TEST(Diagnostics, UnknownNamesGetTheNearestKnownOne) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.text);
     const LoadResult result = load_whole(std::string(kHead) + std::string(c.text));
-    ASSERT_EQ(count(result, Severity::Error), 1u) << format(result.diagnostics);
+    ASSERT_EQ(count(result, c.severity), 1u) << format(result.diagnostics);
+    EXPECT_EQ(result.ok(), c.severity == Severity::Warning);
     for (const Diagnostic& d : result.diagnostics) {
-      if (d.severity != Severity::Error) continue;
+      if (d.severity != c.severity) continue;
       EXPECT_EQ(d.message, c.message);
       if (!c.suggestion.empty()) EXPECT_EQ(d.suggestion, c.suggestion);
     }
@@ -232,6 +238,35 @@ TEST(Diagnostics, Traps) {
        "\"archive\" is no mail address: no copies are sent"},
       {"<domain a.example>\nrequire-starttls yes\nuse-starttls no\n</domain>\n",
        "require-starttls with use-starttls no: nothing can be sent"},
+      {"<domain a.example>\nrequire-starttls yes\n</domain>\n",
+       "mail it applies to is held: require-starttls forbids sending unencrypted, and Sluice cannot encrypt "
+       "yet (TLS is "
+       "to come)"},
+      {"<virtual-mta v>\nauth-username me\n</virtual-mta>\n",
+       "mail it applies to is held: auth-username asks for a login at the receiver, and Sluice cannot log in "
+       "yet (AUTH is "
+       "to come)"},
+      {"<domain a.example>\nrequire-starttls yes\nqueue-to hub.example\n</domain>\n<domain hub.example>\n"
+       "smtp-hosts [192.0.2.1]\n</domain>\n",
+       "require-starttls does not hold: mail of this domain waits in hub.example and is sent as the settings "
+       "of that "
+       "queue say"},
+      {"<smtp-listener 127.0.0.1:465>\nimmediate-tls yes\n</smtp-listener>\n",
+       "immediate-tls: this listener stays closed, because Sluice has no TLS yet"},
+      {"<domain *>\nmax-msg-rate 0\n</domain>\n", "0 is no limit"},
+      {"<virtual-mta v>\nmax-smtp-msg-rate 0\n</virtual-mta>\n", "0 is no limit"},
+      {"<domain *>\nsource-ip-max-data-volume-rate 10/8 0\n</domain>\n", "0 is no limit"},
+      {"<source 0/0>\nmax-message-size 61M\n</source>\n",
+       "max-message-size 61M: no message above 60M is taken"},
+      {"<source 0/0>\nmax-message-size 0\n</source>\n", "max-message-size 0: no message above 60M is taken"},
+      {"<source {auth}>\nmax-message-size unlimited\n</source>\n",
+       "max-message-size unlimited: no message above 60M is taken"},
+      {"<acct-file /a>\nrecords d\nrecords b,d\n</acct-file>\n",
+       "a second records line: it adds to the first"},
+      {"<bounce-category-patterns>\n/(expired|not activa\nted)/ "
+       "inactive-mailbox\n</bounce-category-patterns>\n",
+       "regular expression over several lines"},
+      {"<bounce-category-patterns>\n/a/ x /b/ y\n</bounce-category-patterns>\n", "2 entries on one line"},
       {"<domain a.example>\ntype file\n</domain>\n", "type file without file-destination"},
       {"<domain a.example>\nqueue-to shared-queue\n</domain>\n",
        "queue-to \"shared-queue\" needs smtp-hosts in <domain shared-queue>"},
@@ -243,6 +278,106 @@ TEST(Diagnostics, Traps) {
     ASSERT_EQ(result.diagnostics.size(), 1u) << format(result.diagnostics);
     EXPECT_EQ(result.diagnostics[0].message, c.message);
     EXPECT_GT(result.diagnostics[0].line, 0u);
+  }
+}
+
+TEST(Diagnostics, WrappedAndJoinedCategoryEntriesLoadWithAWarning) {
+  struct Case {
+    std::string_view lines;
+    std::vector<std::pair<std::string, std::string>> rules;
+    std::size_t warnings = 1;
+  };
+  const Case kCases[] = {
+      {"/(expired|not activa\nted)/ inactive-mailbox\n/x/ other\n",
+       {{"(expired|not activated)", "inactive-mailbox"}, {"x", "other"}}},
+      {"  /a|b|\n   c|d|\n   e|f|\n   g|h|\n   i|j|\n   k/ other\n", {{"a|b|c|d|e|f|g|h|i|j|k", "other"}}},
+      {"/mailbox \nfull/ quota-issues\n", {{"mailbox full", "quota-issues"}}},
+      {"/mailbox \r\nfull/ quota-issues\r\n/y/ z\r\n", {{"mailbox full", "quota-issues"}, {"y", "z"}}},
+      {"/(a|b)\n/ other\n", {{"(a|b)", "other"}}},
+      {"/a/\n  bad-mailbox\n/b/ other\n", {{"a", "bad-mailbox"}, {"b", "other"}}},
+      {"/a/ inactive-\nmailbox\n", {{"a", "inactive-mailbox"}}},
+      {"/http:\\\n/x/ other\n", {{"http:/x", "other"}}},
+      {"/a/ bad-mailbox /b/ other\n", {{"a", "bad-mailbox"}, {"b", "other"}}},
+      {"/a/other\t/b/ x   /c/ y\n", {{"a", "other"}, {"b", "x"}, {"c", "y"}}},
+      {"/a/ x /b|\nc/ y\n", {{"a", "x"}, {"b|c", "y"}}, 2},
+      {"// other /z/ y\n", {{"", "other"}, {"z", "y"}}, 2},  // and the second is never reached
+  };
+  for (const Case& one : kCases) {
+    SCOPED_TRACE(one.lines);
+    const LoadResult result = load_fragment("<bounce-category-patterns>\n" + std::string(one.lines) +
+                                            "</bounce-category-patterns>\n");
+    ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+    EXPECT_EQ(count(result, Severity::Warning), one.warnings) << format(result.diagnostics);
+    std::vector<std::pair<std::string, std::string>> rules;
+    for (const BounceCategoryRule& rule : result.config->bounce_categories)
+      rules.emplace_back(rule.pattern.text, rule.category);
+    EXPECT_EQ(rules, one.rules);
+  }
+  // What is no wrap stays an error.
+  for (const std::string_view lines :
+       {"/abc other\n/def/ x\n", "/a/\n/b/ x\n", "/a/ x y\n", "/a/b/ x\n", "/a/ x\nstray\n"})
+    EXPECT_FALSE(
+        load_fragment("<bounce-category-patterns>\n" + std::string(lines) + "</bounce-category-patterns>\n")
+            .ok())
+        << lines;
+  // Other lists wrap alike, and lines behind them stay their own.
+  const LoadResult other = load_fragment(
+      "<smtp-pattern-list l>\nreply /slow\n down/\n  mode=backoff\nreply /x/ skip-mx\n</smtp-pattern-list>\n"
+      "<pattern-list p>\nmail-from /news/\n virtual-mta=a\nrcpt-to /x/ virtual-mta=b\n</pattern-list>\n"
+      "<address-list a>\naddress /x@y/\naddress z@y\n</address-list>\n");
+  EXPECT_FALSE(load_fragment("<domain *>\ndkim-headers a,/x/\nmax-smtp-uot 3\n</domain>\n").ok())
+      << "a whole line: the next one is not a part of it";
+  ASSERT_TRUE(other.ok()) << format(other.diagnostics);
+  ASSERT_EQ(other.config->reply_lists[0].rules.size(), 2u);
+  EXPECT_EQ(other.config->reply_lists[0].rules[0].pattern.text, "slowdown");
+  EXPECT_EQ(other.config->pattern_lists[0].patterns.size(), 2u);
+  EXPECT_EQ(other.config->address_lists[0].entries.size(), 2u);
+}
+
+TEST(Diagnostics, TwoRecordsLinesJoin) {
+  const LoadResult result =
+      load_fragment("<acct-file /a>\nrecords d,t\nrecords b, d\nrecords r\n</acct-file>\n");
+  ASSERT_TRUE(result.ok());
+  using R = RecordType;
+  EXPECT_EQ(result.config->acct_files[0].records,
+            (std::vector<R>{R::Delivery, R::Transient, R::Bounce, R::Reception}));
+  EXPECT_EQ(count(result, Severity::Warning), 2u);
+  const LoadResult bad = load_fragment("<acct-file /a>\nrecords d\nrecords zz\n</acct-file>\n");
+  EXPECT_EQ(count(bad, Severity::Error), 1u);
+}
+
+TEST(Diagnostics, OneErrorHidesNoTrap) {
+  const LoadResult result = load_fragment(
+      "<domain *>\nmax-smtp-out 0\nmax-smtp-uot 3\nmax-msg-rate 0\n</domain>\n"
+      "<virtual-mta v>\nno-such 1\n</virtual-mta>\n<virtual-mta-pool p>\n</virtual-mta-pool>\n"
+      "<source 0/0>\nmax-message-size 90M\n</source>\nhttp-access 0/0 admin\n");
+  EXPECT_FALSE(result.ok());
+  EXPECT_EQ(result.config, nullptr);
+  EXPECT_EQ(count(result, Severity::Error), 2u) << format(result.diagnostics);
+  EXPECT_EQ(count(result, Severity::Warning), 5u) << format(result.diagnostics);
+}
+
+TEST(Diagnostics, SourcesThatNobodyUses) {
+  constexpr std::string_view kHead = "log-file /l\npostmaster p@e.example\n<spool /s>\n</spool>\n";
+  struct Case {
+    std::string_view text;
+    bool warns;
+  };
+  constexpr Case kCases[] = {
+      {"<source localhost>\nalways-allow-relaying yes\n</source>\n", true},
+      {"<source {mass}>\nalways-allow-relaying yes\n</source>\n", true},
+      {"<source 127.0.0.1>\nalways-allow-relaying yes\n</source>\n", false},
+      {"<source {auth}>\nalways-allow-relaying yes\n</source>\n", false},
+      {"<source {Pickup}>\nalways-allow-relaying yes\n</source>\n", false},
+      {"<source App>\n</source>\nsmtp-listener 0/0:25 source=app\n", false},
+      {"<source App>\n</source>\n<smtp-user u>\npassword x\nsource app\n</smtp-user>\n", false},
+  };
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    const LoadResult result = load_whole(std::string(kHead) + std::string(c.text));
+    ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+    EXPECT_EQ(count(result, Severity::Warning), c.warns ? 1u : 0u) << format(result.diagnostics);
+    if (c.warns) EXPECT_NE(result.diagnostics[0].message.find("these rules never hold"), std::string::npos);
   }
 }
 

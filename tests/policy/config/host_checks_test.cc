@@ -14,13 +14,19 @@ class MadeUpHost : public HostFacts {
   std::map<std::string, KeyFact> keys;
   std::vector<IpAddress> addresses;
   std::map<std::string, Resolves> names;
+  std::vector<Endpoint> servers;  ///< that were asked
+  std::set<std::string> users;
+  bool root = true;
+  bool is_root() override { return root; }
+  bool has_user(const std::string& name) override { return users.contains(name); }
   FileFact file(const std::string& path) override {
     const auto it = files.find(path);
     return it == files.end() ? FileFact{FileFact::Kind::Missing, false} : it->second;
   }
   KeyFact key(const std::string& path) override { return keys.at(path); }
   std::vector<IpAddress> local_addresses() override { return addresses; }
-  std::vector<Resolves> resolve(std::span<const std::string> asked) override {
+  std::vector<Resolves> resolve(std::span<const std::string> asked, std::span<const Endpoint> at) override {
+    servers.assign(at.begin(), at.end());
     std::vector<Resolves> out;
     for (const std::string& name : asked) {
       const auto it = names.find(name);
@@ -105,6 +111,55 @@ TEST(HostChecks, EveryFinding) {
     EXPECT_EQ(found[0].line, 2u);
     EXPECT_EQ(found[0].line_text, row.line);
   }
+}
+
+TEST(HostChecks, WhatAStartWouldRefuse) {
+  MadeUpHost host;
+  host.addresses = {*IpAddress::parse("192.0.2.1")};
+  host.files["/there"] = {FileFact::Kind::Folder, true};
+  struct Row {
+    std::string_view line, message;  ///< empty: nothing to say
+    Severity severity = Severity::Error;
+  };
+  constexpr std::string_view kNoUser =
+      "run-as-root no: this host has no user \"pmta\" or \"sluice\", and a start as root would be refused";
+  constexpr Row kRows[] = {
+      {"run-as-root no", kNoUser},
+      {"run-as-root yes", ""},
+      {"log-file /there/log", ""},
+      {"log-file /nowhere/log",
+       "the folder of log-file \"/nowhere/log\" does not exist: a start would be refused"},
+      {"smtp-listener 192.0.2.1:25", ""},
+      {"smtp-listener 127.0.0.9:25", ""},
+      {"smtp-listener 0/0:25", ""},
+      {"smtp-listener 192.0.2.0/24:25", ""},
+      {"smtp-listener 192.0.2.7:25",
+       "listener address 192.0.2.7 is not one of this host: a start would be refused", Severity::Warning},
+  };
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.line);
+    const auto found = findings("\n" + std::string(row.line) + "\n", host);
+    ASSERT_EQ(found.size(), row.message.empty() ? 0u : 1u) << format(found);
+    if (row.message.empty()) continue;
+    EXPECT_EQ(found[0].message, row.message);
+    EXPECT_EQ(found[0].severity, row.severity);
+    EXPECT_EQ(found[0].line, 2u);
+  }
+  host.root = false;
+  ASSERT_EQ(findings("run-as-root no\n", host).size(), 1u);
+  EXPECT_EQ(findings("run-as-root no\n", host)[0].severity, Severity::Warning) << "another user may start it";
+  host.users = {"sluice"};
+  host.root = true;
+  EXPECT_TRUE(findings("run-as-root no\nlog-file /nowhere/log\n", host).empty()) << "the folder is made";
+  EXPECT_TRUE(findings("run-as-root no\n", host).empty());
+}
+
+TEST(HostChecks, TheConfiguredNameServersAreAsked) {
+  MadeUpHost host;
+  findings("host-name a.example\nname-server 192.0.2.53\nname-server 127.0.0.1:5353\n", host);
+  ASSERT_EQ(host.servers.size(), 2u);
+  EXPECT_EQ(host.servers[0].text(), "192.0.2.53:53");
+  EXPECT_EQ(host.servers[1].text(), "127.0.0.1:5353");
 }
 
 TEST(HostChecks, PatternsThatDoNotCompileAreErrors) {

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "policy/config/directive.h"
 #include "tests/policy/config/map_files.h"
 
 namespace sluice::config {
@@ -129,6 +132,78 @@ TEST_F(Listing, MistakesAreAnswered) {
   EXPECT_EQ(explain("", ""), "which queue? DOMAIN or DOMAIN/VMTA, for example gmail.com/news\n");
 }
 
+TEST_F(Listing, BounceActionsInForceAreShownWithTheirLines) {
+  result = load_fragment(
+      "<bounce-actions>\n match bad-mailbox action=suppress\n</bounce-actions>\n"
+      "<bounce-actions mild>\n match other action=log\n</bounce-actions>\n"
+      "<domain a.example>\n <bounce-actions>\n  reply /4\\.2\\.2/ action=retry retry-after=4h\n"
+      "  match quota-issues spam-related action=retry retry-after=1h log-only=yes\n "
+      "</bounce-actions>\n</domain>\n"
+      "<domain b.example>\n bounce-actions mild\n</domain>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  EXPECT_EQ(explain("c.example", "bounce-actions"),
+            "bounce-actions {bounce-actions-1}               /etc/sluice/config:1  the top level\n"
+            "    match bad-mailbox action=suppress  /etc/sluice/config:2\n");
+  EXPECT_EQ(explain("a.example", "bounce-actions"),
+            "bounce-actions {bounce-actions-2}               /etc/sluice/config:8  <domain a.example>\n"
+            "    reply /4\\.2\\.2/ action=retry retry-after=4h  /etc/sluice/config:9\n"
+            "    match quota-issues spam-related action=retry retry-after=1h log-only=yes  "
+            "/etc/sluice/config:10\n");
+  EXPECT_EQ(explain("b.example", "bounce-actions"),
+            "bounce-actions mild                             /etc/sluice/config:14  <domain b.example>\n"
+            "    match other action=log  /etc/sluice/config:5\n");
+  const std::string text = settings_text(*result.config, *find_queue(*result.config, "c.example"));
+  EXPECT_NE(text.find("\nbounce-actions {bounce-actions-1}\n    match bad-mailbox action=suppress\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST_F(Listing, RulesForSomeRepliesStandBesideTheValueTheyDoNotChange) {
+  result = load_fragment(
+      "<domain *>\nretry-after 10m\nretry-after 421 4.7.0 30m\nsmtp-pattern-list slow \"421 "
+      "4.7.1\"\n</domain>\n"
+      "<domain a.example>\nretry-after 421 4.7.0 60m\nsmtp-pattern-list named\n</domain>\n"
+      "<smtp-pattern-list named>\nreply /x/ skip-mx\n</smtp-pattern-list>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  EXPECT_EQ(explain("a.example", "retry-after"),
+            "retry-after 10m                                 /etc/sluice/config:2  <domain *>\n"
+            "retry-after 421 4.7.0 60m                       /etc/sluice/config:7  <domain a.example>\n"
+            "    over retry-after 421 4.7.0 30m  /etc/sluice/config:3  <domain *>\n");
+  EXPECT_EQ(explain("a.example", "smtp-pattern-list"),
+            "smtp-pattern-list named                         /etc/sluice/config:8  <domain a.example>\n"
+            "smtp-pattern-list slow \"421 4.7.1\"              /etc/sluice/config:4  <domain *>\n");
+  EXPECT_EQ(explain("b.example", "smtp-pattern-list"),
+            "smtp-pattern-list \"\"                            default\n"
+            "smtp-pattern-list slow \"421 4.7.1\"              /etc/sluice/config:4  <domain *>\n");
+  const std::string text = settings_text(*result.config, *find_queue(*result.config, "b.example"));
+  EXPECT_NE(text.find("\nretry-after 10m\nretry-after 421 4.7.0 30m\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nsmtp-pattern-list \"\"\nsmtp-pattern-list slow \"421 4.7.1\"\n"), std::string::npos)
+      << text;
+}
+
+TEST_F(Listing, ADkimSignLineIsTheOriginOfAllItSays) {
+  result = load_fragment(
+      "<domain *>\ndkim-sign domain=\"a.example\" key-file=\"/k1\" selector=\"s1\" "
+      "header-list=\"From:To\"\n</domain>\n"
+      "<domain b.example>\ndomain-key s2,b.example,/k2\ndkim-sign domain=\"c.example\" key-file=\"/k3\" "
+      "selector=\"s3\"\n</domain>\n");
+  ASSERT_TRUE(result.ok()) << format(result.diagnostics);
+  const auto has = [this](std::string_view queue, std::string_view directive, std::string_view value,
+                          std::string_view place) {
+    const std::string text = explain(queue, directive);
+    const std::size_t at = text.find(value);
+    EXPECT_NE(at, std::string::npos) << text;
+    const std::string line = text.substr(at, text.find('\n', at) - at);
+    EXPECT_NE(line.find(place), std::string::npos) << line;
+  };
+  has("x.example", "dkim-headers", "dkim-headers From", "/etc/sluice/config:2  <domain *>");
+  has("x.example", "domain-key", "domain-key s1,a.example,/k1", "/etc/sluice/config:2  <domain *>");
+  has("b.example", "domain-key", "domain-key s1,a.example,/k1", "/etc/sluice/config:2  <domain *>");
+  has("b.example", "domain-key", "domain-key s2,b.example,/k2", "/etc/sluice/config:5  <domain b.example>");
+  has("b.example", "domain-key", "domain-key s3,c.example,/k3", "/etc/sluice/config:6  <domain b.example>");
+  has("b.example", "dkim-sign", "dkim-sign yes", "/etc/sluice/config:6  <domain b.example>");
+}
+
 TEST_F(Listing, GlobalsAndSourcesHaveOriginsToo) {
   const LoadResult globals = load_fragment("total-max-smtp-out 5\ntotal-max-smtp-out 7\n");
   for (const SettingOrigin& item : globals.config->explain_globals()) {
@@ -147,8 +222,50 @@ TEST_F(Listing, PendingDirectivesAreNamedOnce) {
       "<virtual-mta v>\nrequire-starttls yes\n</virtual-mta>\n");
   EXPECT_EQ(pending_text(*some.config),
             "Read and checked, but without effect as yet:\n    TLS: use-starttls (line 2), require-starttls "
-            "(line 9)\n");
+            "(line 9; mail it applies to is held)\n");
   EXPECT_EQ(pending_text(*load_fragment("total-max-smtp-out 5\n").config), "");
+  EXPECT_TRUE(pending_lines(*load_fragment("total-max-smtp-out 5\n").config).empty());
+}
+
+TEST_F(Listing, WhateverHasNoEffectIsInTheLinesForTheLog) {
+  const LoadResult some = load_fragment(
+      "thread-reuse yes\n<alerts>\n</alerts>\n<acct-file /a>\nrecords d,f,rb\n</acct-file>\n"
+      "<bounce-processor>\n<address-list>\naddress b@x.example\n</address-list>\n</bounce-processor>\n"
+      "<signals>\nlog-verbose yes\n</signals>\n<bounce-actions>\nmatch a action=suppress\nmatch b "
+      "action=suppress\n"
+      "</bounce-actions>\n");
+  ASSERT_TRUE(some.ok()) << format(some.diagnostics);
+  EXPECT_EQ(
+      pending_lines(*some.config),
+      (std::vector<std::string>{
+          "Without effect as yet, for lack of the bounce processor: <bounce-processor> "
+          "(/etc/sluice/config:7), "
+          "records rb (/etc/sluice/config:4)",
+          "Without effect as yet, for lack of the feedback loop processor: records f (/etc/sluice/config:4)",
+          "Without effect as yet, for lack of bounce actions and suppression: action=suppress "
+          "(/etc/sluice/config:16; it bounces, but later mail to the address goes out)",
+          "Without effect as yet, for lack of alerts: <alerts> (/etc/sluice/config:2)",
+          "Accepted, but without effect: thread-reuse (/etc/sluice/config:1), <signals> "
+          "(/etc/sluice/config:12), "
+          "log-verbose (/etc/sluice/config:13)"}));
+}
+
+TEST_F(Listing, EveryDirectiveWithoutEffectIsNoted) {
+  // From the table itself: none can be left out.
+  for (const Directive& row : DirectiveTable::get().rows()) {
+    if (!row.allowed_in(Scope::Domain) || row.state_in(Scope::Domain) == State::Works || row.apply == nullptr)
+      continue;
+    std::vector<std::string> values{"yes",     "1h", "3",  "s,a.example,/k", "rsa-sha256",
+                                    "relaxed", "a",  "/f", "@a.example"};
+    const bool named = std::ranges::any_of(values, [&row](const std::string& value) {
+      const LoadResult one =
+          load_fragment("<domain *>\n" + std::string(row.name) + ' ' + value + "\n</domain>\n");
+      if (!one.ok()) return false;
+      const std::vector<std::string> lines = pending_lines(*one.config);
+      return lines.size() == 1 && lines[0].find(std::string(row.name) + " (") != std::string::npos;
+    });
+    EXPECT_TRUE(named) << row.name;
+  }
 }
 
 }  // namespace

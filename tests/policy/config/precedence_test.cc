@@ -311,9 +311,6 @@ TEST(Pools, Mistakes) {
   EXPECT_EQ(
       first("<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool A>\nvirtual-mta a\n</virtual-mta-pool>\n"),
       "\"A\" names both a virtual MTA and a pool");
-  EXPECT_EQ(
-      first("<virtual-mta a>\n</virtual-mta>\n<virtual-mta-pool p>\nvirtual-mta b\n</virtual-mta-pool>\n"),
-      "virtual MTA \"b\" is not defined");
   EXPECT_EQ(first("<virtual-mta a>\n</virtual-mta>\n"
                   "<virtual-mta-pool p>\nvirtual-mta a\n<domain *>\n</domain>\n</virtual-mta-pool>\n"
                   "<virtual-mta-pool q>\nvirtual-mta a\n<domain *>\n</domain>\n</virtual-mta-pool>\n"),

@@ -36,7 +36,7 @@ domain-macro yahoo yahoo.com, ymail.com
     always-allow-relaying yes   # trusted
     process-x-virtual-mta yes
     process-x-job yes
-    max-message-size unlimited
+    max-message-size 60M
     smtp-service yes
 </source>
 <source 0/0>

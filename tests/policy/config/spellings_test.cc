@@ -77,6 +77,7 @@ constexpr Row kRows[] = {
     {"tuning in a VMTA", "<virtual-mta v>\nmax-smtp-out tuning 8\n</virtual-mta>\n", "a.example/v", "max-smtp-out 8"},
     {"rollup by name", "<virtual-mta v>\nmx-rollup gmail.com\n</virtual-mta>\n", "a.example/v", "mx-rollup gmail.com"},
     {"daily rate in a VMTA", "<virtual-mta v>\nmax-msg-rate 500/d\n</virtual-mta>\n", "a.example/v", "max-msg-rate 500/d"},
+    {"pool named in a domain", "<virtual-mta v>\n</virtual-mta>\n<virtual-mta-pool p>\nvirtual-mta v\n</virtual-mta-pool>\n<domain a.example>\nvirtual-mta-pool P\nmax-smtp-out 3\n</domain>\n", "a.example", "reroute-to-virtual-mta P"},
     {"route to a pool", "<virtual-mta v>\n</virtual-mta>\n<virtual-mta-pool p>\nvirtual-mta v weight=3\n</virtual-mta-pool>\n<domain a.example>\nroute-to-pool p\n</domain>\n", "a.example", "reroute-to-virtual-mta p"},
     {"conditional retry leaves the interval", "<domain a.example>\nretry-after 421 4.7.0 TS01 60m\n</domain>\n", "a.example", "retry-after 10m"},
     {"inline patterns leave the list", "<domain a.example>\nsmtp-pattern-list smtp-421-backoff \"421 4.7.0\"\n</domain>\n", "a.example", "smtp-pattern-list \"\""},

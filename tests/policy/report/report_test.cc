@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "policy/base/version.h"
+
 namespace sluice::report {
 namespace {
 
@@ -48,50 +50,53 @@ std::string field(const std::string& text, const std::string& name) {
 }
 
 TEST(Report, OfAFailureWithHeaders) {
-  EXPECT_EQ(report(usual(), {refused()}),
-            "From: postmaster@example.com\r\n"
-            "To: news@sender.example\r\n"
-            "Subject: Delivery report\r\n"
-            "Date: Sun, 04 Jan 2026 15:04:05 +0000\r\n"
-            "Message-ID: <7.1.report@mta.example.com>\r\n"
-            "Auto-Submitted: auto-replied\r\n"
-            "MIME-Version: 1.0\r\n"
-            "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-            "   boundary=\"report.7.1\"\r\n"
-            "\r\n"
-            "--report.7.1\r\n"
-            "Content-Type: text/plain; charset=us-ascii\r\n"
-            "\r\n"
-            "This is the mail server at mta.example.com.\r\n"
-            "\r\n"
-            "It reports on a message from <news@sender.example> that it took on\r\n"
-            "Sun, 04 Jan 2026 15:00:00 +0000. What became of it:\r\n"
-            "\r\n"
-            "  <joe@example.net>  delivery failed; will not continue trying\r\n"
-            "    550 5.1.1 unknown user\r\n"
-            "\r\n"
-            "The part that follows says the same for programs; the last one is the header of the message.\r\n"
-            "\r\n"
-            "--report.7.1\r\n"
-            "Content-Type: message/delivery-status\r\n"
-            "\r\n"
-            "Reporting-MTA: dns;mta.example.com\r\n"
-            "X-PowerMTA-VirtualMTA: v1\r\n"
-            "Arrival-Date: Sun, 04 Jan 2026 15:00:00 +0000\r\n"
-            "\r\n"
-            "Final-Recipient: rfc822;joe@example.net\r\n"
-            "Action: failed\r\n"
-            "Status: 5.1.1 (bad destination mailbox address)\r\n"
-            "Remote-MTA: dns;mx.example.net (192.0.2.1)\r\n"
-            "Diagnostic-Code: smtp; 550 5.1.1 unknown user\r\n"
-            "X-PowerMTA-BounceCategory: bad-mailbox\r\n"
-            "\r\n"
-            "--report.7.1\r\n"
-            "Content-Type: text/rfc822-headers\r\n"
-            "\r\n"
-            "From: news@sender.example\r\nSubject: Hello\r\n"
-            "\r\n"
-            "--report.7.1--\r\n");
+  EXPECT_EQ(
+      report(usual(), {refused()}),
+      "From: postmaster@example.com\r\n"
+      "To: news@sender.example\r\n"
+      "Subject: Delivery report\r\n"
+      "Date: Sun, 04 Jan 2026 15:04:05 +0000\r\n"
+      "Message-ID: <7.1.report@mta.example.com>\r\n"
+      "Auto-Submitted: auto-replied\r\n"
+      "MIME-Version: 1.0\r\n"
+      "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+      "   boundary=\"report.7.1\"\r\n"
+      "\r\n"
+      "--report.7.1\r\n"
+      "Content-Type: text/plain; charset=us-ascii\r\n"
+      "\r\n"
+      "This is the mail server at mta.example.com (" +
+          std::string(own_product()) +
+          ").\r\n"
+          "\r\n"
+          "It reports on a message from <news@sender.example> that it took on\r\n"
+          "Sun, 04 Jan 2026 15:00:00 +0000. What became of it:\r\n"
+          "\r\n"
+          "  <joe@example.net>  delivery failed; will not continue trying\r\n"
+          "    550 5.1.1 unknown user\r\n"
+          "\r\n"
+          "The part that follows says the same for programs; the last one is the header of the message.\r\n"
+          "\r\n"
+          "--report.7.1\r\n"
+          "Content-Type: message/delivery-status\r\n"
+          "\r\n"
+          "Reporting-MTA: dns;mta.example.com\r\n"
+          "X-PowerMTA-VirtualMTA: v1\r\n"
+          "Arrival-Date: Sun, 04 Jan 2026 15:00:00 +0000\r\n"
+          "\r\n"
+          "Final-Recipient: rfc822;joe@example.net\r\n"
+          "Action: failed\r\n"
+          "Status: 5.1.1 (bad destination mailbox address)\r\n"
+          "Remote-MTA: dns;mx.example.net (192.0.2.1)\r\n"
+          "Diagnostic-Code: smtp; 550 5.1.1 unknown user\r\n"
+          "X-PowerMTA-BounceCategory: bad-mailbox\r\n"
+          "\r\n"
+          "--report.7.1\r\n"
+          "Content-Type: text/rfc822-headers\r\n"
+          "\r\n"
+          "From: news@sender.example\r\nSubject: Hello\r\n"
+          "\r\n"
+          "--report.7.1--\r\n");
 }
 
 TEST(Report, GroupsRecipientsAndSaysWhatEachAsked) {
