@@ -105,6 +105,7 @@ void Dispatcher::recall(std::string_view name) {
   const std::size_t slash = name.find('/');
   if (slash == std::string_view::npos) return;
   const std::string_view domain = name.substr(0, slash);
+  if (routing::is_rollup_name(domain)) return;  // it comes with its mail, which knows its route
   const auto vmta = snapshot_->config->find_vmta(name.substr(slash + 1));
   if (snapshot_->home_of(vmta.value_or(config::kDefaultVmta), domain) != reactor_.shard()) return;
   std::ignore =

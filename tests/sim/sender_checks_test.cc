@@ -424,7 +424,7 @@ TEST(SimSenderChecks, TheCommand) {
       << fail;
   EXPECT_NE(ask({"check", "spf", "10.255.0.2", "injector.sim"}).find("result = pass\nmatched = a\n"),
             std::string::npos);
-  EXPECT_EQ(ask({"check", "spf", "nowhere", "h.sim"}), "\"nowhere\" is no IP address\n");
+  EXPECT_EQ(ask({"check", "spf", "nowhere", "h.sim"}), "check spf: IP is an IP address, not \"nowhere\"\n");
   EXPECT_NE(ask({"check", "spf"}).find("usage: "), std::string::npos);
 }
 
