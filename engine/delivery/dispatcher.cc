@@ -105,7 +105,6 @@ void Dispatcher::recall(std::string_view name) {
   const std::size_t slash = name.find('/');
   if (slash == std::string_view::npos) return;
   const std::string_view domain = name.substr(0, slash);
-  if (routing::is_rollup_name(domain)) return;  // it comes with its mail, which knows its route
   const auto vmta = snapshot_->config->find_vmta(name.substr(slash + 1));
   if (snapshot_->home_of(vmta.value_or(config::kDefaultVmta), domain) != reactor_.shard()) return;
   std::ignore =
@@ -120,6 +119,7 @@ void Dispatcher::arrive(const Arrival& arrival, std::string_view domain, std::st
                         const JoinedBy& by) {
   queue::Queue& queue = queue_for(domain, vmta);
   if (by.route) queue.route = by.route;
+  if (by.is_back) queue.placement.valid_until = {};  // what sent it there holds no more: the question is asked anew
   queue.is_joined_by_setting = queue.is_joined_by_setting || by.setting;
   if (queue.misplaced) {  // whoever sent it knew another configuration: it moves with the queue
     keep(queue, arrival);

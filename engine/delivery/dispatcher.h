@@ -326,6 +326,7 @@ class Dispatcher {
   struct JoinedBy {
     std::shared_ptr<const routing::HostList> route;
     bool setting = false;
+    bool is_back = false;  ///< from a rollup that has gone, to the queue of its own domain
   };
   /// A recipient on its way to a queue of whatever shard.
   struct Handed {

@@ -60,6 +60,8 @@ bool Dispatcher::place(queue::Queue& queue, MonoTime now) {
     set_timer(queue, std::nullopt);
     return true;
   }
+  // A list's hosts are known from its first domain on, which may have come behind the queue.
+  if (placement.is_rollup && !queue.route) queue.route = rollups_.hosts_of(queue.domain());
   if (placement.is_rollup && !queue.route && !queue.is_joined_by_setting) {
     placement.asking = true;
     tasks_.spawn(dissolve(queue));
@@ -181,6 +183,7 @@ runtime::Task<void> Dispatcher::dissolve(queue::Queue& queue) {
       Handed out{.arrival = one, .vmta = std::string(queue.vmta_name())};
       out.domain = domain_of(lease->view().recipient(one.recipient).address);
       out.home = snapshot_->home_of(queue.vmta, out.domain);
+      out.by.is_back = true;
       slice.push_back(std::move(out));
     }
     co_await hand_over(std::move(slice));
