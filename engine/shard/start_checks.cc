@@ -10,7 +10,7 @@ namespace sluice::shard {
 namespace {
 
 /// A process that ends at this moment gives its addresses back; so does a listener that the last reload took away.
-constexpr int kFreeTries = 100;
+constexpr int kFreeTries = 250;
 constexpr Duration kFreeWait = 20ms;
 /// Lines of one kind; `sluice check` lists them all.
 constexpr std::size_t kLinesMax = 20;
