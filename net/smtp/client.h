@@ -348,12 +348,19 @@ class Client {
   void tell_refusals(Slot& slot);
   void tell_end(Slot& slot);
 
-  // client.cc: what comes in
+  // client.cc: the session
   void take_reply(const SmtpReply& reply);
   void take_greeting(const SmtpReply& reply);
   void take_ehlo(const SmtpReply& reply);
   void take_starttls(const SmtpReply& reply);
   void take_auth(const SmtpReply& reply);
+  void after_ehlo();
+  void become_ready();
+  void protocol_error(std::string_view what);
+  void refuse(ClientPhase phase, const SmtpReply& reply);
+  void over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent_bytes);
+
+  // client_replies.cc: what replies mean for their transactions
   void take_transaction_reply(const SmtpReply& reply);
   void take_reset(std::uint32_t index, const SmtpReply& reply);
   void take_mail(std::uint32_t index, const SmtpReply& reply);
@@ -362,17 +369,12 @@ class Client {
   void take_final(std::uint32_t index, const SmtpReply& reply);
   void take_proof(std::uint32_t index, const SmtpReply& reply);
   [[nodiscard]] bool was_asked_for(const Slot& slot) const;
-  void after_ehlo();
-  void become_ready();
   void ask_for_proof(std::uint32_t index);
   void prove_upto(std::uint32_t index);
   void note_second_yes(Slot& slot, const SmtpReply& reply) const;
   [[nodiscard]] bool reads_like_reset(const SmtpReply& reply) const;
   bool ends_with(const SmtpReply& reply, ClientPhase phase);
   static void decide(Slot& slot, ClientPhase phase, const SmtpReply& reply);
-  void protocol_error(std::string_view what);
-  void refuse(ClientPhase phase, const SmtpReply& reply);
-  void over(ClientFault fault, ClientPhase phase, const SmtpReply& reply, std::uint64_t sent_bytes);
   [[nodiscard]] bool stands(const Slot& slot, ClientFault fault) const;
   void tell_lost(Slot& slot, ClientFault fault, const SmtpReply& reply, std::uint64_t sent_bytes);
 
