@@ -378,6 +378,21 @@ std::uint64_t Connection::on_the_way() const {
   return taken == 0 ? 0 : stream_.sent_bytes() - std::min(taken, stream_.sent_bytes());
 }
 
+Duration Connection::stalled_for() {
+  if (!stream_ || !client_ || client_->is_over() || lost_patience_ || !heard_host_) return Duration{0};
+  if ((ready_ && client_->in_flight() == 0) || bounces_broken_transfer(client_->phase())) return Duration{0};
+  const std::uint64_t taken = taken_by_host();
+  const std::uint64_t arrived = taken == 0 ? stream_.sent_bytes() : std::min(taken, stream_.sent_bytes());
+  if (client_->may_have_delivered(arrived - std::min(arrived, sent_before_))) return Duration{0};
+  return patience_.silent_for(taken, reactor_.now());
+}
+
+void Connection::stop_waiting() {
+  lost_patience_ = true;
+  if (sending_) return stream_.abort();
+  wakeup_.set();
+}
+
 void Connection::on_watch() {
   const MonoTime now = reactor_.now();
   if (watch_at_ == MonoTime{} || !stream_ || !client_ || client_->is_over()) return;
@@ -389,15 +404,12 @@ void Connection::on_watch() {
     const auto current = client_->current();
     const bool too_old = current && active_[current->raw()].expires <= now;
     if (!too_old && patience_.still_sends(taken_by_host(), now)) return watch_until(patience_.next_look(now));
-    lost_patience_ = true;
-    stream_.abort();
-    return;
+    return stop_waiting();
   }
   if (client_->phase() == net::ClientPhase::FinalReply && patience_.was_still_reading(taken_by_host(), now)) {
     return watch_until(patience_ends());
   }
-  lost_patience_ = true;
-  wakeup_.set();
+  stop_waiting();
 }
 
 runtime::Task<void> Connection::wait_for_events() {

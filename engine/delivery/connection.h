@@ -46,7 +46,7 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   /// The queue whose turn it is.
   [[nodiscard]] queue::Queue& queue() const override { return *queue_; }
   [[nodiscard]] const config::DomainSettings& settings() const override { return *settings_; }
-  [[nodiscard]] bool holds_slots() const override { return true; }
+  [[nodiscard]] Slots* slots() override { return &slots_; }
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
   [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override {
     return has_source_ ? &source_ : nullptr;
@@ -60,6 +60,8 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   [[nodiscard]] bool transfers() const override { return ready_ && client_ && client_->in_flight() > 0; }
   [[nodiscard]] bool is_finishing() const override { return finishing_; }
   [[nodiscard]] bool rests() const override { return rests_ && guests_.empty(); }
+  [[nodiscard]] Duration stalled_for() override;
+  void stop_waiting() override;
   /// This established connection takes from `queue` too, whose settings are the same object and which counts
   /// it among its own from here on; queues take turns, message by message, and one with nothing left leaves.
   /// Needs has_room(). `host`: what that queue calls the mail host.
@@ -68,7 +70,6 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   /// One more message could be given to the server at once.
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] SpareConnections::Seat& seat() { return seat_; }
-  [[nodiscard]] Slots& slots() { return slots_; }
   void renew() override;
   void count_anew() override;
   /// Takes nothing new, ends what is under way, says QUIT.

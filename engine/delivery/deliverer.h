@@ -8,6 +8,8 @@
 
 namespace sluice::delivery {
 
+struct Slots;
+
 /// Takes recipients of a queue out: an SMTP connection or, for the other queue types, a local worker. The
 /// dispatcher starts as many as the queue may have and knows nothing more of what they do. Thread:   one
 /// shard. Lifetime: run() has ended before destruction.
@@ -25,8 +27,8 @@ class Deliverer {
   /// The queue it works for.
   [[nodiscard]] virtual queue::Queue& queue() const = 0;
   [[nodiscard]] virtual const config::DomainSettings& settings() const = 0;
-  /// Holds a slot of the counts that connections are part of (Dispatcher's Slots).
-  [[nodiscard]] virtual bool holds_slots() const = 0;
+  /// What it holds of the counts that connections are part of; null: it is part of none.
+  [[nodiscard]] virtual Slots* slots() { return nullptr; }
   /// The address it connects from, which is empty when the system chose it; null: it is not connected yet, or
   /// never is.
   [[nodiscard]] virtual const std::optional<IpAddress>* source_in_use() const = 0;
@@ -36,6 +38,11 @@ class Deliverer {
   /// Nothing is under way, and nothing is lost when it ends now: whoever stands in line for its slot may have
   /// it.
   [[nodiscard]] virtual bool rests() const { return false; }
+  /// How long its host has done nothing in the middle of what can be broken off without delivering anything
+  /// twice; zero: it waits for no such thing.
+  [[nodiscard]] virtual Duration stalled_for() { return Duration{0}; }
+  /// Ends what stalled_for() spoke of, as its time-out would.
+  virtual void stop_waiting() {}
   /// Mail is on its way to a host.
   [[nodiscard]] virtual bool transfers() const { return false; }
   /// A configuration has come into force, and its queue has its new settings: it follows them after what it

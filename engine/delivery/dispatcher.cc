@@ -38,12 +38,12 @@ Dispatcher::Dispatcher(runtime::Reactor& reactor, resolver::Resolver& resolver, 
                         consider(queue);
                       },
                   .tell = [this](std::uint64_t mask, std::uint32_t place) { tell_of_host(mask, place); }}),
-      rest_timer_(&on_rest_timer, *this),
+      look_timer_(&on_look_timer, *this),
       programs_(reactor, PipeWorker::kProgramsMax) {}
 
 Dispatcher::~Dispatcher() {
   SLUICE_ASSERT(tasks_.running() == 0);
-  reactor_.disarm(rest_timer_);
+  reactor_.disarm(look_timer_);
   desk_.close();
   // The process ends or the test does: the spool remembers what the queues held.
   queues_.for_each([this](queue::Queue& queue) { reactor_.disarm(queue.timer); });
@@ -372,12 +372,12 @@ void Dispatcher::stand_by(Connection& connection, bool exclusive) {
   if (exclusive || !connection.seat()) return;
   spares_.park(connection.seat(), connection);
   if (!desk_.empty()) offer_spare(connection);
-  if (!rest_timer_.armed() && !stopping_) reactor_.arm_in(rest_timer_, kRestLook);
+  watch_connections();
 }
 
 /// Queues in line that could share `connection` need no slot.
 void Dispatcher::offer_spare(Connection& connection) {
-  std::vector<queue::Queue*> some = desk_.first_for(connection.slots(), kLineLookMax);
+  std::vector<queue::Queue*> some = desk_.first_for(*connection.slots(), kLineLookMax);
   std::erase_if(some, [&connection](const queue::Queue* one) {
     return one->settings.get() != &connection.settings() || one->vmta != connection.queue().vmta;
   });
@@ -394,14 +394,14 @@ bool Dispatcher::is_in_the_way(Connection& connection) const {
   const std::vector<queue::Worker*>& idle = connection.queue().idle;
   if (std::find(idle.begin(), idle.end(), &connection) == idle.end())
     return false;  // has found work meanwhile
-  return SlotDesk::must_yield(connection.slots(), {.rests = true});
+  return SlotDesk::must_yield(*connection.slots(), {.rests = true});
 }
 
 void Dispatcher::established(queue::Queue& queue) { ++queue.established; }
 
 runtime::Task<void> Dispatcher::stop(Duration grace) {
   stopping_ = true;
-  reactor_.disarm(rest_timer_);
+  reactor_.disarm(look_timer_);
   desk_.close();
   rollups_.stop();
   for (Deliverer* one : std::vector(running_)) one->finish();

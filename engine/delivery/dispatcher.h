@@ -87,8 +87,10 @@ class Dispatcher {
   /// costs about as much as two or three messages.
   static constexpr std::uint64_t kTurnMessages = 10;
   static constexpr Duration kTurnTime = 1s;
-  /// How often connections at rest look whether another shard's queue waits for their slots.
-  static constexpr Duration kRestLook = 1s;
+  /// How often connections that rest or wait for their hosts are looked over while queues stand in line.
+  static constexpr Duration kLookOver = 1s;
+  /// A host that does nothing for so long in the middle of a conversation stalls.
+  static constexpr Duration kStalledAfter = 5s;
   /// A connection nobody has answered in this time counts as one that may never be.
   static constexpr Duration kSlowAfter = 500ms;
   /// One that nobody has greeted in this time may have to make room for others. Many hosts look up our name first.
@@ -388,6 +390,8 @@ class Dispatcher {
   bool to_penalty(Slots& slots);
   void is_good(queue::Queue& queue);
   void on_slow(Deliverer& one, Slots& slots, Duration silent_for);
+  [[nodiscard]] bool ends_stalled(Deliverer& one);
+  void watch_connections();
   void offer_spare(Connection& connection);
   void ask_to_yield(const queue::Queue& queue, const queue::SharedBudget& full);
   void yield_for(const queue::Queue* who, std::uint32_t priority, const queue::SharedBudget& needed,
@@ -429,11 +433,11 @@ class Dispatcher {
   void forget_if_idle(queue::Queue& queue);
   [[nodiscard]] static std::size_t wanted_connections(const queue::Queue& queue);
   static void on_queue_timer(runtime::Timer& timer);
-  static void on_rest_timer(runtime::Timer& timer);
+  static void on_look_timer(runtime::Timer& timer);
 
   struct SlowTimer;
-  struct RestTimer : runtime::Timer {
-    RestTimer(Fire fire, Dispatcher& one) : Timer(fire), owner(one) {}
+  struct LookTimer : runtime::Timer {
+    LookTimer(Fire fire, Dispatcher& one) : Timer(fire), owner(one) {}
     Dispatcher& owner;
   };
   runtime::Reactor& reactor_;
@@ -463,7 +467,7 @@ class Dispatcher {
   ReachHistory history_;
   HostHabits habits_;
   HostLine host_line_;
-  RestTimer rest_timer_;
+  LookTimer look_timer_;
   runtime::TaskGroup tasks_;
   std::vector<Deliverer*> running_;
   std::set<const config::DomainSettings*> withheld_said_;  ///< the log has been told of these

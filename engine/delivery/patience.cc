@@ -1,6 +1,7 @@
 #include "engine/delivery/patience.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::delivery {
 namespace {
@@ -64,6 +65,11 @@ MonoTime Patience::reply_due(net::ClientPhase phase, std::uint64_t replies,
   const Duration whole =
       phase == net::ClientPhase::Quit ? kQuitTimeout : settings.smtp_multiple_line_response_timeout;
   return std::min(std::max(last_heard_, waits_since_) + silence, *reply_began_ + whole);
+}
+
+Duration Patience::silent_for(std::uint64_t taken, MonoTime now) {
+  if (std::exchange(looked_taken_, taken) != taken || looked_ == MonoTime{}) looked_ = now;
+  return now - std::max({looked_, last_heard_, waits_since_, last_progress_});
 }
 
 bool Patience::was_still_reading(std::uint64_t taken, MonoTime now) {

@@ -40,10 +40,15 @@ class Patience {
   /// Until when the reply that is waited for in `phase` is waited for.
   [[nodiscard]] MonoTime reply_due(net::ClientPhase phase, std::uint64_t replies,
                                    const config::DomainSettings& settings, MonoTime now);
+  /// How long the receiver has neither taken a byte nor said one, as far as these looks can tell.
+  [[nodiscard]] Duration silent_for(std::uint64_t taken, MonoTime now);
   /// The reply to a message is due; true: the receiver was still taking its bytes, so the time begins anew.
   [[nodiscard]] bool was_still_reading(std::uint64_t taken, MonoTime now);
 
  private:
+  // Looks from outside.
+  std::uint64_t looked_taken_ = 0;
+  MonoTime looked_{};
   // Sending.
   Duration send_timeout_{};
   MonoTime send_until_{};  // the whole

@@ -8,6 +8,10 @@
 // A connection that hears nothing for kSlowAfter moves from the part it draws from to the penalty part. When that
 // is full and others want its place, it ends after kSilentMax without an attempt, and its queue waits as failing:
 // there it gets all its time-outs allow.
+//
+// A host that stalls in the middle of a conversation (kStalledAfter) keeps a slot as long as no more than a quarter of
+// any count are held so, or nobody stands in line. Else the conversation ends as by its time-out, and its queue counts
+// as failing. One that has a whole message and owes the reply is always waited for: it may have delivered it.
 #include <algorithm>
 
 #include "engine/delivery/connection.h"
@@ -84,6 +88,21 @@ void Dispatcher::on_slow(Deliverer& one, Slots& slots, Duration silent_for) {
   if (const IpAddress* host = one.target()) history_.host_failed(*host, reactor_.now());
   if (queue.established == 0) queue.standing = Standing::Failing;
   one.finish();  // nothing has been said: no attempt
+}
+
+/// True: `one` has to end, somebody in line needs its slot.
+bool Dispatcher::ends_stalled(Deliverer& one) {
+  Slots& slots = *one.slots();
+  if (one.stalled_for() < kStalledAfter) {
+    SlotDesk::goes_on(slots);
+    return false;
+  }
+  queue::Queue& queue = one.queue();
+  if (!SlotDesk::must_stop_waiting(slots, {.priority = queue.settings->queue_priority,
+                                           .holds = queue.connections}))
+    return false;
+  queue.standing = Standing::Failing;
+  return true;
 }
 
 bool Dispatcher::may_knock(queue::Queue& queue, Slots& slots, const IpAddress& host) {

@@ -48,6 +48,7 @@ std::expected<Slots, const queue::SharedBudget*> SlotDesk::take(queue::Queue& qu
 
 void SlotDesk::take_back(const Slots::Held& one) {
   if (one.yielding) one.budget->end_yield();
+  if (one.stalled) one.budget->end_stall();
   if (one.ending) {
     one.budget->give_back_ended();
   } else {
@@ -107,6 +108,26 @@ bool SlotDesk::must_yield(Slots& slots, const queue::SharedBudget::Holder& holde
     if (one.yielding) return true;
   }
   return false;
+}
+
+bool SlotDesk::must_stop_waiting(Slots& slots, const queue::SharedBudget::Holder& holder) {
+  for (Slots::Held& one : slots.held) {
+    one.stalled = one.stalled || one.budget->may_stall();
+    if (one.stalled) continue;
+    one.yielding = one.yielding || one.budget->must_yield(holder);
+    if (one.yielding) return true;
+  }
+  return false;
+}
+
+void SlotDesk::goes_on(Slots& slots) {
+  for (Slots::Held& one : slots.held) {
+    if (std::exchange(one.stalled, false)) one.budget->end_stall();
+  }
+}
+
+bool SlotDesk::is_wanted(const Slots& slots) {
+  return std::ranges::any_of(slots.held, [](const Slots::Held& one) { return one.budget->is_awaited(); });
 }
 
 // --- The line.

@@ -26,6 +26,7 @@ struct Slots {
     Budget budget;
     bool ending = false;    ///< SharedBudget::must_end() has said so
     bool yielding = false;  ///< SharedBudget::must_yield() has said so
+    bool stalled = false;   ///< SharedBudget::may_stall() has said so
     bool fleeting = false;  ///< held for a part of the connection's life only: a reload leaves it alone
   };
   std::vector<Held> held;
@@ -92,6 +93,13 @@ class SlotDesk {
   [[nodiscard]] static bool holds(const Slots& slots, const queue::SharedBudget& budget);
   /// True when the connection that holds `slots` ends soon, so that somebody in line can have them.
   [[nodiscard]] static bool must_yield(Slots& slots, const queue::SharedBudget::Holder& holder);
+  /// The connection that holds `slots` hears nothing in the middle of its work. True when it is one too many of
+  /// those and ends for somebody in line.
+  [[nodiscard]] static bool must_stop_waiting(Slots& slots, const queue::SharedBudget::Holder& holder);
+  /// It goes on.
+  static void goes_on(Slots& slots);
+  /// Somebody stands in line for what `slots` holds.
+  [[nodiscard]] static bool is_wanted(const Slots& slots);
 
   /// Everybody leaves, in the order of joining: a reload changes what queues draw from.
   std::vector<queue::Queue*> clear();

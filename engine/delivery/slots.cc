@@ -409,18 +409,24 @@ bool Dispatcher::must_hand_on(Slots& slots, const queue::Queue& queue, std::uint
       slots, {.priority = queue.settings->queue_priority, .holds = queue.connections, .has_had_turn = over});
 }
 
-/// Connections at rest that came to rest before another shard's queue stood in line.
-void Dispatcher::on_rest_timer(runtime::Timer& timer) {
-  Dispatcher& self = static_cast<RestTimer&>(timer).owner;
+/// Looks connections over while queues stand in line, of this shard or another.
+void Dispatcher::watch_connections() {
+  if (!look_timer_.armed() && !stopping_) reactor_.arm_in(look_timer_, kLookOver);
+}
+
+/// Those that came to rest before somebody stood in line, and those whose hosts stall, may have to end.
+void Dispatcher::on_look_timer(runtime::Timer& timer) {
+  Dispatcher& self = static_cast<LookTimer&>(timer).owner;
   bool again = false;
   for (Deliverer* one : std::vector(self.running_)) {
-    if (!one->rests()) continue;
-    again = true;
-    const std::vector<Budget> budgets = self.budgets_of(one->queue());
-    if (std::any_of(budgets.begin(), budgets.end(), [](const Budget& held) { return held->is_awaited(); }))
-      one->finish();
+    Slots* const slots = one->slots();
+    if (slots == nullptr) continue;
+    const bool wanted = SlotDesk::is_wanted(*slots);
+    again = again || wanted || one->rests();
+    if (one->rests() && wanted) one->finish();
+    if (self.ends_stalled(*one)) one->stop_waiting();
   }
-  if (again && !self.stopping_) self.reactor_.arm_in(self.rest_timer_, kRestLook);
+  if (again) self.watch_connections();
 }
 
 /// `queue` stands in line: connections that rest, or one of a queue of lower priority, may have to end for it.
@@ -433,13 +439,16 @@ void Dispatcher::ask_to_yield(const queue::Queue& queue, const queue::SharedBudg
   if (searched_.budget == &full && searched_.priority >= priority && searched_.until > now) return;
   searched_ = {&full, priority, now + kLookAgain};
   yield_for(&queue, priority, full, desk_.waiting_for(full));
-  const bool everybodys = &full == &shared_.outbound || &full == &shared_.connecting;
-  if (!everybodys || now < asked_to_yield_) return;
+  watch_connections();
+  if (now < asked_to_yield_) return;
   asked_to_yield_ = now + kYieldRetry;
+  const bool everybodys = &full == &shared_.outbound || &full == &shared_.connecting;
   for (Dispatcher* there : peers_) {
     if (there == this) continue;
-    reactor_.send_to(there->reactor_.shard(),
-                     [there, priority] { there->yield_for(nullptr, priority, there->shared_.outbound, 1); });
+    reactor_.send_to(there->reactor_.shard(), [there, priority, everybodys] {
+      if (everybodys) there->yield_for(nullptr, priority, there->shared_.outbound, 1);
+      there->watch_connections();
+    });
   }
 }
 
@@ -461,7 +470,7 @@ void Dispatcher::yield_for(const queue::Queue* who, std::uint32_t priority, cons
   std::size_t ending = 0;
   std::vector<Deliverer*> resting;
   for (Deliverer* connection : running_) {
-    if (!connection->holds_slots()) continue;
+    if (connection->slots() == nullptr) continue;
     if (!counts_for(connection->queue(), &needed)) continue;
     if (&needed == &shared_.connecting && connection->established()) continue;
     if (connection->is_finishing()) {

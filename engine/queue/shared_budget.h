@@ -128,6 +128,16 @@ class SharedBudget {
     const Hold hold(busy_);
     --yielding_;
   }
+  /// One that has long heard nothing keeps its unit while others stand in line: a quarter of the limit may. True
+  /// comes with an end_stall().
+  [[nodiscard]] bool may_stall() {
+    std::uint32_t stalled = stalled_.load(std::memory_order_relaxed);
+    do {
+      if (stalled >= limit() / 4) return false;
+    } while (!stalled_.compare_exchange_weak(stalled, stalled + 1, std::memory_order_relaxed));
+    return true;
+  }
+  void end_stall() { stalled_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   /// For the few instructions that read or change the line, which is more than one number.
@@ -170,6 +180,7 @@ class SharedBudget {
 
   std::atomic<std::uint32_t> used_{0};
   std::atomic<std::uint32_t> ending_{0};  // of these; a moment of too many only keeps somebody for longer
+  std::atomic<std::uint32_t> stalled_{0};
   std::atomic<std::uint32_t> top_{0};
   std::atomic<std::uint32_t> limit_{~std::uint32_t{0}};
   std::atomic<std::int64_t> awaited_{0};

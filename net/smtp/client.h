@@ -245,6 +245,8 @@ class Client {
   [[nodiscard]] std::uint64_t replies() const { return replies_; }
   /// Part of a reply has come.
   [[nodiscard]] bool in_reply() const { return parser_.in_reply(); }
+  /// The host has all of a message in flight when it has the first `arrived` bytes of the conversation.
+  [[nodiscard]] bool may_have_delivered(std::uint64_t arrived) const;
   /// A message was answered positively by BDAT on this connection.
   [[nodiscard]] bool chunking_works() const { return chunking_works_; }
   /// The tag that phase() and the next reply belong to; nothing when no transaction is in flight.

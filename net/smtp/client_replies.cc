@@ -264,6 +264,13 @@ bool Client::stands(const Slot& slot, ClientFault fault) const {
          std::ranges::none_of(slot.refusals, [](const Refusal& one) { return one.reply.permanent(); });
 }
 
+bool Client::may_have_delivered(std::uint64_t arrived) const {
+  for (std::uint32_t index = 0; index < slot_count_; ++index) {
+    if (slot(index).complete && arrived >= slot(index).message_end) return true;
+  }
+  return false;
+}
+
 void Client::tell_lost(Slot& slot, ClientFault fault, const SmtpReply& reply, std::uint64_t sent_bytes) {
   if (slot.replies_done || slot.no_chunking) return tell_end(slot);
   if (!slot.started || sent_bytes <= slot.start) {

@@ -34,6 +34,7 @@ class Receiver::Session final : public net::ServerOwner {
         server_.consumed(output.size());
       }
       if (server_.wants_close() || dropped_) co_return;
+      while (in_body_ && receiver_.mood_.reads_no_body) co_await runtime::sleep_for(receiver_.reactor_, 1s);
       const auto input = co_await stream_.receive();
       if (!input || input->bytes().empty()) co_return;
       if (mute) continue;
@@ -91,12 +92,16 @@ class Receiver::Session final : public net::ServerOwner {
     recipients_.push_back(address);
     return net::Answer::accept();
   }
-  net::Answer on_data(std::uint32_t) override { return net::Answer::accept(); }
+  net::Answer on_data(std::uint32_t) override {
+    in_body_ = true;
+    return net::Answer::accept();
+  }
   net::Answer on_message_bytes(std::span<const std::byte> bytes) override {
     text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return net::Answer::accept();
   }
   net::Answer on_message_end(net::MessageSeq, const net::BodyFacts&) override {
+    in_body_ = false;
     if (auto said = refusal(Asked::At::Final)) return *said;
     if (chance(receiver_.mood_.defer_data)) return net::Answer::reply(451, "4.3.0 not now");
     const std::string id = message_id();
@@ -137,6 +142,7 @@ class Receiver::Session final : public net::ServerOwner {
   std::string text_;
   std::string from_;
   std::vector<std::string> counted_;  // keys this connection is counted under
+  bool in_body_ = false;
   bool dropped_ = false;
 };
 

@@ -35,6 +35,7 @@ struct Mood {
   double drop_anywhere = 0;    ///< the connection ends at some command
   bool takes_nothing = false;  ///< accepts connections and says nothing
   bool stalls = false;         ///< says nothing more once it has accepted a recipient
+  bool reads_no_body = false;  ///< says 354 and reads nothing more, until it has another mood
   Judge judge;                 ///< asked first; null: nobody
 };
 

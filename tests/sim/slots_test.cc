@@ -136,6 +136,78 @@ TEST(Slots, StalledReceiversDelayNobody) {
   }
 }
 
+/// More domains than there are slots, all of which have taken mail before.
+struct GoodCrowd : Limited {
+  static constexpr std::size_t kHosts = 30;
+  explicit GoodCrowd(const std::string& extra)
+      : Limited("total-max-smtp-out 20\n<domain *>\n data-send-timeout 10m\n"
+                " smtp-multiple-line-response-timeout 10m\n smtp-data-termination-timeout 10m\n retry-after 1m\n" +
+                extra + "</domain>\n") {
+    scenario.extra_zone = [](resolver::TableTransport& dns) { add_crowd(dns, kHosts); };
+    for (std::size_t i = 0; i < kHosts; ++i) {
+      const auto at = IpAddress::from_v4({10, 2, 0, static_cast<std::uint8_t>(i + 1)});
+      hosts.push_back(scenario.receivers
+                          .emplace_back(std::make_unique<Receiver>(scenario.world, scenario.peers.reactor(1),
+                                                                   Endpoint{at, 2500}, Mood{}, seen()))
+                          .get());
+    }
+  }
+  void begin() {
+    ASSERT_TRUE(scenario.boot());
+    send({.recipients = kHosts, .each = 1, .domains = crowd(kHosts)});
+    ASSERT_TRUE(scenario.drain(5min));
+  }
+  void set_mood(const Mood& mood) {
+    for (Receiver* host : hosts) host->set_mood(mood);
+  }
+  std::vector<Receiver*> hosts;
+};
+
+TEST(Slots, GoodReceiversThatStallDelayNobodyForLong) {
+  struct Case {
+    const char* name;
+    Mood mood;
+    std::size_t body_bytes;
+    const char* extra;
+  };
+  const Case cases[] = {
+      {"silent behind a recipient", {.stalls = true}, 300, " ignore-chunking yes\n"},
+      {"reads no body", {.reads_no_body = true}, 600'000, ""},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.name);
+    GoodCrowd run(one.extra);
+    run.begin();
+    run.set_mood(one.mood);
+    run.send({.recipients = GoodCrowd::kHosts * 3,
+              .each = 1,
+              .domains = crowd(GoodCrowd::kHosts),
+              .body_bytes = one.body_bytes});
+    run.run_for(2s);
+    EXPECT_LE(time_to(run, "a.test", 1), 7s) << "all slots are taken";
+    for (int i = 0; i < 5; ++i) {
+      run.run_for(30s);
+      EXPECT_LE(time_to(run, "a.test", 1), 1s) << i;
+    }
+    run.set_mood({});
+    EXPECT_TRUE(run.scenario.drain(20min)) << "they get their mail when they are well again";
+    run.scenario.check_promises(run.injected, false);
+    run.scenario.close();
+  }
+}
+
+/// They have the whole message: to send it again might deliver it twice.
+TEST(Slots, GoodReceiversThatOweTheReplyAreWaitedFor) {
+  GoodCrowd run("");
+  run.begin();
+  run.set_mood({.stalls = true});
+  const std::size_t before = run.seen().opened.size();
+  run.send({.recipients = GoodCrowd::kHosts, .each = 1, .domains = crowd(GoodCrowd::kHosts)});
+  run.run_for(2min);
+  EXPECT_EQ(run.seen().opened.size() - before, 20u);
+  run.scenario.close();
+}
+
 TEST(Slots, EveryQueueThatWaitsSaysWhy) {
   Limited run(
       "total-max-smtp-out 1\n<domain a.test>\n max-rcpt-per-message 1\n</domain>\n<domain c.test>\n"

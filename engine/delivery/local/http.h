@@ -32,7 +32,7 @@ class HttpWorker final : public LocalWorker {
   ~HttpWorker() override;
   [[nodiscard]] bool established() const override { return established_; }
   void finish() override;
-  [[nodiscard]] bool holds_slots() const override { return true; }
+  [[nodiscard]] Slots* slots() override { return &slots_; }
   [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override {
     return source_ ? &*source_ : nullptr;
   }

@@ -22,7 +22,6 @@ class LocalWorker : public Deliverer, private queue::Worker {
   [[nodiscard]] bool established() const override { return false; }
   [[nodiscard]] queue::Queue& queue() const final { return queue_; }
   [[nodiscard]] const config::DomainSettings& settings() const final { return *settings_; }
-  [[nodiscard]] bool holds_slots() const override { return false; }
   [[nodiscard]] const std::optional<IpAddress>* source_in_use() const override { return nullptr; }
   [[nodiscard]] bool is_finishing() const final { return finishing_; }
   void renew() final { finish(); }  // the next one has the new settings
