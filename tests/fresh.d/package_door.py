@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The only way out of the sealed network of tests/fresh: HTTP GETs for Debian packages, through a Unix socket.
 
-  package_door.py outside SOCKET            runs with the network: answers the HTTP proxy requests that come in
+  package_door.py outside SOCKET URI...     runs with the network: answers the HTTP proxy requests that come in
   package_door.py inside SOCKET PORT        runs in the sealed namespace: 127.0.0.1:PORT <-> SOCKET
 
-apt inside uses 127.0.0.1:PORT as its proxy. Anything but a GET to a Debian mirror is refused, so a build or a test
-that wants something else from the network fails here as it would at a customer's.
+apt inside uses 127.0.0.1:PORT as its proxy and speaks plain HTTP with it. Anything but a GET below one of the URIs is
+refused, so a build or a test that wants something else from the network fails here as it would at a customer's. A URI
+with https is fetched by https.
 """
 
 import http.server
@@ -18,7 +19,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-ALLOWED_HOSTS = ("deb.debian.org", "security.debian.org")
 CHUNK = 65536
 # Validators apt sends and needs back; the rest of the conversation is per hop.
 REQUEST_HEADERS = ("If-Modified-Since", "If-Range", "Range", "Cache-Control")
@@ -34,15 +34,24 @@ class Door(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def wanted(self):
+        """Where to fetch it from; None: nowhere."""
+        asked = urllib.parse.urlsplit(self.path)
+        for uri in self.server.uris:
+            base = urllib.parse.urlsplit(uri)
+            if asked.netloc == base.netloc and asked.path.startswith(base.path.rstrip("/") + "/"):
+                return urllib.parse.urlunsplit(asked._replace(scheme=base.scheme))
+        return None
+
     def do_GET(self):
-        host = urllib.parse.urlsplit(self.path).hostname
-        if host not in ALLOWED_HOSTS:
+        uri = self.wanted()
+        if uri is None:
             print(f"refused: {self.path}", flush=True)
             self.send_error(403, "only Debian packages pass here")
             return
         headers = {name: self.headers[name] for name in REQUEST_HEADERS if name in self.headers}
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.path, headers=headers), timeout=60) as reply:
+            with urllib.request.urlopen(urllib.request.Request(uri, headers=headers), timeout=60) as reply:
                 self.relay(reply.status, reply.headers, reply)
         except urllib.error.HTTPError as error:  # 304, 404 and 416 are answers, too
             with error:
@@ -91,6 +100,7 @@ def inside(path, port):
 def main():
     if sys.argv[1] == "outside":
         with UnixServer(sys.argv[2], Door) as server:
+            server.uris = sys.argv[3:]
             os.chmod(sys.argv[2], 0o666)
             server.serve_forever()
     else:
