@@ -8,6 +8,11 @@
 
 namespace sluice::runtime {
 
+ReceivedBytes::ReceivedBytes(std::span<const std::byte> bytes, std::uint64_t sent_before)
+    : own_(new std::byte[bytes.size()]), sent_before_(sent_before), size_(bytes.size()) {
+  std::ranges::copy(bytes, own_.get());
+}
+
 void ReceivedBytes::move_out() noexcept {
   if (reactor_ == nullptr) return;
   own_.reset(new (std::nothrow) std::byte[size_]);

@@ -20,6 +20,8 @@ class ReceivedBytes {
   ReceivedBytes() = default;
   ReceivedBytes(Reactor& reactor, std::uint16_t buffer, std::size_t size, std::uint64_t sent_before)
       : reactor_(&reactor), sent_before_(sent_before), buffer_(buffer), size_(size) {}
+  /// Bytes that came through something else than a receive buffer.
+  ReceivedBytes(std::span<const std::byte> bytes, std::uint64_t sent_before);
   ReceivedBytes(ReceivedBytes&& other) noexcept
       : reactor_(std::exchange(other.reactor_, nullptr)),
         own_(std::move(other.own_)),
