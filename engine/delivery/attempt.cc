@@ -60,7 +60,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     paid_in_vain_ = true;
     co_return After::Limited;
   }
-  if (!way.stream) {
+  if (!way.wire) {
     failure_ = {{4, 4, 1},
                 std::move(way.trouble),
                 false,
@@ -74,9 +74,9 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
     paid_in_vain_ = true;
     co_return After::NextProxy;
   }
-  stream_ = std::move(way.stream);
+  wire_ = std::move(way.wire);
   if (!source->address || log_.connections()) {
-    if (const auto local = reactor_.local_endpoint(stream_.fd())) {
+    if (const auto local = reactor_.local_endpoint(wire_.fd())) {
       if (!source->address) hop_->source_ip = local->address.text();
       log_.connected(*local);
     }
@@ -95,9 +95,8 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   skip_host_ = false;
   used_up_ = false;
   patience_ = {};
-  sent_before_ = stream_.sent_bytes();
   lost_patience_ = false;
-  stream_.clear_deadline();  // a proxy's
+  wire_.clear_deadline();  // a proxy's
   goes_otherwise_ = false;
   broken_ = false;
   try {
@@ -116,7 +115,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
   co_await reads_.join();
   dispatcher_.spares().leave(seat_);
   const bool was_ready = ready_;
-  stream_.close();
+  wire_.close();
   client_.reset();
   log_.closed(hop_->mta);
   if (cut_) co_return After::Done;
@@ -157,7 +156,7 @@ void Connection::note_exception(const std::string& words) {
 void Connection::break_off(const std::string& words) {
   broken_ = true;
   note_exception(words);
-  stream_.notify(nullptr);
+  wire_.notify(nullptr);
   reactor_.disarm(linger_);
   dispatcher_.withdraw(*this);
   rests_ = false;

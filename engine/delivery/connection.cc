@@ -37,7 +37,6 @@ Connection::Connection(Dispatcher& dispatcher, queue::Queue& queue, Slots& slots
           },
           *this),
       watch_([](runtime::Timer& timer) { static_cast<LingerTimer&>(timer).owner.on_watch(); }, *this),
-      progress_(dynamic_cast<runtime::SendProgress*>(&dispatcher.reactor())),
       paid_(std::move(paid)),
       pay_timer_([](runtime::Timer& timer) { static_cast<LingerTimer&>(timer).owner.wakeup_.set(); }, *this) {
   passage_.line = &dispatcher.host_line();
@@ -70,7 +69,7 @@ void Connection::finish() {
   const bool takes_leave = client_ && client_->phase() == net::ClientPhase::Quit;
   if (!ready_ && !takes_leave) {
     way_.stop();
-    if (stream_) stream_.abort();
+    if (wire_) wire_.abort();
   }
   stop_checks();
   wakeup_.set();
@@ -80,7 +79,7 @@ void Connection::cut() {
   finishing_ = true;
   cut_ = true;
   way_.stop();
-  if (stream_) stream_.abort();
+  if (wire_) wire_.abort();
   stop_checks();
   wakeup_.set();
 }
@@ -197,7 +196,7 @@ std::vector<const resolver::RouteHop*> Connection::hosts_in_turn(const resolver:
 }
 
 runtime::Task<void> Connection::converse() {
-  stream_.notify(&wakeup_);
+  wire_.notify(&wakeup_);
   while (!client_->is_over()) {
     read_input();
     if (client_->is_over()) break;
@@ -215,12 +214,12 @@ runtime::Task<void> Connection::converse() {
     }
     co_await wait_for_events();
   }
-  stream_.notify(nullptr);
+  wire_.notify(nullptr);
 }
 
 void Connection::read_input() {
   while (!client_->is_over()) {
-    std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
+    std::optional<Result<runtime::ReceivedBytes>> input = wire_.try_receive();
     if (!input) return;
     take_in(*input);
   }
@@ -245,16 +244,14 @@ void Connection::take_in(const Result<runtime::ReceivedBytes>& input) {
 /// left when it came.
 void Connection::keep_input() {
   while (kept_.size() < kKeptInputMax) {
-    std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
+    std::optional<Result<runtime::ReceivedBytes>> input = wire_.try_receive();
     if (!input) return;
     const bool is_end = !*input || (*input)->bytes().empty();
-    const std::uint64_t sent = *input ? (*input)->sent_before() - sent_before_ : sent_bytes();
-    kept_.push_back({std::move(*input), is_end ? sent_bytes() : sent});
+    const std::uint64_t sent = *input ? wire_.sent_before(**input) : wire_.sent_bytes();
+    kept_.push_back({std::move(*input), is_end ? wire_.sent_bytes() : sent});
     if (is_end) return;
   }
 }
-
-std::uint64_t Connection::sent_bytes() const { return stream_.sent_bytes() - sent_before_; }
 
 void Connection::connection_ended(std::string why) {
   lost_why_ = std::move(why);
@@ -271,7 +268,7 @@ runtime::Task<void> Connection::send_output() {
         {const_cast<std::byte*>(room[i].data()), room[i].size()});  // iovec has no const; send only reads
     total += room[i].size();
   }
-  const std::uint64_t before = sent_bytes();
+  const std::uint64_t before = wire_.sent_bytes();
   sending_ = true;
   patience_.sends(total, taken_by_host(), settings_->data_send_timeout, reactor_.now());
   watch_until(patience_.next_look(reactor_.now()));
@@ -338,12 +335,12 @@ runtime::Task<Status> Connection::send_parts() {
     const auto now = left.first(is_first ? 1 : static_cast<std::size_t>(large - left.begin()));
     if (spare) {
       const auto sent =
-          co_await stream_.send_zero_copy({static_cast<const std::byte*>(large->iov_base), large->iov_len});
+          co_await wire_.send_zero_copy({static_cast<const std::byte*>(large->iov_base), large->iov_len});
       if (!sent && sent.error().code != Errc::Unsupported) co_return std::unexpected(sent.error());
       dispatcher_.note_zero_copy(sent.has_value() && *sent == runtime::Stream::ZeroCopy::Spared);
       if (!sent) continue;
     } else {
-      const Status sent = co_await stream_.send(now);
+      const Status sent = co_await wire_.send(now);
       if (!sent) co_return sent;
     }
     left = left.subspan(now.size());
@@ -366,36 +363,33 @@ void Connection::watch_until(MonoTime time) {
   if (!watch_.armed() || watch_.due() > time) reactor_.arm(watch_, time);
 }
 
-std::uint64_t Connection::taken_by_host() const {
-  return progress_ == nullptr ? 0 : progress_->acknowledged(stream_.fd());
-}
+std::uint64_t Connection::taken_by_host() const { return wire_.acknowledged_bytes().value_or(0); }
 
 /// Bytes handed to the kernel that the host's side has not acknowledged. Large buffers take a message as a whole
 /// long before it has arrived.
 std::uint64_t Connection::on_the_way() const {
   if (!client_->asks_what_arrived()) return 0;
-  const std::uint64_t taken = taken_by_host();
-  return taken == 0 ? 0 : stream_.sent_bytes() - std::min(taken, stream_.sent_bytes());
+  const auto taken = wire_.acknowledged_bytes();
+  return taken ? wire_.sent_bytes() - *taken : 0;
 }
 
 Duration Connection::stalled_for() {
-  if (!stream_ || !client_ || client_->is_over() || lost_patience_ || !heard_host_) return Duration{0};
+  if (!wire_ || !client_ || client_->is_over() || lost_patience_ || !heard_host_) return Duration{0};
   if ((ready_ && client_->in_flight() == 0) || bounces_broken_transfer(client_->phase())) return Duration{0};
-  const std::uint64_t taken = taken_by_host();
-  const std::uint64_t arrived = taken == 0 ? stream_.sent_bytes() : std::min(taken, stream_.sent_bytes());
-  if (client_->may_have_delivered(arrived - std::min(arrived, sent_before_))) return Duration{0};
-  return patience_.silent_for(taken, reactor_.now());
+  const auto taken = wire_.acknowledged_bytes();
+  if (client_->may_have_delivered(taken.value_or(wire_.sent_bytes()))) return Duration{0};
+  return patience_.silent_for(taken.value_or(0), reactor_.now());
 }
 
 void Connection::stop_waiting() {
   lost_patience_ = true;
-  if (sending_) return stream_.abort();
+  if (sending_) return wire_.abort();
   wakeup_.set();
 }
 
 void Connection::on_watch() {
   const MonoTime now = reactor_.now();
-  if (watch_at_ == MonoTime{} || !stream_ || !client_ || client_->is_over()) return;
+  if (watch_at_ == MonoTime{} || !wire_ || !client_ || client_->is_over()) return;
   if (now < watch_at_) {
     reactor_.arm(watch_, watch_at_);
     return;

@@ -13,9 +13,8 @@
 #include "engine/delivery/session_log.h"
 #include "engine/queue/queue.h"
 #include "engine/resolver/route_answer.h"
-#include "engine/runtime/send_progress.h"
-#include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
+#include "engine/wire/wire.h"
 #include "net/smtp/client.h"
 
 namespace sluice::delivery {
@@ -138,8 +137,6 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   void read_input();
   void take_in(const Result<runtime::ReceivedBytes>& input);
   void keep_input();
-  /// Of this conversation, that have left for sure.
-  [[nodiscard]] std::uint64_t sent_bytes() const;
   void next_guest(bool stays);
   runtime::Task<void> send_output();
   runtime::Task<Status> send_parts();
@@ -227,16 +224,14 @@ class Connection final : public Deliverer, public net::ClientEvents, public queu
   LingerTimer watch_;    // over a send, or over a wait for a reply
   MonoTime watch_at_{};  // wanted; the armed timer may be earlier
   Patience patience_;
-  runtime::SendProgress* progress_;
   struct Kept {
     Result<runtime::ReceivedBytes> input;
     std::uint64_t sent;  // bytes that had left then
   };
   std::vector<Kept> kept_;  // came during a long send
-  std::uint64_t sent_before_ = 0;  // what the stream had sent before the conversation: to a proxy
   bool sending_ = false;
   bool lost_patience_ = false;
-  runtime::Stream stream_;
+  wire::Wire wire_;
   std::optional<net::Client> client_;
   std::array<Active, net::Client::kWindowMax + 1> active_;
   Endpoint endpoint_;

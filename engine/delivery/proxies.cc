@@ -51,7 +51,7 @@ runtime::Task<WayOut> connect_to_proxy(Dispatcher& dispatcher, std::shared_ptr<c
     Result<runtime::Stream> connected =
         co_await runtime::Stream::connect(dispatcher.reactor(), at, local, timeout, &stop.connect);
     if (connected) {
-      out.stream = std::move(*connected);
+      out.wire = wire::Wire(dispatcher.reactor(), std::move(*connected));
       out.trouble.clear();
       co_return out;
     }
@@ -99,7 +99,7 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
     Result<runtime::Stream> connected =
         co_await runtime::Stream::connect(dispatcher.reactor(), to, from, timeout, &stop.connect);
     if (connected) {
-      out.stream = std::move(*connected);
+      out.wire = wire::Wire(dispatcher.reactor(), std::move(*connected));
     } else {
       out.trouble = connect_failure_text(connected.error(), host, to);
       out.no_room = has_no_room(dispatcher, connected.error(), from != nullptr);
@@ -113,17 +113,18 @@ runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAd
   const std::string header =
       net::proxy_header(static_cast<net::ProxyVersion>(proxy->version), {*source.address, source.port}, to);
   out = co_await connect_to_proxy(dispatcher, proxy, timeout, stop);
-  if (out.stream) {
-    out.stream.set_deadline(dispatcher.reactor().now() + timeout);
-    stop.sending = &out.stream;
-    const Status sent = co_await out.stream.send(header);
+  if (out.wire) {
+    out.wire.set_deadline(dispatcher.reactor().now() + timeout);
+    stop.sending = &out.wire;
+    const Status sent = co_await out.wire.send(header);
     stop.sending = nullptr;
     if (sent) {
+      out.wire.begin_here();
       if (dispatcher.proxies().reached(*proxy))
         dispatcher.modes().log("proxy " + proxy->name + " answers again");
       co_return out;
     }
-    out.stream.close();
+    out.wire.close();
     out.trouble = sent.error().text() + " sending to proxy " + proxy->name;
   }
   if (out.no_room) co_return out;

@@ -10,6 +10,7 @@
 #include "engine/resolver/resolver.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/task.h"
+#include "engine/wire/wire.h"
 #include "policy/base/ip_address.h"
 #include "policy/base/units.h"
 
@@ -57,8 +58,8 @@ class ProxyTries {
 
 /// A connection, or why there is none.
 struct WayOut {
-  runtime::Stream stream;
-  std::string trouble;          ///< for the queue's last error; empty with a stream
+  wire::Wire wire;
+  std::string trouble;          ///< for the queue's last error; empty with a wire
   bool source_is_gone = false;  ///< the source is not an address of this host
   /// There was no descriptor, or no local port for these two addresses: that says nothing about the host.
   bool no_room = false;
@@ -77,11 +78,11 @@ class WayStop {
   [[nodiscard]] bool stopped() const { return lookup.stopped(); }
   resolver::LookupStop lookup;
   runtime::ConnectStop connect;
-  runtime::Stream* sending = nullptr;  ///< the header for a proxy is being sent on it
+  wire::Wire* sending = nullptr;  ///< the header for a proxy is being sent on it
 };
 
 /// Connects to `to`, which messages call `host`, from `source`. Through a proxy: connects to that and sends
-/// it the header of the PROXY protocol; whether it gets any further shows in what comes back. Failures of a
+/// it the header of the PROXY protocol, which is none of the conversation's bytes; whether it gets any further shows in what comes back. Failures of a
 /// proxy are remembered in Dispatcher::proxies() and told to the log. `source` and `dispatcher` outlive the
 /// task. Limits: `timeout` for each address of a proxy, of which kProxyAddressesMax are tried.
 inline constexpr std::size_t kProxyAddressesMax = 4;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/injection/client_clock.h"
+#include "engine/wire/wire.h"
 #include "net/smtp/server.h"
 #include "policy/base/assert.h"
 
@@ -31,7 +32,7 @@ class SinkSession final : public net::ServerOwner {
   SinkSession(runtime::Reactor& reactor, runtime::Stream stream, std::shared_ptr<const SinkSettings> settings,
               SinkCounters& counters, const delivery::LogLine& log)
       : reactor_(reactor),
-        stream_(std::move(stream)),
+        wire_(reactor, std::move(stream)),
         settings_(std::move(settings)),
         counters_(counters),
         log_(log),
@@ -49,15 +50,15 @@ class SinkSession final : public net::ServerOwner {
       if (!server_.output().empty()) co_await wait(latency);
       while (!server_.output().empty()) {
         const std::span<const std::byte> output = server_.output();
-        stream_.set_deadline(reactor_.now() + Sink::kTimeout);
-        const Status sent = co_await stream_.send(output);
+        wire_.set_deadline(reactor_.now() + Sink::kTimeout);
+        const Status sent = co_await wire_.send(output);
         if (!sent) co_return;
         server_.consumed(output.size());
       }
       if (server_.wants_close()) co_return;
-      stream_.set_deadline(
+      wire_.set_deadline(
           clock_.deadline(server_, reactor_.now()).value_or(reactor_.now() + Sink::kTimeout));
-      const Result<runtime::ReceivedBytes> input = co_await stream_.receive();
+      const Result<runtime::ReceivedBytes> input = co_await wire_.receive();
       if (!input) {
         if (input.error().code != Errc::Timeout) co_return;
         server_.on_timeout();
@@ -69,7 +70,7 @@ class SinkSession final : public net::ServerOwner {
   }
   void cut() {
     cut_ = true;
-    stream_.abort();
+    wire_.abort();
   }
   void ended() { server_.on_closed(); }
 
@@ -120,7 +121,7 @@ class SinkSession final : public net::ServerOwner {
   void on_reset() override {}
 
   runtime::Reactor& reactor_;
-  runtime::Stream stream_;
+  wire::Wire wire_;
   std::shared_ptr<const SinkSettings> settings_;
   SinkCounters& counters_;
   const delivery::LogLine& log_;

@@ -29,7 +29,7 @@ SmtpSession::SmtpSession(runtime::Reactor& reactor, Intake& intake, runtime::Str
                          delivery::SessionLog log)
     : reactor_(reactor),
       intake_(intake),
-      stream_(std::move(stream)),
+      wire_(reactor, std::move(stream)),
       client_(client),
       local_(local),
       rules_(std::move(rules)),
@@ -71,8 +71,8 @@ runtime::Task<std::optional<std::string>> SmtpSession::run(std::optional<net::An
   } catch (...) {
     trouble_ = runtime::current_exception_text();
   }
-  stream_.notify(nullptr);
-  stream_.close();
+  wire_.notify(nullptr);
+  wire_.close();
   server_.on_closed();
   over_ = true;
   stop_checks();
@@ -89,12 +89,12 @@ runtime::Task<void> SmtpSession::converse(std::optional<net::Answer> refusal) {
   } else {
     server_.start();
   }
-  stream_.notify(&wakeup_);
+  wire_.notify(&wakeup_);
   for (;;) {
     if (!server_.output().empty()) {
       const std::span<const std::byte> output = server_.output();
-      stream_.set_deadline(reactor_.now() + rules_->settings.smtp_command_timeout);
-      if (!co_await stream_.send(output)) break;
+      wire_.set_deadline(reactor_.now() + rules_->settings.smtp_command_timeout);
+      if (!co_await wire_.send(output)) break;
       log_.sent(output, false);
       server_.consumed(output.size());
       continue;
@@ -103,18 +103,18 @@ runtime::Task<void> SmtpSession::converse(std::optional<net::Answer> refusal) {
     if (server_.wants_input()) feed_input();
     if (!server_.output().empty() || server_.wants_close() || gone_) continue;
     if (const auto until = clock_.deadline(server_, reactor_.now())) {
-      stream_.set_deadline(*until);
+      wire_.set_deadline(*until);
     } else {
-      stream_.clear_deadline();
+      wire_.clear_deadline();
     }
-    if (!server_.wants_input()) stream_.pause();  // a check may take long: what comes stays with the kernel
+    if (!server_.wants_input()) wire_.pause();  // a check may take long: what comes stays with the kernel
     co_await wakeup_.wait();
   }
 }
 
 void SmtpSession::feed_input() {
   while (server_.wants_input() && !server_.wants_close()) {
-    std::optional<Result<runtime::ReceivedBytes>> input = stream_.try_receive();
+    std::optional<Result<runtime::ReceivedBytes>> input = wire_.try_receive();
     if (!input) return;
     if (!*input) {
       if (input->error().code == Errc::Timeout) server_.on_timeout();

@@ -11,6 +11,7 @@
 #include "engine/injection/submission.h"
 #include "engine/runtime/stream.h"
 #include "engine/runtime/sync.h"
+#include "engine/wire/wire.h"
 #include "net/smtp/server.h"
 
 namespace sluice::injection {
@@ -35,7 +36,7 @@ class SmtpSession final : public net::ServerOwner {
   void hang_up();
   /// Ends the connection now.
   void cut() {
-    if (stream_) stream_.abort();
+    if (wire_) wire_.abort();
   }
 
  private:
@@ -66,7 +67,7 @@ class SmtpSession final : public net::ServerOwner {
 
   runtime::Reactor& reactor_;
   Intake& intake_;
-  runtime::Stream stream_;
+  wire::Wire wire_;
   Endpoint client_;
   Endpoint local_;
   std::shared_ptr<const ClientRules> rules_;

@@ -32,7 +32,7 @@ bool HttpWorker::may_go_on() {
   if (dispatcher_.must_hand_on(slots_, queue_, messages_, connected_at_)) return false;
   // Whatever a server says without being asked ends the connection, most often its end. Not before the first
   // message: a host that does nothing but hang up would be called again and again.
-  if (messages_ > 0 && (!client_.reusable() || stream_.try_receive())) return false;
+  if (messages_ > 0 && (!client_.reusable() || wire_.try_receive())) return false;
   return LocalWorker::may_go_on();
 }
 
@@ -43,7 +43,7 @@ void HttpWorker::finish() {
 
 void HttpWorker::interrupt() {
   way_.stop();
-  if (stream_) stream_.abort();
+  if (wire_) wire_.abort();
 }
 
 /// False: trouble_ says why nothing can be delivered.
@@ -153,7 +153,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
           .destination_ip = to.address.text(),
           .esmtp = {}};
   if (is_finishing()) {  // nothing was said yet: that is no attempt
-    way.stream.close();
+    way.wire.close();
     passage_.release();
     co_return Step::Interrupted;
   }
@@ -162,7 +162,7 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
     passage_.release();
     co_return Step::QueueFailed;
   }
-  if (!way.stream) {
+  if (!way.wire) {
     trouble_.failure.diag = std::move(way.trouble);
     trouble_.hop = &hop_;
     if (source.proxy) tries_.lost(source.proxy);
@@ -170,9 +170,9 @@ runtime::Task<LocalWorker::Step> HttpWorker::try_hop(const resolver::RouteHop& h
     passage_.release();
     co_return Step::QueueFailed;
   }
-  stream_ = std::move(way.stream);
+  wire_ = std::move(way.wire);
   if (!source.proxy) {
-    if (const auto local = reactor_.local_endpoint(stream_.fd())) hop_.source_ip = local->address.text();
+    if (const auto local = reactor_.local_endpoint(wire_.fd())) hop_.source_ip = local->address.text();
   }
   established_ = true;
   connected_at_ = reactor_.now();
@@ -189,22 +189,22 @@ runtime::Task<void> HttpWorker::exchange(const std::string& body) {
                  .fields = fields_,
                  .body = body});
   std::vector<iovec> parts;
-  stream_.set_deadline(reactor_.now() + settings_->data_send_timeout);
+  wire_.set_deadline(reactor_.now() + settings_->data_send_timeout);
   while (!client_.output().empty()) {
     parts.clear();
     for (const auto& part : client_.output()) {
       parts.push_back({const_cast<std::byte*>(part.data()), part.size()});  // sending only reads
     }
-    if (const Status sent = co_await stream_.send(std::span(parts)); !sent) {
+    if (const Status sent = co_await wire_.send(std::span(parts)); !sent) {
       // A server that has heard enough answers and closes: its answer may be there already.
       lost_why_ = sent.error().code == Errc::Timeout ? "ETIMEDOUT while sending" : "EDISCON while sending";
       break;
     }
     client_.consumed();
   }
-  stream_.set_deadline(reactor_.now() + settings_->smtp_data_termination_timeout);
+  wire_.set_deadline(reactor_.now() + settings_->smtp_data_termination_timeout);
   while (client_.state() == State::Busy) {
-    const Result<runtime::ReceivedBytes> got = co_await stream_.receive();
+    const Result<runtime::ReceivedBytes> got = co_await wire_.receive();
     if (got && !got->bytes().empty()) {
       client_.on_bytes(got->bytes());
       continue;
@@ -216,7 +216,7 @@ runtime::Task<void> HttpWorker::exchange(const std::string& body) {
     }
     client_.on_closed();
   }
-  stream_.clear_deadline();
+  wire_.clear_deadline();
 }
 
 runtime::Task<LocalWorker::Step> HttpWorker::deliver(queue::Batch& items, const spool::MessageView& message) {

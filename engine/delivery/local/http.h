@@ -52,7 +52,7 @@ class HttpWorker final : public LocalWorker {
 
   std::expected<net::http::Url, std::string> url_;
   std::vector<net::http::Field> fields_;
-  runtime::Stream stream_;
+  wire::Wire wire_;
   net::http::Client client_;
   Slots& slots_;
   ConnectGrants paid_;

@@ -162,11 +162,11 @@ INSTANTIATE_TEST_SUITE_P(Seeds, RandomWire, ::testing::Range(0, 20));
 
 TEST_F(WireTest, WhatASecondHeardBeforeItsLastWordLeftIsNotTheConversations) {
   connect();
-  // The answer to STARTTLS has not left when the command comes that somebody put behind it.
+  // The answer to STARTTLS has not left when something comes that somebody put behind it, and looks like a handshake.
   ASSERT_TRUE(*test::finish(world, say(near, "STARTTLS\r\n")));
   world.run_for(1s);
   ASSERT_EQ(next(far), "STARTTLS\r\n");
-  ASSERT_TRUE(*test::finish(world, say(near, "MAIL FROM:<attacker@test>\r\n")));
+  ASSERT_TRUE(*test::finish(world, say(near, "HELLO")));
   world.run_for(1s);
   ASSERT_TRUE(*test::finish(world, say(far, "220 go\r\n")));
   std::optional<Status> other;
