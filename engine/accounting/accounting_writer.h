@@ -150,6 +150,7 @@ class AccountingWriter {
 
   /// Opens the stored state and compares it with what is known of it.
   runtime::Task<std::expected<AcctState, std::string>> take_up_state();
+  [[nodiscard]] std::string later_file(const AcctState& state) const;
   void clamp(journal::JournalCursor& cursor, std::string_view whose) const;
   runtime::Task<void> run();
   [[nodiscard]] bool is_drained() const;

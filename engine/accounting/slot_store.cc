@@ -96,6 +96,8 @@ Task<Result<SlotStore>> SlotStore::open(Reactor& reactor, std::string path) {
   if (newest.text) {
     out.text_ = newest.text;
     out.sequence_ = newest.sequence;
+    const Slot& other = &newest == &first ? second : first;
+    out.has_lost_slot_ = !other.text && !other.blank;
   } else if (!first.blank && !second.blank) {
     co_return fail(Errc::Corrupt, "accounting state");
   } else if (const Status made = co_await make_blank(reactor, out.file_, path); !made) {

@@ -33,6 +33,9 @@ class SlotStore {
   [[nodiscard]] static runtime::Task<std::optional<Peeked>> peek(runtime::Reactor& reactor, std::string path);
   /// Of the last text saved; grows with every save. 0: none ever was.
   [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
+  /// open() found one slot that cannot be read beside a good one: a save that a crash cut short, or a newer text that is
+  /// lost.
+  [[nodiscard]] bool has_lost_slot() const { return has_lost_slot_; }
   /// The last text saved; nullopt: none ever was.
   [[nodiscard]] const std::optional<std::string>& text() const { return text_; }
   /// `text` is durable when it answers; after an error the previous one still is. Errors: NoSpace (too long),
@@ -44,6 +47,7 @@ class SlotStore {
   runtime::File file_;
   std::optional<std::string> text_;
   std::uint64_t sequence_ = 0;  // of the last good slot
+  bool has_lost_slot_ = false;
 };
 
 }  // namespace sluice::accounting

@@ -1,4 +1,6 @@
 // A start of accounting: is the stored state the one that belongs to these journals?
+#include <algorithm>
+
 #include "engine/accounting/accounting_writer.h"
 
 namespace sluice::accounting {
@@ -14,6 +16,12 @@ Task<std::expected<AcctState, std::string>> AccountingWriter::take_up_state() {
     co_return std::unexpected("cannot read how far accounting has come from " + path + ": " +
                               store.error().text());
   }
+  std::optional<AcctState> stored;
+  if (store && store->text()) {
+    stored = AcctState::parse(*store->text());
+    if (!stored) co_return std::unexpected(path + " was written by another version");
+  }
+  const std::string later = stored && store->has_lost_slot() ? later_file(*stored) : std::string();
   std::string wrong;
   if (corrupt) {
     wrong = path + " is damaged";
@@ -22,6 +30,10 @@ Task<std::expected<AcctState, std::string>> AccountingWriter::take_up_state() {
         path + " was missing or holds nothing that can be read, though the journals have been accounted for";
   } else if (store->text() && known.saves && store->sequence() < *known.saves) {
     wrong = path + " is older than the last stop of Sluice, or its newest part is damaged";
+  } else if (!later.empty()) {
+    wrong = path + " is damaged in its newest part: it knows nothing of " + later;
+  } else if (stored && store->has_lost_slot()) {
+    note("the newer part of " + path + " cannot be read, as after a crash that cut it short; the older one counts");
   }
   if (!wrong.empty() && !known.accept_damage) {
     const std::string spool = path.substr(0, path.rfind('/'));
@@ -43,11 +55,7 @@ Task<std::expected<AcctState, std::string>> AccountingWriter::take_up_state() {
     if (!store) co_return std::unexpected("cannot make " + path + ": " + store.error().text());
   }
   AcctState state;
-  if (wrong.empty() && store->text()) {
-    auto parsed = AcctState::parse(*store->text());
-    if (!parsed) co_return std::unexpected(path + " was written by another version");
-    state = std::move(*parsed);
-  }
+  if (wrong.empty() && stored) state = std::move(*stored);
   // The last stop knew how far the rows had come, if not in which files.
   if (!wrong.empty() && known.saves) state.cursor = known.accounted;
   clamp(state.cursor, "accounting");
@@ -59,6 +67,28 @@ Task<std::expected<AcctState, std::string>> AccountingWriter::take_up_state() {
   }
   store_ = std::move(*store);
   co_return state;
+}
+
+/// An accounting file begun behind all that `state` knows; empty: none. A name is stored before its file is made, so such
+/// a file has rows whose events would come again.
+std::string AccountingWriter::later_file(const AcctState& state) const {
+  for (const AcctFileState& known : state.files) {
+    const FileNaming naming(known.path);
+    const FileId newest = known.current ? std::max(known.current->id, known.last) : known.last;
+    std::vector<std::string> directories{naming.directory()};
+    for (const config::AcctFile& one : options_.files) {
+      if (one.path == known.path && !one.move_to.empty()) directories.push_back(one.move_to);
+    }
+    for (const std::string& directory : directories) {
+      const auto entries = reactor_.list_directory(directory);
+      if (!entries) continue;
+      for (const runtime::DirectoryEntry& entry : *entries) {
+        const auto id = naming.parse(entry.name);
+        if (id && *id > newest) return directory + '/' + entry.name;
+      }
+    }
+  }
+  return {};
 }
 
 // A journal that was cut goes on with a new segment: what was read behind its end will not come again.

@@ -435,6 +435,27 @@ TEST(AccountingWriter, AStateThatDoesNotBelongToTheJournalsIsRefused) {
   at.stop();
 }
 
+// A kill, and the part of the state that named the file is lost: its rows may not come again.
+TEST(AccountingWriter, AFileThatTheStateDoesNotKnowIsNotPassedOver) {
+  constexpr const char* kState = "/spool/accounting.state";
+  AccountingWorld at(1);
+  at.files = {AccountingWorld::file("/log/acct.csv")};
+  ASSERT_TRUE(start(at));
+  at.journals.publish(0, 10);
+  at.world.run_for(100ms);
+  while (at.names("/log").empty()) at.world.run_for(100ms);
+  const std::uint64_t saves = stored(at).sequence;
+  at.crash(Crash::PowerCut);
+  at.known.has_events = true;
+  std::string state = at.world.disk().content(kState);
+  state[saves % 2 == 0 ? SlotStore::kSlotBytes + 40 : 40] ^= 1;
+  at.world.disk().put(kState, state);
+  std::string error;
+  ASSERT_FALSE(start(at, &error));
+  EXPECT_NE(error.find("it knows nothing of /log/acct-"), std::string::npos) << error;
+  EXPECT_NE(error.find("/spool/accept-damage"), std::string::npos) << error;
+}
+
 TEST(AccountingWriter, AFirstStartHasNoStateAndSaysNothing) {
   AccountingWorld at(1);
   at.files = {AccountingWorld::file("/log/acct.csv")};
