@@ -411,6 +411,7 @@ class Client {
   SmtpReply reset_reply_;           // the last reply to an RSET in front of MAIL
   std::uint32_t resets_alike_ = 0;  // so many times in a row
   bool reset_tells_ = true;         // it reads like no other reply
+  bool chunk_was_read_ = false;     // as commands, behind a refusal: that is what answers EHLO
   bool doubt_ = false;              // it did not come where it was due: only EHLO proves what went ahead
   bool next_by_data_ = false;       // a chunk was sent that the server had no use for
   bool chunking_works_ = false;

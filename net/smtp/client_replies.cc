@@ -89,6 +89,8 @@ void Client::take_mail(std::uint32_t index, const SmtpReply& reply) {
   if (now.resets && is_success(reply) && !now.codes_fit) return protocol_error("code that does not fit MAIL");
   if (now.resets && reads_like_reset(reply)) reset_tells_ = false;
   if (is_success(reply)) return;
+  // Every server knows MAIL: this answers the lines of a chunk that was read as commands, or something before them.
+  if (now.chunked && (reply.code == 500 || reply.code == 502)) return protocol_error("MAIL refused as a command");
   clean_ = 0;
   now.mail_refused = true;
   decide(now, ClientPhase::Mail, reply);
@@ -152,6 +154,8 @@ void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
   if (is_intermediate(reply) || names_another_command(reply)) {
     return protocol_error("unexpected code at the end of the message");
   }
+  // DATA was answered by 354: this is no answer to a message but to something that was taken for a command.
+  if (!now.chunked && is_unknown_command(reply)) return protocol_error("message refused as a command");
   if (is_success(reply) && !all_sent) return protocol_error("2xx reply before the end of the message");
   if (is_success(reply) && !counts && now.chunked) return protocol_error("2xx reply to a message for nobody");
   const ClientPhase where = all_sent ? ClientPhase::FinalReply : ClientPhase::BodyTransfer;
@@ -162,10 +166,14 @@ void Client::take_final(std::uint32_t index, const SmtpReply& reply) {
     return over(ClientFault::Refused, where, reply, shown_bytes_);
   }
   if (!now.chunked) {
-    now.replies_done = true;
-    if (is_success(reply)) return;
+    now.replies_done = is_success(reply);
+    if (now.replies_done) return;
     next_by_data_ = true;  // a server that keeps the transaction open shows it before it gets another body
-    std::ignore = ends_with(reply, where);
+    if (ends_with(reply, where)) return;
+    // 354 has shown that all was in step up to here. That nothing else came before this needs proof, where mail would
+    // be given up for it.
+    if (counts && reply.permanent()) return ask_for_proof(index);
+    now.replies_done = true;
     return;
   }
   const bool of_address = reply.enhanced && reply.enhanced->subject == kAddressSubject;
@@ -203,7 +211,7 @@ void Client::prove_upto(std::uint32_t index) {
 
 /// One "yes" too many in front of the message's, or behind it: either way the message was taken.
 void Client::note_second_yes(Slot& slot, const SmtpReply& reply) const {
-  if (!slot.awaits_proof || !slot.codes_fit || doubt_) return;
+  if (!slot.awaits_proof || !slot.is_decided || !slot.codes_fit || doubt_) return;
   if (slot.decided.positive() && is_success(reply)) slot.in_step = true;
 }
 
@@ -213,7 +221,7 @@ void Client::take_proof(std::uint32_t index, const SmtpReply& reply) {
     if (now.proof_lists) {
       const Capabilities listed = Capabilities::parse(parser_.lines());
       parser_.keep_lines(false);
-      if (!listed.chunking) {
+      if (now.chunked ? !listed.chunking : listed.listed.empty()) {
         note_second_yes(slot(index), reply);
         return protocol_error("another reply where that to EHLO is due");
       }
@@ -221,9 +229,12 @@ void Client::take_proof(std::uint32_t index, const SmtpReply& reply) {
     doubt_ = false;
     return prove_upto(index);
   }
-  if (reply.code == 421 || (mode_ == Mode::Lockstep && now.recipients == 1)) {
+  // A server that takes no second EHLO, or no RSET, is one of those that offer little.
+  const bool knows_none = is_unknown_command(reply) && mode_ == Mode::Lockstep && now.recipients == 1;
+  if (reply.code == 421 || knows_none) {
     return over(ClientFault::Refused, ClientPhase::Reset, reply, shown_bytes_);
   }
+  chunk_was_read_ = now.chunked && is_unknown_command(reply);
   protocol_error((now.proof_lists ? "EHLO refused: " : "RSET refused: ") + reply.full_text());
 }
 
@@ -246,9 +257,11 @@ void Client::decide(Slot& slot, ClientPhase phase, const SmtpReply& reply) {
 
 /// May what was heard so far count, though the connection ends before the proof?
 bool Client::stands(const Slot& slot, ClientFault fault) const {
-  if (slot.in_step) return true;
-  // A code of an address behind MAIL's, where one address was named: whatever comes later means something else.
-  if (slot.recipients == 1 && slot.codes_fit && !slot.refusals.empty() && !doubt_) return true;
+  const bool is_refuted = fault == ClientFault::ProtocolError && slot.awaits_proof && slot.decided.permanent();
+  if (slot.in_step && !is_refuted) return true;
+  // A code of an address behind MAIL's, where one address was named.
+  const bool is_named = slot.recipients == 1 && slot.codes_fit && !slot.refusals.empty() && !doubt_;
+  if (is_named && (fault != ClientFault::ProtocolError || chunk_was_read_)) return true;
   if (fault == ClientFault::ProtocolError) return false;
   if (mode_ == Mode::Lockstep) return true;
   const bool is_ahead = slot.is_held || doubt_;

@@ -263,7 +263,10 @@ void Client::queue_dot(Slot& slot) {
 }
 
 void Client::queue_proof(Slot& slot) {
-  slot.proof_lists = slot.chunked;
+  // "250" to RSET may be the answer that a stray refusal has pushed back. Nothing but EHLO is answered by a list.
+  const bool gives_up = (slot.is_decided && slot.decided.permanent()) ||
+                        std::ranges::any_of(slot.refusals, [](const Refusal& one) { return one.reply.permanent(); });
+  slot.proof_lists = slot.chunked || (gives_up && !capabilities_.listed.empty());
   if (slot.proof_lists) {
     parser_.keep_lines(true);
     queue_control("EHLO " + settings_.helo_name);

@@ -9,11 +9,10 @@
 namespace sluice::test {
 namespace {
 
+constexpr const char* kList = "250-mx\n250 ENHANCEDSTATUSCODES";
+
 SmtpScript greeted() {
-  return SmtpScript()
-      .says("220 mx ESMTP")
-      .expects("EHLO v1.node.sim")
-      .replies("250-mx\n250 ENHANCEDSTATUSCODES");
+  return SmtpScript().says("220 mx ESMTP").expects("EHLO v1.node.sim").replies(kList);
 }
 
 struct Case {
@@ -62,8 +61,8 @@ std::vector<Case> cases() {
        greeted()
            .expects("MAIL *")
            .replies("550 5.7.1 blocked")
-           .expects("RSET")
-           .replies("250 ok")
+           .expects("EHLO *")
+           .replies(kList)
            .expects("QUIT")
            .replies("221 bye"),
        "b", "5.7.1", "smtp;550 5.7.1 blocked", false},
@@ -78,16 +77,16 @@ std::vector<Case> cases() {
       {"RCPT 5xx",
        at_rcpt()
            .replies("550 5.1.1 unknown user")
-           .expects("RSET")
-           .replies("250 ok")
+           .expects("EHLO *")
+           .replies(kList)
            .expects("QUIT")
            .replies("221 bye"),
        "b", "5.1.1", "smtp;550 5.1.1 unknown user", false},
       {"RCPT 553 without code",
        at_rcpt()
            .replies("553 no such mailbox")
-           .expects("RSET")
-           .replies("250 ok")
+           .expects("EHLO *")
+           .replies(kList)
            .expects("QUIT")
            .replies("221 bye"),
        "b", "5.1.1", "smtp;553 no such mailbox", false},
@@ -100,11 +99,11 @@ std::vector<Case> cases() {
            .replies("221 bye"),
        "t", "4.3.0", "smtp;451 4.3.0 later", true},
       {"DATA 5xx",
-       at_data().replies("554 5.6.0 no").expects("RSET").replies("250 ok").expects("QUIT").replies("221 bye"),
+       at_data().replies("554 5.6.0 no").expects("EHLO *").replies(kList).expects("QUIT").replies("221 bye"),
        "b", "5.6.0", "smtp;554 5.6.0 no", false},
       {"dot 4xx", at_dot().replies("452 4.2.2 full").expects("QUIT").replies("221 bye"), "t", "4.2.2",
        "smtp;452 4.2.2 full", true},
-      {"dot 5xx", at_dot().replies("552 5.2.2 over quota").expects("QUIT").replies("221 bye"), "b", "5.2.2",
+      {"dot 5xx", at_dot().replies("552 5.2.2 over quota").expects("EHLO *").replies(kList).expects("QUIT").replies("221 bye"), "b", "5.2.2",
        "smtp;552 5.2.2 over quota", false},
       {"dot 2xx", at_dot().replies("250 2.0.0 taken").expects("QUIT").replies("221 bye"), "d",
        "2.0.0 (success)", "smtp;250 2.0.0 taken", false},

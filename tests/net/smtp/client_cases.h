@@ -69,6 +69,7 @@ inline std::vector<Step> after_hello(std::string_view ehlo, std::vector<Step> re
   return steps;
 }
 
+inline const std::string kHello = "EHLO me.example\r\n";
 inline const std::string kMail1 = "MAIL FROM:<a@x.example>\r\n";
 inline const std::string kRcpt1 = "RCPT TO:<b@y.example>\r\n";
 inline const std::string kGroup = kMail1 + kRcpt1 + "DATA\r\n";

@@ -94,7 +94,7 @@ TEST(Client, Lockstep) {
   then_refused.insert(
       then_refused.end(),
       {add(2), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("550 no\r\n"), events(""),
-       sent("RSET\r\n"), server("250 ok\r\n"),
+       sent(kHello), server(kLockstep),
        events("rcpt 2.0 550\nend 2 all recipients refused at RCPT 0\n"), sent(""), add(3), sent(kMail1)});
   play_all({
       {"one, then MAIL refused", after_hello(kLockstep, twice)},
@@ -114,9 +114,42 @@ TEST(Client, Lockstep) {
        after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("354 ok\r\n"),
                                events("end 1 partly sent at RCPT 0\nover protocol error at RCPT 0\n")})},
       {"RSET refused", after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1),
-                                               server("550 no\r\n"), sent("RSET\r\n"), server("500 what\r\n"),
+                                               server("550 no\r\n"), sent(kHello), server("500 what\r\n"),
                                                events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"
                                                       "over refused at RSET 500\n")})},
+  });
+}
+
+// A refusal that answers nothing pushes every later reply back by one: the next "yes" may be what was due before.
+TEST(Client, AStrayRefusalGivesNobodyUp) {
+  const std::string over_at_reset = "over protocol error at RSET 0\n";
+  play_all({
+      {"in front of the reply to MAIL", after_hello(kLockstep, {add(1), sent(kMail1), server("554 stray\r\n"), sent(kHello),
+                                                                server("250 ok\r\n"),
+                                                                events("end 1 partly sent at RSET 0\n" + over_at_reset)})},
+      {"in front of the reply to RCPT",
+       after_hello(kLockstep, {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("550 5.1.1 stray\r\n"),
+                               sent(kHello), server("250 2.1.5 ok\r\n"),
+                               events("end 1 partly sent at RSET 0\n" + over_at_reset)})},
+      {"in front of 354",
+       after_hello(kLockstep,
+                   {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("250 ok\r\n"), sent("DATA\r\n"),
+                    server("554 stray\r\n"), sent(kHello), server("354 go\r\n"),
+                    events("rcpt 1.0 250\nend 1 partly sent at RSET 0\n" + over_at_reset)})},
+      {"in front of the reply to the message",
+       after_hello(kLockstep,
+                   {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("250 ok\r\n"), sent("DATA\r\n"),
+                    server("354 go\r\n"), sent("Hi\r\n.\r\n"), server("554 stray\r\n"), sent(kHello),
+                    server("250 taken\r\n"), events("rcpt 1.0 250\nend 1 outcome unknown at RSET 0\n" + over_at_reset)})},
+      {"a real one is proved by the list",
+       after_hello(kLockstep,
+                   {add(1), sent(kMail1), server("250 ok\r\n"), sent(kRcpt1), server("250 ok\r\n"), sent("DATA\r\n"),
+                    server("354 go\r\n"), sent("Hi\r\n.\r\n"), server("554 no\r\n"), events("rcpt 1.0 250\n"),
+                    sent(kHello), server(kLockstep), events("end 1 replied at end of message 554\n"), add(2),
+                    sent(kMail1)})},
+      {"pipelined, its code fits",
+       after_hello(kPipelining, {add(1), sent(kGroup), server("250 2.1.0 ok\r\n550 5.1.1 stray\r\n250 2.1.5 ok\r\n"),
+                                 events("end 1 partly sent at DATA 0\nover protocol error at DATA 0\n")})},
   });
 }
 
@@ -151,14 +184,14 @@ TEST(Client, Pipelining) {
                                  events("end 1 partly sent at MAIL 0\nover connection lost at MAIL 0\n")})},
       {"MAIL refused, the rest refused behind it",
        after_hello(kPipelining, {add(1), sent(kGroup), server("550 5.7.1 no\r\n503 no\r\n503 no\r\n"),
-                                 events(""), add(2), sent("RSET\r\n"), server("250 ok\r\n"),
+                                 events(""), add(2), sent(kHello), server(kPipelining),
                                  events("end 1 replied at MAIL 550\n"), sent(kGroup)})},
       {"MAIL refused, yet RCPT and DATA accepted",
        after_hello(kPipelining, {add(1), sent(kGroup), server("450 no\r\n250 ok\r\n354 go\r\n"), sent(""),
                                  events("end 1 replied at MAIL 450\nover protocol error at DATA 0\n")})},
       {"all refused, DATA refused",
        after_hello(kPipelining, {add(1), sent(kGroup), server("250 ok\r\n550 no\r\n554 no\r\n"), events(""),
-                                 sent("RSET\r\n"), add(2), sent(""), server("250 ok\r\n"),
+                                 sent(kHello), add(2), sent(""), server(kPipelining),
                                  events("rcpt 1.0 550\nend 1 all recipients refused at RCPT 0\n"),
                                  sent(kGroup), server(all_ok), events("rcpt 2.0 250\n")})},
       {"all refused, DATA accepted: a lone dot, no RSET",

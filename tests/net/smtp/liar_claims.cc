@@ -64,11 +64,14 @@ void LiarConnection::on_over(ClientFault fault, ClientPhase phase, const SmtpRep
   }
 }
 
+/// One reply too many and one too few: nothing shows it any more.
+bool LiarConnection::is_miscounted() const { return miscounted_ || (stray_heard_ && peer_.is_short_of_one()); }
+
 void LiarConnection::check_delivered(const Transfer& transfer, std::uint32_t recipient) {
   const Truth& truth = run_.ledger_.tries[transfer.id];
   if (truth.taken_for.contains(recipient)) return;
   const bool early_by_chance = transfer.early_excused && all_within(transfer, consumed_);
-  if (early_by_chance || miscounted_) {
+  if (early_by_chance || is_miscounted()) {
     ++run_.counts_.excused;
     return;
   }
@@ -86,7 +89,7 @@ void LiarConnection::check_refused(const Transfer& transfer, std::uint32_t recip
   const bool taken = truth.taken_for.contains(recipient);
   const bool permanent = code >= 500;
   if (!taken && (!permanent || truth.refused_by(recipient, code))) return;
-  if (miscounted_) {
+  if (is_miscounted()) {
     ++run_.counts_.excused;
     return;
   }

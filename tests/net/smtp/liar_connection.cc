@@ -141,6 +141,7 @@ bool LiarConnection::move_in() {
   if (peer_.packets().empty()) {
     if (!peer_.is_gone()) return false;
     log("S", "<gone>");
+    miscounted_ |= stray_heard_;
     client_.on_closed(consumed_ < stream_.size() ? Client::Unconsumed::MayBeSent
                                                  : Client::Unconsumed::NotSent);
     return true;
@@ -152,8 +153,16 @@ bool LiarConnection::move_in() {
 
 void LiarConnection::deliver(std::size_t bytes) {
   LiarPeer::Packet& packet = peer_.packets().front();
-  // A stray is noticed by a client that has nothing to wait for.
-  miscounted_ |= packet.miscounts || (packet.is_stray && waits_for_reply());
+  // A stray is noticed by a client that has nothing to wait for, and by one whose next reply shows it. Behind a message
+  // it looks like the answer to it; a second one can make good for the first; and where nothing comes behind it nothing
+  // can show it.
+  if (packet.is_stray && (waits_for_reply() || consumed_ < stream_.size())) {
+    const ClientPhase phase = client_.phase();
+    const bool answers_message = phase == ClientPhase::BodyTransfer || phase == ClientPhase::FinalReply;
+    miscounted_ |= answers_message || stray_heard_ || consumed_ < stream_.size();
+    stray_heard_ = true;
+  }
+  miscounted_ |= packet.miscounts;
   if (packet.early) {
     for (const auto& [tag, transfer] : transfers_) {
       if (transfer->id == *packet.early) transfer->early_excused = all_within(*transfer, stream_.size());
@@ -170,6 +179,7 @@ void LiarConnection::time_out() {
   const ClientPhase phase = client_.phase();
   if (client_.in_flight() > 0 && phase == ClientPhase::Idle) run_.fault("mail under way while idle");
   log("-", "time-out at " + std::string(name_of(phase)));
+  miscounted_ |= stray_heard_;
   client_.on_closed(consumed_ < stream_.size() ? Client::Unconsumed::MayBeSent : Client::Unconsumed::NotSent);
 }
 

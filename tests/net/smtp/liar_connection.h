@@ -51,6 +51,7 @@ class LiarConnection final : public ClientEvents {
   void blame(const Transfer& transfer, const std::string& what);
   /// A command has left and its reply has not come.
   [[nodiscard]] bool waits_for_reply() const;
+  [[nodiscard]] bool is_miscounted() const;
   [[nodiscard]] bool all_within(const Transfer& transfer, std::uint64_t bytes) const;
   void log(std::string_view who, std::string_view what);
 
@@ -65,6 +66,7 @@ class LiarConnection final : public ClientEvents {
   std::size_t pipe_room_;
   std::string logged_;
   std::uint64_t messages_left_;
+  bool stray_heard_ = false;  // while it waited for a reply
   bool miscounted_ = false;  // the client has received what makes replies and commands go apart
   bool is_ready_ = false;
   bool quit_ = false;

@@ -185,6 +185,7 @@ void LiarPeer::on_bdat(std::string_view line) {
   switch (character_.bdat) {
     case LiarCharacter::Bdat::Ignores: {
       ++ledger_.lies["BDAT ignored"];
+      ignored_ = true;
       if (!character_.discards_chunks) return;
       state_ = Input::DiscardedChunk;
       chunk_left_ = bytes;

@@ -46,6 +46,9 @@ class LiarPeer {
   [[nodiscard]] bool heard_quit() const { return heard_quit_; }
   [[nodiscard]] std::deque<Packet>& packets() { return packets_; }
 
+  /// A reply that is due was not said, or not yet.
+  [[nodiscard]] bool is_short_of_one() const { return miscounted_ || ignored_ || held_.has_value(); }
+
  private:
   enum class Kind : std::uint8_t { Greeting, Ehlo, Mail, Rcpt, Data, Final, RefusedChunk, Other, Quit };
   struct Subject {
@@ -103,6 +106,7 @@ class LiarPeer {
   std::uint16_t chunk_code_ = 0;  // what a discarded chunk is answered with; 0: it has been
   std::uint32_t mails_ = 0;
   bool early_takes_ = false;
+  bool ignored_ = false;  // a chunk
   bool miscounted_ = false;
   bool unsure_ = false;
   bool heard_quit_ = false;
