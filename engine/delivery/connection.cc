@@ -227,7 +227,8 @@ void Connection::read_input() {
 
 void Connection::take_in(const Result<runtime::ReceivedBytes>& input) {
   if (!input) {
-    connection_ended(input.error().code == Errc::Cancelled ? "server shutdown" : "EDISCON");
+    const bool is_ours = input.error().code == Errc::Cancelled;
+    connection_ended(lost_patience_ ? "ETIMEDOUT (sending)" : is_ours ? "server shutdown" : "EDISCON");
     return;
   }
   if (input->bytes().empty()) {

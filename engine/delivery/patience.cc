@@ -6,7 +6,7 @@
 namespace sluice::delivery {
 namespace {
 
-constexpr Duration kQuitTimeout = 5s;  // nothing depends on its answer
+constexpr Duration kQuitTimeout = 2s;  // nothing depends on its answer, and others may want the slot
 
 Duration silence_of(net::ClientPhase phase, const config::DomainSettings& settings) {
   switch (phase) {
