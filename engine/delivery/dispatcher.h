@@ -348,6 +348,7 @@ class Dispatcher {
   [[nodiscard]] Rollups::Wishes wishes_of(const queue::Queue& queue);
   runtime::Task<void> ask_placement(queue::Queue& queue);
   void note_placement(queue::Queue& queue, const Rollups::Answer& answer);
+  [[nodiscard]] bool leads_nowhere(const std::string& rollup, config::VmtaId vmta) const;
   void next_in_placing_line();
   // moving.cc
   [[nodiscard]] Arrival arrival_of(const queue::Item& item) const;

@@ -28,19 +28,26 @@ std::string domain_of(std::string_view address) {
   return domain;
 }
 
+/// A queue others join by their MX records, whose own settings send its mail nowhere.
+bool needs_route(std::string_view domain, const config::DomainSettings& settings) {
+  return routing::is_rollup_name(domain) && settings.smtp_hosts.empty() &&
+         settings.type == config::QueueType::Smtp &&
+         (settings.queue_to.empty() || settings.queue_to == domain);
+}
+
 }  // namespace
 
 void Dispatcher::apply_placement(queue::Queue& queue) {
   queue::Placement& placement = queue.placement;
   const config::DomainSettings& settings = *queue.settings;
   const std::string_view domain = queue.domain();
-  placement.is_rollup = routing::is_rollup_name(domain) && settings.smtp_hosts.empty();
   placement.joins.clear();
   placement.route.reset();
   placement.valid_until = {};
   placement.in_circle = false;
   placement.by_setting = !settings.queue_to.empty() && settings.queue_to != domain;
   if (placement.by_setting) placement.joins = settings.queue_to;
+  placement.is_rollup = needs_route(domain, settings);
   placement.in_question = !placement.by_setting && rollups_.active() && !placement.is_rollup &&
                           settings.type == config::QueueType::Smtp && settings.smtp_hosts.empty() &&
                           !settings.disable_mx_rollup && !domain.starts_with('[');
@@ -129,12 +136,19 @@ void Dispatcher::note_placement(queue::Queue& queue, const Rollups::Answer& answ
     }
     return;
   }
-  placement.joins = answer.joins;
-  if (answer.joins.empty())
+  placement.joins = leads_nowhere(answer.joins, queue.vmta) ? std::string() : answer.joins;
+  if (placement.joins.empty())
     snapshot_->joined->set(snapshot_->identity(queue.vmta).state.get(), queue.domain(), {});
   placement.route = answer.route;
   placement.valid_until = std::max(answer.valid_until, reactor_.now() + 1s);
   if (answer.new_anchor) settler_.remember(queue::Remembered::rollup_key(answer.joins), queue.domain());
+}
+
+/// A rollup known by wildcards only, whose settings do not say where its mail goes: it would come back at once.
+bool Dispatcher::leads_nowhere(const std::string& rollup, config::VmtaId vmta) const {
+  const routing::RollupTable::Target* target = snapshot_->rollups.find(rollup);
+  return target != nullptr && !target->by_ip && target->hosts.empty() &&
+         needs_route(rollup, settings_->settings_for(rollup, vmta));
 }
 
 void Dispatcher::next_in_placing_line() {

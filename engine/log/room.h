@@ -45,7 +45,7 @@ class RoomWaiter {
   RoomWaiter* before_ = nullptr;
   RoomWaiter* behind_ = nullptr;
   std::size_t payload_bytes_ = 0;
-  bool outlasts_full_disk_ = false;
+  bool may_use_last_room_ = false;
 };
 
 /// First in, first out.

@@ -76,10 +76,15 @@ bool Writer::fits(std::size_t record) const {
 
 Result<Room> Writer::begin(std::size_t payload_bytes) {
   if (!line_.empty()) return fail(Errc::NoMemory, "log: others wait for room");
-  return place(payload_bytes);
+  return place(payload_bytes, false);
 }
 
-Result<Room> Writer::place(std::size_t payload_bytes) {
+std::uint64_t Writer::bytes_left() const {
+  const std::uint64_t end = group_open_ ? buffer_->file_offset + buffer_->used : next_offset_;
+  return segment_ == nullptr ? 0 : segment_->header.bytes - end;
+}
+
+Result<Room> Writer::place(std::size_t payload_bytes, bool may_use_last_room) {
   SLUICE_ASSERT(!settling_);
   if (!error_) return std::unexpected(error_.error());
   if (stopping_) return fail(Errc::Cancelled, "log: stopped");
@@ -87,6 +92,9 @@ Result<Room> Writer::place(std::size_t payload_bytes) {
     return fail(Errc::BadInput, "log: record too large");
   }
   const std::size_t record = record_bytes(payload_bytes);
+  if (!may_use_last_room && !store_.has_room() && bytes_left() < record + options_.last_room_bytes) {
+    return fail(Errc::NoSpace, "log: the last room is kept");
+  }
   if (!fits(record)) {
     const Status made = make_room(record);
     if (!made) return std::unexpected(made.error());
@@ -112,14 +120,15 @@ void Writer::end(const Room& room, RecordType type) {
   wakeup_.set();
 }
 
-void Writer::reserve(RoomWaiter& waiter, std::size_t payload_bytes, bool outlasts_full_disk) {
-  Result<Room> room = begin(payload_bytes);
-  if (room || !is_worth_waiting(room.error(), outlasts_full_disk)) {
+void Writer::reserve(RoomWaiter& waiter, std::size_t payload_bytes, bool may_use_last_room) {
+  Result<Room> room = line_.empty() ? place(payload_bytes, may_use_last_room)
+                                    : fail(Errc::NoMemory, "log: others wait for room");
+  if (room || !is_worth_waiting(room.error())) {
     waiter.on_room(std::move(room));
     return;
   }
   waiter.payload_bytes_ = payload_bytes;
-  waiter.outlasts_full_disk_ = outlasts_full_disk;
+  waiter.may_use_last_room_ = may_use_last_room;
   line_.join(waiter);
   watch_line();
 }
@@ -130,17 +139,16 @@ void Writer::cancel(RoomWaiter& waiter) {
   wakeup_.set();  // there may be room for those behind it
 }
 
-bool Writer::is_worth_waiting(const Error& error, bool outlasts_full_disk) const {
-  if (error.code == Errc::NoMemory) return true;
-  return error.code == Errc::NoSpace && error_ && (outlasts_full_disk || store_.has_room());
+bool Writer::is_worth_waiting(const Error& error) const {
+  return error.code == Errc::NoMemory || (error.code == Errc::NoSpace && error_ && store_.has_room());
 }
 
 // In turn, until one has to wait on: a large record is not overtaken.
 void Writer::serve() {
   while (!line_.empty()) {
     RoomWaiter& first = *line_.first();
-    Result<Room> room = place(first.payload_bytes_);
-    if (!room && is_worth_waiting(room.error(), first.outlasts_full_disk_)) break;
+    Result<Room> room = place(first.payload_bytes_, first.may_use_last_room_);
+    if (!room && is_worth_waiting(room.error())) break;
     line_.leave(first);
     first.on_room(std::move(room));
   }

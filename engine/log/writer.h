@@ -40,6 +40,9 @@ struct WriterOptions {
   /// becomes a larger group.
   std::size_t eager_bytes = 128 * kKiB;
   Duration gap_min{0};  ///< between starts, unless eager_bytes wait
+  /// The end of the open segment that only records which `may_use_last_room` fill while the store can make no other
+  /// segment: they are what makes room again.
+  std::uint64_t last_room_bytes = 0;
 };
 
 /// Groups records, writes the groups and owns the life of every buffer from take_buffer() to buffer_done().
@@ -68,9 +71,8 @@ class Writer {
   /// (stopped), Io (failed).
   [[nodiscard]] Result<Room> begin(std::size_t payload_bytes);
   /// Calls `waiter.on_room()` with room, at once or in turn as soon as there is some; with an error once there will be
-  /// none: as begin(), but NoSpace only while the store can make no segment, and never for a waiter that
-  /// `outlasts_full_disk`.
-  void reserve(RoomWaiter& waiter, std::size_t payload_bytes, bool outlasts_full_disk = false);
+  /// none: as begin(), but NoSpace only while the store can make no segment.
+  void reserve(RoomWaiter& waiter, std::size_t payload_bytes, bool may_use_last_room = false);
   /// `waiter` waits no more, if it did; on_room() is not called.
   void cancel(RoomWaiter& waiter);
   /// The store has a spare segment, or has found that it can make none.
@@ -93,8 +95,8 @@ class Writer {
   /// Every group below was acknowledged.
   [[nodiscard]] std::uint64_t done_sequence() const { return done_sequence_; }
   [[nodiscard]] Segment* segment() const { return segment_; }
-  /// Offset behind the last group handed out in segment().
-  [[nodiscard]] std::uint64_t next_offset() const { return next_offset_; }
+  /// What is left of segment(), where there is one.
+  [[nodiscard]] std::uint64_t bytes_left() const;
   [[nodiscard]] std::uint64_t waiting_bytes() const { return waiting_bytes_; }
   /// How many wait for room.
   [[nodiscard]] std::size_t waiters() const { return line_.size(); }
@@ -125,9 +127,9 @@ class Writer {
     void (Writer::*act)();
   };
   [[nodiscard]] bool fits(std::size_t record) const;
-  [[nodiscard]] Result<Room> place(std::size_t payload_bytes);
+  [[nodiscard]] Result<Room> place(std::size_t payload_bytes, bool may_use_last_room);
   [[nodiscard]] Status make_room(std::size_t record);
-  [[nodiscard]] bool is_worth_waiting(const Error& error, bool outlasts_full_disk) const;
+  [[nodiscard]] bool is_worth_waiting(const Error& error) const;
   void open_buffer(Buffer& buffer);
   void open_group();
   void seal_group();

@@ -2,14 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "engine/shard/command_texts.h"
 #include "engine/shard/node.h"
+#include "engine/shard/text_table.h"
 
 namespace sluice::shard {
 namespace {
 
 using queue::PauseRules;
+
+constexpr TextTable kPauseTable(std::array{Column{"pattern", 50}, Column{"state", 8}});
 
 bool is_wild(std::string_view pattern) { return pattern.find('*') != std::string_view::npos; }
 
@@ -65,17 +69,17 @@ runtime::Task<control::Answer> Node::pause_queues(const control::Command& comman
 }
 
 control::Answer Node::show_pauses() const {
-  std::string text = fmt::format("{:<50} {}\n", "pattern", "state");
+  std::string text = kPauseTable.heading();
   auto tree = std::make_shared<control::Tree>();
   const auto rules = pauses_->all();
   for (const auto& [pattern, pauses] : rules) {
-    const std::string_view state = pauses ? "paused" : "resumed";
-    text += fmt::format("{:<50} {}\n", pattern, state);
+    const std::string state = pauses ? "paused" : "resumed";
+    text += kPauseTable.row({pattern, state});
     control::Tree& node = tree->add_item("pause");
     node.add_text("pattern", pattern);
     node.add_text("state", state);
   }
-  text += fmt::format("{} pattern(s); of those that match a queue the last one decides.\n", rules.size());
+  text += fmt::format("\n{} pattern(s); of those that match a queue the last one decides.\n", rules.size());
   return {true, std::move(text), std::move(tree)};
 }
 

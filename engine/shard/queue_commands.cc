@@ -67,7 +67,8 @@ std::string last_error_text(const QueueRow& row, const QueueStatus& details, Wal
   static constexpr auto kRecent = 1min;
   const std::string last = one_line(details.last_reply);
   if (row.in_retry && details.why == "in retry") return last.empty() ? details.why : last;
-  if (!details.why.empty()) return details.why + (last.empty() ? "" : "; last error: " + last);
+  if (!details.why.empty())
+    return details.why + (last.empty() || last == details.why ? "" : "; last error: " + last);
   if (last.empty() || now - details.last_reply_time < kRecent) return last;
   return last + " (" + clock_text(now - details.last_reply_time) + " ago)";
 }

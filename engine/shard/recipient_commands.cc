@@ -186,7 +186,7 @@ void add_recipient(control::Reply::Part& part, const delivery::ListedRecipient& 
   const std::string next =
       one.due_in ? local_time(now + std::chrono::duration_cast<WallTime::duration>(*one.due_in)) : "-";
   std::string why = one_line(one.why);
-  if (!one.last_reply.empty())
+  if (!one.last_reply.empty() && one.last_reply != one.why)
     why += (why.empty() ? "" : "; ") + ("last error of the queue: " + one_line(one.last_reply));
   std::vector<std::string> parts{
       kRecipientTable.row({one_line(one.rcpt), '<' + one_line(one.orig) + '>', one.queue,

@@ -33,7 +33,9 @@ SpoolCore::SpoolCore(runtime::Reactor& reactor, SpoolOptions options, DurableSin
       buffers_(reactor, options_.commit_buffers, Spool::kCommitBufferBytes, options_.large_records_bytes),
       store_(reactor, store_options(options_, reactor.shard().raw()), [this] { segments_changed(); }),
       writer_(reactor,
-              {.shard = reactor.shard().raw(), .incarnation = 0, .in_flight_max = Spool::kCommitsInFlightMax},
+              {.shard = reactor.shard().raw(),
+               .in_flight_max = Spool::kCommitsInFlightMax,
+               .last_room_bytes = options_.segment_bytes / kMovesShare},
               store_, buffers_, *this),
       move_wakeup_(reactor) {
   SLUICE_ASSERT(reactor.shard().raw() < kShardsMax);
@@ -90,8 +92,7 @@ bool SpoolCore::accepting() const {
   if (!started_ || stopping_ || writer_.failed() || writer_.waiters() >= Spool::kAppendsWaitingMax)
     return false;
   if (store_.has_room()) return true;
-  const log::Segment* open = writer_.segment();
-  return open != nullptr && open->header.bytes - writer_.next_offset() >= open->header.bytes / kLastRoomShare;
+  return writer_.bytes_left() >= options_.segment_bytes / kAcceptingShare;
 }
 
 bool SpoolCore::append(Spool::Append& append) {

@@ -27,8 +27,10 @@ class SpoolCore final : log::GroupSink {
   static constexpr std::uint32_t kIdsPerIncarnation = 1u << 28;
   static constexpr std::uint32_t kShardsMax = 1024;
   static constexpr std::uint32_t kIncarnationsMax = 1u << 26;
-  /// Memory a segment must have left so that messages are let in without a spare behind it.
-  static constexpr std::uint64_t kLastRoomShare = 4;  ///< a quarter of it
+  /// Without a spare behind the open segment, messages are let in while a quarter of it is left. Those under way then
+  /// may fill half of that; the rest is for moves, which make room again.
+  static constexpr std::uint64_t kAcceptingShare = 4;
+  static constexpr std::uint64_t kMovesShare = 8;
 
   SpoolCore(runtime::Reactor& reactor, SpoolOptions options, DurableSink& sink);
 
@@ -94,7 +96,7 @@ class SpoolCore final : log::GroupSink {
   [[nodiscard]] log::Segment* segment_for_the_rest() const;
   void leave_dead_segment();
   runtime::Task<void> move_forever();
-  runtime::Task<void> empty_segment(log::Segment& segment);
+  runtime::Task<Status> empty_segment(log::Segment& segment);
   runtime::Task<Status> move_one(StoredMessage& message, log::Segment& from);
   void put_copy(StoredMessage& message, std::span<const std::byte> payload, const log::Room& room);
 

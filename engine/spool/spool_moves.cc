@@ -32,7 +32,7 @@ class SpoolCore::MovedCopy final : public log::RoomWaiter {
   MovedCopy(SpoolCore& core, StoredMessage& message, std::span<const std::byte> payload)
       : core_(core), message_(message), payload_(payload) {}
   bool await_ready() {
-    core_.writer_.reserve(*this, payload_.size());
+    core_.writer_.reserve(*this, payload_.size(), true);
     return status_.has_value();
   }
   void await_suspend(std::coroutine_handle<> waiting) { waiting_ = waiting; }
@@ -98,9 +98,7 @@ log::Segment* SpoolCore::segment_to_empty() const {
 /// With a full disk: the emptiest sealed segment whose messages the rest of the open one takes. Emptied, it is used
 /// again.
 log::Segment* SpoolCore::segment_for_the_rest() const {
-  const log::Segment* const open = writer_.segment();
-  if (open == nullptr) return nullptr;
-  const std::uint64_t rest = open->header.bytes - writer_.next_offset();
+  const std::uint64_t rest = writer_.bytes_left();
   log::Segment* best = nullptr;
   for (std::uint32_t slot = 0; slot < store_.slots(); ++slot) {
     log::Segment& segment = store_.at(slot);
@@ -130,10 +128,7 @@ runtime::Task<void> SpoolCore::move_forever() {
     leave_dead_segment();
     log::Segment* segment = accepting() ? segment_to_empty() : nullptr;
     if (segment == nullptr && !store_.has_room()) segment = segment_for_the_rest();
-    if (segment != nullptr) {
-      co_await empty_segment(*segment);
-      continue;
-    }
+    if (segment != nullptr && co_await empty_segment(*segment)) continue;
     reactor_.arm_in(alarm, kLookEvery);
     do {
       co_await move_wakeup_.wait();
@@ -142,11 +137,13 @@ runtime::Task<void> SpoolCore::move_forever() {
   }
 }
 
-runtime::Task<void> SpoolCore::empty_segment(log::Segment& segment) {
+/// Errors: NoSpace, when mail that came meanwhile has taken the room; the segment's turn comes again.
+runtime::Task<Status> SpoolCore::empty_segment(log::Segment& segment) {
   const std::uint32_t before = segment.live_records;
+  Status status;
   std::size_t looked = 0;
-  for (std::size_t i = 0; i < slab_.capacity() && segment.live_records > 0; ++i) {
-    if (stopping_ || writer_.failed()) co_return;
+  for (std::size_t i = 0; status && i < slab_.capacity() && segment.live_records > 0; ++i) {
+    if (stopping_ || writer_.failed()) co_return status;
     if (++looked % kMessagesPerSliceMax == 0) co_await runtime::yield(reactor_);
     StoredMessage* message = slab_.find(i);
     if (message == nullptr || (message->state_ & ~MessageSlab::kUsed) != 0) continue;
@@ -155,11 +152,13 @@ runtime::Task<void> SpoolCore::empty_segment(log::Segment& segment) {
       co_await move_wakeup_.wait();
     // It may have ended while this waited.
     if (stopping_ || slab_.find(i) != message || (message->state_ & ~MessageSlab::kUsed) != 0) continue;
-    (void)co_await move_one(*message, segment);
+    const Status moved = co_await move_one(*message, segment);
+    if (!moved && moved.error().code == Errc::NoSpace) status = moved;
   }
   while (!moves_.empty() && !stopping_ && !writer_.failed()) co_await move_wakeup_.wait();
   // What cannot be read is left in peace until it ends.
-  if (segment.live_records == before) segment.unmovable = true;
+  if (status && segment.live_records == before) segment.unmovable = true;
+  co_return status;
 }
 
 runtime::Task<Status> SpoolCore::move_one(StoredMessage& message, log::Segment& from) {

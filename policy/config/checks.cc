@@ -294,9 +294,12 @@ void Finisher::check_domain_traps() {
   }
   for (const MxRollup& rollup : config_.mx_rollups) {
     const bool wildcard = rollup.mx.kind != DomainPatternKind::Exact;
-    if (wildcard && !rollup.by_ip && config_.flatten(rollup.target, kDefaultVmta).smtp_hosts.empty()) {
+    if (!wildcard || rollup.by_ip) continue;
+    const DomainSettings target = config_.flatten(rollup.target, kDefaultVmta);
+    if (target.smtp_hosts.empty() && target.queue_to.empty() && target.type == QueueType::Smtp) {
       warn(rollup.origin,
-           "rollup queue \"" + rollup.target + "\" is named by a wildcard and needs smtp-hosts",
+           "rollup queue \"" + rollup.target +
+               "\" is named by a wildcard and needs smtp-hosts: until then domains keep their own queues",
            "smtp-hosts lookup-mx:... in <domain " + rollup.target + ">, or rollup-by-ip");
     }
   }

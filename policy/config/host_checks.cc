@@ -57,7 +57,10 @@ class HostCheck {
       const std::string text = files_.read(config_.files[origin.file]).value_or("");
       for (const std::string_view line : split_at(text, '\n')) lines.emplace_back(line);
     }
-    return origin.line <= lines.size() ? lines[origin.line - 1] : std::string();
+    if (origin.line > lines.size()) return {};
+    std::string line = lines[origin.line - 1];
+    if (line.ends_with('\r')) line.pop_back();
+    return line;
   }
 
   void add(Severity severity, Origin origin, std::string message, std::string suggestion = {}) {

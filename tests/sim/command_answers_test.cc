@@ -23,6 +23,7 @@ TEST(CommandsSim, ListsHaveTheLayoutThatScriptsCut) {
   ASSERT_TRUE(rig.boot());
   fill(rig);
   ASSERT_TRUE(rig.ask({"disable", "source", "0.0.0.0", "a.test"}).ok);
+  ASSERT_TRUE(rig.ask({"pause", "queue", "later.test/*"}).ok);
   const std::vector<std::pair<Typed, std::size_t>> lists{{{"show", "queues"}, 3},
                                                          {{"show", "topqueues"}, 3},
                                                          {{"show", "domains"}, 2},
@@ -34,6 +35,7 @@ TEST(CommandsSim, ListsHaveTheLayoutThatScriptsCut) {
                                                          {{"list", "--pause", "--priority"}, 5},
                                                          {{"show", "schedule"}, 0},
                                                          {{"show", "disabled", "sources"}, 1},
+                                                         {{"show", "pauses"}, 1},
                                                          {{"show", "queues", "none/*"}, 0}};
   for (const auto& [words, rows] : lists) {
     const std::vector<std::string> lines = lines_of(rig.text(words));
@@ -182,6 +184,18 @@ TEST(CommandsSim, ListsSayWhyMailWaitsAndUntilWhen) {
   EXPECT_EQ(rig.lines_with({"list", "--jobId=held"}, "its job is paused"), 1u);
   ASSERT_TRUE(rig.ask({"resume", "job", "held"}).ok);
   for (auto& one : rig.scenario.receivers) one->set_mood({});
+  // A reason that is the last error, too, is told once.
+  ASSERT_TRUE(rig.ask({"disable", "source", "0.0.0.0", "c.test"}).ok);
+  ASSERT_EQ(rig.send("m3", {"c2@c.test"}), "250");
+  rig.scenario.world.run_for(1s);
+  for (const Typed& words :
+       {Typed{"show", "queues", "c.test"}, Typed{"list", "--rcpt=c2@c.test", "--queue=c.test"}}) {
+    const std::string shut = rig.text(words);
+    const std::size_t first = shut.find("All SMTP sources for queue c.test/{default} are now disabled");
+    ASSERT_NE(first, std::string::npos) << shut;
+    EXPECT_EQ(shut.find("All SMTP sources", first + 1), std::string::npos) << shut;
+  }
+  ASSERT_TRUE(rig.ask({"enable", "source", "0.0.0.0", "c.test"}).ok);
   rig.settle();
 }
 

@@ -114,7 +114,7 @@ runtime::Task<void> inject(runtime::Reactor& reactor, Endpoint to, std::vector<M
         result.accepted.push_back(mails[next++]);
       } else {
         result.refusals.push_back(refusal);
-        if (refusal.starts_with("5")) ++next;
+        if (refusal.starts_with("5") || mails[next].once) ++next;
         break;
       }
     }

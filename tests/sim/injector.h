@@ -21,6 +21,7 @@ struct Mail {
   /// The final dot waits for it, so that several connections can end their messages at once; null: nothing waits.
   runtime::Gate* end_at = nullptr;
   std::string sender = "sender@sim.test";
+  bool once = false;  ///< not sent again after a 4xx reply
 };
 
 /// What the node said about a message.

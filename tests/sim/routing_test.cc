@@ -189,6 +189,26 @@ TEST(Routing, QueuesThatPointAtEachOtherDoNotSpin) {
   run.close();
 }
 
+TEST(Routing, ARollupThatLeadsNowhereTakesNoMail) {
+  const std::string list = "<mx-rollup-list>\n mx *.mail.office.test office.rollup\n</mx-rollup-list>\n";
+  // As long as its settings do not say where its mail goes; whatever they say counts.
+  for (const auto& [settings, queue] :
+       std::vector<std::pair<std::string, std::string>>{{"", "o0.office"},
+                                                        {"smtp-hosts [10.1.0.2]", "office.rollup"},
+                                                        {"type discard", "office.rollup"},
+                                                        {"queue-to b.test", "b.test"}}) {
+    SCOPED_TRACE(settings);
+    Routed run(list + "<domain office.rollup>\n " + settings + "\n</domain>\n");
+    ASSERT_TRUE(run.scenario.boot());
+    run.send({"o0.office"});
+    run.send({"o0.office"}, "");
+    ASSERT_TRUE(run.scenario.drain(10min)) << run.scenario.ask({"show", "queues"});
+    EXPECT_EQ(run.queues()["o0.office"], "d " + queue + "/{default}");
+    if (settings != "type discard") run.scenario.check_promises(run.injected, false);
+    run.scenario.close();
+  }
+}
+
 constexpr const char* kByIp =
     "<mx-rollup-list>\n mx *.mail.office.test office.rollup rollup-by-ip\n</mx-rollup-list>\n";
 

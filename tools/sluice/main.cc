@@ -164,7 +164,9 @@ int main(int argc, char** argv) {
   std::vector<std::string> words = line.command;
   if (words.size() == 1 && (words[0] == "--version" || words[0] == "-V")) words = {"version"};
   const auto typed = control::Command::of(words);
-  if (!typed) end_with(kBadCommand, "sluice: no command given; `sluice help` lists all\n");
+  if (!typed) {
+    end_with(kBadCommand, "sluice: no command given, only " + words.front() + "; `sluice help` lists all\n");
+  }
   const auto command = control::understand(*typed);
   if (!command) {
     print(control::in_format(*typed, control::Answer::error(command.error())));

@@ -178,6 +178,14 @@ TEST(HostChecks, PatternsThatDoNotCompileAreErrors) {
   EXPECT_EQ(found[2].line, 8u);
 }
 
+TEST(HostChecks, LinesAreShownWithoutTheirEnds) {
+  MadeUpHost host;
+  host.addresses = {*IpAddress::parse("192.0.2.1")};
+  const auto found = findings("host-name a.example\r\nsmtp-source-host 192.0.2.9 a.example\r\n", host);
+  ASSERT_EQ(found.size(), 1u) << format(found);
+  EXPECT_EQ(found[0].line_text, "smtp-source-host 192.0.2.9 a.example");
+}
+
 TEST(HostChecks, NothingIsSaidAboutAddressesNobodyKnows) {
   MadeUpHost host;  // no addresses: they could not be found out
   EXPECT_TRUE(findings("smtp-source-host 192.0.2.9 a.example\n", host).empty());
