@@ -161,6 +161,11 @@ class Reactor {
   /// Asks the world to end `op` soon; the completion (often -ECANCELED) still comes. No effect when not in
   /// flight.
   virtual void cancel(Op& op) = 0;
+  /// The same once more: the kernel passes over one that meets the operation between two of its steps.
+  void cancel_again(Op& op) {
+    op.cancel_asked = false;
+    cancel(op);
+  }
   /// The bytes of a provided buffer that a RecvMulti completion handed over.
   [[nodiscard]] virtual std::span<std::byte> provided_buffer(std::uint16_t id) = 0;
   virtual void return_buffer(std::uint16_t id) = 0;

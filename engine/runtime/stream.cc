@@ -21,6 +21,9 @@ void ReceivedBytes::move_out() noexcept {
   std::exchange(reactor_, nullptr)->return_buffer(buffer_);
 }
 
+/// How soon a cancel is asked for again that nothing came of.
+constexpr Duration kInsistAfter = 100ms;
+
 // Outlives its Stream until the kernel has let go of `receive_op` and `send_op`.
 struct Stream::State final : BufferKeeper {
   State(Reactor& the_reactor, int descriptor)
@@ -149,6 +152,7 @@ struct Stream::State final : BufferKeeper {
 
   static void on_deadline(Timer& timer) {
     State& self = static_cast<Deadline&>(timer).owner;
+    if (self.orphaned || self.aborted) return self.insist();
     if (self.deadline_at > self.reactor.now()) {
       self.reactor.arm(timer, self.deadline_at);
       return;
@@ -158,24 +162,36 @@ struct Stream::State final : BufferKeeper {
 
   void end_all(Error why) {
     if (!aborted) aborted = why;
-    if (receive_op.in_flight) reactor.cancel(receive_op);
-    if (send_op.in_flight) reactor.cancel(send_op);
+    cancel_all();
     tell_receiver();
   }
 
+  void cancel_all() {
+    if (receive_op.in_flight) reactor.cancel(receive_op);
+    if (send_op.in_flight) reactor.cancel(send_op);
+    if (is_held()) reactor.arm_in(deadline, kInsistAfter);
+  }
+  /// A cancel may be lost.
+  void insist() {
+    if (receive_op.in_flight) reactor.cancel_again(receive_op);
+    if (send_op.in_flight) reactor.cancel_again(send_op);
+    if (is_held()) reactor.arm_in(deadline, kInsistAfter);
+  }
+  [[nodiscard]] bool is_held() const { return receive_op.in_flight || send_op.in_flight; }
+
   void orphan() {
     orphaned = true;
-    reactor.disarm(deadline);
     SLUICE_ASSERT(!receiver);
     wakeup = nullptr;
     forget_input();
-    if (receive_op.in_flight) reactor.cancel(receive_op);
-    if (send_op.in_flight) reactor.cancel(send_op);
+    reactor.disarm(deadline);
+    cancel_all();
     free_if_idle();
   }
 
   void free_if_idle() {
-    if (receive_op.in_flight || send_op.in_flight) return;
+    if (is_held()) return;
+    reactor.disarm(deadline);
     reactor.close_now(fd);
     delete this;
   }
@@ -331,11 +347,14 @@ Task<Status> Stream::send(std::span<iovec> parts) {
 std::uint64_t Stream::sent_bytes() const { return state_->sent; }
 
 void Stream::set_deadline(MonoTime time) {
+  if (state_->aborted) return;
   state_->deadline_at = time;
   if (!state_->deadline.armed() || state_->deadline.due() > time) state_->reactor.arm(state_->deadline, time);
 }
 
-void Stream::clear_deadline() { state_->reactor.disarm(state_->deadline); }
+void Stream::clear_deadline() {
+  if (!state_->aborted) state_->reactor.disarm(state_->deadline);
+}
 
 void Stream::abort() { state_->end_all(Error{Errc::Cancelled, 0, "stream"}); }
 

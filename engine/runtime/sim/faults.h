@@ -28,6 +28,7 @@ struct FaultPlan {
   double read_error = 0;   ///< EIO
   double write_error = 0;  ///< EIO; any part of the sectors may have changed
   double sync_error = 0;   ///< EIO; as on Linux the pages count as clean afterwards but are not on the disk
+  double cancel_lost = 0;     ///< a cancel meets the operation between two of its steps, and passes
   double no_descriptors = 0;  ///< EMFILE on accept and open
 };
 

@@ -75,6 +75,10 @@ void SimReactor::start_requests() {
   for (const Request& request : std::exchange(requests_, {})) {
     InFlight* op = find(request.id);
     if (op == nullptr) continue;
+    if (request.is_cancel && machine_.world().faults().plan.cancel_lost > 0 &&
+        machine_.world().random().chance(machine_.world().faults().plan.cancel_lost)) {
+      continue;
+    }
     if (request.is_cancel) {
       abandon(*op, ECANCELED);
     } else {

@@ -471,5 +471,28 @@ TEST_F(NetworkTest, AReceiveThatHangsEndsAtTheDeadline) {
   EXPECT_EQ(near.heard, "");
 }
 
+// --- Cancels that the kernel passes over.
+
+TEST_F(NetworkTest, AnEndThatIsAskedForComes) {
+  world.faults().plan.cancel_lost = 0.9;
+  Listener listener = listen();
+  for (int round = 0; round < 20; ++round) {
+    Link link{.listener = std::move(listener), .near = {}, .far = {}};
+    ASSERT_TRUE(test::finish(world, open_link(here(), link, kServer)));
+    // Nobody reads what is sent, and nobody says what is awaited.
+    link.near.set_deadline(world.now() + 5s);
+    const MonoTime begin = world.now();
+    const auto sent = test::finish(world, send_text(link.near, std::string(30'000'000, 'x')), 1min);
+    ASSERT_TRUE(sent.has_value());
+    ASSERT_FALSE(*sent);
+    EXPECT_EQ(sent->error().code, Errc::Timeout);
+    EXPECT_LE(world.now() - begin, 20s);
+    listener = std::move(link.listener);
+    hang_up(link.near, link.far.stream);
+  }
+  world.faults().plan.cancel_lost = 0;
+  world.run_for(1min);
+}
+
 }  // namespace
 }  // namespace sluice::runtime::sim
