@@ -22,6 +22,7 @@ ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   names_cached += other.names_cached;
   queries_pending += other.queries_pending;
   queries_active += other.queries_active;
+  contained += other.contained;
   spool.segments_in_use += other.spool.segments_in_use;
   spool.segments_spare += other.spool.segments_spare;
   spool.disk_bytes += other.spool.disk_bytes;
@@ -51,8 +52,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       cold_book_(reactor, world.shared,
                  [this](const std::string& key, const std::string& value) { settler_.remember(key, value); }),
       intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone,
-              world.shared.pressure),
-      notices_(reactor, intake_),
+              world.shared.pressure, [this](std::string line) { log_.write(std::move(line)); }),
+      notices_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }),
       copies_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }),
       reports_(reactor, intake_, storage_.journal, world.shared.reports,
                [this](std::string line) { log_.write(std::move(line)); }) {
@@ -328,6 +329,7 @@ ShardStatus DataShard::status() const {
   out.names_cached = names.cache_entries;
   out.queries_pending = names.in_flight + names.waiting;
   out.queries_active = names.in_flight;
+  out.contained = reactor_.counters().contained;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
   auto refusing = intake_.refusing();
