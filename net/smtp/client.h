@@ -154,9 +154,9 @@ struct ClientSettings {
 ///     all that has left is the proof. A 2xx whose code names another command contradicts there.
 ///   - 354 stands nowhere but behind DATA: at its place it proves the replies before it. Where none comes,
 ///     enhanced codes may prove as much of BDAT (2.1.0 to MAIL, 2.1.5 to RCPT, another subject to the
-///     message); else RSET follows, and its 2xx proves them. Behind a chunk it is EHLO, which ends a transaction
-///     as well: 2xx to a message could pass for RSET's, a list of extensions is nothing else. Until then refusals
-///     are held back, and so is the end of a BDAT transaction.
+///     message); else RSET follows. Behind a chunk or a 5xx, one to the message too, it is EHLO, which ends a
+///     transaction as well: any 2xx could pass for RSET's, a list of extensions is nothing else. Until then
+///     refusals are held back, and so is the end of a BDAT transaction.
 ///   - What contradicts (2xx to a message nobody was accepted for, a refused RSET, a reply without a command)
 ///     ends the connection as ProtocolError; transactions without proof end as PartlySent or Unknown.
 ///   - A chunk whose recipient was refused may be read as commands by a server that does not discard it. The
