@@ -1,10 +1,8 @@
 #include "engine/runtime/uring/uring_reactor.h"
 
 #include <fcntl.h>
-#include <liburing.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,12 +15,12 @@
 
 #include "engine/runtime/mailbox.h"
 #include "engine/runtime/uring/system_calls.h"
+#include "engine/runtime/uring/uring_ring.h"
 #include "policy/base/assert.h"
 
 namespace sluice::runtime {
 namespace {
 
-constexpr std::uint16_t kBufferGroup = 0;
 // user_data of completions that belong to no Op. Ops are aligned pointers, so small odd numbers are free.
 constexpr std::uint64_t kIgnore = 1;
 constexpr std::uint64_t kWake = 3;
@@ -41,150 +39,7 @@ WallTime real_now() {
                                                          std::chrono::nanoseconds(now.tv_nsec)));
 }
 
-// Operations that are not with the kernel, first in, first out; the links are in world_bytes.
-class OpList {
- public:
-  [[nodiscard]] bool empty() const { return first_ == nullptr; }
-  void push_back(Op& op) {
-    new (op.world_bytes) Links{last_, nullptr};
-    (last_ == nullptr ? first_ : links(*last_).next) = &op;
-    last_ = &op;
-    op.world = this;
-  }
-  [[nodiscard]] bool holds(const Op& op) const { return op.world == this; }
-  Op& pop_front() {
-    Op& op = *first_;
-    erase(op);
-    return op;
-  }
-  void erase(Op& op) {
-    const Links at = links(op);
-    (at.previous == nullptr ? first_ : links(*at.previous).next) = at.next;
-    (at.next == nullptr ? last_ : links(*at.next).previous) = at.previous;
-    op.world = nullptr;
-  }
-
- private:
-  struct Links {
-    Op* previous;
-    Op* next;
-  };
-  static Links& links(Op& op) { return *std::launder(reinterpret_cast<Links*>(op.world_bytes)); }
-  Op* first_ = nullptr;
-  Op* last_ = nullptr;
-};
-
 }  // namespace
-
-struct UringReactor::Impl {
-  io_uring ring{};
-  bool ring_made = false;
-  UringOptions options;
-  UringFeatures features;
-  // Provided buffers: the ring of descriptors and the memory they describe, one mapping.
-  io_uring_buf_ring* buffer_ring = nullptr;
-  std::byte* buffers = nullptr;
-  std::size_t mapping_bytes = 0;
-  std::uint32_t buffers_out = 0;  // handed over and not yet returned
-  OpList starved;                 // RecvMulti that found no buffer, in the order they go on
-  std::uint16_t fixed_buffers_used = 0;
-  std::vector<std::int32_t> free_files;
-  int event_fd = -1;
-  Op event_poll;
-  std::array<std::uint64_t, 4> random_state{};
-  std::uint64_t in_flight = 0;
-
-  ~Impl() {
-    if (ring_made) io_uring_queue_exit(&ring);
-    if (buffer_ring != nullptr) ::munmap(buffer_ring, mapping_bytes);
-    if (event_fd >= 0) ::close(event_fd);
-  }
-
-  Result<void> make_ring();
-  Result<void> make_buffers();
-  void probe();
-  io_uring_sqe* sqe(Counters& counters);
-  void add_buffer(std::uint16_t id) {
-    io_uring_buf_ring_add(buffer_ring, buffers + std::size_t{id} * options.buffer_bytes, options.buffer_bytes,
-                          id, io_uring_buf_ring_mask(options.buffer_count), 0);
-    io_uring_buf_ring_advance(buffer_ring, 1);
-  }
-};
-
-Result<void> UringReactor::Impl::make_ring() {
-  // Newest first. DEFER_TASKRUN (6.1) needs SINGLE_ISSUER (6.0); COOP_TASKRUN is 5.19.
-  // Not SQPOLL: no gain on two cores, and it costs a third (docs/decisions/runtime.md).
-  static constexpr std::array<unsigned, 3> kFlags{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-                                                  IORING_SETUP_COOP_TASKRUN, 0};
-  int result = 0;
-  for (const unsigned flags : kFlags) {
-    io_uring_params params{};
-    params.flags = flags | IORING_SETUP_CQSIZE;
-    params.cq_entries = options.completion_entries;
-    result = io_uring_queue_init_params(options.submission_entries, &ring, &params);
-    if (result == 0) {
-      ring_made = true;
-      features.single_issuer = (flags & IORING_SETUP_SINGLE_ISSUER) != 0;
-      features.defer_taskrun = (flags & IORING_SETUP_DEFER_TASKRUN) != 0;
-      features.coop_taskrun = (flags & IORING_SETUP_COOP_TASKRUN) != 0;
-      if ((params.features & IORING_FEAT_NODROP) == 0)
-        return fail(Errc::Unsupported, "io_uring: NODROP (kernel 5.5)");
-      if ((params.features & IORING_FEAT_EXT_ARG) == 0) {
-        return fail(Errc::Unsupported, "io_uring: EXT_ARG (kernel 5.11)");
-      }
-      return {};
-    }
-    if (result != -EINVAL) break;
-  }
-  return fail_errno(-result, "io_uring_setup");
-}
-
-Result<void> UringReactor::Impl::make_buffers() {
-  const std::size_t ring_bytes =
-      (std::size_t{options.buffer_count} * sizeof(io_uring_buf) + 4095) / 4096 * 4096;
-  mapping_bytes = ring_bytes + std::size_t{options.buffer_count} * options.buffer_bytes;
-  void* memory = ::mmap(nullptr, mapping_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return fail_errno(errno, "mmap of receive buffers");
-  buffer_ring = static_cast<io_uring_buf_ring*>(memory);
-  buffers = static_cast<std::byte*>(memory) + ring_bytes;
-  io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffer_ring);
-  registration.ring_entries = options.buffer_count;
-  registration.bgid = kBufferGroup;
-  const int result = io_uring_register_buf_ring(&ring, &registration, 0);
-  if (result == -EINVAL)
-    return fail(Errc::Unsupported, "io_uring: provided-buffer rings (kernel 5.19)", EINVAL);
-  if (result < 0) return fail_errno(-result, "io_uring: register receive buffers");
-  io_uring_buf_ring_init(buffer_ring);
-  for (std::uint32_t id = 0; id < options.buffer_count; ++id) add_buffer(static_cast<std::uint16_t>(id));
-  return {};
-}
-
-void UringReactor::Impl::probe() {
-  io_uring_probe* found = io_uring_get_probe_ring(&ring);
-  if (found != nullptr) {
-    features.msg_ring = io_uring_opcode_supported(found, IORING_OP_MSG_RING) != 0;
-    features.send_zc = io_uring_opcode_supported(found, IORING_OP_SEND_ZC) != 0;
-    io_uring_free_probe(found);
-  }
-  if (options.wake_by_eventfd) features.msg_ring = false;
-  features.fixed_files = io_uring_register_files_sparse(&ring, kFixedFilesMax) == 0;
-  if (features.fixed_files) {
-    for (std::int32_t slot = kFixedFilesMax; slot-- > 0;) free_files.push_back(slot);
-  }
-  features.fixed_buffers = io_uring_register_buffers_sparse(&ring, kFixedBuffersMax) == 0;
-}
-
-io_uring_sqe* UringReactor::Impl::sqe(Counters& counters) {
-  io_uring_sqe* free = io_uring_get_sqe(&ring);
-  while (free == nullptr) {  // the queue is full: hand over what is there and take the next
-    ++counters.system_calls;
-    const int result = io_uring_submit(&ring);
-    SLUICE_ASSERT(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
-    free = io_uring_get_sqe(&ring);
-  }
-  return free;
-}
 
 Result<std::unique_ptr<UringReactor>> UringReactor::create(ShardId shard, const UringOptions& options) {
   auto impl = std::make_unique<Impl>();
