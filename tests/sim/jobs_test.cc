@@ -111,8 +111,9 @@ TEST(JobsSim, HigherPrioritiesGoFirst) {
   EXPECT_EQ(order, (std::vector<std::string>{"vip1", "vip2", "mid1", "mid2", "low1", "low2"}));
 }
 
-TEST(ColdSim, LimitsHoldDayByDayAndOverRestarts) {
-  JobsRig rig(R"(
+/// A virtual MTA with two that are being warmed up, and `domains` of its own. All mail goes by it.
+std::string warmed_up(const std::string& domains) {
+  return R"(
 <virtual-mta cold1>
     smtp-source-host 10.255.0.7 cold1.node.sim
 </virtual-mta>
@@ -123,17 +124,23 @@ TEST(ColdSim, LimitsHoldDayByDayAndOverRestarts) {
     smtp-source-host 10.255.0.9 warm.node.sim
     cold-virtual-mta cold1
     cold-virtual-mta cold2
-    <domain a.test>
+)" + domains +
+         R"(
+</virtual-mta>
+<source 0/0>
+    default-virtual-mta warm
+</source>
+)";
+}
+
+TEST(ColdSim, LimitsHoldDayByDayAndOverRestarts) {
+  JobsRig rig(warmed_up(R"(    <domain a.test>
         max-cold-virtual-mta-msg 3/d,5/d
     </domain>
     <domain b.test>
         queue-to a.test
     </domain>
-</virtual-mta>
-<source 0/0>
-    default-virtual-mta warm
-</source>
-)");
+)"));
   ASSERT_TRUE(rig.boot());
   int sent = 0;
   const auto counts = [&] {
@@ -165,28 +172,13 @@ TEST(ColdSim, LimitsHoldDayByDayAndOverRestarts) {
 }
 
 TEST(ColdSim, ManySmallDomainsShareTheTurns) {
-  JobsRig rig(R"(
-<virtual-mta cold1>
-    smtp-source-host 10.255.0.7 cold1.node.sim
-</virtual-mta>
-<virtual-mta cold2>
-    smtp-source-host 10.255.0.8 cold2.node.sim
-</virtual-mta>
-<virtual-mta warm>
-    smtp-source-host 10.255.0.9 warm.node.sim
-    cold-virtual-mta cold1
-    cold-virtual-mta cold2
-    <domain *>
+  JobsRig rig(warmed_up(R"(    <domain *>
         max-cold-virtual-mta-msg 5/d
     </domain>
     <domain a.test>
         max-cold-virtual-mta-msg 1/d
     </domain>
-</virtual-mta>
-<source 0/0>
-    default-virtual-mta warm
-</source>
-)");
+)"));
   ASSERT_TRUE(rig.boot());
   std::map<std::string, int> sent;
   const auto send = [&](int number, const std::string& domain) {
