@@ -78,6 +78,16 @@ void sort_by(std::vector<VmtaRow>& rows, std::string_view sort) {
   });
 }
 
+void add_figures(control::Tree& node, const VmtaRow& row) {
+  node.add_number("rcp", row.queued.recipients);
+  node.add_number("kb", kilobytes(row.queued.bytes));
+  node.add_number("conn", row.queued.connections);
+  node.add_number("accepted", row.accepted);
+  node.add_number("delivered", row.delivered);
+  node.add_number("bounced", row.bounced);
+  node.add_number("deferred", row.deferred);
+}
+
 }  // namespace
 
 /// There are as many rows as the configuration has virtual MTAs, whatever is queued. In the order of the configuration.
@@ -150,13 +160,7 @@ runtime::Task<control::Answer> Node::show_vmtas(const control::Command& command,
     control::Tree& node = part.tree.add_item("vmta");
     node.add_text("name", row.queued.name);
     node.add_number("dom", row.queued.domains);
-    node.add_number("rcp", row.queued.recipients);
-    node.add_number("kb", kilobytes(row.queued.bytes));
-    node.add_number("conn", row.queued.connections);
-    node.add_number("accepted", row.accepted);
-    node.add_number("delivered", row.delivered);
-    node.add_number("bounced", row.bounced);
-    node.add_number("deferred", row.deferred);
+    add_figures(node, row);
     node.add_number("coldToday", row.cold_today);
     const bool read = co_await reply.add(part);
     if (!read) co_return control::Answer();
@@ -183,15 +187,6 @@ runtime::Task<control::Answer> Node::show_pools(const control::Command& command,
                            kbytes_text(row.queued.bytes), number(row.queued.connections),
                            number(row.accepted), number(row.delivered), number(row.bounced),
                            number(row.deferred)});
-  };
-  const auto add_node = [](control::Tree& node, const VmtaRow& row) {
-    node.add_number("rcp", row.queued.recipients);
-    node.add_number("kb", kilobytes(row.queued.bytes));
-    node.add_number("conn", row.queued.connections);
-    node.add_number("accepted", row.accepted);
-    node.add_number("delivered", row.delivered);
-    node.add_number("bounced", row.bounced);
-    node.add_number("deferred", row.deferred);
   };
   std::size_t count = 0;
   const auto& pools = snapshot->config->pools;
@@ -220,9 +215,9 @@ runtime::Task<control::Answer> Node::show_pools(const control::Command& command,
       control::Tree& item = node.add_item("member");
       item.add_text("name", name);
       item.add_number("weight", member.weight);
-      add_node(item, row);
+      add_figures(item, row);
     }
-    add_node(node, sum);
+    add_figures(node, sum);
     part.text += row_of(pool.name, sum, "", number(turns)) + members;
     const bool read = co_await reply.add(part);
     if (!read) co_return control::Answer();
