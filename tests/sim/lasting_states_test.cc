@@ -43,6 +43,14 @@ struct States : Limited {
     send({.recipients = 1, .each = 1, .domains = {domain}, .vmtas = {vmta}});
   }
   std::size_t delivered() { return seen().messages.size(); }
+  /// Ends the test: nothing is paused any more, and `all` messages are delivered by then.
+  void resume_all(const std::string& pattern, std::size_t all) {
+    EXPECT_TRUE(says({"resume", "queue", pattern}, "Queue(s) resumed.\n"));
+    EXPECT_TRUE(says({"show", "pauses"}, "\n0 pattern(s)"));
+    run_for(10s);
+    EXPECT_EQ(delivered(), all);
+    scenario.close();
+  }
 };
 
 constexpr Crash kInPeace = Crash::PowerCut;  // States::restart
@@ -62,11 +70,7 @@ TEST(LastingPauses, HoldForWhatComesLater) {
     EXPECT_EQ(run.delivered(), 1u);
     EXPECT_TRUE(run.says({"show", "pauses"}, "*/m1 ")) << run.ask({"show", "pauses"});
   }
-  EXPECT_TRUE(run.says({"resume", "queue", "*/M1"}, "Queue(s) resumed.\n"));
-  EXPECT_TRUE(run.says({"show", "pauses"}, "\n0 pattern(s)"));
-  run.run_for(10s);
-  EXPECT_EQ(run.delivered(), 4u);
-  run.scenario.close();
+  run.resume_all("*/M1", 4);
 }
 
 TEST(LastingPauses, AnExceptionIsMadeByName) {
@@ -82,11 +86,7 @@ TEST(LastingPauses, AnExceptionIsMadeByName) {
   const std::string list = run.ask({"show", "pauses"});
   EXPECT_NE(list.find("a.test/m1"), std::string::npos) << list;
   EXPECT_NE(list.find("\n2 pattern(s)"), std::string::npos) << list;
-  run.ask({"resume", "queue", "*"});
-  EXPECT_TRUE(run.says({"show", "pauses"}, "\n0 pattern(s)"));
-  run.run_for(10s);
-  EXPECT_EQ(run.delivered(), 2u);
-  run.scenario.close();
+  run.resume_all("*", 2);
 }
 
 TEST(LastingPauses, SayWhatTheyMean) {
