@@ -22,6 +22,7 @@ ShardStatus& ShardStatus::operator+=(const ShardStatus& other) {
   names_cached += other.names_cached;
   queries_pending += other.queries_pending;
   queries_active += other.queries_active;
+  contained += other.contained;
   spool.segments_in_use += other.spool.segments_in_use;
   spool.segments_spare += other.spool.segments_spare;
   spool.disk_bytes += other.spool.disk_bytes;
@@ -328,6 +329,7 @@ ShardStatus DataShard::status() const {
   out.names_cached = names.cache_entries;
   out.queries_pending = names.in_flight + names.waiting;
   out.queries_active = names.in_flight;
+  out.contained = reactor_.counters().contained;
   out.spool = storage_.spool.stats();
   out.journal = storage_.journal.stats();
   auto refusing = intake_.refusing();

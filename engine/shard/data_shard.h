@@ -77,6 +77,7 @@ struct ShardStatus {
   std::uint64_t bounced = 0, deferred = 0, queue_failures = 0;
   std::uint64_t queued_recipients = 0, queued_bytes = 0, queues = 0;
   std::uint64_t names_cached = 0, queries_pending = 0, queries_active = 0;
+  std::uint64_t contained = 0;  ///< see runtime::Reactor::Counters
   spool::Spool::Stats spool;
   journal::Journal::Stats journal;
   std::vector<Refused> refused;  ///< what keeps new mail out now, each cause once

@@ -192,6 +192,7 @@ runtime::Task<void> Node::spread_snapshot() {
 
 runtime::Task<ShardStatus> Node::total_status() {
   ShardStatus sum;
+  sum.contained = control_.counters().contained;
   for (DataShard* shard : shards_) {
     const ShardStatus one =
         co_await runtime::call_on(control_, shard->id(), [shard] { return shard->status(); });

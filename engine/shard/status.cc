@@ -177,6 +177,7 @@ std::shared_ptr<control::Tree> Node::status_tree(const ShardStatus& now, const Q
   spool.add_number("totalRcp", now.queued_recipients);
   const std::uint64_t most = shared_.pressure.recipients_max.load(std::memory_order_relaxed);
   spool.add_number("maxRcp", most == std::numeric_limits<std::uint64_t>::max() ? 0 : most);
+  status.add_number("internalErrors", now.contained);
   for (const IntakeWatch::Standing& one : intake_watch_.standing()) {
     control::Tree& refused = status.add_item("refused");
     refused.add_text("reply", one.refused.reply);
@@ -222,6 +223,10 @@ runtime::Task<control::Answer> Node::show_status() {
   out += '\n' + accounting_text();
   watch_intake(now);
   out += refused_text();
+  if (now.contained > 0)
+    out +=
+        fmt::format("     ERRORS  {} internal ones since the start; the log says what each of them ended\n",
+                    now.contained);
   out += fmt::format("\n     Status    {}    Started  {}    Uptime {}\n",
                      shutdown_.is_open() ? "shutting down" : "running", local_time(started_),
                      uptime_text(control_.now() - started_at_));
