@@ -95,10 +95,14 @@ runtime::Task<void> CommandServer::accept_all() {
       co_await runtime::sleep_for(reactor_, 100ms);
       continue;
     }
-    if (clients_ < kClientsMax) {
-      tasks_.spawn(serve(std::move(*client)));
-    } else if (turned_away_ < kClientsMax) {
-      tasks_.spawn(turn_away(std::move(*client)));
+    try {
+      if (clients_ < kClientsMax) {
+        tasks_.spawn(serve(std::move(*client)));
+      } else if (turned_away_ < kClientsMax) {
+        tasks_.spawn(turn_away(std::move(*client)));
+      }
+    } catch (...) {  // no memory for one more
+      reactor_.count_contained();
     }
   }
 }

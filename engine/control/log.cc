@@ -16,7 +16,18 @@ std::string numbered(const std::string& path, std::uint32_t number) {
 
 }  // namespace
 
-void LineWriter::append(std::string& out, WallTime time, std::string_view text) {
+bool LineWriter::append(std::string& out, WallTime time, std::string_view text) noexcept {
+  const std::size_t before = out.size();
+  try {
+    append_line(out, time, text);
+    return true;
+  } catch (...) {
+    out.resize(before);
+    return false;
+  }
+}
+
+void LineWriter::append_line(std::string& out, WallTime time, std::string_view text) {
   times_.append(out, time);
   out.resize(out.size() - std::min(out.size(), kOffsetBytes));
   out += ' ';
@@ -108,24 +119,28 @@ void Log::note_day() {
   wakeup_.set();
 }
 
-void Log::write(std::string_view text) {
+void Log::write(std::string_view text) noexcept {
   note_day();
-  if (backlog_.size() + std::min(text.size(), LineWriter::kLineBytesMax) > kBacklogBytesMax) {
+  const bool fits = backlog_.size() + std::min(text.size(), LineWriter::kLineBytesMax) <= kBacklogBytesMax;
+  if (!fits || !lines_.append(backlog_, reactor_.wall_now(), text)) {
     ++dropped_;
     return;
   }
-  lines_.append(backlog_, reactor_.wall_now(), text);
   wakeup_.set();
 }
 
-void Log::append(std::string_view lines, std::uint64_t left_out) {
+void Log::append(std::string_view lines, std::uint64_t left_out) noexcept {
   note_day();
   dropped_ += left_out;
-  if (backlog_.size() + lines.size() > kBacklogBytesMax) {
-    dropped_ += static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
-  } else {
-    backlog_ += lines;
+  bool taken = false;
+  try {
+    if (backlog_.size() + lines.size() <= kBacklogBytesMax) {
+      backlog_ += lines;
+      taken = true;
+    }
+  } catch (...) {  // no memory for them
   }
+  if (!taken) dropped_ += static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
   wakeup_.set();
 }
 
@@ -205,14 +220,21 @@ runtime::Task<void> Log::stop() {
 ShardLog::ShardLog(runtime::Reactor& reactor, ShardId control, Log& log, const accounting::TimeZone& zone)
     : state_(std::make_shared<State>(reactor, control, log, LineWriter(zone))) {}
 
-void ShardLog::write(std::string_view text) {
+void ShardLog::write(std::string_view text) noexcept {
   State& state = *state_;
-  if (state.waiting.size() + std::min(text.size(), LineWriter::kLineBytesMax) > kBacklogBytesMax) {
+  const bool fits =
+      state.waiting.size() + std::min(text.size(), LineWriter::kLineBytesMax) <= kBacklogBytesMax;
+  if (!fits || !state.lines.append(state.waiting, state.reactor.wall_now(), text)) {
     ++state.dropped;
     return;
   }
-  state.lines.append(state.waiting, state.reactor.wall_now(), text);
-  if (!state.under_way) send(state_);
+  if (state.under_way) return;
+  try {
+    send(state_);
+  } catch (...) {  // the line with it
+    state.under_way = false;
+    ++state.dropped;
+  }
 }
 
 void ShardLog::send(const std::shared_ptr<State>& state) {

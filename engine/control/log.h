@@ -28,9 +28,11 @@ class LineWriter {
  public:
   static constexpr std::size_t kLineBytesMax = 4096;
   explicit LineWriter(const accounting::TimeZone& zone) : times_(zone, true) {}
-  void append(std::string& out, WallTime time, std::string_view text);
+  /// False: there was no memory, and `out` is as before.
+  bool append(std::string& out, WallTime time, std::string_view text) noexcept;
 
  private:
+  void append_line(std::string& out, WallTime time, std::string_view text);
   accounting::TimeText times_;
 };
 
@@ -40,7 +42,7 @@ class LineWriter {
 /// Limits:   kBacklogBytesMax wait to be written; more lines are counted and the count is logged when there
 ///           is room, so that a storm of errors costs neither memory nor the disk's time.
 /// Errors:   what cannot be written is lost, mail goes on; a rotation that fails is said in the log and the
-///           old file goes on.
+///           old file goes on. A line that there is no memory for is counted as left out.
 class Log {
  public:
   static constexpr std::size_t kBacklogBytesMax = 4 * kMiB;
@@ -54,9 +56,9 @@ class Log {
   /// Opens the log for appending. Again at a reload: opens anew, so that a file moved away is let go. Errors also:
   /// Timeout: another process writes this file and has it locked.
   [[nodiscard]] runtime::Task<Status> open(LogOptions options);
-  void write(std::string_view text);
+  void write(std::string_view text) noexcept;
   /// Whole lines that have their times; `left_out` were dropped on their way here.
-  void append(std::string_view lines, std::uint64_t left_out);
+  void append(std::string_view lines, std::uint64_t left_out) noexcept;
   /// A new file now (`rotate log`). With `kept` 0 the file is only opened again.
   [[nodiscard]] runtime::Task<Status> rotate();
   [[nodiscard]] const LogOptions& options() const { return options_; }
@@ -97,13 +99,14 @@ class Log {
 
 /// Another shard's way to the log: lines travel in batches, one under way at a time.
 /// Thread:   its shard's. Lifetime: `log` and `zone` outlive the world.
-/// Limits:   kBacklogBytesMax wait for their turn; more lines are counted and said when there is room.
+/// Limits:   kBacklogBytesMax wait for their turn; more lines, and those that there is no memory for, are counted and
+///           said when there is room.
 class ShardLog {
  public:
   static constexpr std::size_t kBacklogBytesMax = 1 * kMiB;
 
   ShardLog(runtime::Reactor& reactor, ShardId control, Log& log, const accounting::TimeZone& zone);
-  void write(std::string_view text);
+  void write(std::string_view text) noexcept;
 
  private:
   // Shared with the batch under way, which may come back after the owner is gone.

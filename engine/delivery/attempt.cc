@@ -1,6 +1,7 @@
 // One attempt of a connection to reach a mail host: from which source address, through which proxy, and what
 // its end says about the host.
 #include "engine/delivery/connection.h"
+#include "engine/runtime/boundary.h"
 
 namespace sluice::delivery {
 
@@ -147,9 +148,7 @@ runtime::Task<Connection::After> Connection::try_once(std::string name) {
 }
 
 void Connection::note_exception(const std::string& words) {
-  reactor_.count_contained();
-  if (dispatcher_.log())
-    dispatcher_.log()("connection of " + queue_->name() + " failed: internal error: " + words);
+  runtime::note_contained_words(reactor_, dispatcher_.log(), "a connection failed of", queue_->name(), words);
 }
 
 /// An exception ended the conversation: what the server took of the mail under way is not known. The client's
@@ -161,10 +160,16 @@ void Connection::break_off(const std::string& words) {
   reactor_.disarm(linger_);
   dispatcher_.withdraw(*this);
   rests_ = false;
-  lost_why_ = "internal error (" + words + ')';
   for (Active& slot : active_) {
-    if (slot.state == Active::State::Offered)
+    if (slot.state != Active::State::Offered) continue;
+    try {
+      lost_why_ = "internal error (" + words + ')';
       end_all_items(slot, {{4, 3, 0}, lost_why_ + ", delivery unknown"}, false);
+    } catch (...) {  // an attempt without a record
+      runtime::note_contained(reactor_, dispatcher_.log(), "recording an attempt of", queue_->name());
+      put_back(slot);
+      release(slot);
+    }
   }
 }
 

@@ -22,7 +22,10 @@ class CopySink {
   /// False: nothing more is to be delivered from queues with `bcc-upon-delivery` for now. What is under way
   /// may still be added.
   [[nodiscard]] virtual bool has_room() const = 0;
-  virtual void add(Copy copy) = 0;
+  /// Throws nothing: the delivery counts whatever becomes of the copy.
+  virtual void add(Copy copy) noexcept = 0;
+  /// Catches for a copy to `to` that could not be made.
+  virtual void left_out(const std::string& to) noexcept = 0;
 
  protected:
   ~CopySink() = default;

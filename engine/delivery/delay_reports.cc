@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/delivery/dispatcher.h"
+#include "engine/runtime/boundary.h"
 
 namespace sluice::delivery {
 
@@ -52,10 +53,14 @@ runtime::Task<void> Dispatcher::report_delayed(queue::Queue& queue, queue::Batch
   co_await runtime::yield(reactor_);  // never ends inside the consider() that began it
   for (std::size_t i = late.size(); i-- > 0;) {
     queue::Item& item = *late[i];
-    if (!stopping_) {
-      const Result<spool::MessageLease> lease = co_await reader_.open(*item.message);
-      // A message that cannot be read is found to be so where it is to be delivered.
-      if (lease) settler_.delayed(queue, item, lease->view(), last);
+    try {
+      if (!stopping_) {
+        const Result<spool::MessageLease> lease = co_await reader_.open(*item.message);
+        // A message that cannot be read is found to be so where it is to be delivered.
+        if (lease) settler_.delayed(queue, item, lease->view(), last);
+      }
+    } catch (...) {  // the next time comes
+      runtime::note_contained(reactor_, log_, "a delay report to a sender");
     }
     if (item.due > reactor_.now()) {
       queue.wait(item, true);

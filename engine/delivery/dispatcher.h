@@ -416,6 +416,8 @@ class Dispatcher {
   std::optional<Duration> report_delays(queue::Queue& queue);
   runtime::Task<void> report_delayed(queue::Queue& queue, queue::Batch late, Failure last);
   runtime::Task<void> expire(queue::Queue& queue, queue::Batch old, Failure last);
+  runtime::Task<void> expire_one(queue::Queue& queue, queue::Item& item, const Failure& last);
+  void hold_back(queue::Queue& queue, queue::Item& item) noexcept;
   runtime::Task<void> look_soon(queue::Queue& queue);
   [[nodiscard]] std::optional<config::VmtaId> reroute_member(const queue::Queue& queue,
                                                              std::string_view target);
@@ -425,6 +427,7 @@ class Dispatcher {
   std::size_t for_matching(std::string_view pattern, Act&& act);
   runtime::Task<void> bounce_waiting(queue::Queue& queue, Failure failure, HopFacts hop);
   runtime::Task<void> bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal);
+  runtime::Task<void> end_refused(queue::Queue& queue, queue::Item& item, const Refusal& refusal);
   void set_timer(queue::Queue& queue, std::optional<MonoTime> extra);
   void forget_if_idle(queue::Queue& queue);
   [[nodiscard]] static std::size_t wanted_connections(const queue::Queue& queue);

@@ -5,6 +5,7 @@
 
 #include "engine/journal/live_set.h"
 #include "engine/journal/name_search.h"
+#include "engine/runtime/boundary.h"
 #include "policy/base/assert.h"
 #include "policy/identity/envelope.h"
 
@@ -22,7 +23,7 @@ LostRecipients::LostRecipients(runtime::Reactor& reactor, journal::Journal& jour
 LostRecipients::~LostRecipients() { SLUICE_ASSERT(tasks_.running() == 0); }
 
 void LostRecipients::add(const journal::Event& event, spool::StoredMessage& message) {
-  One& one = waiting_.emplace_back();
+  One one;
   one.event = event;
   one.queue = event.queue;
   one.vmta = event.vmta;
@@ -30,7 +31,8 @@ void LostRecipients::add(const journal::Event& event, spool::StoredMessage& mess
   one.diag = event.dsn_diag;
   one.category = event.bounce_cat;
   one.message = &message;
-  if (!std::exchange(running_, true)) tasks_.spawn(run());
+  if (!running_) tasks_.spawn(run());  // first: without it nothing would ever take what waits
+  waiting_.push_back(std::move(one));
 }
 
 runtime::Task<void> LostRecipients::stop() {
@@ -40,13 +42,19 @@ runtime::Task<void> LostRecipients::stop() {
 
 // Those left at a stop are live for the next start.
 runtime::Task<void> LostRecipients::run() {
+  running_ = true;
   co_await runtime::yield(reactor_);  // for all that this turn of the loop brings
   while (!waiting_.empty() && !stopping_) {
     std::vector<One> all = std::exchange(waiting_, {});
     std::unordered_set<std::uint64_t> wanted;
-    for (const One& one : all) wanted.insert(one.event.message.raw());
     journal::LiveSet names;
-    const Status found = co_await journal::find_names(reactor_, directory_, root_, wanted, names);
+    Status found = fail(Errc::NoMemory, "look up");
+    try {
+      for (const One& one : all) wanted.insert(one.event.message.raw());
+      found = co_await journal::find_names(reactor_, directory_, root_, wanted, names);
+    } catch (...) {
+      runtime::note_contained(reactor_, log_, "looking up who the recipients of damaged messages are");
+    }
     if (found) {
       end(all, names);
       continue;

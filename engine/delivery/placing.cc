@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "engine/delivery/dispatcher.h"
+#include "engine/runtime/boundary.h"
 #include "policy/base/assert.h"
 
 namespace sluice::delivery {
@@ -105,9 +106,13 @@ Rollups::Wishes Dispatcher::wishes_of(const queue::Queue& queue) {
 runtime::Task<void> Dispatcher::ask_placement(queue::Queue& queue) {
   ++queue.held;
   const std::uint64_t asked_under = snapshot_->number;
-  std::string domain(queue.domain());
-  Rollups::Wishes wishes = wishes_of(queue);
-  const Rollups::Answer answer = co_await rollups_.decide(std::move(domain), std::move(wishes));
+  Rollups::Answer answer;
+  try {
+    answer = co_await rollups_.decide(std::string(queue.domain()), wishes_of(queue));
+  } catch (...) {  // as a question that DNS did not answer: it is asked again
+    runtime::note_contained(reactor_, log_, "asking where mail goes:", queue.name());
+    answer = {};
+  }
   --placing_;
   --queue.held;
   queue.placement.asking = false;

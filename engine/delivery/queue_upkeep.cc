@@ -4,6 +4,7 @@
 #include "engine/delivery/connection.h"
 #include "engine/delivery/dispatcher.h"
 #include "engine/delivery/queue_pattern.h"
+#include "engine/runtime/boundary.h"
 #include "policy/backoff/retry_rules.h"
 #include "policy/backoff/state_text.h"
 #include "policy/base/assert.h"
@@ -42,7 +43,11 @@ void Dispatcher::note_withheld(queue::Queue& queue) {
 void Dispatcher::failed(queue::Queue& queue, QueueFailureKind kind, const HopFacts* hop,
                         const Failure& failure, std::optional<Duration> wait) {
   if (stopping_) return;
-  settler_.queue_failed(queue, hop, failure);
+  try {
+    settler_.queue_failed(queue, hop, failure);
+  } catch (...) {  // it has failed without a record, too
+    runtime::note_contained(reactor_, log_, "recording a failure of", queue.name());
+  }
   if (queue.established > 0) {
     // Others of this queue are talking: no reason to stop them, but none to knock at that door again at once
     // either.
@@ -60,8 +65,12 @@ void Dispatcher::rest(queue::Queue& queue, QueueFailureKind kind, std::optional<
   queue.retry_until = now + queue_wait(retry_rules_of(*queue.settings, queue.mode.mode()), what);
   ++queue.retry_index;
   queue.stored_retry = true;
-  settler_.remember(queue::Remembered::retry_key(queue.name()),
-                    encode_time(queue.retry_until, now, reactor_.lasting_now()));
+  try {
+    settler_.remember(queue::Remembered::retry_key(queue.name()),
+                      encode_time(queue.retry_until, now, reactor_.lasting_now()));
+  } catch (...) {  // a restart forgets it
+    runtime::note_contained(reactor_, log_, "remembering a rest of", queue.name());
+  }
   consider(queue);
 }
 
@@ -122,17 +131,33 @@ void Dispatcher::expire_old(queue::Queue& queue) {
 runtime::Task<void> Dispatcher::expire(queue::Queue& queue, queue::Batch old, Failure last) {
   co_await runtime::yield(reactor_);  // never ends inside the consider() that began it
   for (queue::Item* item : old) {
-    Result<spool::MessageLease> lease = co_await reader_.open(*item->message);
-    if (!lease) {
-      settler_.lost(queue, *item, lease.error());
-    } else if (items_.schedule_of(*item) != nullptr) {
-      settler_.window_over(queue, *item, lease->view(), last);
-    } else {
-      settler_.expired(queue, *item, lease->view(), last);
+    try {
+      co_await expire_one(queue, *item, last);
+    } catch (...) {
+      hold_back(queue, *item);
     }
   }
   --queue.held;
   consider(queue);
+}
+
+runtime::Task<void> Dispatcher::expire_one(queue::Queue& queue, queue::Item& item, const Failure& last) {
+  Result<spool::MessageLease> lease = co_await reader_.open(*item.message);
+  if (!lease) {
+    settler_.lost(queue, item, lease.error());
+  } else if (items_.schedule_of(item) != nullptr) {
+    settler_.window_over(queue, item, lease->view(), last);
+  } else {
+    settler_.expired(queue, item, lease->view(), last);
+  }
+}
+
+/// Catches for a recipient that was to be ended: it waits, and is looked at again. Without memory for that, either,
+/// the process ends, and the next one finds the recipient in the spool.
+void Dispatcher::hold_back(queue::Queue& queue, queue::Item& item) noexcept {
+  runtime::note_contained(reactor_, log_, "ending a recipient of", queue.name());
+  item.due = reactor_.now() + queue.settings->retry_recipients_after;
+  queue.wait(item, true);
 }
 
 // --- Bounces
@@ -156,17 +181,22 @@ runtime::Task<void> Dispatcher::bounce_ready(queue::Queue& queue, Failure failur
     queue.take(batch, std::min<std::size_t>(left, 100));
     if (batch.empty()) break;  // the rest belongs to paused jobs
     left -= batch.size();
-    if (reactor_.lasting_now() - batch.front()->message->received() < older_than) {
-      younger.insert(younger.end(), batch.begin(), batch.end());
-      continue;
-    }
-    Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
-    for (queue::Item* item : batch) {
-      if (lease) {
-        settler_.bounced(queue, *item, lease->view(), hop, failure, ending);
-      } else {
-        settler_.lost(queue, *item, lease.error());
+    std::size_t ended = 0;
+    try {
+      if (reactor_.lasting_now() - batch.front()->message->received() < older_than) {
+        younger.insert(younger.end(), batch.begin(), batch.end());
+        continue;
       }
+      Result<spool::MessageLease> lease = co_await reader_.open(*batch.front()->message);
+      for (; ended < batch.size(); ++ended) {
+        if (lease) {
+          settler_.bounced(queue, *batch[ended], lease->view(), hop, failure, ending);
+        } else {
+          settler_.lost(queue, *batch[ended], lease.error());
+        }
+      }
+    } catch (...) {
+      for (; ended < batch.size(); ++ended) hold_back(queue, *batch[ended]);
     }
     co_await runtime::yield(reactor_);
   }

@@ -1,6 +1,7 @@
 #include "engine/delivery/refusal.h"
 
 #include "engine/delivery/dispatcher.h"
+#include "engine/runtime/boundary.h"
 
 namespace sluice::delivery {
 namespace {
@@ -39,14 +40,35 @@ void Dispatcher::refuse(const Arrival& arrival, std::string_view domain, std::st
   item.message = arrival.message;
   item.recipient = arrival.recipient;
   queue.admit(item);
-  ++queue.held;
-  tasks_.spawn(bounce_refused(queue, item, std::move(refusal)));
+  try {
+    tasks_.spawn(bounce_refused(queue, item, std::move(refusal)));
+  } catch (...) {  // it was never here
+    queue.ended(item);
+    items_.give_back(&item);
+    throw;
+  }
 }
 
 runtime::Task<void> Dispatcher::bounce_refused(queue::Queue& queue, queue::Item& item, Refusal refusal) {
-  const spool::StoredMessage& message = *item.message;
+  ++queue.held;
   // Found by recovery: the logs are still being opened.
   while (!started_ && !stopping_) co_await runtime::sleep_for(reactor_, 50ms);
+  for (bool again = true; again;) {
+    again = false;
+    try {
+      co_await end_refused(queue, item, refusal);
+    } catch (...) {
+      runtime::note_contained(reactor_, log_, "bouncing a refused recipient of", queue.name());
+      again = !stopping_;
+    }
+    if (again) co_await runtime::sleep_for(reactor_, 1s);
+  }
+  --queue.held;
+  consider(queue);
+}
+
+runtime::Task<void> Dispatcher::end_refused(queue::Queue& queue, queue::Item& item, const Refusal& refusal) {
+  const spool::StoredMessage& message = *item.message;
   Result<spool::MessageLease> lease = co_await reader_.open(message);
   // A disk that fails for a moment must not let the recipient through: it is asked again until it answers.
   while (!lease && lease.error().code != Errc::Corrupt && !stopping_) {
@@ -58,8 +80,6 @@ runtime::Task<void> Dispatcher::bounce_refused(queue::Queue& queue, queue::Item&
   } else if (lease.error().code == Errc::Corrupt) {
     settler_.lost(queue, item, lease.error());
   }  // else the daemon stops: the next one finds the recipient, and why it is refused, in the spool
-  --queue.held;
-  consider(queue);
 }
 
 }  // namespace sluice::delivery

@@ -26,7 +26,8 @@ class ReportSink {
  public:
   /// False: nothing more is to be delivered for now. What is under way may still be added.
   [[nodiscard]] virtual bool has_room() const = 0;
-  /// Everything in `one` but `stored` is borrowed during the call.
+  /// Everything in `one` but `stored` is borrowed during the call. An exception of what makes the report is not the
+  /// caller's: the recipient ends without one.
   virtual void add(const Reported& one) = 0;
   /// A report to `address` has ended itself.
   virtual void report_ended(std::string_view address) = 0;

@@ -208,7 +208,13 @@ void Settler::end_delivered(queue::Queue& queue, queue::Item& item, const spool:
   queue::Traffic& traffic = snapshot_->identity(queue.vmta).state->traffic;
   traffic.delivered.fetch_add(1, std::memory_order_relaxed);
   traffic.delivered_bytes.fetch_add(message.body.size(), std::memory_order_relaxed);
-  if (copies_ != nullptr && !queue.settings->bcc_upon_delivery.empty()) copy(queue, message, event_.orig);
+  if (copies_ != nullptr && !queue.settings->bcc_upon_delivery.empty()) {
+    try {
+      copy(queue, message, event_.orig);
+    } catch (...) {  // the delivery is recorded all the same
+      copies_->left_out(queue.settings->bcc_upon_delivery);
+    }
+  }
   // A server that knows DSN was told what the sender wants and answers for it (RFC 3461 5.2.2).
   const bool handed_on = hop != nullptr && !queue.settings->ignore_dsn && lists_extension(hop->esmtp, "DSN");
   const bool reported = (notify_ & spool::DsnNotify::kSuccess) != 0 && !handed_on &&

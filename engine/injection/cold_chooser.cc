@@ -22,7 +22,11 @@ void ColdChooser::set_snapshot(std::shared_ptr<const queue::Snapshot> snapshot) 
 
 runtime::Task<void> ColdChooser::ask(std::string domain, delivery::Rollups::Wishes wishes,
                                      std::shared_ptr<std::optional<delivery::Rollups::Answer>> answer) {
-  *answer = co_await rollups_.decide(std::move(domain), std::move(wishes));
+  try {
+    *answer = co_await rollups_.decide(std::move(domain), std::move(wishes));
+  } catch (...) {  // as a domain that DNS does not know yet
+    reactor_.count_contained();
+  }
 }
 
 std::optional<std::string> ColdChooser::rollup_of(const std::string& domain,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/runtime/boundary.h"
 #include "net/mime/auth_results.h"
 #include "net/mime/received.h"
 #include "net/smtp/dsn.h"
@@ -56,12 +57,14 @@ Verdict verdict_of(const Error& error) {
 
 Intake::Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
                std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books,
-               const accounting::TimeZone& zone, const queue::Pressure& pressure)
+               const accounting::TimeZone& zone, const queue::Pressure& pressure,
+               std::function<void(std::string)> log)
     : reactor_(reactor),
       spool_(spool),
       dispatchers_(dispatchers),
       zone_(zone),
       pressure_(pressure),
+      log_(std::move(log)),
       resolver_(resolver),
       cold_(reactor, resolver, cold_books) {}
 
@@ -365,10 +368,15 @@ runtime::Task<Verdict> Intake::submit(Submission& submission) {
 }
 
 void Intake::queue_recipients(spool::StoredMessage& message, const Submission& submission,
-                              const queue::Snapshot& snapshot) {
+                              const queue::Snapshot& snapshot) noexcept {
   for (std::size_t i = 0; i < submission.work.placed.size(); ++i) {
-    queue_recipient(message, static_cast<std::uint32_t>(i), submission.work.placed[i], snapshot,
-                    submission.work.schedule);
+    try {
+      queue_recipient(message, static_cast<std::uint32_t>(i), submission.work.placed[i], snapshot,
+                      submission.work.schedule);
+    } catch (...) {  // not tried again: how far it got is not known, and nobody may be queued twice
+      runtime::note_contained(
+          reactor_, log_, "queueing a recipient of a stored message, which the next start does if it has to");
+    }
   }
 }
 

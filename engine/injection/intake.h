@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,8 +28,11 @@ struct IntakeCounters {
 
 /// The way from a submission to queued recipients, for one shard: control headers, virtual MTA, rewriting,
 /// aliases, our own headers, spool, queues. Thread: one shard. Lifetime: everything passed in outlives it.
-/// Durable: submit() answers 250 after the spool's commit (`sync-msg-create`). Limits: kMemoryMax bytes of
-/// messages on their way in, then 452 (RFC 5321 4.5.3.1.9 leaves 452 for it).
+/// Durable: submit() answers 250 after the spool's commit (`sync-msg-create`).
+/// Limits:  kMemoryMax bytes of messages on their way in, then 452 (RFC 5321 4.5.3.1.9 leaves 452 for it).
+/// Errors:  an exception of submit() says that nothing is stored. One that comes later, when recipients are queued,
+///          does not take the 250 back: the recipient stays in the spool, which the log says, and the next start
+///          queues it.
 class Intake {
  public:
   static constexpr std::uint64_t kMemoryMax = 256 * kMiB;
@@ -39,7 +43,8 @@ class Intake {
   /// `dispatchers[i]` is shard i's; only its enqueue() is used, on that shard.
   Intake(runtime::Reactor& reactor, spool::Spool& spool, resolver::Resolver& resolver,
          std::span<delivery::Dispatcher* const> dispatchers, std::span<ColdBook* const> cold_books,
-         const accounting::TimeZone& zone, const queue::Pressure& pressure);
+         const accounting::TimeZone& zone, const queue::Pressure& pressure,
+         std::function<void(std::string)> log);
   /// Before destruction, when no submission is under way.
   [[nodiscard]] runtime::Task<void> stop() { return cold_.stop(); }
 
@@ -83,7 +88,7 @@ class Intake {
   void fill_draft(Submission& submission, const queue::Snapshot& snapshot, const Chosen& chosen,
                   spool::MessageDraft& draft) const;
   void queue_recipients(spool::StoredMessage& message, const Submission& submission,
-                        const queue::Snapshot& snapshot);
+                        const queue::Snapshot& snapshot) noexcept;
   void queue_recipient(spool::StoredMessage& message, std::uint32_t index, const PlacedRecipient& placed,
                        const queue::Snapshot& snapshot,
                        const std::shared_ptr<const schedule::Windows>& schedule);
@@ -95,6 +100,7 @@ class Intake {
   std::shared_ptr<const queue::Snapshot> snapshot_;
   const accounting::TimeZone& zone_;
   const queue::Pressure& pressure_;
+  std::function<void(std::string)> log_;
   resolver::Resolver& resolver_;
   Chooser chooser_;
   ColdChooser cold_;

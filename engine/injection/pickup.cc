@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "engine/runtime/boundary.h"
 #include "engine/runtime/mailbox.h"
 #include "policy/base/assert.h"
 
@@ -53,25 +54,35 @@ Task<void> Pickup::stop() {
 
 Task<void> Pickup::run() {
   while (!stopping_) {
-    if (dirs_ != wanted_) {
-      dirs_ = wanted_;
-      troubles_.clear();
-      troubles_before_.clear();
+    std::optional<Duration> rest = kTroubleAgain;
+    try {
+      rest = co_await look();
+    } catch (...) {
+      note_exception("looking for files");
     }
-    if (dirs_) {
-      looking_ = Duration{0};
-      full_ = false;
-      const bool works = co_await pass();
-      if (stopping_) break;
-      // Where looking takes long, it takes at most a quarter of the time.
-      const Duration rest = works ? std::clamp<Duration>(3 * looking_, kLook, kTroubleAgain) : kTroubleAgain;
-      if (dirs_ != wanted_) continue;
-      end_troubles();
-      reactor_.arm_in(look_, rest);
-    }
+    co_await files_.join();  // an exception may have left them behind
+    co_await syncs_.join();
+    if (stopping_) break;
+    if (dirs_ != wanted_) continue;
+    if (rest) reactor_.arm_in(look_, *rest);
     co_await wakeup_.wait();
   }
   reactor_.disarm(look_);
+}
+
+Task<std::optional<Duration>> Pickup::look() {
+  if (dirs_ != wanted_) {
+    dirs_ = wanted_;
+    troubles_.clear();
+    troubles_before_.clear();
+  }
+  if (!dirs_) co_return std::nullopt;
+  looking_ = Duration{0};
+  full_ = false;
+  const bool works = co_await pass();
+  if (!stopping_ && dirs_ == wanted_) end_troubles();
+  // Where looking takes long, it takes at most a quarter of the time.
+  co_return works ? std::clamp<Duration>(3 * looking_, kLook, kTroubleAgain) : kTroubleAgain;
 }
 
 void Pickup::note_rules() {
@@ -171,7 +182,12 @@ Task<bool> Pickup::take_part(std::vector<Entry> part) {
       slots_.give(1);
       co_return false;
     }
-    files_.spawn(take(std::move(entry)));
+    try {
+      files_.spawn(take(std::move(entry)));
+    } catch (...) {
+      slots_.give(1);
+      throw;
+    }
   }
   co_return true;
 }
@@ -183,11 +199,12 @@ Task<void> Pickup::take(Entry entry) {
   // A later pass finds room.
   if (memory_ + memory <= kMemoryMax && intake_.try_take_memory(memory)) {
     memory_ += memory;
-    // Told from the first moment on, as the directory is being read meanwhile.
-    const std::string own = entry.name.starts_with(kTaken) ? entry.name : own_name(kTaken, entry.name);
-    own_names_.insert(own);
-    if (std::optional<Taken> file = co_await get(entry, own)) co_await take_messages(*file);
-    own_names_.erase(own);
+    try {
+      co_await take_file(entry);
+    } catch (...) {  // nothing of it is stored: it is still there
+      note_exception(entry.name);
+      full_ = true;
+    }
     memory_ -= memory;
     intake_.give_back_memory(memory);
   }
@@ -197,8 +214,17 @@ Task<void> Pickup::take(Entry entry) {
 Task<void> Pickup::sync_names() {
   if (!std::exchange(changed_, false)) co_return;
   synced_ = reactor_.now();
-  const Status synced = co_await runtime::sync_directory(reactor_, dirs_->dir);
-  if (!synced) trouble("cannot sync the directory " + dirs_->dir + ": " + synced.error().text());
+  try {
+    const Status synced = co_await runtime::sync_directory(reactor_, dirs_->dir);
+    if (!synced) trouble("cannot sync the directory " + dirs_->dir + ": " + synced.error().text());
+  } catch (...) {
+    note_exception("syncing the directory");
+    changed_ = true;
+  }
+}
+
+void Pickup::note_exception(std::string_view what) noexcept {
+  runtime::note_contained(reactor_, [this](std::string text) { trouble(std::move(text)); }, what);
 }
 
 void Pickup::trouble(std::string text) {

@@ -32,7 +32,9 @@ namespace sluice::injection {
 /// Thread:   one data shard. Lifetime: stop() has answered before destruction (asserted).
 /// Limits:   kAtOnce files of kFileBytesMax; kMemoryMax of them, out of what the intake has for all. While
 ///           the intake takes nothing, files stay where they are.
-/// Errors:   in the log, once until they are over; it goes on trying.
+/// Errors:   in the log, once until they are over; it goes on trying. An exception ends what it met: a file that made
+///           a library throw goes to BADDIR, and one that met a lack of memory stays for a later pass. Of what is
+///           stored by then nothing is sent again: it is taken out of the file first, however often that fails.
 class Pickup {
  public:
   static constexpr Duration kLook = 500ms;
@@ -75,9 +77,20 @@ class Pickup {
     runtime::File file;        ///< holds its lock
     runtime::FileState state;  ///< when it was read
     std::string bytes;
+    std::size_t messages = 0;               ///< that it holds
+    std::size_t stored = 0;                 ///< of them, the first ones: the file holds them still
+    std::optional<net::PickupReader> rest;  ///< behind those that are stored
+  };
+  /// What becomes of a file when no more of it is stored.
+  struct Fate {
+    enum class Kind : std::uint8_t { Done, Later, Refused };
+    Kind kind = Kind::Later;
+    std::string why = {};  ///< Refused
   };
 
   runtime::Task<void> run();
+  /// A pass, if there is a directory. How long to rest then; nothing: until there is something else to do.
+  runtime::Task<std::optional<Duration>> look();
   /// Looks at every name once. False: the directories cannot be worked on.
   runtime::Task<bool> pass();
   runtime::Task<bool> are_folders_good();
@@ -89,18 +102,21 @@ class Pickup {
   }
   [[nodiscard]] bool is_candidate(const Entry& entry);
   runtime::Task<void> take(Entry entry);
+  runtime::Task<void> take_file(const Entry& entry);
   /// Opens, locks, renames and reads; nullopt: not now.
   runtime::Task<std::optional<Taken>> get(const Entry& entry, const std::string& own);
   runtime::Task<std::optional<runtime::File>> open_at_rest(const std::string& path, const Entry& entry);
   runtime::Task<bool> rename_to(Taken& file, const std::string& own);
   runtime::Task<void> take_messages(Taken& file);
+  runtime::Task<Fate> store_all(Taken& file);
+  runtime::Task<void> end_file(Taken& file, const Fate& fate);
   /// Reads the whole file. The reason to refuse it, or how many messages it holds.
   runtime::Task<std::expected<std::size_t, std::string>> check(const Taken& file, const PickupMail& mail,
                                                                std::optional<net::PickupMessage>& only);
   runtime::Task<Verdict> store(Submission& submission, const PickupMail& mail,
                                const net::PickupMessage& message, bool is_first);
-  /// Of a batch whose first `stored` messages are stored: makes the file hold the others only.
-  runtime::Task<void> keep_rest(Taken& file, std::string rest, std::size_t stored);
+  /// Of a batch whose first messages are stored: makes the file hold the others only.
+  runtime::Task<void> keep_rest(Taken& file, std::string rest);
   runtime::Task<void> finish(Taken& file);
   runtime::Task<void> remove(std::string path);
   /// `nameless`: the file, when it has no name to rename any more.
@@ -111,6 +127,8 @@ class Pickup {
   runtime::Task<Status> copy_away(runtime::File& source, runtime::File& place);
   runtime::Task<void> sync_names();
   void trouble(std::string text);
+  /// Catches for `what`; see runtime::note_contained().
+  void note_exception(std::string_view what) noexcept;
   void end_troubles();
   void note_rules();
   [[nodiscard]] std::string path_of(std::string_view name) const {

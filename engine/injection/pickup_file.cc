@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 #include "engine/injection/pickup.h"
@@ -20,11 +21,41 @@ constexpr std::size_t kNameBytesMax = 255;
 constexpr runtime::OpenOptions kToRead{.read_only = true, .no_follow = true, .plain_only = true};
 constexpr runtime::OpenOptions kToMake{.create = true, .exclusive = true, .mode = 0600};
 
+/// A name among those of files under way, while it lives.
+class OwnName {
+ public:
+  OwnName(std::set<std::string>& names, const std::string& name)
+      : names_(names), at_(names.insert(name).first) {}
+  OwnName(const OwnName&) = delete;
+  OwnName& operator=(const OwnName&) = delete;
+  ~OwnName() { names_.erase(at_); }
+
+ private:
+  std::set<std::string>& names_;
+  std::set<std::string>::iterator at_;
+};
+
+/// Of the exception being handled, as far as there is memory for them.
+std::string exception_words() noexcept {
+  try {
+    return "internal error: " + runtime::current_exception_text();
+  } catch (...) {
+    return "internal error";
+  }
+}
+
 bool is_same(const runtime::FileState& a, const runtime::FileState& b) {
   return a.identity == b.identity && a.size_bytes == b.size_bytes && a.modified == b.modified;
 }
 
 }  // namespace
+
+Task<void> Pickup::take_file(const Entry& entry) {
+  // Told from the first moment on, as the directory is being read meanwhile.
+  const std::string own = entry.name.starts_with(kTaken) ? entry.name : own_name(kTaken, entry.name);
+  const OwnName told(own_names_, own);
+  if (std::optional<Taken> file = co_await get(entry, own)) co_await take_messages(*file);
+}
 
 Task<std::optional<File>> Pickup::open_at_rest(const std::string& path, const Entry& entry) {
   Result<File> opened = co_await File::open(reactor_, path, kToRead);
@@ -123,22 +154,40 @@ Task<std::expected<std::size_t, std::string>> Pickup::check(const Taken& file, c
 }
 
 Task<void> Pickup::take_messages(Taken& file) {
+  Fate fate;
+  try {
+    fate = co_await store_all(file);
+  } catch (const std::bad_alloc&) {
+    note_exception(file.path);
+    full_ = true;
+  } catch (...) {  // a library's: the file is one that it cannot read
+    note_exception(file.path);
+    fate = {Fate::Kind::Refused, exception_words()};
+  }
+  // What is stored may not be sent again.
+  for (;;) {
+    try {
+      co_await end_file(file, fate);
+      co_return;
+    } catch (...) {
+      note_exception(file.path);
+    }
+    if (stopping_) co_return;
+    co_await runtime::sleep_for(reactor_, kAgain);
+  }
+}
+
+Task<Pickup::Fate> Pickup::store_all(Taken& file) {
   const PickupMail mail(reactor_, intake_, rules_);
   std::optional<net::PickupMessage> only;  // of a file that is no batch
   const auto checked = co_await check(file, mail, only);
-  if (!checked) {
-    co_await reject(file.path, file.name, checked.error());
-    co_return;
-  }
+  if (!checked) co_return Fate{Fate::Kind::Refused, checked.error()};
+  file.messages = *checked;
   if (only) file.bytes = {};
   PickupReader reader(file.bytes, mail.reader_rules());
   Submission submission;
-  for (std::size_t i = 0; i < *checked; ++i) {
-    const PickupReader before = reader;
-    if (i > 0 && stopping_) {
-      co_await keep_rest(file, before.rest(), i);
-      co_return;
-    }
+  while (file.stored < file.messages) {
+    if (file.stored > 0 && stopping_) co_return Fate{};
     net::PickupMessage message;
     if (only) {
       message = std::move(*only);
@@ -151,16 +200,28 @@ Task<void> Pickup::take_messages(Taken& file) {
     }
     submission.reset();
     submission.text = std::move(message.text);
-    const Verdict verdict = co_await store(submission, mail, message, i == 0);
-    if (verdict.accepted()) continue;
-    if (i > 0) co_await keep_rest(file, before.rest(), i);
-    if (verdict.code / 100 == 4) co_return;  // a later pass's, or the next start's
+    PickupReader behind = reader;  // now: once the message is stored nothing may fail
+    const Verdict verdict = co_await store(submission, mail, message, file.stored == 0);
+    if (verdict.accepted()) {
+      ++file.stored;
+      file.rest = std::move(behind);
+      continue;
+    }
+    if (verdict.code / 100 == 4) co_return Fate{};  // a later pass's, or the next start's
     std::string why = fmt::format("{} {}", verdict.code, verdict.text);
-    if (i > 0) why = fmt::format("message {} of {}: {}; those before it were taken", i + 1, *checked, why);
-    co_await reject(file.path, file.name, std::move(why));
-    co_return;
+    if (file.stored > 0)
+      why = fmt::format("message {} of {}: {}; those before it were taken", file.stored + 1, file.messages,
+                        why);
+    co_return Fate{Fate::Kind::Refused, std::move(why)};
   }
-  co_await finish(file);
+  co_return Fate{Fate::Kind::Done};
+}
+
+Task<void> Pickup::end_file(Taken& file, const Fate& fate) {
+  // An exception may come behind the last one, too.
+  if (file.messages > 0 && file.stored == file.messages) co_return co_await finish(file);
+  if (file.stored > 0) co_await keep_rest(file, file.rest->rest());
+  if (fate.kind == Fate::Kind::Refused) co_await reject(file.path, file.name, fate.why);
 }
 
 Task<Verdict> Pickup::store(Submission& submission, const PickupMail& mail, const net::PickupMessage& message,
@@ -177,10 +238,10 @@ Task<Verdict> Pickup::store(Submission& submission, const PickupMail& mail, cons
   }
 }
 
-Task<void> Pickup::keep_rest(Taken& file, std::string rest, std::size_t stored) {
+Task<void> Pickup::keep_rest(Taken& file, std::string rest) {
   const std::string own = own_name(kRestOf, file.name);
   const std::string temporary = path_of(own);
-  own_names_.insert(own);
+  const OwnName told(own_names_, own);
   Status done;
   {
     Result<File> place = co_await File::open(reactor_, temporary, kToMake);
@@ -192,12 +253,13 @@ Task<void> Pickup::keep_rest(Taken& file, std::string rest, std::size_t stored) 
     }
   }
   if (done) done = co_await runtime::rename_file(reactor_, temporary, file.path);
+  const std::size_t stored = file.stored;
   if (done) {
+    file.stored = 0;
     done = co_await runtime::sync_directory(reactor_, dirs_->dir);
   } else {
     static_cast<void>(co_await runtime::unlink_file(reactor_, temporary));
   }
-  own_names_.erase(own);
   if (!done)
     trouble(fmt::format("{}: its first {} messages are stored and will be sent again: {}", file.path, stored,
                         done.error().text()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/injection/client_clock.h"
+#include "engine/runtime/boundary.h"
 #include "net/smtp/server.h"
 #include "policy/base/assert.h"
 
@@ -12,6 +13,7 @@ namespace {
 constexpr Duration kSlotWait = 20ms;      // dummy-smtp-await-slot: how soon a freed slot is noticed
 constexpr Duration kWaitSlice = 100ms;    // of dummy-smtp-latency
 constexpr Duration kAcceptAgain = 100ms;  // after an error, such as no descriptor: not a loop that spins
+constexpr std::string_view kFailed = "sink: a session failed";
 
 net::ServerSettings server_settings(const SinkSettings& settings) {
   net::ServerSettings out;
@@ -158,7 +160,12 @@ runtime::Task<void> Sink::accept_all() {
     }
     Result<runtime::Stream> accepted = co_await listener_.accept();
     if (accepted) {
-      if (!stopping_) tasks_.spawn(serve(std::move(*accepted)));
+      if (stopping_) continue;
+      try {
+        tasks_.spawn(serve(std::move(*accepted)));
+      } catch (...) {  // no memory for one more
+        runtime::note_contained(reactor_, log_, kFailed);
+      }
     } else if (accepted.error().code == Errc::Cancelled) {
       break;
     } else {
@@ -176,8 +183,7 @@ runtime::Task<void> Sink::serve(runtime::Stream stream) {
   try {
     co_await session.run(has_room);
   } catch (...) {
-    reactor_.count_contained();
-    log_("sink: a session failed: internal error: " + runtime::current_exception_text());
+    runtime::note_contained(reactor_, log_, kFailed);
   }
   session.ended();
   std::erase(running_, &session);

@@ -2,6 +2,7 @@
 
 #include "engine/injection/greeting_name.h"
 #include "engine/injection/smtp_session.h"
+#include "engine/runtime/boundary.h"
 #include "policy/base/assert.h"
 
 namespace sluice::injection {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr Duration kSlotWait = 20ms;      // smtp-await-slot: how soon a freed slot is noticed
 constexpr Duration kAcceptAgain = 100ms;  // after an error, such as no descriptor: not a loop that spins
+constexpr std::string_view kFailed = "an SMTP session failed";
 
 }  // namespace
 
@@ -63,7 +65,7 @@ runtime::Task<void> SmtpListener::accept_all() {
     try {
       tasks_.spawn(serve(std::move(*accepted)));
     } catch (...) {  // no memory for one more
-      note_exception(runtime::current_exception_text());
+      runtime::note_contained(reactor_, log_, kFailed);
     }
   }
 }
@@ -105,16 +107,11 @@ bool SmtpListener::is_last_descriptor(int fd) {
   return left < reserve;
 }
 
-void SmtpListener::note_exception(const std::string& words) {
-  reactor_.count_contained();
-  if (log_) log_("an SMTP session failed: internal error: " + words);
-}
-
 runtime::Task<void> SmtpListener::serve(runtime::Stream stream) {
   try {
     co_await serve_client(std::move(stream));
   } catch (...) {
-    note_exception(runtime::current_exception_text());
+    runtime::note_contained(reactor_, log_, kFailed);
   }
 }
 
@@ -143,7 +140,7 @@ runtime::Task<void> SmtpListener::serve_client(runtime::Stream stream) {
   running_.push_back(&session);
   const auto trouble = co_await session.run(std::move(refusal));
   std::erase(running_, &session);
-  if (trouble) note_exception(*trouble);
+  if (trouble) runtime::note_contained_words(reactor_, log_, kFailed, {}, *trouble);
 }
 
 runtime::Task<void> SmtpListener::stop(Duration grace) {

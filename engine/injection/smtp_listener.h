@@ -49,7 +49,6 @@ class SmtpListener {
   runtime::Task<void> accept_all();
   runtime::Task<void> serve(runtime::Stream stream);
   runtime::Task<void> serve_client(runtime::Stream stream);
-  void note_exception(const std::string& words);
   [[nodiscard]] bool is_last_descriptor(int fd);
   runtime::Task<std::optional<queue::InboundSlots::Slot>> wait_for_slot(
       std::shared_ptr<queue::SourceGroupSlots> group);

@@ -108,8 +108,8 @@ void Queue::push(Item& item) {
 
 void Queue::put_back(Item& item) {
   SLUICE_ASSERT(taken_ > 0);
+  Level& level = level_of(levels_, item.priority);  // may need memory
   --taken_;
-  Level& level = level_of(levels_, item.priority);
   item.next = level.head;
   level.head = &item;
   if (level.tail == nullptr) level.tail = &item;
@@ -124,13 +124,13 @@ void Queue::give_back(Item& item, MonoTime now) {
 }
 
 void Queue::wait(Item& item, bool taken) {
+  SLUICE_ASSERT(!taken || taken_ > 0);
+  waiting_.push_back(&item);  // may need memory
   if (taken) {
-    SLUICE_ASSERT(taken_ > 0);
     --taken_;
   } else {
     entered(item);
   }
-  waiting_.push_back(&item);
   std::push_heap(waiting_.begin(), waiting_.end(), later);
 }
 

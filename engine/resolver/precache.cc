@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_set>
 
+#include "engine/runtime/boundary.h"
 #include "engine/runtime/file.h"
 #include "policy/base/ascii.h"
 #include "policy/base/assert.h"
@@ -62,7 +63,11 @@ Task<void> Precache::run() {
   while (!stopping_ && !settings_.path.empty()) {
     changed_ = false;
     const MonoTime next = reactor_.now() + settings_.interval;
-    co_await round();
+    try {
+      co_await round();
+    } catch (...) {
+      runtime::note_contained(reactor_, complain_, "precached-domains-file");
+    }
     ++rounds_;
     Alarm alarm(wakeup_);
     if (next > reactor_.now()) reactor_.arm(alarm, next);
@@ -82,19 +87,24 @@ Task<void> Precache::round() {
     co_return;
   }
   complaint_.clear();
+  const std::vector<std::string> domains = parse_domain_list(*text, settings.domains_max);
+  remember(domains);
+  co_await look_up(domains, settings);
+}
+
+Task<void> Precache::look_up(const std::vector<std::string>& domains, const Settings& settings) {
   runtime::Semaphore turns(reactor_, kLookupsMax);
   runtime::TaskGroup lookups;
-  std::vector<std::string> domains = parse_domain_list(*text, settings.domains_max);
-  remember(domains);
-  for (std::size_t i = 0; i < domains.size(); ++i) {
-    co_await turns.take(1);
-    if (stopping_ || changed_) {
-      turns.give(1);
-      break;
+  try {
+    for (std::size_t i = 0; i < domains.size(); ++i) {
+      co_await turns.take(1);
+      if (stopping_ || changed_) break;
+      lookups.spawn(keep(domains[i], settings.interval + kMargin, settings.families, turns, i));
     }
-    lookups.spawn(keep(std::move(domains[i]), settings.interval + kMargin, settings.families, turns, i));
+  } catch (...) {
+    runtime::note_contained(reactor_, complain_, "precached-domains-file");
   }
-  co_await lookups.join();
+  co_await lookups.join();  // whatever came: they use what stands here
 }
 
 Task<void> Precache::keep(std::string domain, Duration fresh_for, routing::Families families,
@@ -102,13 +112,22 @@ Task<void> Precache::keep(std::string domain, Duration fresh_for, routing::Famil
   RouteOptions options;
   options.families = families;
   options.fresh_for = fresh_for;
+  Seen& seen = seen_[place];  // a round ends before the next one begins
+  try {
+    co_await ask(std::move(domain), options, seen);
+  } catch (...) {
+    runtime::note_contained(reactor_, complain_, seen.name);
+    seen.status = "internal error";
+  }
+  turns.give(1);
+}
+
+Task<void> Precache::ask(std::string domain, RouteOptions options, Seen& seen) {
   // The cache is what matters, for the connections that ask later.
   const RouteAnswer answer = co_await resolver_.resolve_mail_hosts(std::move(domain), options);
-  Seen& seen = seen_[place];  // a round ends before the next one begins
   seen.hops = answer.hops.size();
   seen.valid_until = answer.valid_until;
   seen.status = answer.ok() ? std::string() : answer.error_text();
-  turns.give(1);
 }
 
 // What was seen before stays until it is looked at again.

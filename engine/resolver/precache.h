@@ -18,7 +18,8 @@ namespace sluice::resolver {
 /// `<dns>`: keeps the mail hosts of a list of domains in one shard's cache, so that mail to them never waits
 /// for DNS. The file is read anew at every round, so editing it needs no reload. Thread:   one shard.
 /// Lifetime: stop() has been awaited before destruction (asserted); the resolver outlives it. Limits:
-/// kFileBytesMax, domains_max, kLookupsMax routes asked for at a time.
+/// kFileBytesMax, domains_max, kLookupsMax routes asked for at a time. Errors: an exception ends the looking at one
+/// domain, or one round, and is a complaint; the next round comes.
 class Precache {
  public:
   static constexpr std::size_t kFileBytesMax = 4 * kMiB;
@@ -66,11 +67,19 @@ class Precache {
   [[nodiscard]] Report report() const;
 
  private:
+  struct Seen {
+    std::string name;
+    std::size_t hops = 0;
+    MonoTime valid_until{};
+    std::string status;
+  };
   runtime::Task<void> run();
   runtime::Task<void> round();
   void remember(const std::vector<std::string>& domains);
+  runtime::Task<void> look_up(const std::vector<std::string>& domains, const Settings& settings);
   runtime::Task<void> keep(std::string domain, Duration fresh_for, routing::Families families,
                            runtime::Semaphore& turns, std::size_t place);
+  runtime::Task<void> ask(std::string domain, RouteOptions options, Seen& seen);
 
   runtime::Reactor& reactor_;
   Resolver& resolver_;
@@ -81,13 +90,7 @@ class Precache {
   bool running_ = false;
   bool changed_ = false;
   bool stopping_ = false;
-  std::string complaint_;  // the last one that still holds
-  struct Seen {
-    std::string name;
-    std::size_t hops = 0;
-    MonoTime valid_until{};
-    std::string status;
-  };
+  std::string complaint_;   // the last one that still holds
   std::vector<Seen> seen_;  // in the order of the file
   std::uint64_t rounds_ = 0;
 };

@@ -36,9 +36,16 @@ void ReplaceableTransport::retire(std::unique_ptr<DnsTransport> unused) {
 Task<Result<std::vector<std::byte>>> ReplaceableTransport::query(std::string name, net::dns::Type type) {
   const std::shared_ptr<One> one = current_;
   ++one->under_way;
-  Result<std::vector<std::byte>> answer = co_await one->transport->query(std::move(name), type);
+  Result<std::vector<std::byte>> answer = fail(Errc::NoMemory, "query");
+  std::exception_ptr failure;
+  try {
+    answer = co_await one->transport->query(std::move(name), type);
+  } catch (...) {
+    failure = std::current_exception();
+  }
   --one->under_way;
   end_if_idle(one);
+  if (failure) std::rethrow_exception(failure);
   co_return answer;
 }
 

@@ -98,7 +98,11 @@ Task<void> Program::drain() {
     if (result == -ECANCELED && ended_ && output_op_.timeout == Duration{0})
       continue;  // from now on with a limit
     if (result <= 0) break;
-    outcome_.output.append(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(result));
+    try {
+      outcome_.output.append(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(result));
+    } catch (...) {  // words for the log only; the program goes on
+      reactor_.count_contained();
+    }
     if (outcome_.output.size() > limits_.output_kept)
       outcome_.output.erase(0, outcome_.output.size() - limits_.output_kept);
   }

@@ -261,11 +261,11 @@ class Reactor {
     std::uint64_t system_calls = 0;  ///< entries into the kernel for submission or waiting
     std::uint64_t completions = 0;
     std::uint64_t mails = 0;      ///< jobs that came from other shards
-    std::uint64_t contained = 0;  ///< exceptions that ended one conversation, command or delivery
+    std::uint64_t contained = 0;  ///< exceptions that ended one thing only; see boundary.h
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
-  /// A boundary has turned an exception into the failure of one thing; see contained(). Who calls says it in
-  /// the log.
+  /// A boundary has turned an exception into the failure of one thing. Who calls says it in the log; see
+  /// note_contained().
   void count_contained() { ++counters_.contained; }
 
  protected:

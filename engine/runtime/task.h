@@ -128,7 +128,7 @@ struct Detached {
 /// task held is given back by its destructors; what it had promised to others is for the caller to say.
 [[nodiscard]] Task<std::optional<std::string>> contained(Task<void> task);
 
-/// Runs tasks beside each other and waits for all of them. An exception that leaves one ends the process.
+/// Runs tasks beside each other and waits for all of them. An exception that leaves one ends the process: boundary.h.
 /// Thread: one shard. Lifetime: join() has answered before destruction (asserted), unless nothing was ever
 /// spawned.
 class TaskGroup {
@@ -138,7 +138,7 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup() { SLUICE_ASSERT(running_ == 0); }
 
-  /// Starts `task` at once, up to its first suspension.
+  /// Starts `task` at once, up to its first suspension. Without memory it throws, and nothing has begun.
   void spawn(Task<void> task) { run(this, std::move(task)); }
   [[nodiscard]] std::uint64_t running() const { return running_; }
 

@@ -1,16 +1,25 @@
 #include "engine/shard/copies.h"
 
+#include "engine/runtime/boundary.h"
 #include "policy/base/ascii.h"
 #include "policy/base/mail_address.h"
 
 namespace sluice::shard {
 
-void Copies::add(delivery::Copy copy) {
-  bytes_ += copy.text.size();
-  waiting_.push_back(std::move(copy));
-  if (at_once_ == kAtOnceMax) return;
-  ++at_once_;
-  tasks_.spawn(store_all());
+void Copies::add(delivery::Copy copy) noexcept {
+  try {
+    // First: without it nothing would ever take what waits.
+    if (at_once_ < kAtOnceMax) tasks_.spawn(store_all());
+    const std::size_t bytes = copy.text.size();
+    waiting_.push_back(std::move(copy));
+    bytes_ += bytes;
+  } catch (...) {
+    left_out(copy.to);
+  }
+}
+
+void Copies::left_out(const std::string& to) noexcept {
+  runtime::note_contained(reactor_, log_, "Copy for bcc-upon-delivery is left out:", to);
 }
 
 runtime::Task<void> Copies::stop() {
@@ -19,12 +28,17 @@ runtime::Task<void> Copies::stop() {
 }
 
 runtime::Task<void> Copies::store_all() {
+  ++at_once_;
   // Whoever delivered is in the middle of something, and storing looks at queues.
   co_await runtime::yield(reactor_);
   while (!waiting_.empty()) {
     const delivery::Copy copy = std::move(waiting_.front());
     waiting_.pop_front();
-    co_await store(copy);
+    try {
+      co_await store(copy);
+    } catch (...) {
+      left_out(copy.to);
+    }
     bytes_ -= copy.text.size();
   }
   --at_once_;

@@ -19,7 +19,7 @@ namespace sluice::shard {
 /// Limits:   kAtOnceMax are being stored, so that they share commits; kWaitingBytesMax wait for that or are
 ///           stored, then has_room() says no and queues that want copies wait.
 /// Errors:   a copy the spool has no room for is tried again every kAgain, and given up at the end with a
-///           line in the log; so is one that cannot be accepted at all.
+///           line in the log; so is one that cannot be accepted at all, and one that an exception ends.
 class Copies final : public delivery::CopySink {
  public:
   static constexpr std::size_t kAtOnceMax = 64;
@@ -32,7 +32,8 @@ class Copies final : public delivery::CopySink {
   Copies& operator=(const Copies&) = delete;
 
   [[nodiscard]] bool has_room() const override { return bytes_ < kWaitingBytesMax; }
-  void add(delivery::Copy copy) override;
+  void add(delivery::Copy copy) noexcept override;
+  void left_out(const std::string& to) noexcept override;
   /// Stores what waits, each tried once more. Call when nothing is delivered any more.
   [[nodiscard]] runtime::Task<void> stop();
 

@@ -52,8 +52,8 @@ DataShard::DataShard(runtime::Reactor& reactor, World& world, std::unique_ptr<re
       cold_book_(reactor, world.shared,
                  [this](const std::string& key, const std::string& value) { settler_.remember(key, value); }),
       intake_(reactor, storage_.spool, resolver_, world.dispatchers, world.cold_books, world.shared.zone,
-              world.shared.pressure),
-      notices_(reactor, intake_),
+              world.shared.pressure, [this](std::string line) { log_.write(std::move(line)); }),
+      notices_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }),
       copies_(reactor, intake_, [this](std::string line) { log_.write(std::move(line)); }),
       reports_(reactor, intake_, storage_.journal, world.shared.reports,
                [this](std::string line) { log_.write(std::move(line)); }) {

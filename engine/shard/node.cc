@@ -5,6 +5,7 @@
 #include "engine/accounting/accounting_writer.h"
 #include "engine/journal/checkpointer.h"
 #include "engine/journal/clean_stop.h"
+#include "engine/runtime/boundary.h"
 #include "policy/base/assert.h"
 #include "policy/base/version.h"
 #include "policy/config/listing.h"
@@ -248,15 +249,24 @@ runtime::Task<void> Node::watch_memory() {
 
 runtime::Task<void> Node::sample_traffic() {
   while (!stopping_) {
-    co_await watch_memory();
-    co_await watch_clock();
-    co_await end_acceptance();
-    const ShardStatus now = co_await total_status();
-    watch_intake(now);
-    inbound_.sample({now.in_recipients, now.in_messages, now.in_bytes});
-    outbound_.sample({now.out_recipients, now.out_messages, now.out_bytes});
+    try {
+      co_await look_around();
+    } catch (...) {
+      runtime::note_contained(
+          control_, [this](std::string line) { log_.write(line); }, "looking at the node");
+    }
     co_await runtime::sleep_for(control_, 1s);
   }
+}
+
+runtime::Task<void> Node::look_around() {
+  co_await watch_memory();
+  co_await watch_clock();
+  co_await end_acceptance();
+  const ShardStatus now = co_await total_status();
+  watch_intake(now);
+  inbound_.sample({now.in_recipients, now.in_messages, now.in_bytes});
+  outbound_.sample({now.out_recipients, now.out_messages, now.out_bytes});
 }
 
 }  // namespace sluice::shard

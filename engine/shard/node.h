@@ -110,6 +110,7 @@ class Node {
   runtime::Task<std::expected<void, std::string>> reload_accounting(const queue::Snapshot& next);
   runtime::Task<control::Answer> rotate_accounting(const control::Command& command);
   runtime::Task<void> sample_traffic();
+  runtime::Task<void> look_around();
   runtime::Task<void> watch_memory();
   runtime::Task<void> begin_clock();
   runtime::Task<void> keep_clock();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/runtime/boundary.h"
 #include "net/mime/received.h"
 #include "policy/base/ascii.h"
 #include "policy/base/mail_address.h"
@@ -35,6 +36,15 @@ void append_lines(std::string& out, std::string_view text) {
 
 void Notices::send(delivery::Notice notice) {
   if (stopping_) return;
+  try {
+    add(std::move(notice));
+  } catch (...) {
+    runtime::note_contained(reactor_, log_, "a notice by mail");
+    ++left_out_;
+  }
+}
+
+void Notices::add(delivery::Notice notice) {
   const MonoTime now = reactor_.now();
   if (this_hour_ == 0 || now - hour_began_ >= 1h) {
     hour_began_ = now;
@@ -45,8 +55,8 @@ void Notices::send(delivery::Notice notice) {
     return;
   }
   ++this_hour_;
+  if (!submitting_) tasks_.spawn(submit_all());  // first: without it nothing would ever take what waits
   waiting_.push_back(std::move(notice));
-  if (!submitting_) tasks_.spawn(submit_all());
 }
 
 runtime::Task<void> Notices::stop() {
@@ -62,32 +72,41 @@ runtime::Task<void> Notices::submit_all() {
   while (!waiting_.empty()) {
     const delivery::Notice notice = std::move(waiting_.front());
     waiting_.pop_front();
-    const queue::Snapshot& snapshot = *intake_.snapshot();
-    const auto& names = snapshot.config->globals.host_name;
-    const std::string host = names.empty() ? "localhost" : names.front();
-    injection::Submission submission;
-    submission.rules = std::make_shared<const injection::ClientRules>(
-        intake_.snapshot(), config::SourceSettings{}, std::string_view());
-    submission.client = std::make_shared<const injection::Client>(host, Endpoint{}, Endpoint{}, "");
-    submission.source_type = "local";
-    for (const std::string& to : notice.to) {
-      auto address = MailAddress::parse(to, {.bare = true});
-      if (!address) continue;
-      injection::SubmittedRecipient& recipient = submission.add_recipient();
-      recipient.address = address->text();
-      recipient.domain = to_lower(address->domain());
-    }
-    if (submission.recipient_count == 0) continue;
-    submission.text = message_text(notice, host);
-    const std::uint64_t said = left_out_;
-    const injection::Verdict verdict = co_await intake_.submit(submission);
-    if (verdict.accepted()) {
-      left_out_ -= std::min(left_out_, said);
-    } else {
+    try {
+      co_await submit(notice);
+    } catch (...) {
+      runtime::note_contained(reactor_, log_, "a notice by mail");
       ++left_out_;
     }
   }
   submitting_ = false;
+}
+
+runtime::Task<void> Notices::submit(const delivery::Notice& notice) {
+  const queue::Snapshot& snapshot = *intake_.snapshot();
+  const auto& names = snapshot.config->globals.host_name;
+  const std::string host = names.empty() ? "localhost" : names.front();
+  injection::Submission submission;
+  submission.rules = std::make_shared<const injection::ClientRules>(
+      intake_.snapshot(), config::SourceSettings{}, std::string_view());
+  submission.client = std::make_shared<const injection::Client>(host, Endpoint{}, Endpoint{}, "");
+  submission.source_type = "local";
+  for (const std::string& to : notice.to) {
+    auto address = MailAddress::parse(to, {.bare = true});
+    if (!address) continue;
+    injection::SubmittedRecipient& recipient = submission.add_recipient();
+    recipient.address = address->text();
+    recipient.domain = to_lower(address->domain());
+  }
+  if (submission.recipient_count == 0) co_return;
+  submission.text = message_text(notice, host);
+  const std::uint64_t said = left_out_;
+  const injection::Verdict verdict = co_await intake_.submit(submission);
+  if (verdict.accepted()) {
+    left_out_ -= std::min(left_out_, said);
+  } else {
+    ++left_out_;
+  }
 }
 
 std::string Notices::message_text(const delivery::Notice& notice, const std::string& host) {

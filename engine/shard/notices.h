@@ -2,6 +2,7 @@
 // Notices to operators by mail: through our own intake, like any other message.
 
 #include <deque>
+#include <functional>
 #include <string>
 
 #include "engine/delivery/queue_modes.h"
@@ -16,13 +17,15 @@ namespace sluice::shard {
 /// Limits:   kPerHourMax begun in an hour, and kWaitingMax waiting to be stored; more are counted and the
 ///           next notice says how many: a provider that pushes thousands of queues back at once must not fill
 ///           a mailbox.
-/// Errors:   a notice the intake refuses (no space) counts as left out.
+/// Errors:   a notice that the intake refuses (no space), or that an exception ends, counts as left out; the log has
+///           the exception.
 class Notices {
  public:
   static constexpr std::size_t kPerHourMax = 60;
   static constexpr std::size_t kWaitingMax = 100;
 
-  Notices(runtime::Reactor& reactor, injection::Intake& intake) : reactor_(reactor), intake_(intake) {}
+  Notices(runtime::Reactor& reactor, injection::Intake& intake, std::function<void(std::string)> log)
+      : reactor_(reactor), intake_(intake), log_(std::move(log)) {}
   Notices(const Notices&) = delete;
   Notices& operator=(const Notices&) = delete;
 
@@ -31,11 +34,14 @@ class Notices {
   [[nodiscard]] runtime::Task<void> stop();
 
  private:
+  void add(delivery::Notice notice);
   runtime::Task<void> submit_all();
+  runtime::Task<void> submit(const delivery::Notice& notice);
   [[nodiscard]] std::string message_text(const delivery::Notice& notice, const std::string& host);
 
   runtime::Reactor& reactor_;
   injection::Intake& intake_;
+  std::function<void(std::string)> log_;
   std::deque<delivery::Notice> waiting_;
   std::uint64_t left_out_ = 0;
   std::uint64_t number_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/journal/event_codec.h"
+#include "engine/runtime/boundary.h"
 #include "net/mime/header_scan.h"
 #include "net/mime/received.h"
 #include "net/smtp/dsn.h"
@@ -79,36 +80,52 @@ void Reports::add(const delivery::Reported& one) {
   }
   const bool full = bytes_ >= 2 * kWaitingBytesMax;
   if (full || budget_.full(domain_of(one.event.orig))) {
-    leave_out(full ? "the spool does not take them as fast as they come" : "too many are queued");
-    if (one.event.kind != journal::EventKind::Transient) journal_.append(one.event, &one.stored);
+    end_without(one, full ? "the spool does not take them as fast as they come" : "too many are queued");
     return;
   }
-  Group& group = group_for(one);
-  std::vector<std::byte>& ending = group.endings.emplace_back(journal::encoded_bytes(one.event));
+  try {
+    gather(one);
+  } catch (...) {
+    runtime::note_contained(reactor_, log_, "a report to a sender");
+    end_without(one, "internal error");
+  }
+}
+
+/// Whole, or not at all.
+void Reports::gather(const delivery::Reported& one) {
+  std::vector<std::byte> ending(journal::encoded_bytes(one.event));
   journal::encode(one.event, ending);
-  group.bytes += ending.size();
-  bytes_ += ending.size();
+  Group& group = group_for(one);
+  const std::size_t bytes = ending.size();
+  group.endings.push_back(std::move(ending));
+  group.bytes += bytes;
+  bytes_ += bytes;
+}
+
+void Reports::end_without(const delivery::Reported& one, std::string_view why) {
+  leave_out(why);
+  if (one.event.kind != journal::EventKind::Transient) journal_.append(one.event, &one.stored);
 }
 
 Reports::Group& Reports::group_for(const delivery::Reported& one) {
   const journal::EventKind kind = one.event.kind;
-  Group*& open = open_[one.message.id.raw()];
+  const auto known = open_.find(one.message.id.raw());
+  Group* const open = known == open_.end() ? nullptr : known->second;
   const bool apart = kind == journal::EventKind::Bounced && templates_of(*intake_.snapshot()->config).any();
   if (open != nullptr && !apart && open->sender == one.event.orig && open->vmta == one.event.vmta &&
       open->kind == kind && open->endings.size() < kRecipientsMax) {
     return *open;
   }
-  Group& made = *waiting_.emplace_back(std::make_unique<Group>());
-  made.kind = kind;
-  made.due = reactor_.now() + kGather;
-  fill(made, one);
-  bytes_ += made.bytes;
-  open = &made;
-  if (at_once_ < kAtOnceMax) {
-    ++at_once_;
-    tasks_.spawn(store_all());
-  }
-  return made;
+  auto made = std::make_unique<Group>();
+  made->kind = kind;
+  made->due = reactor_.now() + kGather;
+  fill(*made, one);
+  if (at_once_ < kAtOnceMax)
+    tasks_.spawn(store_all());  // first: without it nothing would ever take what waits
+  Group& group = *waiting_.emplace_back(std::move(made));
+  bytes_ += group.bytes;
+  open_.insert_or_assign(one.message.id.raw(), &group);
+  return group;
 }
 
 void Reports::fill(Group& group, const delivery::Reported& one) const {
@@ -137,12 +154,15 @@ void Reports::fill(Group& group, const delivery::Reported& one) const {
 
 void Reports::report_ended(std::string_view address) { budget_.remove(domain_of(address)); }
 
-void Reports::leave_out(std::string_view why) {
+void Reports::leave_out(std::string_view why) noexcept {
   ++left_out_;
   if (said_ != MonoTime{} && reactor_.now() - said_ < 1min) return;
   said_ = reactor_.now();
-  log_("Reports to senders left out: " + std::to_string(left_out_) + ": " + std::string(why));
-  left_out_ = 0;
+  try {
+    log_("Reports to senders left out: " + std::to_string(left_out_) + ": " + std::string(why));
+    left_out_ = 0;
+  } catch (...) {  // the next line has them, too
+  }
 }
 
 runtime::Task<void> Reports::stop() {
@@ -152,6 +172,7 @@ runtime::Task<void> Reports::stop() {
 }
 
 runtime::Task<void> Reports::store_all() {
+  ++at_once_;
   // Whoever settled is in the middle of something, and storing looks at queues.
   co_await runtime::yield(reactor_);
   while (!waiting_.empty()) {
@@ -160,17 +181,34 @@ runtime::Task<void> Reports::store_all() {
     if (!stopping_ && group->due > reactor_.now()) co_await runtime::sleep_until(reactor_, group->due);
     const auto open = open_.find(group->message.raw());
     if (open != open_.end() && open->second == group.get()) open_.erase(open);
-    co_await store(*group);
+    const MonoTime end = reactor_.now() + 2 * kPatience;
+    for (bool again = true; again;) {  // what is done by then is not done twice
+      again = false;
+      try {
+        co_await store(*group);
+      } catch (...) {
+        runtime::note_contained(reactor_, log_, "a report to a sender");
+        again = reactor_.now() < end;
+      }
+      if (again) co_await runtime::sleep_for(reactor_, kAgain);
+    }
     bytes_ -= group->bytes;
   }
   --at_once_;
 }
 
 runtime::Task<void> Reports::store(Group& group) {
+  if (group.endings.empty()) co_return;  // an exception came before the first
   const MonoTime end = reactor_.now() + kPatience;
-  for (;;) {
-    const injection::Verdict verdict = co_await submit(group);
-    if (verdict.accepted()) {
+  while (!group.settled) {
+    injection::Verdict verdict{451, "internal error"};
+    try {
+      verdict = co_await submit(group);
+    } catch (...) {
+      runtime::note_contained(reactor_, log_, "a report to a sender");
+    }
+    group.settled = verdict.accepted();
+    if (group.settled) {
       no_space_ = false;
       break;
     }
@@ -178,19 +216,16 @@ runtime::Task<void> Reports::store(Group& group) {
     // Failures are found again by the next start, and reported then.
     if (may_come && stopping_ && group.kind != journal::EventKind::Delivered) co_return;
     if (!may_come || stopping_ || reactor_.now() >= end) {
+      group.settled = true;
       leave_out(std::to_string(verdict.code) + ' ' + verdict.text);
       break;
     }
     no_space_ = true;
     co_await runtime::sleep_for(reactor_, kAgain);
   }
-  append_endings(group);
-}
-
-void Reports::append_endings(const Group& group) {
-  if (group.kind == journal::EventKind::Transient) return;  // they go on waiting
-  for (const std::vector<std::byte>& ending : group.endings) {
-    const Result<journal::Event> event = journal::decode_event(ending);
+  if (group.kind == journal::EventKind::Transient) co_return;  // they go on waiting
+  for (; group.ended < group.endings.size(); ++group.ended) {
+    const Result<journal::Event> event = journal::decode_event(group.endings[group.ended]);
     SLUICE_ASSERT(event.has_value());
     journal_.append(*event, group.stored);
   }
@@ -226,10 +261,17 @@ runtime::Task<injection::Verdict> Reports::submit(const Group& group) {
   submission.eight_bit = !is_ascii(submission.text);
   submission.has_dot_lines = submission.text.find("\r\n.") != std::string::npos;
   injection::Verdict verdict = co_await intake_.submit(submission);
-  if (verdict.accepted()) {
-    for (const injection::PlacedRecipient& placed : submission.work.placed) budget_.add(placed.domain);
-  }
+  if (verdict.accepted()) count(submission);
   co_return verdict;
+}
+
+/// It is stored: what fails here may not have it stored again.
+void Reports::count(const injection::Submission& submission) noexcept {
+  try {
+    for (const injection::PlacedRecipient& placed : submission.work.placed) budget_.add(placed.domain);
+  } catch (...) {
+    runtime::note_contained(reactor_, log_, "counting a report to a sender");
+  }
 }
 
 std::string Reports::text_of(const Group& group, const queue::Snapshot& snapshot, bool utf8) {

@@ -28,8 +28,10 @@ namespace sluice::shard {
 /// Limits:   kAtOnceMax are being stored; kWaitingBytesMax wait for that, then has_room() says no, and above
 ///           twice as much reports are left out. A report returns kHeadersMax of headers, and messages up to
 ///           kFullMax (RET=FULL of a larger one: its headers). ReportBudget: what may be queued.
-/// Errors:   a report the spool has no room for is tried again every kAgain for kPatience; then, and when a
-///           limit is reached, the recipient ends without one, and the log says how many a minute.
+/// Errors:   a report that the spool has no room for, or that an exception keeps from being stored, is tried again
+///           every kAgain for kPatience; then, and when a limit is reached, the recipient ends without one, and the
+///           log says how many a minute. Where exceptions keep even that from being recorded for longer, the recipient
+///           is found unended by the next start.
 class Reports final : public delivery::ReportSink {
  public:
   static constexpr std::size_t kAtOnceMax = 64;
@@ -66,16 +68,20 @@ class Reports final : public delivery::ReportSink {
     journal::EventKind kind = journal::EventKind::Bounced;  ///< of all its events
     MonoTime due{};
     std::size_t bytes = 0;
-    std::vector<std::vector<std::byte>> endings;  ///< events as the journal writes them
+    std::vector<std::vector<std::byte>> endings;  ///< events as the journal writes them; may be none
+    bool settled = false;                         ///< the report is stored, or left out
+    std::size_t ended = 0;                        ///< of `endings`: the journal has them
   };
+  void gather(const delivery::Reported& one);
   Group& group_for(const delivery::Reported& one);
   void fill(Group& group, const delivery::Reported& one) const;
-  void leave_out(std::string_view why);
+  void leave_out(std::string_view why) noexcept;
+  void end_without(const delivery::Reported& one, std::string_view why);
   runtime::Task<void> store_all();
   runtime::Task<void> store(Group& group);
   runtime::Task<injection::Verdict> submit(const Group& group);
   [[nodiscard]] std::string text_of(const Group& group, const queue::Snapshot& snapshot, bool utf8);
-  void append_endings(const Group& group);
+  void count(const injection::Submission& submission) noexcept;
 
   runtime::Reactor& reactor_;
   injection::Intake& intake_;

@@ -2,10 +2,13 @@
 // How: small coroutines on one simulated reactor that write down what they do.
 #include "engine/runtime/sync.h"
 
+#include <functional>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "engine/runtime/boundary.h"
 #include "tests/support/sim_test.h"
 
 namespace sluice::runtime {
@@ -176,6 +179,23 @@ TEST_F(SyncTest, AnExceptionGoesOnInWhoeverAwaitsUpToABoundary) {
   ASSERT_TRUE(test::finish(world, contains(here(), words, destroyed)));
   EXPECT_EQ(words, "no luck");
   EXPECT_EQ(destroyed, 4);
+}
+TEST_F(SyncTest, ABoundaryCountsAndSaysWhatItCan) {
+  std::vector<std::string> said;
+  const auto say = [&said](std::string line) { said.push_back(std::move(line)); };
+  const auto fails = [](const std::string&) { throw std::bad_alloc(); };
+  const std::vector<std::function<void(std::string)>> logs{say, fails, nullptr};
+  for (const auto& log : logs) {
+    try {
+      throw std::runtime_error("no luck");
+    } catch (...) {
+      note_contained(here(), log, "reading", "a file");
+    }
+  }
+  note_contained_words(here(), say, "a session failed", {}, "no words");
+  EXPECT_EQ(said, (std::vector<std::string>{"reading a file: internal error: no luck",
+                                            "a session failed: internal error: no words"}));
+  EXPECT_EQ(here().counters().contained, 4u);
 }
 TEST(SyncDeathTest, AnExceptionWithoutABoundaryEndsTheProcess) {
   const auto spawn = [] {
