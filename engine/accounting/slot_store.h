@@ -33,8 +33,8 @@ class SlotStore {
   [[nodiscard]] static runtime::Task<std::optional<Peeked>> peek(runtime::Reactor& reactor, std::string path);
   /// Of the last text saved; grows with every save. 0: none ever was.
   [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
-  /// open() found one slot that cannot be read beside a good one: a save that a crash cut short, or a newer text that is
-  /// lost.
+  /// open() found one slot that cannot be read beside a good one: a save that a crash cut short, or a newer text
+  /// that is lost.
   [[nodiscard]] bool has_lost_slot() const { return has_lost_slot_; }
   /// The last text saved; nullopt: none ever was.
   [[nodiscard]] const std::optional<std::string>& text() const { return text_; }

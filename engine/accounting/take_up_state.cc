@@ -69,8 +69,8 @@ Task<std::expected<AcctState, std::string>> AccountingWriter::take_up_state() {
   co_return state;
 }
 
-/// An accounting file begun behind all that `state` knows; empty: none. A name is stored before its file is made, so such
-/// a file has rows whose events would come again.
+/// An accounting file begun behind all that `state` knows; empty: none. A name is stored before its file is made, so
+/// such a file has rows whose events would come again.
 std::string AccountingWriter::later_file(const AcctState& state) const {
   for (const AcctFileState& known : state.files) {
     const FileNaming naming(known.path);

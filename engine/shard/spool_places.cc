@@ -112,8 +112,8 @@ class Settling {
     const auto [server, place] = in_two(lines.empty() ? std::string_view() : std::string_view(lines.front()));
     if (server.empty() || place.empty()) {
       co_return std::unexpected(id_path(dir) +
-                                " is damaged. Put it back from a copy, or remove it: the next start makes a new one, or "
-                                "says which spool it misses");
+                                " is damaged. Put it back from a copy, or remove it: the next start makes a new "
+                                "one, or says which spool it misses");
     }
     co_return std::optional(SpoolId{server, place});
   }

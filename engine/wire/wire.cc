@@ -67,7 +67,12 @@ void Wire::take(const Status& opened) {
 // --- Out.
 
 Task<Status> Wire::send_part(Bytes bytes) {
-  const Status sent = layer_ ? co_await seal(bytes) : co_await stream_.send(bytes);
+  Status sent;
+  if (layer_) {
+    sent = co_await seal(bytes);
+  } else {
+    sent = co_await stream_.send(bytes);
+  }
   if (sent) note_progress();
   co_return sent;
 }

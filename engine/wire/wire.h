@@ -27,8 +27,8 @@ struct Allowance {
 /// Thread:   its reactor's shard. One receiver and one sender at a time.
 /// Lifetime: as runtime::Stream; a wire that moves while something is awaited on it moves under the waiter's feet:
 ///           don't.
-/// Limits:   with a layer, kSealedAtOnce bytes are sealed at a time; one receive buffer is opened at a time. What nobody
-///           reads stays with the kernel (runtime::Stream).
+/// Limits:   with a layer, kSealedAtOnce bytes are sealed at a time; one receive buffer is opened at a time. What
+///           nobody reads stays with the kernel (runtime::Stream).
 /// Errors:   as runtime::Stream. Also BadInput: the peer broke the layer's rules; nothing more comes. A socket that
 ///           ends before its layer has said so answers PeerClosed, not an end: somebody may have cut the conversation.
 class Wire {
@@ -84,8 +84,8 @@ class Wire {
   // --- Under it.
   /// Puts `layer` under the conversation and waits until it stands, under the deadline in force. Nothing else is under
   /// way on the wire. What the peer said in plain before it could know that the layer begins is none of the
-  /// conversation's (RFC 3207 4.2): BadInput. For the one that speaks first in the layer's handshake that is anything at
-  /// all, for the other what arrived before its own last word had left.
+  /// conversation's (RFC 3207 4.2): BadInput. For the one that speaks first in the layer's handshake that is anything
+  /// at all, for the other what arrived before its own last word had left.
   [[nodiscard]] runtime::Task<Status> upgrade(std::unique_ptr<Layer> layer);
   [[nodiscard]] bool has_layer() const { return layer_ != nullptr; }
   [[nodiscard]] const Layer* layer() const { return layer_.get(); }

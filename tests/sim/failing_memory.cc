@@ -19,7 +19,18 @@
 #include "policy/base/assert.h"
 
 namespace sluice::test {
+
+struct FailingMemory::Armed {
+  runtime::sim::Random random;
+  double chance;
+  std::vector<std::string> parts;
+  FailingMemory::Throws what;
+  std::uint64_t thrown = 0;
+};
+
 namespace {
+
+using Armed = FailingMemory::Armed;
 
 /// What nobody contains: the loop, and everything that keeps data or deals it out. And the words about exceptions, so
 /// that tests can read them.
@@ -84,13 +95,6 @@ const Symbols& symbols() {
   return all;
 }
 
-struct Armed {
-  runtime::sim::Random random;
-  double chance;
-  std::vector<std::string> parts;
-  FailingMemory::Throws what;
-  std::uint64_t thrown = 0;
-};
 thread_local Armed* armed = nullptr;
 
 /// Behind "_ZN6sluice" and its like; empty: not the project's.
@@ -140,12 +144,13 @@ FailingMemory::FailingMemory(std::uint64_t seed, double chance, std::vector<std:
   std::array<void*, 4> frames{};
   ::backtrace(frames.data(), 4);  // loads what it needs
   static_cast<void>(symbols());
-  armed = new Armed{runtime::sim::Random(seed), chance, std::move(parts), what};
+  armed_ = std::make_unique<Armed>(Armed{runtime::sim::Random(seed), chance, std::move(parts), what});
+  armed = armed_.get();
 }
 
-FailingMemory::~FailingMemory() { delete std::exchange(armed, nullptr); }
+FailingMemory::~FailingMemory() { armed = nullptr; }
 
-std::uint64_t FailingMemory::thrown() const { return armed->thrown; }
+std::uint64_t FailingMemory::thrown() const { return armed_->thrown; }
 
 }  // namespace sluice::test
 

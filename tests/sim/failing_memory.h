@@ -3,6 +3,7 @@
 // operator new of its own.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ class FailingMemory {
 
   /// How often it has thrown.
   [[nodiscard]] std::uint64_t thrown() const;
+
+  struct Armed;
+
+ private:
+  std::unique_ptr<Armed> armed_;
 };
 
 }  // namespace sluice::test

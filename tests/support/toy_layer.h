@@ -2,7 +2,7 @@
 // A layer that is none: shows what a wire does with one. What it sends is
 //
 //   handshake   the first says "HELLO", the second "READY"
-//   a piece     two bytes of length, most significant first, then that many bytes, each changed by kKey; length 0: the end
+//   a piece     two bytes of length, most significant first, then that many bytes, each changed by kKey; none: the end
 //
 // A piece of another length than it says, or a wrong handshake, breaks it; then it says "ALERT".
 
