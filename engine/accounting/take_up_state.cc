@@ -33,7 +33,8 @@ Task<std::expected<AcctState, std::string>> AccountingWriter::take_up_state() {
   } else if (!later.empty()) {
     wrong = path + " is damaged in its newest part: it knows nothing of " + later;
   } else if (stored && store->has_lost_slot()) {
-    note("the newer part of " + path + " cannot be read, as after a crash that cut it short; the older one counts");
+    note("the newer part of " + path +
+         " cannot be read, as after a crash that cut it short; the older one counts");
   }
   if (!wrong.empty() && !known.accept_damage) {
     const std::string spool = path.substr(0, path.rfind('/'));

@@ -82,9 +82,9 @@ class WayStop {
 };
 
 /// Connects to `to`, which messages call `host`, from `source`. Through a proxy: connects to that and sends
-/// it the header of the PROXY protocol, which is none of the conversation's bytes; whether it gets any further
-/// shows in what comes back. Failures of a proxy are remembered in Dispatcher::proxies() and told to the log. `source` and `dispatcher` outlive the
-/// task. Limits: `timeout` for each address of a proxy, of which kProxyAddressesMax are tried.
+/// it the header of the PROXY protocol, which is none of the conversation's bytes; whether it gets any further shows in
+/// what comes back. Failures of a proxy are remembered in Dispatcher::proxies() and told to the log. `source` and
+/// `dispatcher` outlive the task. Limits: `timeout` for each address of a proxy, of which kProxyAddressesMax are tried.
 inline constexpr std::size_t kProxyAddressesMax = 4;
 [[nodiscard]] runtime::Task<WayOut> open_way_out(Dispatcher& dispatcher, const queue::SourceAddress& source,
                                                  Endpoint to, std::string host, Duration timeout,

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "engine/injection/client_clock.h"
-#include "engine/wire/wire.h"
 #include "engine/runtime/boundary.h"
+#include "engine/wire/wire.h"
 #include "net/smtp/server.h"
 #include "policy/base/assert.h"
 
@@ -58,8 +58,7 @@ class SinkSession final : public net::ServerOwner {
         server_.consumed(output.size());
       }
       if (server_.wants_close()) co_return;
-      wire_.set_deadline(
-          clock_.deadline(server_, reactor_.now()).value_or(reactor_.now() + Sink::kTimeout));
+      wire_.set_deadline(clock_.deadline(server_, reactor_.now()).value_or(reactor_.now() + Sink::kTimeout));
       const Result<runtime::ReceivedBytes> input = co_await wire_.receive();
       if (!input) {
         if (input.error().code != Errc::Timeout) co_return;

@@ -11,9 +11,7 @@ namespace {
 
 constexpr const char* kList = "250-mx\n250 ENHANCEDSTATUSCODES";
 
-SmtpScript greeted() {
-  return SmtpScript().says("220 mx ESMTP").expects("EHLO v1.node.sim").replies(kList);
-}
+SmtpScript greeted() { return SmtpScript().says("220 mx ESMTP").expects("EHLO v1.node.sim").replies(kList); }
 
 struct Case {
   const char* name;
@@ -103,8 +101,14 @@ std::vector<Case> cases() {
        "b", "5.6.0", "smtp;554 5.6.0 no", false},
       {"dot 4xx", at_dot().replies("452 4.2.2 full").expects("QUIT").replies("221 bye"), "t", "4.2.2",
        "smtp;452 4.2.2 full", true},
-      {"dot 5xx", at_dot().replies("552 5.2.2 over quota").expects("EHLO *").replies(kList).expects("QUIT").replies("221 bye"), "b", "5.2.2",
-       "smtp;552 5.2.2 over quota", false},
+      {"dot 5xx",
+       at_dot()
+           .replies("552 5.2.2 over quota")
+           .expects("EHLO *")
+           .replies(kList)
+           .expects("QUIT")
+           .replies("221 bye"),
+       "b", "5.2.2", "smtp;552 5.2.2 over quota", false},
       {"dot 2xx", at_dot().replies("250 2.0.0 taken").expects("QUIT").replies("221 bye"), "d",
        "2.0.0 (success)", "smtp;250 2.0.0 taken", false},
       {"lost after the dot", at_dot().closes(), "t", "4.4.2", "*after the final dot*", true},

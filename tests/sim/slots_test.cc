@@ -140,9 +140,11 @@ TEST(Slots, StalledReceiversDelayNobody) {
 struct GoodCrowd : Limited {
   static constexpr std::size_t kHosts = 30;
   explicit GoodCrowd(const std::string& extra)
-      : Limited("total-max-smtp-out 20\n<domain *>\n data-send-timeout 10m\n"
-                " smtp-multiple-line-response-timeout 10m\n smtp-data-termination-timeout 10m\n retry-after 1m\n" +
-                extra + "</domain>\n") {
+      : Limited(
+            "total-max-smtp-out 20\n<domain *>\n data-send-timeout 10m\n"
+            " smtp-multiple-line-response-timeout 10m\n smtp-data-termination-timeout 10m\n retry-after "
+            "1m\n" +
+            extra + "</domain>\n") {
     scenario.extra_zone = [](resolver::TableTransport& dns) { add_crowd(dns, kHosts); };
     for (std::size_t i = 0; i < kHosts; ++i) {
       const auto at = IpAddress::from_v4({10, 2, 0, static_cast<std::uint8_t>(i + 1)});

@@ -45,7 +45,8 @@ class ToyLayer final : public wire::Layer {
     }
     std::size_t at = 0;
     while (kept_.size() - at >= 2 && !ended_) {
-      const auto size = std::to_integer<std::size_t>(kept_[at]) << 8 | std::to_integer<std::size_t>(kept_[at + 1]);
+      const auto size =
+          std::to_integer<std::size_t>(kept_[at]) << 8 | std::to_integer<std::size_t>(kept_[at + 1]);
       if (size > kPieceMax) {
         say("ALERT", to_peer);
         return fail(Errc::BadInput, "toy piece");

@@ -41,7 +41,9 @@ class WireTest : public test::SimTest {
     ASSERT_TRUE(near && far);
   }
   Task<Status> upgrade_near() { co_return co_await near.upgrade(layer(ToyLayer::Side::First)); }
-  Task<void> upgrade_far(std::optional<Status>& out) { out = co_await far.upgrade(layer(ToyLayer::Side::Second)); }
+  Task<void> upgrade_far(std::optional<Status>& out) {
+    out = co_await far.upgrade(layer(ToyLayer::Side::Second));
+  }
   void upgrade_both() {
     std::optional<Status> other;
     test::start(upgrade_far(other));
@@ -104,7 +106,8 @@ class RandomWire : public WireTest, public ::testing::WithParamInterface<int> {
 
 Task<Status> say_all(Wire& wire, const std::string& text, runtime::sim::Random& random) {
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t size = std::min<std::size_t>(text.size() - at, 1 + random.below(random.chance(0.1) ? 200'000 : 3'000));
+    const std::size_t size =
+        std::min<std::size_t>(text.size() - at, 1 + random.below(random.chance(0.1) ? 200'000 : 3'000));
     const std::uint64_t before = wire.sent_bytes();
     Status sent;
     if (random.chance(0.5)) {
@@ -112,7 +115,8 @@ Task<Status> say_all(Wire& wire, const std::string& text, runtime::sim::Random& 
     } else {
       std::vector<iovec> parts;
       for (std::size_t part = 0; part < size; part += 777)
-        parts.push_back({const_cast<char*>(text.data()) + at + part, std::min<std::size_t>(777, size - part)});
+        parts.push_back(
+            {const_cast<char*>(text.data()) + at + part, std::min<std::size_t>(777, size - part)});
       sent = co_await wire.send(std::span(parts));
     }
     if (!sent) co_return sent;
@@ -138,8 +142,11 @@ TEST_P(RandomWire, SaysTheSameWithAndWithoutALayer) {
     test::start(listen_to(near, at_near));
     test::start(say_all(near, forth, random), said);
     test::start(say_all(far, back, random), answered);
-    world.run_until([&] { return said && answered && at_far.text.size() == forth.size() && at_near.text.size() == back.size(); },
-                    1h);
+    world.run_until(
+        [&] {
+          return said && answered && at_far.text.size() == forth.size() && at_near.text.size() == back.size();
+        },
+        1h);
     ASSERT_TRUE(said && *said);
     ASSERT_TRUE(answered && *answered);
     EXPECT_TRUE(at_far.text == forth);
@@ -295,7 +302,8 @@ TEST_F(WireTest, NeitherSilenceNorDripsOutlastWhatIsAllowed) {
     Duration least, most;
   };
   for (const bool layered : {false, true}) {
-    for (const Case& one : {Case{"silent", 0, 10s, 11s}, Case{"stops", 3, 16s, 19s}, Case{"drips", 1000, 60s, 61s}}) {
+    for (const Case& one :
+         {Case{"silent", 0, 10s, 11s}, Case{"stops", 3, 16s, 19s}, Case{"drips", 1000, 60s, 61s}}) {
       SCOPED_TRACE(std::string(one.name) + (layered ? ", layered" : ""));
       connect();
       if (layered) upgrade_both();
