@@ -316,6 +316,10 @@ TEST(FailingMemory, RoundsAndListenersGoOn) {
   run.scenario.take_in(one_each(5, "later", "a.test"), injected);
   EXPECT_TRUE(run.scenario.drain(10min));
   EXPECT_NE(run.scenario.ask({"show", "status"}).find("\n     ERRORS  "), std::string::npos);
+  const std::string tree = run.scenario.ask({"show", "status", "--dom"});
+  EXPECT_NE(tree.find("status.internalErrors=\"" + std::to_string(contained(run.scenario)) + '"'),
+            std::string::npos)
+      << tree;
   run.scenario.close();
   run.scenario.check_promises(injected, false);
 }
